@@ -1,0 +1,67 @@
+# `make demo` and `make test` work on a fresh machine; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8050
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help demo test format lint types unit renderer browser build tools clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/demo ## serve the live dashboard of the examples
+	@echo "Open http://127.0.0.1:$(PORT)/ (Ctrl+C stops it)"
+	@$(BIN)/hypercorn --bind 127.0.0.1:$(PORT) --log-level warning examples.live_dashboard:server
+
+test: lint types renderer unit browser ## install what the tests need and run everything
+
+format: $(VENV)/test ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: $(VENV)/test
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: $(VENV)/test
+	@$(BIN)/mypy
+
+unit: $(VENV)/test ## tests without a browser
+	@$(BIN)/pytest tests --ignore tests/browser
+
+browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
+	@$(BIN)/pytest tests/browser
+
+renderer: renderer/node_modules ## type check, vitest, and whether the committed script is current
+	@cd renderer && npx tsc --noEmit && npx vitest run && node build.mjs --check
+
+build: renderer/node_modules ## build the renderer into flash_events/static
+	@cd renderer && node build.mjs
+
+$(VENV)/demo: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/demo pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+renderer/node_modules: renderer/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer is needed: apt-get install nodejs npm"; exit 1; }
+	@cd renderer && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tools:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+		{ echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }; }
+
+clean: ## remove what make has made
+	@rm -rf $(VENV) renderer/node_modules

@@ -1,0 +1,296 @@
+"""Dash's private names are touched here and nowhere else.
+
+`tests/test_bridge.py` runs each of these functions on the installed Dash and breaks loudly when
+one of the names has moved.
+"""
+
+import contextlib
+import functools
+import json
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from uuid import UUID
+
+from _plotly_utils.utils import PlotlyJSONEncoder
+from dash import Dash, get_app, hooks
+from dash import _callback as dash_callback
+from dash._callback_context import context_value
+from dash._grouping import flatten_grouping
+from dash._utils import AttributeDict, stringify_id
+from dash._validate import validate_and_group_input_args
+from dash.dependencies import DashDependency
+from dash.development.base_component import Component
+from dash.exceptions import AppNotFoundError, CallbackException, PreventUpdate
+
+from flash_events.errors import ConfigurationError, Refused
+
+SPEC_KEY = "flash_events"
+"""Our key on a callback's entry: for the browser in the list, for the server in the map."""
+
+NAMESPACE = "flash_events"
+"""The namespace of the client-side starters, `window.dash_clientside.flash_events`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Where Dash keeps callbacks: one pair for the app, one for what is not yet bound to an app."""
+
+    entries: list[dict[str, Any]]
+    by_id: MutableMapping[str, dict[str, Any]]
+
+    def __iter__(self) -> Iterator[object]:
+        return (known[SPEC_KEY] for known in self.by_id.values() if SPEC_KEY in known)
+
+
+def global_registry() -> Registry:
+    """Callbacks of no app yet: the first app that serves a request takes them, as in Dash."""
+    return Registry(dash_callback.GLOBAL_CALLBACK_LIST, dash_callback.GLOBAL_CALLBACK_MAP)
+
+
+def app_registry(app: Dash) -> Registry:
+    """Callbacks of one app."""
+    return Registry(app._callback_list, app.callback_map)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What Dash made of a callback's Inputs and States."""
+
+    inputs: list[dict[str, Any]]
+    state: list[dict[str, Any]]
+    entry: dict[str, Any]
+    details: dict[str, Any]
+
+
+def parse_dependencies(
+    args: tuple[Any, ...], grouped: dict[str, Any], *, prevent_initial_call: bool
+) -> Dependencies:
+    """Reads dependencies as `dash.callback` does, without touching Dash's registries.
+
+    Registering into empty lists keeps two callbacks on the same Input apart: Dash names a
+    callback without Output by its Inputs only, and the second would overwrite the first.
+    """
+
+    async def never_posted(*_args: Any, **_kwargs: Any) -> NoReturn:
+        raise PreventUpdate
+
+    entries: list[dict[str, Any]] = []
+    by_id: dict[str, dict[str, Any]] = {}
+    dash_callback.register_callback(
+        entries,
+        by_id,
+        False,
+        *args,
+        **grouped,
+        prevent_initial_call=prevent_initial_call,
+        mcp_enabled=False,
+    )(never_posted)
+    [entry], [details] = entries, by_id.values()
+    return Dependencies(entry["inputs"], entry["state"], entry, details)
+
+
+def register(
+    registry: Registry, callback_id: str, parsed: Dependencies, spec: dict[str, Any], callback: Any
+) -> None:
+    """Puts an event callback into Dash's registry, in the place of an earlier one with its id.
+
+    Args:
+        registry: of an app, or the global one.
+        callback_id: takes the place of the id that Dash derives from the Inputs.
+        parsed: from `parse_dependencies`.
+        spec: what the browser must know; travels in `_dash-dependencies`.
+        callback: what `find` returns.
+    """
+    entry = {
+        **parsed.entry,
+        "output": callback_id,
+        "clientside_function": {"namespace": NAMESPACE, "function_name": callback_id},
+        SPEC_KEY: spec,
+    }
+    registry.by_id[callback_id] = {**parsed.details, SPEC_KEY: callback}
+    for index, known in enumerate(registry.entries):
+        if known["output"] == callback_id:
+            registry.entries[index] = entry
+            return
+    registry.entries.append(entry)
+
+
+def find(registry: Registry, callback_id: str) -> Any | None:
+    """The event callback with this id, or None."""
+    return registry.by_id.get(callback_id, {}).get(SPEC_KEY)
+
+
+def flatten(grouping: Any) -> list[Any]:
+    """The leaves of nested lists, tuples and dicts of dependencies."""
+    return list(flatten_grouping(grouping))
+
+
+def id_of(component_id: object) -> object:
+    """The id itself, or the id of a component instance (which gets one if it has none)."""
+    if isinstance(component_id, Component):
+        return component_id._set_random_id()
+    return component_id
+
+
+def wire_id(component_id: str | dict[str, Any]) -> str:
+    """An id as Dash writes it: strings as they are, dicts as sorted JSON, MATCH as `["MATCH"]`."""
+    return str(stringify_id(component_id))
+
+
+def wire_dependency(dependency: DashDependency) -> dict[str, Any]:
+    """A dependency as Dash writes it for the browser: `{"id": ..., "property": ...}`."""
+    return dependency.to_dict()
+
+
+class SetPropsRecorder:
+    """Stands where Dash collects `set_props`, and hands each call on at once, in order."""
+
+    def __init__(self, on_set: Callable[[str, dict[str, Any]], None]) -> None:
+        self._on_set = on_set
+
+    def get(self, _component_id: str) -> None:
+        return None
+
+    def __setitem__(self, component_id: str, props: dict[str, Any]) -> None:
+        self._on_set(component_id, props)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a callback, as Dash would make it: its arguments and its `dash.ctx`."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    context: Any
+
+    def activate(self, on_set_props: Callable[[str, dict[str, Any]], None]) -> None:
+        """Makes `dash.ctx` and `dash.set_props` work in the current task or thread."""
+        self.context.updated_props = SetPropsRecorder(on_set_props)
+        context_value.set(self.context)
+
+
+def open_call(app: Dash, body: Any) -> Call:
+    """Builds arguments and context from the body that Dash's own renderer would post.
+
+    Must be called inside the request. Raises `Refused` (400) when the body does not fit the
+    callback's dependencies.
+    """
+    details = app.callback_map[body["output"]]
+    try:
+        context = app._initialize_context(body)
+        app._prepare_callback(context, body)
+        values = app._inputs_to_vals(context.inputs_list + context.states_list)
+        args, kwargs = validate_and_group_input_args(values, details["inputs_state_indices"])
+    except (CallbackException, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise Refused(
+            400, "bad_inputs", "The inputs do not fit the callback. Reload the page."
+        ) from error
+    context.custom_data = AttributeDict({})
+    for hook in app._hooks.get_hooks("custom_data"):
+        context.custom_data[hook.data["namespace"]] = hook(context)
+    return Call(args, kwargs, context)
+
+
+class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc]
+    """Plotly's encoder, which Dash uses too: NaN and Infinity become null."""
+
+    def default(self, value: object) -> Any:
+        return str(value) if isinstance(value, UUID) else super().default(value)
+
+
+_encode_any = _Encoder().encode
+_encode_most = json.JSONEncoder(
+    default=_Encoder().default, allow_nan=False, separators=(",", ":"), ensure_ascii=False
+).encode
+
+
+def to_json(value: object) -> bytes:
+    """Encodes as Dash does (components, figures, Patch, numpy, pandas, dates), NaN as null.
+
+    Raises:
+        TypeError: a value has no JSON form.
+        ValueError: a value contains itself.
+    """
+    try:
+        return _encode_most(value).encode()
+    except ValueError:  # NaN and Infinity have no JSON form, a lone surrogate has no UTF-8 form
+        return str(_encode_any(value)).encode()
+
+
+def children_of(value: object) -> Any:
+    """What a component or figure holds, to search a value that cannot be sent for the culprit."""
+    return value.to_plotly_json() if hasattr(value, "to_plotly_json") else value
+
+
+def is_debug(app: Dash) -> bool:
+    """Whether the app runs with Dash's dev tools."""
+    return bool(app._dev_tools.get("ui"))
+
+
+def call_app_on_error(app: Dash, error: Exception) -> bool:
+    """Calls the app's own `on_error`, if it has one; says whether it had."""
+    if app._on_error is None:
+        return False
+    app._on_error(error)
+    return True
+
+
+def current_app() -> Dash | None:
+    """The app that was created last, or whose request this is."""
+    with contextlib.suppress(AppNotFoundError):
+        app: Dash = get_app()
+        return app
+    return None
+
+
+def require_async_backend(app: Dash) -> None:
+    """Raises `ConfigurationError` when the app's server cannot stream."""
+    if app.backend.server_type == "flask":
+        raise ConfigurationError(
+            "Event callbacks need an async server, and this app runs on Flask. "
+            'Create it with Dash(__name__, backend="quart") and install dash[quart]. '
+            "If another app of this process is meant, bind the callback to that one: "
+            "FlashEvents(app).event_callback(...)."
+        )
+
+
+def on_setup(setup: Callable[[Dash], None]) -> None:
+    """Has `setup(app)` called for every app that is created from now on."""
+    hooks.setup()(setup)
+
+
+def wrap_startup(
+    app: Dash, add_routes: Callable[[], None], before_first_request: Callable[[], None]
+) -> None:
+    """Hooks into an app's start.
+
+    `hooks.setup` runs before `init_app`, which may swap the server, so routes are added when Dash
+    adds its own. `before_first_request` runs when Dash binds the global callbacks.
+    """
+    setup_routes: Callable[[], None] = app._setup_routes
+    setup_server: Callable[[], None] = app._setup_server
+
+    @functools.wraps(setup_routes)
+    def routes() -> None:
+        setup_routes()
+        add_routes()
+
+    @functools.wraps(setup_server)
+    def server() -> None:
+        if not app._got_first_request["setup_server"]:
+            before_first_request()
+        setup_server()
+
+    app._setup_routes = routes  # type: ignore[method-assign]
+    app._setup_server = server  # type: ignore[method-assign]
+
+
+def add_route(app: Dash, name: str, view: Callable[[], Awaitable[Any]]) -> None:
+    """Adds a POST route under the app's routes prefix."""
+    app._add_url(name, view, ["POST"])
+
+
+def add_script(app: Dash, package: str, path: str) -> None:
+    """Has every page of this app load a script that the package carries."""
+    app.scripts.append_script({"namespace": package, "relative_package_path": path})

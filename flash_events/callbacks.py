@@ -1,0 +1,196 @@
+"""`@event_callback`: every check that can be made is made here, when the function is decorated."""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, ParamSpec, TypeVar
+
+from dash import Input
+
+from flash_events import bridge, options
+from flash_events.errors import CallbackError, UpdateError
+from flash_events.updates import Update
+
+OnError = Callable[[Exception], Any]
+P = ParamSpec("P")
+R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class EventCallback:
+    """A decorated generator function with everything that was said about it.
+
+    Attributes:
+        id: the same in every process that imports the function.
+        function: the generator function, as written.
+        is_async: driven on the event loop; otherwise in a thread.
+        match_keys: the keys of its Inputs' ids that are MATCH.
+        on_error: gets the exception; may return updates.
+        timeout: seconds that a run may last, or None.
+    """
+
+    id: str
+    function: Callable[..., AsyncIterator[Any] | Iterator[Any]]
+    is_async: bool
+    match_keys: frozenset[str]
+    on_error: OnError | None
+    timeout: float | None
+
+    @property
+    def name(self) -> str:
+        """Module and name of the function, for log lines."""
+        return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    def check_ids(self, update: Update) -> None:
+        """Raises `UpdateError` where a wildcard in an update's id stands for nothing."""
+        for component_id, _ in update.targets:
+            options.check_wildcards(component_id, self.match_keys, UpdateError)
+
+
+def event_callback(
+    *dependencies: Any,
+    inputs: Any = None,
+    state: Any = None,
+    cancel: Any = (),
+    reset_props: Any = (),
+    running: Any = (),
+    on_error: OnError | None = None,
+    overlap: options.Overlap = "restart",
+    timeout: float | None = None,
+    keep_alive: bool = False,
+    prevent_initial_call: bool = True,
+    registry: bridge.Registry | None = None,
+    **unknown: Any,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Streams what a generator function yields into the page.
+
+    Args:
+        dependencies: Inputs and States, as `dash.callback` takes them, in any grouping.
+        inputs: the same by keyword.
+        state: the same by keyword.
+        cancel: what stops a run: Inputs (any change stops it) or `(Input, allowed)` (a change to
+            anything but `allowed` stops it).
+        reset_props: applied once when a run ends as `cancelled`, `error` or `lost`: a list of
+            `(id, {prop: value})` or a dict `{id: {prop: value}}`.
+        running: `(Output, while_running, afterwards)`, one or a list of them.
+        on_error: called with the exception when a run fails; may be async; may return updates,
+            which are applied after `reset_props`.
+        overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
+            ignored, `"queue"` waits (at most 16), `"parallel"` runs beside it.
+        timeout: seconds after which a run ends as `error`.
+        keep_alive: lets a run go on when the components that trigger it have left the page.
+        prevent_initial_call: False also starts a run when the page, or the Input's component,
+            appears.
+        registry: where it is registered; `FlashEvents(app).event_callback` fills this in.
+
+    Returns:
+        A decorator that returns the function itself, so that it can be called and tested.
+
+    Raises:
+        CallbackError: something cannot be registered; says what was expected and the cure.
+    """
+    if unknown:
+        raise CallbackError(
+            f"Unknown option {next(iter(unknown))!r} of @event_callback. Known are: inputs, state, "
+            "cancel, reset_props, running, on_error, overlap, timeout, keep_alive, "
+            "prevent_initial_call."
+        )
+    grouped = {
+        name: dict(deps) if isinstance(deps, dict) else deps  # Dash merges State into it
+        for name, deps in (("inputs", inputs), ("state", state))
+        if deps
+    }
+    options.check_options(on_error, overlap, timeout, keep_alive, prevent_initial_call)
+    options.refuse_outputs([*dependencies, *grouped.values()])
+    parsed = bridge.parse_dependencies(
+        dependencies, grouped, prevent_initial_call=prevent_initial_call
+    )
+    if not parsed.inputs:
+        raise CallbackError(
+            "Expected at least one Input to start a run, got none. "
+            'Write: @event_callback(Input("start", "n_clicks"), ...).'
+        )
+    triggers = bridge.flatten([*dependencies, *grouped.values()])
+    match_keys = options.match_keys_of(dep for dep in triggers if isinstance(dep, Input))
+    spec = {
+        "overlap": overlap,
+        "keepAlive": keep_alive,
+        "cancel": options.cancel_entries(cancel, match_keys),
+        "reset": options.reset_entries(reset_props, match_keys),
+        "running": options.running_entries(running, match_keys),
+    }
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        is_async = inspect.isasyncgenfunction(function)
+        if not is_async and not inspect.isgeneratorfunction(function):
+            raise _not_a_generator(function)
+        if registry is None:
+            home, app = bridge.global_registry(), bridge.current_app()
+            if app is not None:
+                bridge.require_async_backend(app)
+        else:
+            home = registry
+        callback_id = _callback_id(function, parsed)
+        callback = EventCallback(callback_id, function, is_async, match_keys, on_error, timeout)
+        earlier = bridge.find(home, callback_id)
+        if earlier is not None:
+            _refuse_twins(earlier, callback)
+        bridge.register(home, callback_id, parsed, spec, callback)
+        return function
+
+    return decorate
+
+
+def _not_a_generator(function: Any) -> CallbackError:
+    if inspect.iscoroutinefunction(function):
+        kind, cure = "coroutine function", "Did you forget `yield`?"
+    elif inspect.isfunction(function):
+        kind, cure = "function", "Write `async def` and yield stream_props(...) in it."
+    else:
+        kind, cure = type(function).__name__, "Decorate the generator function itself."
+    name = getattr(function, "__name__", repr(function))
+    return CallbackError(f"Expected an async generator function, got {kind} {name!r}. {cure}")
+
+
+def _callback_id(function: Callable[..., Any], parsed: bridge.Dependencies) -> str:
+    module = function.__module__
+    if module == "__main__":
+        module = _importable_main()
+    dependencies = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
+    key = "\n".join([module, function.__qualname__, *dependencies])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _importable_main() -> str:
+    """The name under which another process, such as a worker, imports this program."""
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:
+        return main.__spec__.name.removesuffix(".__main__")
+    path = getattr(main, "__file__", None)
+    return Path(path).stem if path else "__main__"
+
+
+def _refuse_twins(earlier: EventCallback, later: EventCallback) -> None:
+    """A reload or a notebook cell that runs again replaces; a function made twice collides."""
+    before, after = _code(earlier.function), _code(later.function)
+    if before is not after:
+        return  # the source was executed again
+    if _captured(earlier.function) != _captured(later.function):
+        raise CallbackError(
+            f"Two different functions {later.name!r} are registered for the same Inputs and "
+            "States, so both would answer every trigger. Give them different names or Inputs."
+        )
+
+
+def _code(function: Callable[..., Any]) -> CodeType:
+    code: CodeType = inspect.unwrap(function).__code__
+    return code
+
+
+def _captured(function: Callable[..., Any]) -> list[int]:
+    closure = inspect.unwrap(function).__closure__ or ()
+    return [id(cell.cell_contents) for cell in closure]

@@ -1,0 +1,53 @@
+"""What can go wrong, named by whose fault it is.
+
+A mistake of the developer raises at import or in the run, a mistake of the client is a
+`Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
+"""
+
+
+class FlashEventsError(Exception):
+    """Base of every error that this package raises."""
+
+
+class ConfigurationError(FlashEventsError):
+    """The app, a setting or the environment cannot serve event callbacks."""
+
+
+class CallbackError(FlashEventsError, TypeError):
+    """`@event_callback` was given something that it cannot register."""
+
+
+class UpdateError(FlashEventsError, TypeError):
+    """Something that was yielded or streamed is not an update."""
+
+
+class EncodingError(UpdateError):
+    """A value of an update cannot be sent as JSON, or is larger than an event may be."""
+
+
+class RunTimeout(FlashEventsError, TimeoutError):
+    """A run lasted longer than its callback's `timeout`."""
+
+
+class LogGone(FlashEventsError):
+    """An event log no longer has what comes after the asked event."""
+
+
+class Refused(FlashEventsError):
+    """A request that is answered with an HTTP error before a stream begins.
+
+    Args:
+        status: the HTTP status.
+        code: a short stable word for programs.
+        message: expected, got, cure; safe to show to the client.
+        retry_after_seconds: sent as `Retry-After` where given.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds

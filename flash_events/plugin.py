@@ -1,0 +1,109 @@
+"""Wires apps: importing this package, or having it installed, is all that an app needs."""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from dash import Dash
+from quart import Response
+
+from flash_events import bridge, callbacks
+from flash_events.errors import ConfigurationError
+from flash_events.server import Server
+from flash_events.settings import Settings
+
+ROUTE = "_dash-flash-events/"
+ACTIONS = ("start", "resume", "stop")
+SCRIPT = "static/flash_events.js"
+
+
+class FlashEvents:
+    """The event callbacks of one app, for those who want to set something.
+
+    Without this call an app works with the settings of the environment.
+
+    Args:
+        app: an app that has not served an event callback yet.
+        settings: see `flash_events.settings.Settings`; each may also come from the environment,
+            as `FLASH_EVENTS_HEARTBEAT_SECONDS` and so on.
+
+    Raises:
+        ConfigurationError: an unknown setting, or an app whose server cannot stream.
+    """
+
+    def __init__(self, app: Dash, **settings: Any) -> None:
+        bridge.require_async_backend(app)
+        self.settings = Settings.load(**settings)
+        wiring = _wirings.get(app)
+        if wiring is None:  # the app is older than our hook
+            wiring = _wire(app)
+            wiring.add_routes()
+        wiring.configure(self.settings)
+        self._wiring = wiring
+
+    def event_callback(self, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
+        """Binds an event callback to this app; takes what `flash_events.event_callback` takes."""
+        registry = bridge.app_registry(self._wiring.app)
+        decorate = callbacks.event_callback(*dependencies, **options, registry=registry)
+        self._wiring.add_script()
+        return decorate
+
+
+class _Wiring:
+    """What we add to one app; nothing that shows as long as it has no event callbacks."""
+
+    def __init__(self, app: Dash) -> None:
+        self.app = app
+        self._settings: Settings | None = None
+        self._server: Server | None = None
+        self._has_script = False
+
+    def configure(self, settings: Settings) -> None:
+        if self._server is not None:
+            raise ConfigurationError(
+                "The app already serves event callbacks with other settings. "
+                "Call FlashEvents(app, ...) right after creating the app."
+            )
+        self._settings = settings
+
+    def add_routes(self) -> None:
+        for action in ACTIONS:
+            bridge.add_route(self.app, ROUTE + action, self._view(action))
+
+    def add_script(self) -> None:
+        if not self._has_script:
+            self._has_script = True
+            bridge.add_script(self.app, "flash_events", SCRIPT)
+
+    def before_first_request(self) -> None:
+        """Dash is about to bind the global callbacks to this app."""
+        if any(bridge.global_registry()) or any(bridge.app_registry(self.app)):
+            bridge.require_async_backend(self.app)
+            self.add_script()
+            self._settings = self._settings or Settings.load()
+
+    def _view(self, action: str) -> Callable[[], Any]:
+        async def view() -> Response:
+            if self._server is None:
+                self._server = Server(self.app, self._settings or Settings.load())
+            return await self._server.view(action)
+
+        return view
+
+
+_wirings: WeakKeyDictionary[Dash, _Wiring] = WeakKeyDictionary()
+
+
+def _wire(app: Dash) -> _Wiring:
+    wiring = _wirings[app] = _Wiring(app)
+    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request)
+    return wiring
+
+
+def _on_app_created(app: Dash) -> None:
+    if any(bridge.global_registry()):
+        bridge.require_async_backend(app)
+    _wire(app)
+
+
+bridge.on_setup(_on_app_created)

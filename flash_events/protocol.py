@@ -1,0 +1,272 @@
+"""Events <-> bytes: the only place in Python that knows the wire.
+
+The wire is Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html),
+UTF-8, one line of JSON per event:
+
+    id: <epoch>-<n>             position in the event log; opaque to the browser
+    event: <name>
+    data: {...}
+
+Events of a run; every one names its run:
+
+| event    | data                               | meaning                                         |
+|----------|------------------------------------|-------------------------------------------------|
+| `start`  | `run`                              | the generator is about to start                 |
+| `update` | `run`, `n`, `set`, `alone`?        | `set` is `[[id, {prop: value}], ...]`; `n`      |
+|          |                                    | counts the run's updates from 1, without a hole |
+| `end`    | `run`, `n`, `reason`, `set`?,      | the last event; `n` is the number of updates;   |
+|          | `error`?                           | `set` is what `on_error` streams; `error` has   |
+|          |                                    | `code`, `ref` and, in debug, `message`          |
+
+Events of a connection: `open` (`version`, `connection`, `commands`?; the first event of every
+stream, without an id), `drain` (go elsewhere, this worker stops), `close` (nothing is left to
+come; a body that ends without it was cut). Lines that begin with `:` are heartbeats. Unknown
+events are ignored.
+
+Component ids are written as Dash writes them: strings as they are, dicts as JSON with sorted keys,
+`["MATCH"]` and `["ALL"]` for wildcards, which the browser resolves. `tests/vectors/` holds
+examples that pytest and vitest both read.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flash_events import bridge
+from flash_events.errors import EncodingError
+from flash_events.updates import Update
+
+VERSION = 1
+"""Of the protocol. A page that speaks another version is asked to reload."""
+
+HEARTBEAT = b": heartbeat\n\n"
+
+
+class Reason(StrEnum):
+    """Why a run ended."""
+
+    DONE = "done"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a browser may know of an error.
+
+    Attributes:
+        code: a short stable word: `callback_error`, `timeout`, ...
+        ref: stands in the server's log beside the traceback.
+        message: the error's own text; only in debug mode.
+    """
+
+    code: str
+    ref: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """One update of a run.
+
+    Attributes:
+        run: the run's id.
+        number: counts the run's updates from 1.
+        body: from `encode_update`.
+    """
+
+    run: str
+    number: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last event of a run.
+
+    Attributes:
+        run: the run's id.
+        number: how many updates it sent.
+        reason: why it ended.
+        failure: with reason `error`.
+        body: what `on_error` streams, from `encode_update`.
+    """
+
+    run: str
+    number: int
+    reason: Reason
+    failure: Failure | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The first event of every stream.
+
+    Attributes:
+        connection: its id.
+        commands: props that are commands besides those that the browser knows.
+        version: of the protocol.
+    """
+
+    connection: str
+    commands: tuple[str, ...] = ()
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    pass
+
+
+Event = Started | Updated | Ended | Opened | Draining | Closed
+
+
+def encode(event: Event) -> bytes:
+    """An event as SSE, without its `id` line, which is its position in a log (see `with_id`)."""
+    match event:
+        case Updated(run, number, body):
+            return b'event: update\ndata: {"run":"%b","n":%d,%b}\n\n' % (run.encode(), number, body)
+        case Started(run):
+            return b'event: start\ndata: {"run":"%b"}\n\n' % run.encode()
+        case Ended():
+            return _encode_end(event)
+        case Opened(connection, commands, version):
+            fields: dict[str, Any] = {"version": version, "connection": connection}
+            return _frame("open", fields | ({"commands": commands} if commands else {}))
+        case Draining():
+            return _frame("drain", {})
+        case Closed():
+            return _frame("close", {})
+
+
+def with_id(event_id: str, event: bytes) -> bytes:
+    """An encoded event with its position in the log."""
+    return b"id: %b\n%b" % (event_id.encode(), event)
+
+
+def encode_update(update: Update, max_bytes: int) -> bytes:
+    """The members `"set"` and `"alone"` of an update's JSON, without the braces.
+
+    Args:
+        update: what the run yielded.
+        max_bytes: the largest allowed result.
+
+    Raises:
+        EncodingError: a value cannot be sent (names id, prop and type), or it is too large.
+    """
+    try:
+        targets = [[_wire_id(component_id), props] for component_id, props in update.targets]
+        body = b'"set":%b' % bridge.to_json(targets)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _culprit(update, error) from error
+    if len(body) > max_bytes:
+        raise EncodingError(
+            f"An update of {len(body):,} bytes is larger than max_event_bytes={max_bytes:,}. "
+            "Stream it in parts, or raise max_event_bytes in FlashEvents(app, ...)."
+        )
+    return body + b',"alone":true' if update.alone else body
+
+
+def decode(name: str, data: str) -> Event | None:
+    """An event from its SSE fields; None for an event that this version does not know."""
+    fields = json.loads(data)
+    match name:
+        case "start":
+            return Started(fields["run"])
+        case "update":
+            return Updated(fields["run"], fields["n"], _body(fields))
+        case "end":
+            error = fields.get("error")
+            failure = error and Failure(error["code"], error["ref"], error.get("message"))
+            body = _body(fields) if "set" in fields else None
+            return Ended(fields["run"], fields["n"], Reason(fields["reason"]), failure, body)
+        case "open":
+            return Opened(
+                fields["connection"], tuple(fields.get("commands", ())), fields["version"]
+            )
+        case "drain":
+            return Draining()
+        case "close":
+            return Closed()
+    return None
+
+
+def _encode_end(event: Ended) -> bytes:
+    fields: dict[str, Any] = {"run": event.run, "n": event.number, "reason": event.reason}
+    if event.failure is not None:
+        fields["error"] = {"code": event.failure.code, "ref": event.failure.ref}
+        if event.failure.message is not None:
+            fields["error"]["message"] = event.failure.message
+    frame = _frame("end", fields)
+    if event.body is None:
+        return frame
+    return b"%b,%b}\n\n" % (frame.removesuffix(b"}\n\n"), event.body)
+
+
+def _frame(name: str, fields: dict[str, Any]) -> bytes:
+    data = json.dumps(fields, separators=(",", ":"))
+    return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+def _body(fields: dict[str, Any]) -> bytes:
+    body = b'"set":%b' % bridge.to_json(fields["set"])
+    return body + b',"alone":true' if fields.get("alone") else body
+
+
+def _wire_id(component_id: Any) -> str:
+    return component_id if type(component_id) is str else bridge.wire_id(component_id)
+
+
+def _culprit(update: Update, error: Exception) -> EncodingError:
+    for component_id, props in update.targets:
+        for prop, value in props.items():
+            found = _unsendable(value, "")
+            if found is not None:
+                path, culprit = found
+                hint = (
+                    " A DataFrame has several JSON forms; choose one, for instance "
+                    '.to_dict("records").'
+                    if type(culprit).__name__ == "DataFrame"
+                    else ""
+                )
+                return EncodingError(
+                    f"The value of {prop!r} of component {component_id!r} cannot be sent: "
+                    f"{type(culprit).__name__} at {prop}{path} has no JSON form.{hint}"
+                )
+    ids = ", ".join(repr(component_id) for component_id, _ in update.targets)
+    return EncodingError(f"The update of {ids} cannot be sent: {error}")
+
+
+def _unsendable(value: Any, path: str) -> tuple[str, Any] | None:
+    """The innermost value that cannot be sent, and its path; None if all can."""
+    try:
+        bridge.to_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        if "Circular" in str(error):
+            return path, value
+        inner = bridge.children_of(value)
+        if isinstance(inner, dict):
+            parts = [(f"{path}[{key!r}]", part) for key, part in inner.items()]
+        elif isinstance(inner, list | tuple):
+            parts = [(f"{path}[{index}]", part) for index, part in enumerate(inner)]
+        else:
+            return path, value
+        for part_path, part in parts:
+            found = _unsendable(part, part_path)
+            if found is not None:
+                return found
+        return path, value
+    return None

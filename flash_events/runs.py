@@ -1,0 +1,279 @@
+"""Runs: one execution of an event callback, driven into an event log."""
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import aclosing
+from inspect import isawaitable
+from time import perf_counter
+from typing import Any
+
+from dash import Dash
+from dash.exceptions import PreventUpdate
+
+from flash_events import bridge, protocol
+from flash_events.brokers.base import EventLog
+from flash_events.callbacks import EventCallback
+from flash_events.errors import RunTimeout
+from flash_events.protocol import Failure, Reason
+from flash_events.settings import Settings
+from flash_events.threads import GeneratorThread
+from flash_events.updates import Update, not_an_update, stream_props, together
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+"""A `dash.set_props` that found the log full tries again after this time."""
+
+TURN_SECONDS = 0.005
+"""A generator that never awaits gives way to the worker's other work this often."""
+
+STOP_SECONDS = 1.0
+"""Within this time a cancelled run has run its `finally`; promised to users."""
+
+STOP_TRIES = 5
+"""A generator that swallows its cancellation is asked this often."""
+
+
+class Run:
+    """One execution of an event callback.
+
+    Args:
+        run_id: minted by the browser.
+        callback: whose generator is driven.
+        call: its arguments and context.
+        log: of the connection that carries its events.
+        app: for its error handler.
+        settings: limits, and whether errors show their text.
+        replaces: runs that must have stopped (for a second at most) before this one begins.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        callback: EventCallback,
+        call: bridge.Call,
+        log: EventLog,
+        app: Dash,
+        settings: Settings,
+        replaces: Iterable["Run"] = (),
+    ) -> None:
+        self.id = run_id
+        self.callback = callback
+        self._call = call
+        self._log = log
+        self._app = app
+        self._settings = settings
+        self._replaces = list(replaces)
+        self._number = 0
+        self._side_updates: deque[bytes] = deque()
+        self._is_appending = False
+        self._stopping = False
+        self._has_ended = False
+        self._task: asyncio.Task[None] | None = None
+        self._stopper: asyncio.Task[None] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its `end` event stands in the log."""
+        return self._has_ended
+
+    def start(self, on_end: Callable[["Run"], None]) -> None:
+        """Begins to drive the generator; `on_end` is called once, when it has stopped."""
+        self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")
+        self._task.add_done_callback(lambda _: on_end(self))
+
+    def stop(self) -> None:
+        """Cancels the run: its generator's `finally` runs, then its `end` event is sent."""
+        if self._task is None or self._task.done() or self._stopper is not None:
+            return
+        self._stopping = True
+        self._stopper = asyncio.create_task(self._insist())
+
+    async def stopped(self, within_seconds: float = STOP_SECONDS) -> bool:
+        """Waits until the generator has stopped; says whether it has."""
+        if self._task is None:
+            return True
+        done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
+        return bool(done)
+
+    async def _insist(self) -> None:
+        assert self._task is not None
+        for attempt in range(STOP_TRIES):
+            self._task.cancel()
+            if await self.stopped():
+                return
+            if attempt == 0:
+                logger.warning(
+                    "%s goes on %.0f s after it was cancelled. A plain generator stops at its next "
+                    "yield; an async one must let asyncio.CancelledError pass.",
+                    self.callback.name,
+                    STOP_SECONDS,
+                )
+        logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
+        self._end(Reason.CANCELLED)
+
+    async def _drive(self) -> None:
+        """Runs the generator to its end, whatever that is, and sends one `end` event."""
+        reason = Reason.DONE
+        failure: Failure | None = None
+        body: bytes | None = None
+        try:
+            await self._stop_replaced()
+            await self._log.append(self.id, protocol.encode(protocol.Started(self.id)))
+            async with asyncio.timeout(self.callback.timeout) as limit:
+                await self._consume()
+        except PreventUpdate:
+            pass
+        except (Exception, asyncio.CancelledError) as error:  # a generator may raise what it likes
+            timed_out = isinstance(error, TimeoutError) and limit.expired()
+            if self._is_cancelled():
+                reason = Reason.CANCELLED
+                if not isinstance(error, asyncio.CancelledError):
+                    logger.exception("%s failed while it was cancelled", self.callback.name)
+            else:
+                reason = Reason.ERROR
+                failure, body = await self._handle(error, timed_out)
+        if self._is_cancelled():
+            reason = Reason.CANCELLED
+        self._flush_side_updates(must_fit=True)
+        self._end(reason, failure, body)
+
+    def _is_cancelled(self) -> bool:
+        """Whether the task was cancelled, rather than something that the generator awaits."""
+        return self._stopping or bool(self._task and self._task.cancelling())
+
+    async def _stop_replaced(self) -> None:
+        for run in self._replaces:
+            run.stop()
+        await asyncio.gather(*(run.stopped() for run in self._replaces))
+
+    async def _consume(self) -> None:
+        if self.callback.is_async:
+            await self._consume_async()
+        else:
+            await self._consume_in_thread()
+
+    async def _consume_async(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._call.activate(
+            lambda component_id, props: self._on_set_props(loop, component_id, props)
+        )
+        generator = self.callback.function(*self._call.args, **self._call.kwargs)
+        assert isinstance(generator, AsyncGenerator)
+        turn = perf_counter()
+        async with aclosing(generator):
+            async for item in generator:
+                for body in self._encode(item):
+                    await self._send(body)
+                if self._stopping:
+                    return  # the generator swallowed its cancellation, and is closed now
+                if perf_counter() - turn > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = perf_counter()
+
+    async def _consume_in_thread(self) -> None:
+        generator = self.callback.function(*self._call.args, **self._call.kwargs)
+        assert isinstance(generator, Generator)
+        self._call.activate(
+            lambda component_id, props: thread.push(self._encode_set_props(component_id, props))
+        )
+        thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
+        async with thread:
+            async for body in thread:
+                await self._send(body)
+
+    def _encode(self, item: Any) -> list[bytes]:
+        if item is None:
+            return []
+        if isinstance(item, list | tuple):
+            item = together(item)
+        if not isinstance(item, Update):
+            raise not_an_update(item)
+        self.callback.check_ids(item)
+        return [protocol.encode_update(item, self._settings.max_event_bytes)]
+
+    def _encode_set_props(self, component_id: str, props: dict[str, Any]) -> bytes:
+        update = stream_props(component_id, props)
+        return protocol.encode_update(update, self._settings.max_event_bytes)
+
+    def _on_set_props(
+        self, loop: asyncio.AbstractEventLoop, component_id: str, props: dict[str, Any]
+    ) -> None:
+        """Takes a `dash.set_props` from the generator, or from a thread that it started."""
+        self._side_updates.append(self._encode_set_props(component_id, props))
+        loop.call_soon_threadsafe(self._flush_side_updates)
+
+    def _flush_side_updates(self, must_fit: bool = False) -> None:
+        while self._side_updates and not self._is_appending:
+            event = self._next_event(self._side_updates[0])
+            if must_fit:
+                self._log.append_now(event)
+            elif not self._log.offer(self.id, event):
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._flush_side_updates)
+                return
+            self._number += 1
+            self._side_updates.popleft()
+
+    async def _send(self, body: bytes) -> None:
+        while self._side_updates:
+            await self._append_update(self._side_updates.popleft())
+        await self._append_update(body)
+
+    async def _append_update(self, body: bytes) -> None:
+        event = self._next_event(body)
+        if not self._log.offer(self.id, event):
+            self._is_appending = True  # the number is taken
+            try:
+                await self._log.append(self.id, event)
+            finally:
+                self._is_appending = False
+        self._number += 1
+
+    def _next_event(self, body: bytes) -> bytes:
+        return protocol.encode(protocol.Updated(self.id, self._number + 1, body))
+
+    async def _handle(self, error: BaseException, timed_out: bool) -> tuple[Failure, bytes | None]:
+        """Logs an error, lets the callback's or the app's handler answer it, hides its text."""
+        if timed_out:
+            error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
+        elif not isinstance(error, Exception):
+            error = RuntimeError("Something that the generator awaits was cancelled.")
+        ref = secrets.token_hex(4)
+        logger.error("%s failed (ref %s)", self.callback.name, ref, exc_info=error)
+        debug = self._settings.debug
+        is_debug = bridge.is_debug(self._app) if debug is None else debug
+        message = f"{type(error).__name__}: {error}" if is_debug else None
+        failure = Failure("timeout" if timed_out else "callback_error", ref, message)
+        try:
+            return failure, await self._ask_handlers(error)
+        except Exception:  # a handler that fails must not hide the error that it handles
+            logger.exception("on_error of %s failed (ref %s)", self.callback.name, ref)
+            return failure, None
+
+    async def _ask_handlers(self, error: Exception) -> bytes | None:
+        updates: list[Any] = []
+        self._call.activate(lambda *target: updates.append(stream_props(*target)))
+        if self.callback.on_error is not None:
+            answer = self.callback.on_error(error)
+            if isawaitable(answer):
+                answer = await answer
+            if isinstance(answer, list | tuple):
+                updates.extend(answer)
+            elif answer is not None:
+                updates.append(answer)
+        else:
+            bridge.call_app_on_error(self._app, error)
+        if not updates:
+            return None
+        return self._encode(updates)[0]
+
+    def _end(
+        self, reason: Reason, failure: Failure | None = None, body: bytes | None = None
+    ) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            end = protocol.Ended(self.id, self._number, reason, failure, body)
+            self._log.append_now(protocol.encode(end))

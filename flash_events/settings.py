@@ -1,0 +1,114 @@
+"""What can be set, by keyword, by `FLASH_EVENTS_*` environment variables, or left alone."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from flash_events.errors import ConfigurationError
+
+PREFIX = "FLASH_EVENTS_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set; the defaults fit the field.
+
+    Attributes:
+        broker: where event logs live: `memory://` (this process only).
+        heartbeat_seconds: between two signs of life on an idle connection.
+        grace_seconds: how long runs go on after their client vanished without a word.
+        linger_seconds: how long a connection stays open after its last run ended.
+        log_bytes: event log not yet handed to the socket, above which runs wait.
+        log_events: the same bound as a number of events.
+        replay_bytes: how much of what was handed to the socket stays replayable.
+        replay_seconds: for how long it stays replayable.
+        max_event_bytes: of one update.
+        max_body_bytes: of one request.
+        max_runs_per_page: live runs of one tab.
+        max_runs_per_connection: live runs of one connection.
+        max_threads: plain generators that run at the same time in this worker.
+        allowed_origins: other origins whose pages may call, such as `https://portal.example`;
+            as an environment variable separated by commas.
+        command_props: props besides dcc.Graph's `extendData`, AgGrid's `rowTransaction` and the
+            like of which every value does something, so that none may collapse into the next; as
+            an environment variable separated by commas.
+        trust_forwarded_host: whether a proxy in front sets `X-Forwarded-Host`.
+        debug: whether errors reach the browser with their text; None follows Dash's dev tools.
+    """
+
+    broker: str = "memory://"
+    heartbeat_seconds: float = 15.0
+    grace_seconds: float = 30.0
+    linger_seconds: float = 1.0
+    log_bytes: int = 1024 * 1024
+    log_events: int = 1000
+    replay_bytes: int = 16 * 1024 * 1024
+    replay_seconds: float = 300.0
+    max_event_bytes: int = 1024 * 1024
+    max_body_bytes: int = 1024 * 1024
+    max_runs_per_page: int = 32
+    max_runs_per_connection: int = 256
+    max_threads: int = 40
+    allowed_origins: tuple[str, ...] = ()
+    command_props: tuple[str, ...] = ()
+    trust_forwarded_host: bool = False
+    debug: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:
+        """Reads settings; what is given by keyword wins over the environment.
+
+        Raises:
+            ConfigurationError: an unknown setting, or a value of the wrong kind.
+        """
+        known = {field.name: field.default for field in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise ConfigurationError(
+                    f"Unknown setting {name!r}. Known are: {', '.join(sorted(known))}."
+                )
+        values: dict[str, Any] = {}
+        for name, default in known.items():
+            text = environment.get(PREFIX + name.upper())
+            if text is not None:
+                values[name] = _parse(PREFIX + name.upper(), text, default)
+        values.update(given)
+        for name in ("allowed_origins", "command_props"):
+            if name in values:
+                value = values[name]
+                values[name] = (value,) if isinstance(value, str) else tuple(value)
+        return cls(**values)
+
+
+_NUMBERS = [
+    field.name
+    for field in fields(Settings)
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
+]
+
+
+def _parse(variable: str, text: str, default: Any) -> Any:
+    match default:
+        case bool() | None:
+            if text.lower() in ("1", "true", "yes", "on"):
+                return True
+            if text.lower() in ("0", "false", "no", "off", ""):
+                return False
+            raise ConfigurationError(f"Expected {variable} to be true or false, got {text!r}.")
+        case int() | float():
+            try:
+                return type(default)(text)
+            except ValueError:
+                raise ConfigurationError(
+                    f"Expected {variable} to be a number, got {text!r}."
+                ) from None
+        case tuple():
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text

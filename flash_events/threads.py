@@ -1,0 +1,114 @@
+"""Drives a plain generator in one thread for its whole life, and hands its items to the loop.
+
+One thread, because what a generator opens (a sqlite3 cursor, say) often may not change threads.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+AHEAD = 64
+"""Items that the thread may be ahead of the loop, so that they are handed over in bunches."""
+
+
+class GeneratorThread(Generic[T, U]):
+    """An async iterator over what `convert` makes of a plain generator's items.
+
+    The generator and `convert` run in the thread, with the context variables of the caller.
+    `push` hands over something that was produced during a step, in order.
+
+    Args:
+        generator: a plain generator; closed in the thread, so that its `finally` runs there.
+        convert: makes the items to hand over from one that was yielded.
+        name: of the thread, for debuggers.
+    """
+
+    def __init__(
+        self, generator: Generator[T, Any, Any], convert: Callable[[T], Iterable[U]], name: str
+    ) -> None:
+        self._generator = generator
+        self._convert = convert
+        self._items: deque[U] = deque()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ready = asyncio.Event()
+        self._finished = asyncio.Event()
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=context.run, args=(self._drive,), name=name, daemon=True
+        )
+
+    def push(self, item: U) -> None:
+        """Hands an item over; waits while the loop is far behind. Called in the thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or len(self._items) < AHEAD)
+            if self._stopped:
+                return
+            self._items.append(item)
+            is_first = len(self._items) == 1
+        if is_first:
+            self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stops the generator at its next yield and waits until its `finally` has run."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        cancelled: asyncio.CancelledError | None = None
+        while not self._finished.is_set():
+            try:
+                await self._finished.wait()
+            except asyncio.CancelledError as error:  # a thread cannot be interrupted
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> U:
+        while True:
+            with self._changed:
+                if self._items:
+                    item = self._items.popleft()
+                    if len(self._items) == AHEAD // 2:
+                        self._changed.notify()
+                    return item
+                self._ready.clear()
+                is_over = self._finished.is_set()
+            if is_over:
+                if self._error is not None:
+                    error, self._error = self._error, None
+                    raise error
+                raise StopAsyncIteration
+            await self._ready.wait()
+
+    def _drive(self) -> None:
+        try:
+            try:
+                for item in self._generator:
+                    for converted in self._convert(item):
+                        self.push(converted)
+                    if self._stopped:
+                        break
+            finally:
+                self._generator.close()
+        except BaseException as error:  # any: it is raised again in the loop, where it belongs
+            self._error = error
+        self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self._finished.set()
+        self._ready.set()

@@ -1,0 +1,138 @@
+"""`stream_props(...)` makes an `Update`: a set of (component id, props) that belong together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+from dash.development.base_component import Component
+
+from flash_events import bridge
+from flash_events.errors import UpdateError
+
+ComponentId = str | dict[str, Any]
+"""A string id, or a dict id; in a dict, MATCH and ALL stand for what they mean in Dash."""
+
+Props = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a run yields: props for one or several components, applied together.
+
+    Attributes:
+        targets: pairs of component id and props, in the order given.
+        alone: each target gets a React commit of its own and never collapses with another
+            update; for components on which setting a prop *does* something.
+    """
+
+    targets: tuple[tuple[ComponentId, Props], ...]
+    alone: bool = False
+
+
+@overload
+def stream_props(
+    component_id: ComponentId | Component, props: Props, /, *, alone: bool = False
+) -> Update: ...
+@overload
+def stream_props(
+    batch: Iterable[tuple[ComponentId | Component, Props]], /, *, alone: bool = False
+) -> Update: ...
+@overload
+def stream_props(
+    *, component_id: ComponentId | Component, props: Props, alone: bool = False
+) -> Update: ...
+@overload
+def stream_props(
+    *, batch: Iterable[tuple[ComponentId | Component, Props]], alone: bool = False
+) -> Update: ...
+def stream_props(
+    *args: Any, component_id: Any = None, props: Any = None, batch: Any = None, alone: bool = False
+) -> Update:
+    """Makes an update; a run streams it into the page by yielding it.
+
+    Forms: `stream_props("id", {"children": 1})`, `stream_props([("a", {...}), ("b", {...})])`, and
+    the same by keyword: `component_id=, props=` or `batch=`.
+
+    Args:
+        component_id: a string id, a dict id or a component. In a dict id MATCH means the
+            triggering component's value and ALL every component on the page that fits.
+        props: the props to set: anything that Dash can send, Patch included.
+        batch: several such pairs; their state props are applied in one React commit.
+        alone: gives the update a commit of its own, so that it never collapses with another.
+
+    Raises:
+        UpdateError: the arguments are none of these forms.
+    """
+    if len(args) == 2:
+        return Update((_target(*args),), alone)
+    if len(args) == 1 and component_id is None:
+        component_id, batch = (None, args[0]) if props is None else (args[0], None)
+    if batch is None and component_id is not None and props is not None:
+        return Update((_target(component_id, props),), alone)
+    if batch is None or component_id is not None or props is not None or len(args) > 1:
+        raise UpdateError(
+            "Expected stream_props(id, props) or stream_props([(id, props), ...]), "
+            f"got {_call(args, component_id=component_id, props=props, batch=batch)}."
+        )
+    return Update(tuple(_targets(batch)), alone)
+
+
+def together(updates: Iterable[object]) -> Update:
+    """Several updates as one, so that they are applied in one commit.
+
+    Raises:
+        UpdateError: one of them is not an update.
+    """
+    targets: list[tuple[ComponentId, Props]] = []
+    alone = False
+    for update in updates:
+        if not isinstance(update, Update):
+            raise not_an_update(update)
+        targets.extend(update.targets)
+        alone = alone or update.alone
+    return Update(tuple(targets), alone)
+
+
+def not_an_update(got: object) -> UpdateError:
+    """The error for a value that is yielded where an update was expected."""
+    return UpdateError(
+        "Expected the generator to yield stream_props(...), a list of them or None, "
+        f"got {type(got).__name__} {got!r:.80}. Write: yield stream_props(id, {{prop: value}})."
+    )
+
+
+def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
+    pairs = batch.items() if isinstance(batch, Mapping) else batch
+    if isinstance(pairs, str | Component) or not isinstance(pairs, Iterable):
+        raise UpdateError(
+            "Expected a list of (id, props) pairs, "
+            f"got {type(batch).__name__} {batch!r:.80}. Did you forget the props?"
+        )
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise UpdateError(f"Expected an (id, props) pair in the batch, got {pair!r:.80}.")
+        yield _target(*pair)
+
+
+def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
+    component_id = component_id if type(component_id) is str else bridge.id_of(component_id)
+    if not isinstance(component_id, str | dict) or not component_id:
+        raise UpdateError(
+            "Expected a component id (a string, a dict or a component), "
+            f"got {type(component_id).__name__} {component_id!r:.80}."
+        )
+    if not isinstance(props, Mapping):
+        raise UpdateError(
+            f"Expected a dict of props for {component_id!r}, "
+            f"got {type(props).__name__} {props!r:.80}. Write: {{'children': ...}}."
+        )
+    for prop in props:
+        if type(prop) is not str:
+            raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
+    return component_id, dict(props)
+
+
+def _call(args: tuple[Any, ...], **named: Any) -> str:
+    parts = [f"{value!r:.40}" for value in args]
+    parts += [f"{name}={value!r:.40}" for name, value in named.items() if value is not None]
+    return f"stream_props({', '.join(parts)})"

@@ -1,0 +1,304 @@
+/**
+ * Applies updates to the page: in order per component, frame by frame, lossless.
+ *
+ * Each component has a queue of steps. A frame takes from every queue as many state props as
+ * stand before the next command and sets them all in one React commit; then come the commands,
+ * each in a commit of its own, joined where their meaning is known. A component that is still busy
+ * with a command keeps its queue until it has taken it.
+ */
+
+import {commandOf, type Command} from "./commands.ts";
+import type {Dash} from "./dash.ts";
+import {isGraphIdle, onGraphChange} from "./graph.ts";
+import type {WireId} from "./ids.ts";
+import type {Props, Target} from "./protocol.ts";
+
+/** A frame that took longer gives way to the browser; what is left follows in the next. */
+const BUDGET_MS = 12;
+
+/** A command that is not taken by then is taken for done; the component may have failed. */
+const PATIENCE_MS = 10_000;
+
+/** Above this much unapplied data the page stops reading, which pauses the generators. */
+const UNAPPLIED_BYTES = 4 * 1024 * 1024;
+
+const FORBIDDEN = new Set(["__proto__", "constructor", "prototype"]);
+
+/** Whose update it is; compared by identity. */
+export interface Source {
+  readonly id: string;
+}
+
+interface Step {
+  readonly source: Source;
+  readonly props: Props;
+  /** Set for a step that is a single command prop. */
+  readonly command: Command | undefined;
+  /** Never joined with another step. */
+  readonly alone: boolean;
+  /** Its share of what was received. */
+  readonly bytes: number;
+}
+
+interface Queue {
+  steps: Step[];
+  busy: Busy | undefined;
+  isWatched: boolean;
+}
+
+/** A command that its component has not yet taken; without a value, one that cannot begin yet. */
+interface Busy {
+  readonly since: number;
+  readonly prop: string;
+  readonly value: unknown;
+  readonly command: Command;
+}
+
+interface Patch {
+  readonly __dash_patch_update: unknown;
+  readonly operations: readonly unknown[];
+}
+
+export interface ApplierOptions {
+  readonly dash: Pick<Dash, "has" | "get" | "set" | "expand" | "commit">;
+  /** Told what a source has set, right after. */
+  onApplied(source: Source, id: WireId, props: Props): void;
+  warn(message: string): void;
+  isHidden(): boolean;
+  nextFrame(callback: () => void): void;
+  now(): number;
+}
+
+export type Applier = ReturnType<typeof createApplier>;
+
+export function createApplier(options: ApplierOptions) {
+  const {dash, onApplied, warn, isHidden, nextFrame, now} = options;
+  const queues = new Map<WireId, Queue>();
+  const warned = new Set<string>();
+  let isScheduled = false;
+  let unapplied = 0;
+  let whenDrained: (() => void)[] = [];
+
+  function warnOnce(message: string): void {
+    if (warned.has(message)) return;
+    warned.add(message);
+    warn(message);
+  }
+
+  /** Queues props for components; nothing is set before `flush` or the next frame. */
+  function add(source: Source, targets: readonly Target[], alone = false, bytes = 0): void {
+    for (const [target, props] of targets) {
+      const share = bytes / targets.length;
+      for (const id of dash.expand(target)) {
+        let queue = queues.get(id);
+        if (!queue) queues.set(id, (queue = {steps: [], busy: undefined, isWatched: false}));
+        addSteps(queue.steps, {source, props, command: undefined, alone, bytes: share});
+        unapplied += share;
+      }
+    }
+    schedule();
+  }
+
+  /** Splits props into state props, which are set together, and commands, one by one. */
+  function addSteps(steps: Step[], step: Step): void {
+    const names = Object.keys(step.props);
+    if (!names.some((prop) => commandOf(prop) || FORBIDDEN.has(prop))) {
+      steps.push(step);
+      return;
+    }
+    let {bytes} = step;
+    const push = (props: readonly string[], command?: Command) => {
+      if (!props.length) return;
+      const some = Object.fromEntries(props.map((prop) => [prop, step.props[prop]]));
+      steps.push({...step, props: some, command, bytes});
+      bytes = 0;
+    };
+    push(names.filter((prop) => !commandOf(prop) && !FORBIDDEN.has(prop)));
+    for (const prop of names) if (commandOf(prop)) push([prop], commandOf(prop));
+    for (const prop of names) {
+      if (FORBIDDEN.has(prop)) warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
+    }
+  }
+
+  /** Forgets what a source has queued and not yet applied. */
+  function drop(source: Source): void {
+    for (const queue of queues.values()) {
+      take(queue, queue.steps.filter((step) => step.source === source));
+    }
+  }
+
+  function take(queue: Queue, steps: readonly Step[]): readonly Step[] {
+    const taken = new Set(steps);
+    if (steps.length) queue.steps = queue.steps.filter((step) => !taken.has(step));
+    for (const step of steps) unapplied -= step.bytes;
+    return steps;
+  }
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    const run = () => {
+      isScheduled = false;
+      flush();
+    };
+    if (isHidden()) queueMicrotask(run); // hidden pages get no frames, and late timers
+    else nextFrame(run);
+  }
+
+  /** Applies what can be applied now. */
+  function flush(): void {
+    const start = now();
+    let isFirst = true;
+    while (isFirst || now() - start < BUDGET_MS) {
+      isFirst = false;
+      const ready = [...queues].filter(([id, queue]) => queue.steps.length && !isBusy(id, queue));
+      if (!ready.length) break;
+      commitStates(ready);
+      for (const [id, queue] of ready) commitCommand(id, queue);
+    }
+    for (const [id, queue] of queues) {
+      if (!queue.steps.length && !queue.busy) queues.delete(id);
+    }
+    if ([...queues].some(([id, queue]) => queue.steps.length && !isBusy(id, queue))) schedule();
+    if (unapplied < UNAPPLIED_BYTES) {
+      const waiting = whenDrained;
+      whenDrained = [];
+      for (const callback of waiting) callback();
+    }
+  }
+
+  function commitStates(ready: readonly (readonly [WireId, Queue])[]): void {
+    dash.commit(() => {
+      for (const [id, queue] of ready) {
+        const steps = queue.steps;
+        let count = 0;
+        while (steps[count] && !steps[count]?.command && !(count && steps[count]?.alone)) {
+          if (steps[count++]?.alone) break;
+        }
+        if (count) setStates(id, take(queue, steps.slice(0, count)));
+      }
+    });
+  }
+
+  /**
+   * Sets state props: the last value of each wins. Patches of one prop are joined; a Patch that
+   * follows a value, or a value that follows a Patch, is set after it.
+   */
+  function setStates(id: WireId, steps: readonly Step[]): void {
+    if (!isOnPage(id)) return;
+    let props: Record<string, unknown> = {};
+    let sources = new Set<Source>();
+    const set = () => {
+      if (Object.keys(props).length) dash.set(id, props);
+      for (const source of sources) onApplied(source, id, props);
+      props = {};
+      sources = new Set();
+    };
+    for (const {source, props: given} of steps) {
+      for (const [prop, value] of Object.entries(given)) {
+        const earlier = props[prop];
+        if (prop in props && isPatch(value) !== isPatch(earlier)) set();
+        if (isPatch(value) && !(prop in props) && dash.get(id, prop) === undefined) {
+          warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
+          continue;
+        }
+        props[prop] =
+          isPatch(value) && isPatch(earlier) && prop in props ? joinPatches(earlier, value) : value;
+      }
+      sources.add(source);
+    }
+    set();
+  }
+
+  function isOnPage(id: WireId): boolean {
+    if (dash.has(id)) return true;
+    warnOnce(`No component with id "${id}" is on the page; its updates are skipped.`);
+    return false;
+  }
+
+  function commitCommand(id: WireId, queue: Queue): void {
+    const [first] = queue.steps;
+    if (!first?.command) return;
+    const command = first.command;
+    const [prop] = Object.keys(first.props) as [string];
+    if (!isOnPage(id)) {
+      take(queue, [first]);
+      return;
+    }
+    if (command.taken === "graph" && !isGraphIdle(id)) {
+      queue.busy = {since: now(), prop, value: undefined, command};
+      watch(id, queue);
+      return;
+    }
+    const end = queue.steps.findIndex((step, i) => !(prop in step.props) || (i && step.alone));
+    const same = first.alone ? [first] : queue.steps.slice(0, end < 0 ? undefined : end);
+    const {value, count} = command.join(same.map((step) => step.props[prop]));
+    const steps = take(queue, same.slice(0, count));
+    dash.commit(() => dash.set(id, {[prop]: value}));
+    for (const source of new Set(steps.map((step) => step.source))) {
+      onApplied(source, id, {[prop]: value});
+    }
+    queue.busy = {since: now(), prop, value, command};
+    watch(id, queue);
+  }
+
+  /** Looks again when a graph draws; other components are seen through `poke`. */
+  function watch(id: WireId, queue: Queue): void {
+    if (queue.isWatched || !isBusy(id, queue) || queue.busy?.command.taken !== "graph") return;
+    queue.isWatched = true;
+    onGraphChange(id, () => {
+      queue.isWatched = false;
+      poke();
+    });
+  }
+
+  function isBusy(id: WireId, queue: Queue): boolean {
+    const {busy} = queue;
+    if (!busy) return false;
+    if (!dash.has(id) || isTaken(id, busy)) queue.busy = undefined;
+    else if (busy.value !== undefined && now() - busy.since > PATIENCE_MS) {
+      warnOnce(`"${id}" has not taken its ${busy.prop} for ${PATIENCE_MS / 1000} s; going on.`);
+      queue.busy = undefined;
+    }
+    return queue.busy !== undefined;
+  }
+
+  function isTaken(id: WireId, busy: Busy): boolean {
+    switch (busy.command.taken) {
+      case "commit":
+        return true;
+      case "cleared":
+        return dash.get(id, busy.prop) !== busy.value;
+      case "graph":
+        return isGraphIdle(id);
+    }
+  }
+
+  /** The page has changed: a component may have taken its command, come or gone. */
+  function poke(): void {
+    for (const [id, queue] of queues) {
+      if (queue.busy && isBusy(id, queue)) watch(id, queue);
+      else if (queue.steps.length) schedule();
+    }
+  }
+
+  return {
+    add,
+    drop,
+    flush,
+    poke,
+    /** Resolves when so little waits that more may be read. */
+    drained: () =>
+      unapplied < UNAPPLIED_BYTES
+        ? undefined
+        : new Promise<void>((resolve) => whenDrained.push(resolve)),
+  };
+}
+
+function isPatch(value: unknown): value is Patch {
+  return typeof value === "object" && value !== null && "__dash_patch_update" in value;
+}
+
+function joinPatches(earlier: Patch, later: Patch): Patch {
+  return {...later, operations: [...earlier.operations, ...later.operations]};
+}

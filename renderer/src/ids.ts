@@ -1,0 +1,49 @@
+/** Component ids as the wire writes them, their wildcards, and random ids. */
+
+/** A string id, or a dict id as JSON with sorted keys, wildcards as `["MATCH"]` or `["ALL"]`. */
+export type WireId = string;
+
+export type DictId = Readonly<Record<string, unknown>>;
+
+/** The values of the triggering component's id where the callback's Inputs say MATCH. */
+export type Match = Readonly<Record<string, unknown>>;
+
+/** 16 random bytes in base64url; `crypto.randomUUID` is missing on plain HTTP. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").slice(0, 22);
+}
+
+export function isDictId(id: WireId): boolean {
+  return id.startsWith("{");
+}
+
+export function parseId(id: WireId): DictId {
+  return JSON.parse(id) as DictId;
+}
+
+export function stringifyId(id: string | DictId): WireId {
+  if (typeof id === "string") return id;
+  const keys = Object.keys(id).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(id[key])}`).join(",")}}`;
+}
+
+export function isWildcard(value: unknown, name?: "MATCH" | "ALL"): boolean {
+  if (!Array.isArray(value)) return false;
+  return name === undefined || value[0] === name;
+}
+
+/** Puts the triggering component's values where an id says MATCH. */
+export function resolveMatch(id: WireId, match: Match): WireId {
+  if (!isDictId(id)) return id;
+  const parsed = parseId(id);
+  const resolved = Object.entries(parsed).map(([key, value]) =>
+    isWildcard(value, "MATCH") && key in match ? [key, match[key]] : [key, value],
+  );
+  return stringifyId(Object.fromEntries(resolved) as DictId);
+}
+
+/** Whether an id that has no MATCH left names more than one component. */
+export function isPattern(id: WireId): boolean {
+  return isDictId(id) && Object.values(parseId(id)).some((value) => isWildcard(value));
+}
