@@ -6,7 +6,7 @@ was opened with: a client that lost the response resumes it from the last event 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from flash_events import protocol
 from flash_events.brokers.base import Broker
@@ -69,7 +69,7 @@ class Connection:
             self.log.append_now(protocol.encode(protocol.Closed()))
             self.log.finish()
 
-    async def stream(self, after: str = "") -> AsyncIterator[bytes]:
+    async def stream(self, after: str = "") -> AsyncGenerator[bytes, None]:
         """Yields what follows the event `after` until the connection is closed.
 
         A later call takes over from an earlier one, whose client must have lost it.

@@ -66,14 +66,18 @@ def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
             415, "content_type", f"Expected Content-Type: application/json, got {content_type!r}."
         )
     length = headers.get("content-length", "")
-    if not length.isdecimal():
-        raise Refused(411, "length", "Expected a Content-Length header.")
-    if int(length) > settings.max_body_bytes:
+    if length.isdecimal():
+        check_size(int(length), settings)
+
+
+def check_size(size: int, settings: Settings) -> None:
+    """Raises `Refused` (413) for too large a body."""
+    if size > settings.max_body_bytes:
         raise Refused(
             413,
             "too_large",
-            f"The request has {int(length):,} bytes, more than "
-            f"max_body_bytes={settings.max_body_bytes:,}.",
+            f"The request has {size:,} bytes, more than max_body_bytes="
+            f"{settings.max_body_bytes:,}.",
         )
 
 

@@ -92,7 +92,9 @@ class Server:
         try:
             requests.check_headers(headers, self._settings)
             await self._join_siblings()
-            body = requests.parse_json(await read_body())
+            data = await read_body()
+            requests.check_size(len(data), self._settings)
+            body = requests.parse_json(data)
             match action:
                 case "start":
                     return self._start(requests.parse_start(body))

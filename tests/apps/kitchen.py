@@ -1,0 +1,398 @@
+"""An app with every kind of event callback, for the endpoint and the browser tests.
+
+`mark(name)` writes to the file that MARKS names, so that a test in another process sees when a
+`finally` ran.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import dash
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
+from quart import request
+
+from flash_events import FlashEvents, Update, event_callback, stream_props
+
+
+def mark(name: str, **details: Any) -> None:
+    """Notes that something happened, and when."""
+    line = json.dumps({"name": name, "time": time.time(), "pid": os.getpid(), **details})
+    with Path(os.environ["MARKS"]).open("a") as file:
+        file.write(line + "\n")
+
+
+app = Dash(
+    __name__,
+    backend="quart",
+    suppress_callback_exceptions=True,
+    requests_pathname_prefix=os.environ.get("REQUESTS_PREFIX"),
+    routes_pathname_prefix=os.environ.get("ROUTES_PREFIX"),
+)
+FlashEvents(app)  # settings come from the environment
+server = app.server
+
+
+def card(index: str) -> html.Div:
+    return html.Div(
+        [
+            html.Button("go", id={"type": "go", "index": index}),
+            html.Button("halt", id={"type": "halt", "index": index}),
+            html.Span(id={"type": "card", "index": index}),
+        ]
+    )
+
+
+BUTTONS = (
+    "start stop reset skip queue parallel restart burst points steady traces rows mixed fail "
+    "plain setprops context values patches missing everyone notify alone numbers count ordinary "
+    "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
+    "timeout bad insert remove"
+)
+
+PLACES = (
+    "out message log answer context-out runs both-one both-two both-three unset finished selfcount "
+    "listener inserted place"
+)
+
+app.layout = dmc.MantineProvider(
+    [
+        dcc.Location(id="url"),
+        dcc.Link("away", href="away", id="away"),
+        html.Div([html.Button(name, id=name, n_clicks=0) for name in BUTTONS.split()]),
+        dcc.Input(id="ticker", value="A"),
+        html.Div("spin", id="spinner", hidden=True),
+        *[html.Div(id=name) for name in PLACES.split()],
+        *[html.Div(id=f"endless-out{n}") for n in range(8)],
+        dcc.Store(id="patched", data={"items": [], "n": 0}),
+        html.Div(id="patched-out"),
+        html.Div([card(index) for index in ("a", "b", "c")]),
+        dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}, {"x": [], "y": []}]}),
+        dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[], getRowId="params.data.n"),
+        dmc.NotificationContainer(id="notifications", limit=20),
+    ]
+)
+
+
+@event_callback(
+    Input("start", "n_clicks"),
+    State("ticker", "value"),
+    cancel=[(Input("stop", "n_clicks"), 0), (Input("url", "pathname"), app.get_relative_path("/"))],
+    reset_props=[("out", {"children": "reset"})],
+    running=[(Output("spinner", "hidden"), False, True)],
+)
+async def ticks(_n: int, ticker: str) -> AsyncIterator[Update]:
+    mark("ticks began")
+    try:
+        n = 0
+        while True:
+            n += 1
+            yield stream_props("out", {"children": f"{ticker}{n}"})
+            await asyncio.sleep(0.02)
+    finally:
+        mark("ticks finally")
+
+
+def overlap_callback(mode: Any) -> None:
+    @event_callback(
+        Input(mode, "n_clicks"),
+        overlap=mode,
+        cancel=Input("stop", "n_clicks"),
+        reset_props=[("message", {"children": f"{mode} was reset"})],
+        running=[(Output("spinner", "hidden"), False, True)],
+    )
+    async def overlapping(n: int) -> AsyncIterator[Update]:
+        mark(f"{mode} began", n=n)
+        try:
+            for step in range(20):
+                yield stream_props("out", {"children": f"{mode} {n}.{step}"})
+                await asyncio.sleep(0.05)
+            patch = Patch()
+            patch.append(f"{n} ")
+            dash.set_props("finished", {"children": patch})
+        finally:
+            mark(f"{mode} finally", n=n)
+
+
+for _mode in ("restart", "skip", "queue", "parallel"):
+    overlap_callback(_mode)
+
+
+@event_callback(Input("burst", "n_clicks"))
+async def burst(_n: int) -> AsyncIterator[Update]:
+    for i in range(20_000):
+        yield stream_props("out", {"children": f"burst {i + 1}"})
+
+
+@event_callback(Input("points", "n_clicks"))
+async def points(_n: int) -> AsyncIterator[Update]:
+    for i in range(2_000):
+        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
+
+
+@event_callback(Input("steady", "n_clicks"))
+async def steady(_n: int) -> AsyncIterator[Update]:
+    began = time.perf_counter()
+    for i in range(1_000):  # 500 per second
+        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
+        await asyncio.sleep(max(0.0, began + i / 500 - time.perf_counter()))
+
+
+@event_callback(Input("traces", "n_clicks"))
+async def traces(_n: int) -> AsyncIterator[Update]:
+    for i in range(200):
+        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [i % 2]]})
+        if i % 50 == 49:  # another window may not be joined with the one before
+            yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0], 500]})
+
+
+@event_callback(Input("rows", "n_clicks"))
+async def rows(_n: int) -> AsyncIterator[Update]:
+    for i in range(2_000):
+        yield stream_props("grid", {"rowTransaction": {"add": [{"n": str(i)}]}})
+
+
+@event_callback(Input("mixed", "n_clicks"))
+async def mixed(_n: int) -> AsyncIterator[Update]:
+    for i in range(30):
+        yield stream_props("grid", {"rowTransaction": {"add": [{"n": f"m{i}"}]}})
+        if i % 3 == 2:
+            yield stream_props("grid", {"rowTransaction": {"remove": [{"n": f"m{i}"}]}})
+
+
+@event_callback(
+    Input("fail", "n_clicks"),
+    on_error=lambda error: stream_props("message", {"children": f"sorry: {error}"}),
+    reset_props={"message": {"children": "reset"}, "out": {"children": "reset by fail"}},
+    running=[(Output("spinner", "hidden"), False, True)],
+)
+async def fail(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("message", {"children": "streaming"})
+    raise ValueError("no luck")
+
+
+@event_callback(
+    Input("timeout", "n_clicks"), timeout=0.2, reset_props={"out": {"children": "timed out"}}
+)
+async def timeout(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": "waiting"})
+    await asyncio.sleep(60)
+
+
+@event_callback(Input("bad", "n_clicks"), reset_props={"out": {"children": "bad was reset"}})
+async def bad(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": object()})
+
+
+@event_callback(Input("plain", "n_clicks"), cancel=Input("stop", "n_clicks"))
+def plain(_n: int) -> Iterator[Update]:
+    try:
+        n = 0
+        while True:
+            n += 1
+            yield stream_props("out", {"children": f"plain {n}"})
+            time.sleep(0.02)  # a plain generator may block
+    finally:
+        mark("plain finally")
+
+
+@event_callback(Input("setprops", "n_clicks"))
+async def setprops(_n: int) -> AsyncIterator[None]:
+    dash.set_props("out", {"children": "by set_props"})
+    await asyncio.sleep(0)
+    dash.set_props({"type": "card", "index": "a"}, {"children": "by set_props"})
+    yield
+
+
+@event_callback(
+    inputs={"n": Input("context", "n_clicks"), "more": [State("ticker", "value")]},
+    prevent_initial_call=True,
+)
+async def context(n: int, more: list[str]) -> AsyncIterator[Update]:
+    seen = []
+    for _ in range(2):
+        seen.append(
+            {
+                "triggered": ctx.triggered_id,
+                "grouping": bool(ctx.args_grouping["n"]["triggered"]),
+                "path": request.path,
+                "cookie": ctx.cookies.get("user"),
+                "more": more,
+                "clicks": n,
+            }
+        )
+        await asyncio.sleep(0.01)
+    yield stream_props("context-out", {"children": json.dumps(seen)})
+
+
+@event_callback(
+    Input({"type": "go", "index": MATCH}, "n_clicks"),
+    cancel=Input({"type": "halt", "index": MATCH}, "n_clicks"),
+    reset_props=[({"type": "card", "index": MATCH}, {"children": "reset"})],
+)
+async def cards(_n: int) -> AsyncIterator[Update]:
+    index = ctx.triggered_id["index"]
+    try:
+        n = 0
+        while True:
+            n += 1
+            yield stream_props({"type": "card", "index": MATCH}, {"children": f"{index}{n}"})
+            await asyncio.sleep(0.02)
+    finally:
+        mark(f"card {index} finally")
+
+
+@event_callback(Input("everyone", "n_clicks"))
+async def everyone(_n: int) -> AsyncIterator[Update]:
+    yield stream_props({"type": "card", "index": ALL}, {"children": "everyone"})
+
+
+@event_callback(Input("missing", "n_clicks"))
+async def missing(_n: int) -> AsyncIterator[Update]:
+    for i in range(3):
+        yield stream_props(
+            [("nowhere", {"children": i}), ("out", {"children": f"beside missing {i}"})]
+        )
+
+
+@event_callback(Input("patches", "n_clicks"))
+async def patches(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("patched", {"data": {"items": [], "n": 0}})
+    for i in range(500):
+        patch = Patch()
+        patch["items"].append(i)
+        patch["n"] += 1
+        yield stream_props("patched", {"data": patch})
+
+
+@app.callback(Output("patched-out", "children"), Input("patched", "data"))
+def show_patched(data: Any) -> str:
+    return json.dumps(data)
+
+
+@event_callback(Input("notify", "n_clicks"))
+async def notify(_n: int) -> AsyncIterator[Update]:
+    for i in range(10):
+        notification = {"id": f"n{i}", "message": f"note {i}", "autoClose": False}
+        yield stream_props(
+            "notifications", {"sendNotifications": [{"action": "show", **notification}]}
+        )
+
+
+for _n in range(8):
+
+    def endless_callback(n: int) -> None:
+        @event_callback(Input(f"endless{n}", "n_clicks"), cancel=Input("stop", "n_clicks"))
+        async def endless(_clicks: int) -> AsyncIterator[Update]:
+            i = 0
+            while True:
+                i += 1
+                yield stream_props(f"endless-out{n}", {"children": i})
+                await asyncio.sleep(0.05)
+
+    endless_callback(_n)
+
+
+@app.callback(Output("answer", "children"), Input("ordinary", "n_clicks"))
+def ordinary(n: int) -> str:
+    return f"answer {n}"
+
+
+@event_callback(Input("both", "n_clicks"))
+async def both_one(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("both-one", {"children": "one"})
+
+
+@event_callback(Input("both", "n_clicks"))
+async def both_two(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("both-two", {"children": "two"})
+
+
+@app.callback(Output("both-three", "children"), Input("both", "n_clicks"))
+def both_three(_n: int) -> str:
+    return "three"
+
+
+@event_callback(
+    Input("self", "n_clicks"),
+    cancel=(Input("reset", "n_clicks"), 0),
+    reset_props={"self": {"n_clicks": 0}},
+)
+async def itself(n: int) -> AsyncIterator[Update]:
+    mark("self began", n=n)
+    yield stream_props("self", {"n_clicks": 0})
+    yield stream_props("reset", {"n_clicks": 7})
+    for step in range(10):
+        yield stream_props("selfcount", {"children": f"step {step}"})
+        await asyncio.sleep(0.02)
+    yield stream_props("selfcount", {"children": "done"})
+
+
+@app.callback(Output("listener", "children"), Input("out", "children"), prevent_initial_call=True)
+def listener(children: Any) -> str:
+    mark("listener", children=children)
+    return f"heard {children}"
+
+
+@app.callback(
+    Output("place", "children"),
+    Input("insert", "n_clicks"),
+    Input("remove", "n_clicks"),
+    prevent_initial_call=True,
+)
+def place(_insert: int, _remove: int) -> Any:
+    if ctx.triggered_id == "remove":
+        return None
+    return [html.Button("late", id="late"), html.Button("late keep", id="late-keep")]
+
+
+@event_callback(Input("late", "n_clicks"), prevent_initial_call=False)
+async def late(n: int | None) -> AsyncIterator[Update]:
+    mark("late began", n=n, triggered=bool(ctx.triggered))
+    try:
+        i = 0
+        while True:
+            i += 1
+            yield stream_props("inserted", {"children": f"late {i}"})
+            await asyncio.sleep(0.02)
+    finally:
+        mark("late finally")
+
+
+@event_callback(Input("late-keep", "n_clicks"), keep_alive=True, cancel=Input("stop", "n_clicks"))
+async def late_keep(_n: int) -> AsyncIterator[Update]:
+    try:
+        i = 0
+        while True:
+            i += 1
+            yield stream_props("runs", {"children": f"kept {i}"})
+            await asyncio.sleep(0.02)
+    finally:
+        mark("kept finally")
+
+
+@event_callback(Input("ticker", "id"), prevent_initial_call=False)
+async def on_load(_id: str) -> AsyncIterator[Update]:
+    mark("loaded", triggered=bool(ctx.triggered))
+    yield stream_props("log", {"children": "loaded"})
+
+
+@event_callback(Input("numbers", "n_clicks"), State("ticker", "value"))
+async def numbers(_n: int, seconds: str) -> AsyncIterator[Update]:
+    """600 points; the connection is cut meanwhile."""
+    pause = float(seconds) / 600
+    for i in range(600):
+        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
+        await asyncio.sleep(pause)
+    yield stream_props("message", {"children": "all sent"})
+
+
+@event_callback(Input("values", "n_clicks"), State("ticker", "placeholder"))
+async def values(n: int, never_set: Any) -> AsyncIterator[Update]:
+    yield stream_props("unset", {"children": json.dumps([n, never_set])})

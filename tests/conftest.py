@@ -1,0 +1,115 @@
+"""Real servers for real tests: hypercorn in a process of its own, with one worker or several."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+
+
+@dataclass
+class Served:
+    """An app that a server serves, and what it has marked."""
+
+    url: str
+    marks_file: Path
+    log_file: Path
+    process: subprocess.Popen[bytes]
+
+    def marks(self, name: str) -> list[dict[str, Any]]:
+        """What the app has noted under this name, in order."""
+        if not self.marks_file.exists():
+            return []
+        lines = self.marks_file.read_text("utf-8").splitlines()
+        return [mark for line in lines if (mark := json.loads(line))["name"] == name]
+
+    def wait_for_mark(self, name: str, count: int = 1, seconds: float = 10) -> dict[str, Any]:
+        """Waits until the app has noted this so often; returns that note."""
+        wait_until(lambda: len(self.marks(name)) >= count, seconds, f"mark {name!r}")
+        return self.marks(name)[count - 1]
+
+    def log(self) -> str:
+        """What the server has written."""
+        return self.log_file.read_text("utf-8")
+
+
+def wait_until(condition: Any, seconds: float, what: str) -> None:
+    """Looks often until the condition holds; fails after the given time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(
+    app: str, directory: Path, workers: int = 1, path: str = "/", **environment: str
+) -> Iterator[Served]:
+    """Serves an app with hypercorn until the block ends."""
+    port = free_port()
+    served = f"http://127.0.0.1:{port}{path}"
+    marks, log = directory / "marks.jsonl", directory / "server.log"
+    command = [sys.executable, "-m", "hypercorn", app, "-b", f"127.0.0.1:{port}"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "-w", str(workers)] if workers > 1 else command,
+            cwd=ROOT,
+            env={**os.environ, "MARKS": str(marks), **environment},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: answers(served) or process.poll() is not None, START_SECONDS, "server")
+        assert process.poll() is None, log.read_text("utf-8")
+        yield Served(served, marks, log, process)
+    except BaseException:
+        print(log.read_text("utf-8"))  # pytest shows it with the failure
+        raise
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        response = httpx.get(f"{url}_dash-layout", timeout=5)
+    except httpx.TransportError:
+        return False
+    assert response.status_code == 200, "the app does not start; see its log"
+    return True
+
+
+@pytest.fixture(scope="session")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The kitchen app on one worker."""
+    with serving("tests.apps.kitchen:server", tmp_path_factory.mktemp("kitchen")) as served:
+        yield served
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's loop and pytest-asyncio's do not mix."""
+    items.sort(key=lambda item: "browser" in item.path.parts)

@@ -1,0 +1,108 @@
+"""Drives one run into a real event log and reads what it sends."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dash import Dash
+from dash._utils import AttributeDict
+
+from flash_events import Settings, bridge, event_callback, protocol
+from flash_events.brokers.base import EventLog, LogLimits
+from flash_events.brokers.memory import MemoryLog
+from flash_events.runs import Run
+from tests.test_protocol import parse
+
+RUN_ID = "R" * 22
+LIMITS = LogLimits(2**20, 1000, 2**20, 60)
+
+
+@dataclass
+class Streamed:
+    """A run and what it has sent so far."""
+
+    run: Run
+    log: EventLog
+    events: list[protocol.Event] = field(default_factory=list)
+    _after: str = ""
+
+    async def next(self) -> protocol.Event:
+        """The next event of the run."""
+        if len(self.events) == self._taken:
+            await self._read()
+        self._taken += 1
+        return self.events[self._taken - 1]
+
+    _taken: int = 0
+
+    async def to_end(self) -> protocol.Ended:
+        """Reads until the run has ended."""
+        while not (self.events and isinstance(self.events[-1], protocol.Ended)):
+            await self._read()
+        ended = self.events[-1]
+        assert isinstance(ended, protocol.Ended)
+        return ended
+
+    @property
+    def sets(self) -> list[Any]:
+        """What the updates set: `[[id, props], ...]` each."""
+        return [body(event.body) for event in self.events if isinstance(event, protocol.Updated)]
+
+    @property
+    def ends(self) -> int:
+        """How many `end` events were sent."""
+        return sum(isinstance(event, protocol.Ended) for event in self.events)
+
+    async def _read(self) -> None:
+        batch = await self.log.read(self._after)
+        self._after = batch.last or self._after
+        for event in parse(batch.data):
+            decoded = protocol.decode(event.event, event.data)
+            assert decoded is not None
+            self.events.append(decoded)
+
+
+def body(encoded: bytes) -> Any:
+    return json.loads(b"{%b}" % encoded)["set"]
+
+
+_app = Dash("tests", backend="quart")
+
+
+@asynccontextmanager
+async def running(
+    function: Callable[..., Any],
+    *args: Any,
+    app: Dash = _app,
+    settings: Settings | None = None,
+    limits: LogLimits = LIMITS,
+    replaces: tuple[Run, ...] = (),
+    dependencies: tuple[Any, ...] = (),
+    **options: Any,
+) -> AsyncIterator[Streamed]:
+    """Decorates a generator function, starts a run of it, and stops it at the end."""
+    from dash import Input
+
+    registry = bridge.Registry([], {})
+    dependencies = dependencies or (Input("start", "n_clicks"),)
+    event_callback(*dependencies, **options, registry=registry)(function)
+    [callback] = registry
+    context = AttributeDict(updated_props={})
+    log = MemoryLog(limits)
+    run = Run(
+        RUN_ID,
+        callback,  # type: ignore[arg-type]
+        bridge.Call(list(args), {}, context),
+        log,
+        app,
+        settings or Settings(),
+        replaces,
+    )
+    run.start(lambda _: None)
+    try:
+        yield Streamed(run, log)
+    finally:
+        run.stop()
+        await run.stopped(5)

@@ -1,0 +1,96 @@
+"""The borders between modules: who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "flash_events"
+
+MAY_IMPORT = {
+    "errors": set(),
+    "bridge": {"errors"},
+    "updates": {"bridge", "errors"},
+    "protocol": {"updates", "bridge", "errors"},
+    "options": {"updates", "bridge", "errors"},
+    "callbacks": {"options", "updates", "bridge", "errors"},
+    "settings": {"errors"},
+    "threads": set(),
+    "brokers.base": {"errors"},
+    "brokers.memory": {"brokers.base", "errors"},
+    "brokers": {"brokers.base", "brokers.memory", "errors"},
+    "runs": {
+        "callbacks", "protocol", "bridge", "brokers.base", "updates", "threads", "settings",
+        "errors",
+    },
+    "connections": {"protocol", "brokers.base", "settings"},
+    "requests": {"protocol", "settings", "errors"},
+    "siblings": set(),
+    "server": {
+        "runs", "connections", "callbacks", "bridge", "brokers", "requests", "siblings", "settings",
+        "errors",
+    },
+    "plugin": {"bridge", "callbacks", "server", "settings", "errors"},
+    "__init__": {"callbacks", "errors", "plugin", "settings", "updates"},
+}  # fmt: skip
+
+PRIVATE_DASH = {"bridge"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if node.module == "flash_events" else {node.module}
+    return found
+
+
+def test_every_module_has_its_border() -> None:
+    assert set(MODULES) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_what_it_may(name: str) -> None:
+    own = {
+        module.removeprefix("flash_events.")
+        for module in imports_of(MODULES[name])
+        if module.startswith("flash_events.")
+    }
+    assert own <= MAY_IMPORT[name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dashs_private_names_are_touched_in_one_file(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    private = {
+        module
+        for module in imports_of(MODULES[name])
+        if module.split(".")[0] in ("dash", "_plotly_utils") and "._" in f".{module}"
+    }
+    attributes = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and ast.unparse(node.value) in ("app", "self.app", "self._app")
+    }
+    assert not (private | attributes) or name in PRIVATE_DASH
+
+
+@pytest.mark.parametrize("name", ["protocol", "updates", "callbacks", "options"])
+def test_wire_and_checks_do_no_io(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    assert not any(
+        isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) for node in ast.walk(tree)
+    )

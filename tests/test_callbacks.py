@@ -1,0 +1,266 @@
+"""What `@event_callback` accepts, refuses, and tells the browser."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from dash import ALL, ALLSMALLER, MATCH, Input, Output, State, html
+
+from flash_events import CallbackError, bridge, event_callback
+from flash_events.callbacks import EventCallback
+
+START = Input("start", "n_clicks")
+
+
+@pytest.fixture
+def registry() -> bridge.Registry:
+    return bridge.Registry([], {})
+
+
+def spec_of(registry: bridge.Registry) -> dict[str, Any]:
+    [entry] = registry.entries
+    spec: dict[str, Any] = entry[bridge.SPEC_KEY]
+    return spec
+
+
+def decorate(registry: bridge.Registry, *args: Any, **options: Any) -> None:
+    @event_callback(*args, **options, registry=registry)
+    async def live(*_args: Any, **_kwargs: Any) -> AsyncIterator[None]:
+        yield
+
+
+def only(registry: bridge.Registry) -> EventCallback:
+    [callback] = registry
+    assert isinstance(callback, EventCallback)
+    return callback
+
+
+def test_the_decorator_returns_the_function_itself(registry: bridge.Registry) -> None:
+    async def live(n: int) -> AsyncIterator[int]:
+        yield n
+
+    assert event_callback(START, registry=registry)(live) is live
+    assert only(registry).function is live
+    assert only(registry).is_async
+
+
+def test_a_plain_generator_is_accepted(registry: bridge.Registry) -> None:
+    @event_callback(START, registry=registry)
+    def live(n: int) -> Iterator[int]:
+        yield n
+
+    assert not only(registry).is_async
+
+
+async def _coroutine(n: int) -> int:
+    return n
+
+
+def _function(n: int) -> int:
+    return n
+
+
+class _Callable:
+    def __call__(self, n: int) -> int:
+        return n
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (_coroutine, "got coroutine function '_coroutine'. Did you forget `yield`?"),
+        (_function, "got function '_function'. Write `async def` and yield"),
+        (_Callable(), "Decorate the generator function itself"),
+    ],
+)
+def test_anything_but_a_generator_function_is_refused(
+    registry: bridge.Registry, function: Callable[..., Any], says: str
+) -> None:
+    with pytest.raises(CallbackError, match="Expected an async generator function") as raised:
+        event_callback(START, registry=registry)(function)
+    assert says in str(raised.value)
+    assert not registry.entries
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "says"),
+    [
+        ((), {}, "at least one Input"),
+        ((State("a", "b"),), {}, "at least one Input"),
+        ((Output("a", "b"), START), {}, "An event callback has no Outputs: yield stream_props"),
+        ((START, "b"), {}, "Expected Inputs and States, got str 'b'"),
+        ((START,), {"cancle": []}, "Unknown option 'cancle'"),
+        ((START,), {"overlap": "both"}, "Expected overlap to be one of 'restart'"),
+        ((START,), {"on_error": "oops"}, "Expected on_error to be a function"),
+        ((START,), {"timeout": -1}, "Expected timeout to be seconds above 0 or None, got -1"),
+        ((START,), {"timeout": True}, "Expected timeout to be seconds"),
+        ((START,), {"keep_alive": "yes"}, "Expected keep_alive to be True or False"),
+        ((START,), {"prevent_initial_call": "initial_duplicate"}, "Expected prevent_initial_call"),
+        ((START,), {"cancel": [State("a", "b")]}, "Expected cancel entries to be an Input"),
+        ((START,), {"cancel": "stop"}, "Expected cancel to be a list"),
+        ((START,), {"cancel": [(START, 0, 1)]}, "Expected cancel entries to be an Input"),
+        ((START,), {"cancel": [(START, object())]}, "cannot be sent to the browser"),
+        ((START,), {"cancel": [START, (START, 0)]}, "stands twice in cancel"),
+        (
+            (START,),
+            {"cancel": [Input({"i": MATCH}, "n")]},
+            "no Input of the callback has MATCH at 'i'",
+        ),
+        ((START,), {"cancel": [Input({"i": ALLSMALLER}, "n")]}, "Expected MATCH or ALL"),
+        ((START,), {"reset_props": [("a", 1)]}, "In reset_props: Expected a dict of props"),
+        ((START,), {"reset_props": "a"}, "Expected reset_props to be a list"),
+        ((START,), {"reset_props": [("a", {"b": object()})]}, "cannot be sent to the browser"),
+        ((START,), {"running": [(START, 1, 2)]}, "Expected an Output first"),
+        ((START,), {"running": [(Output("a", "b"), 1)]}, "Expected running entries to be"),
+        ((START,), {"running": [(Output("a", "b"), object(), 1)]}, "cannot be sent"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_at_decoration(
+    registry: bridge.Registry, args: Any, options: Any, says: str
+) -> None:
+    with pytest.raises(CallbackError) as raised:
+        decorate(registry, *args, **options)
+    assert says in str(raised.value)
+    assert not registry.entries
+
+
+def test_the_browser_is_told_what_it_must_know_without_a_server(registry: bridge.Registry) -> None:
+    decorate(
+        registry,
+        START,
+        cancel=[(Input("stop", "n_clicks"), 0), Input("url", "pathname")],
+        reset_props={"start": {"disabled": False}},
+        running=[(Output("spinner", "hidden"), False, True)],
+        overlap="queue",
+        keep_alive=True,
+    )
+    assert spec_of(registry) == {
+        "overlap": "queue",
+        "keepAlive": True,
+        "cancel": [
+            {"id": "stop", "property": "n_clicks", "allowed": 0},
+            {"id": "url", "property": "pathname"},
+        ],
+        "reset": [["start", {"disabled": False}]],
+        "running": [["spinner", "hidden", False, True]],
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cancel": Input("stop", "n_clicks"), "reset_props": [("a", {"b": 1})]},
+        {"cancel": [Input("stop", "n_clicks")], "reset_props": {"a": {"b": 1}}},
+        {"cancel": (Input("stop", "n_clicks"),), "reset_props": (("a", {"b": 1}),)},
+        {"cancel": [Input(html.Button(id="stop"), "n_clicks")], "reset_props": ("a", {"b": 1})},
+    ],
+)
+def test_one_entry_needs_no_list(registry: bridge.Registry, options: Any) -> None:
+    decorate(registry, START, running=(Output("a", "b"), 1, 2), **options)
+    spec = spec_of(registry)
+    assert spec["cancel"] == [{"id": "stop", "property": "n_clicks"}]
+    assert spec["reset"] == [["a", {"b": 1}]]
+    assert spec["running"] == [["a", "b", 1, 2]]
+
+
+def test_wildcards_travel_as_dash_writes_them(registry: bridge.Registry) -> None:
+    decorate(
+        registry,
+        Input({"type": "go", "i": MATCH}, "n_clicks"),
+        cancel=Input({"type": "stop", "i": MATCH}, "n_clicks"),
+        reset_props=[({"type": "out", "i": MATCH}, {"children": ""})],
+        running=[(Output({"type": "all", "i": ALL}, "hidden"), False, True)],
+    )
+    spec = spec_of(registry)
+    assert spec["cancel"][0]["id"] == '{"i":["MATCH"],"type":"stop"}'
+    assert spec["reset"][0][0] == '{"i":["MATCH"],"type":"out"}'
+    assert spec["running"][0][0] == '{"i":["ALL"],"type":"all"}'
+    assert only(registry).match_keys == {"i"}
+
+
+def test_two_callbacks_on_one_input_are_both_kept(registry: bridge.Registry) -> None:
+    @event_callback(START, registry=registry)
+    async def one(n: int) -> AsyncIterator[None]:
+        yield
+
+    @event_callback(START, registry=registry)
+    async def two(n: int) -> AsyncIterator[None]:
+        yield
+
+    assert len(registry.entries) == 2
+    assert {callback.function for callback in registry} == {one, two}  # type: ignore[attr-defined]
+
+
+SOURCE = """
+from dash import Input
+from flash_events import event_callback
+
+def register(registry):
+    @event_callback(Input("start", "n_clicks"), registry=registry)
+    async def live(n):
+        yield {value}
+    return live
+"""
+
+
+def test_a_source_that_is_executed_again_replaces(registry: bridge.Registry) -> None:
+    functions = []
+    for value in (1, 2):  # a reload, or a notebook cell that is edited and run again
+        namespace: dict[str, Any] = {"__name__": "notebook"}
+        exec(SOURCE.format(value=value), namespace)
+        functions.append(namespace["register"](registry))
+    assert len(registry.entries) == 1
+    assert only(registry).function is functions[-1]
+
+
+def test_two_functions_with_one_id_are_refused(registry: bridge.Registry) -> None:
+    def make(value: int) -> None:
+        @event_callback(START, registry=registry)
+        async def live(n: int) -> AsyncIterator[int]:
+            yield value
+
+    make(1)
+    with pytest.raises(CallbackError, match="Two different functions"):
+        make(2)
+
+
+def test_the_id_is_that_of_the_importable_name(registry: bridge.Registry) -> None:
+    source = SOURCE.format(value=1)
+    ids = set()
+    for name in ("__main__", main_name()):
+        namespace: dict[str, Any] = {"__name__": name}
+        exec(source, namespace)
+        namespace["register"](registry)
+        ids |= set(registry.by_id)
+    assert len(ids) == 1
+
+
+def main_name() -> str:
+    from flash_events.callbacks import _importable_main
+
+    return _importable_main()
+
+
+def test_a_state_dict_of_the_caller_is_not_changed(registry: bridge.Registry) -> None:
+    state = {"ticker": State("ticker", "value")}
+    decorate(registry, inputs={"n": START}, state=state)
+    assert list(state) == ["ticker"]
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "inputs", "state"),
+    [
+        ((START, State("a", "b")), {}, 1, 1),
+        (([START], [State("a", "b")]), {}, 1, 1),
+        (({"x": START, "y": {"z": State("a", "b")}},), {}, 1, 1),
+        ((), {"inputs": {"x": START, "y": (START, State("a", "b"))}}, 2, 1),
+        ((), {"inputs": START, "state": State("a", "b")}, 1, 1),
+        ((Input("a", "b", allow_optional=True),), {}, 1, 0),
+    ],
+)
+def test_dependencies_are_taken_as_dash_takes_them(
+    registry: bridge.Registry, args: Any, options: Any, inputs: int, state: int
+) -> None:
+    decorate(registry, *args, **options)
+    [entry] = registry.entries
+    assert (len(entry["inputs"]), len(entry["state"])) == (inputs, state)

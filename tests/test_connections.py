@@ -1,0 +1,163 @@
+"""A connection streams its log, resumes, says that it lives, and ends when nothing is left."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from flash_events import Settings, protocol
+from flash_events.brokers.base import LogLimits
+from flash_events.brokers.memory import MemoryBroker
+from flash_events.connections import Connection, Connections
+from flash_events.errors import LogGone
+from tests.test_protocol import parse
+
+ID = "C" * 22
+LIMITS = LogLimits(2**20, 1000, 2**20, 60)
+
+
+class Hub:
+    """Connections with short times, and those that are gone."""
+
+    def __init__(self, **settings: float) -> None:
+        self.gone: list[Connection] = []
+        self.is_gone = asyncio.Event()
+        times = {"heartbeat_seconds": 5.0, "grace_seconds": 5.0, "linger_seconds": 5.0, **settings}
+        self.all = Connections(
+            MemoryBroker(LIMITS),
+            Settings(**times),  # type: ignore[arg-type]
+            self._on_gone,
+        )
+
+    def _on_gone(self, connection: Connection) -> None:
+        self.gone.append(connection)
+        self.is_gone.set()
+
+
+def started(n: int) -> bytes:
+    return protocol.encode(protocol.Started(str(n)))
+
+
+async def names(stream: AsyncIterator[bytes]) -> list[str]:
+    """The events of a stream, to its end."""
+    return [event.event for event in parse(b"".join([chunk async for chunk in stream]))]
+
+
+async def test_a_stream_opens_with_its_id_and_version() -> None:
+    connection = Hub().all.open(ID)
+    async with aclosing(connection.stream()) as stream:
+        [event] = parse(await anext(stream))
+    assert protocol.decode(event.event, event.data) == protocol.Opened(ID)
+
+
+async def test_what_is_appended_follows_as_one_chunk() -> None:
+    connection = Hub().all.open(ID)
+    for n in range(100):
+        connection.log.offer("run", started(n))
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        assert len(parse(await anext(stream))) == 100
+
+
+async def test_a_silent_connection_says_that_it_lives() -> None:
+    connection = Hub(heartbeat_seconds=0.01).all.open(ID)
+    connection.hold()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        assert await anext(stream) == b": heartbeat\n\n"
+        connection.log.offer("run", started(1))
+        assert b"event: start" in await anext(stream)
+
+
+async def test_it_closes_soon_after_its_last_run() -> None:
+    connection = Hub(linger_seconds=0.01).all.open(ID)
+    connection.hold()
+    stream = connection.stream()
+    await anext(stream)
+    connection.log.offer("run", started(1))
+    connection.release()
+    assert await asyncio.wait_for(names(stream), 1) == ["start", "close"]
+    assert not connection.takes_runs
+
+
+async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
+    connection = Hub(linger_seconds=0.05).all.open(ID)
+    connection.hold()
+    stream = connection.stream()
+    await anext(stream)
+    connection.release()
+    connection.hold()
+    await asyncio.sleep(0.1)
+    assert connection.takes_runs
+    await stream.aclose()
+
+
+async def test_it_is_gone_after_the_grace() -> None:
+    hub = Hub(grace_seconds=0.01)
+    connection = hub.all.open(ID)
+    connection.hold()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+    await asyncio.wait_for(hub.is_gone.wait(), 1)
+    assert hub.gone == [connection]
+    assert hub.all.get(ID) is None
+
+
+async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
+    hub = Hub(grace_seconds=0.05)
+    connection = hub.all.open(ID)
+    connection.hold()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        await asyncio.sleep(0.1)
+        assert hub.all.get(ID) is connection
+    assert not hub.gone
+
+
+async def test_a_resumed_stream_goes_on_after_the_given_event() -> None:
+    connection = Hub().all.open(ID)
+    connection.hold()
+    for n in range(5):
+        connection.log.offer("run", started(n))
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        events = parse(await anext(stream))
+    async with aclosing(connection.stream(events[2].id)) as stream:
+        await anext(stream)
+        assert [event.data for event in parse(await anext(stream))] == [
+            event.data for event in events[3:]
+        ]
+
+
+async def test_a_later_reader_takes_over() -> None:
+    hub = Hub(grace_seconds=0.01)
+    connection = hub.all.open(ID)
+    connection.hold()
+    first = connection.stream()
+    await anext(first)
+    waiting = asyncio.create_task(names(first))
+    await asyncio.sleep(0)
+    async with aclosing(connection.stream()) as second:
+        await anext(second)
+        assert await asyncio.wait_for(waiting, 1) == []
+        connection.log.offer("run", started(1))
+        assert b"event: start" in await anext(second)
+        assert not hub.gone  # the first reader's end is no loss
+
+
+async def test_a_closed_connection_can_still_be_resumed_to_its_end() -> None:
+    connection = Hub(linger_seconds=0.01).all.open(ID)
+    connection.hold()
+    connection.log.offer("run", started(1))
+    connection.release()
+    assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
+    assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
+
+
+async def test_an_unknown_position_is_refused() -> None:
+    connection = Hub().all.open(ID)
+    with pytest.raises(LogGone):
+        connection.log.check("other-3")

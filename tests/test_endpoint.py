@@ -1,0 +1,337 @@
+"""The endpoint under real hypercorn, spoken to by clients that are not ours."""
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import EventSource, ServerSentEvent
+
+from tests.conftest import Served, serving, wait_until
+
+
+def new_id() -> str:
+    return secrets.token_urlsafe(16)
+
+
+class Page:
+    """Speaks to the endpoint as a page does."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.client = httpx.Client(timeout=15)
+        self.page = new_id()
+        self.entries = self.client.get(f"{served.url}_dash-dependencies").json()
+
+    def callback(self, component_id: str) -> Any:
+        """The entry of the event callback that listens to a component."""
+        return next(
+            entry
+            for entry in self.entries
+            if "flash_events" in entry and entry["inputs"][0]["id"] == component_id
+        )
+
+    def body(self, component_id: str, value: object = 1, **fields: Any) -> dict[str, Any]:
+        entry = self.callback(component_id)
+        return {
+            "output": entry["output"],
+            "inputs": [{**entry["inputs"][0], "value": value}],
+            "state": [{**state, "value": "S"} for state in entry["state"]],
+            "changedPropIds": [f"{component_id}.n_clicks"],
+            "flash_events": {
+                "version": 1,
+                "run": new_id(),
+                "page": self.page,
+                "connection": new_id(),
+                "connections": [],
+                **fields,
+            },
+        }
+
+    def post(self, action: str, body: object, **headers: str) -> httpx.Response:
+        return self.client.post(f"{self.url(action)}", json=body, headers=headers)
+
+    @contextmanager
+    def stream(self, action: str, body: object) -> Iterator[Iterator[ServerSentEvent]]:
+        with self.client.stream("POST", self.url(action), json=body) as response:
+            assert response.status_code == 200, response.read()
+            yield EventSource(response).iter_sse()
+
+    def resume(self, connection: str, last: str = "") -> dict[str, Any]:
+        return {"flash_events": {"version": 1, "connection": connection, "lastEventId": last}}
+
+    def stop(self, *runs: str) -> httpx.Response:
+        return self.post("stop", {"flash_events": {"version": 1, "runs": runs}})
+
+    def url(self, action: str) -> str:
+        return f"{self.served.url}_dash-flash-events/{action}"
+
+
+@contextmanager
+def opened(served: Served) -> Iterator[Page]:
+    """A page with TCP connections of its own."""
+    page = Page(served)
+    with page.client:
+        yield page
+
+
+@pytest.fixture
+def page(kitchen: Served) -> Iterator[Page]:
+    with opened(kitchen) as page:
+        yield page
+
+
+def data(event: ServerSentEvent) -> Any:
+    return json.loads(event.data)
+
+
+def test_a_start_answers_with_the_stream_itself(page: Page) -> None:
+    body = page.body("fail")
+    with page.stream("start", body) as events:
+        seen = list(events)
+    assert [event.event for event in seen] == ["open", "start", "update", "end", "close"]
+    assert data(seen[0])["connection"] == body["flash_events"]["connection"]
+    assert data(seen[2]) == {
+        "run": body["flash_events"]["run"],
+        "n": 1,
+        "set": [["message", {"children": "streaming"}]],
+    }
+    end = data(seen[3])
+    assert (end["reason"], end["error"]["code"]) == ("error", "callback_error")
+    assert "message" not in end["error"]
+    assert end["set"] == [["message", {"children": "sorry: no luck"}]]
+
+
+def test_a_burst_arrives_whole_and_in_order(page: Page) -> None:
+    with page.stream("start", page.body("burst")) as events:
+        updates = [data(event) for event in events if event.event == "update"]
+    assert [update["n"] for update in updates] == list(range(1, 20_001))
+    assert updates[-1]["set"] == [["out", {"children": "burst 20000"}]]
+
+
+def test_headers_keep_proxies_from_holding_it_back(page: Page) -> None:
+    with page.client.stream("POST", page.url("start"), json=page.body("fail")) as response:
+        response.read()
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["cache-control"] == "no-store, no-transform"
+    assert response.headers["x-accel-buffering"] == "no"
+
+
+def test_curl_shows_it_readable(page: Page) -> None:
+    command = ["curl", "-sN", "-H", "Content-Type: application/json", "-d", "@-", page.url("start")]
+    shown = subprocess.run(
+        command, input=json.dumps(page.body("fail")).encode(), capture_output=True, check=True
+    ).stdout.decode()
+    assert shown.startswith('event: open\ndata: {"version":1,')
+    assert shown.endswith("event: close\ndata: {}\n\n")
+
+
+def test_a_second_run_travels_on_the_open_connection(page: Page) -> None:
+    first = page.body("endless0")
+    connection = first["flash_events"]["connection"]
+    with page.stream("start", first) as events:
+        assert next(events).event == "open"
+        second = page.body("fail", connections=[connection])
+        answer = page.post("start", second)
+        assert (answer.status_code, answer.json()) == (202, {"connection": connection})
+        run = second["flash_events"]["run"]
+        end = next(event for event in events if event.event == "end")
+        assert data(end)["run"] == run
+        page.stop(first["flash_events"]["run"])
+
+
+def test_a_connection_that_is_not_known_is_replaced_by_a_new_stream(page: Page) -> None:
+    body = page.body("fail", connections=[new_id()])
+    with page.stream("start", body) as events:
+        assert data(next(events))["connection"] == body["flash_events"]["connection"]
+
+
+def test_a_start_that_is_repeated_starts_no_second_run(page: Page, kitchen: Served) -> None:
+    before = len(kitchen.marks("ticks began"))
+    body = page.body("start")
+    with page.stream("start", body) as events:
+        first = [next(events).event for _ in range(3)]
+    with page.stream("start", body) as events:  # its answer was lost
+        again = [next(events).event for _ in range(3)]
+    assert first == again == ["open", "start", "update"]
+    assert len(kitchen.marks("ticks began")) == before + 1
+    page.stop(body["flash_events"]["run"])
+
+
+def test_a_stop_runs_finally_within_a_second(page: Page, kitchen: Served) -> None:
+    before = len(kitchen.marks("ticks finally"))
+    body = page.body("start")
+    with page.stream("start", body) as events:
+        while next(events).event != "update":
+            pass
+        asked = time_of(page.stop(body["flash_events"]["run"]))
+        end = next(event for event in events if event.event == "end")
+    assert data(end)["reason"] == "cancelled"
+    done = kitchen.wait_for_mark("ticks finally", before + 1)
+    assert done["time"] - asked < 1
+
+
+def time_of(response: httpx.Response) -> float:
+    """When the server answered, or a little later."""
+    import time
+
+    assert response.status_code == 202
+    return time.time() - response.elapsed.total_seconds()
+
+
+def test_stopping_what_is_not_there_does_nothing(page: Page) -> None:
+    assert page.stop(new_id()).status_code == 202
+
+
+def test_a_cut_stream_is_resumed_after_the_last_event(page: Page) -> None:
+    body = page.body("start")
+    connection = body["flash_events"]["connection"]
+    numbers: list[int] = []
+    last = ""
+    action, request = "start", body
+    for _ in range(5):
+        with page.stream(action, request) as events:
+            for event in events:
+                last = event.id or last
+                if event.event == "update":
+                    numbers.append(data(event)["n"])
+                    if len(numbers) % 7 == 0:
+                        break
+        action, request = "resume", page.resume(connection, last)
+    assert numbers == list(range(1, 36))
+    page.stop(body["flash_events"]["run"])
+
+
+def test_the_end_can_be_read_again(page: Page) -> None:
+    body = page.body("fail")
+    with page.stream("start", body) as events:
+        seen = [event.id for event in events]
+    with page.stream("resume", page.resume(body["flash_events"]["connection"], seen[2])) as events:
+        assert [event.event for event in events] == ["open", "end", "close"]
+
+
+def test_a_connection_that_is_given_up_stops_its_runs(page: Page, kitchen: Served) -> None:
+    before = len(kitchen.marks("ticks finally"))
+    body = page.body("start")
+    connection = body["flash_events"]["connection"]
+    with page.stream("start", body) as events:
+        while next(events).event != "update":
+            pass
+        page.post("stop", {"flash_events": {"version": 1, "connections": [connection]}})
+        kitchen.wait_for_mark("ticks finally", before + 1, seconds=1)
+
+
+class TestRefusals:
+    """Every refusal is a status with a JSON error, before a stream begins."""
+
+    def refused(self, response: httpx.Response, status: int) -> str:
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/json"
+        assert set(response.json()) == {"error", "message"}
+        return str(response.json()["error"])
+
+    def test_an_unknown_callback(self, page: Page) -> None:
+        body = {**page.body("fail"), "output": "unknown"}
+        assert self.refused(page.post("start", body), 404) == "unknown_callback"
+
+    def test_an_ordinary_callback_is_as_unknown(self, page: Page) -> None:
+        ordinary = next(entry for entry in page.entries if "flash_events" not in entry)
+        body = {**page.body("fail"), "output": ordinary["output"]}
+        assert self.refused(page.post("start", body), 404) == "unknown_callback"
+
+    def test_an_unknown_connection(self, page: Page) -> None:
+        assert self.refused(page.post("resume", page.resume(new_id())), 404) == "lost"
+
+    def test_an_event_that_is_not_kept(self, page: Page) -> None:
+        body = page.body("fail")
+        with page.stream("start", body) as events:
+            list(events)
+        connection = body["flash_events"]["connection"]
+        assert self.refused(page.post("resume", page.resume(connection, "x-1")), 410) == "lost"
+
+    def test_a_foreign_origin(self, page: Page) -> None:
+        response = page.post("start", page.body("fail"), Origin="https://evil.example")
+        assert self.refused(response, 403) == "origin"
+
+    def test_a_wrong_content_type(self, page: Page) -> None:
+        response = page.client.post(page.url("start"), content=b"{}")
+        assert self.refused(response, 415) == "content_type"
+
+    def test_a_body_over_the_limit(self, page: Page) -> None:
+        assert self.refused(page.post("start", {"x": "x" * 2**20}), 413) == "too_large"
+
+    def test_inputs_that_do_not_fit(self, page: Page) -> None:
+        body = {**page.body("fail"), "inputs": []}
+        assert self.refused(page.post("start", body), 400) == "bad_inputs"
+
+    def test_another_version(self, page: Page) -> None:
+        body = page.body("fail", version=2)
+        assert self.refused(page.post("start", body), 409) == "version"
+
+
+def test_more_runs_than_a_page_may_have_are_refused_and_slots_come_back(tmp_path: Path) -> None:
+    with (
+        serving(
+            "tests.apps.kitchen:server", tmp_path, FLASH_EVENTS_MAX_RUNS_PER_PAGE="2"
+        ) as served,
+        opened(served) as page,
+    ):
+        first = page.body("endless0")
+        connection = first["flash_events"]["connection"]
+        with page.stream("start", first) as events:
+            next(events)
+            page.post("start", page.body("endless1", connections=[connection]))
+            refused = page.post("start", page.body("endless2", connections=[connection]))
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+            page.stop(first["flash_events"]["run"])
+            next(event for event in events if event.event == "end")
+            again = page.body("endless2", connections=[connection])
+            wait_until(lambda: page.post("start", again).status_code == 202, 1, "a free slot")
+
+
+def test_another_callback_on_the_same_worker_answers_during_a_flood(page: Page) -> None:
+    body = page.body("plain")
+    with page.stream("start", page.body("burst")) as events:
+        next(events)
+        answer = page.client.get(f"{page.served.url}_dash-layout")
+        assert answer.status_code == 200
+    assert body
+
+
+def test_a_client_that_vanishes_is_noticed_after_the_grace(tmp_path: Path) -> None:
+    with (
+        serving(
+            "tests.apps.kitchen:server",
+            tmp_path,
+            FLASH_EVENTS_HEARTBEAT_SECONDS="0.2",
+            FLASH_EVENTS_GRACE_SECONDS="0.3",
+        ) as served,
+        opened(served) as page,
+    ):
+        with page.stream("start", page.body("start")) as events:
+            while next(events).event != "update":
+                pass
+        served.wait_for_mark("ticks finally", seconds=0.3 + 1)
+
+
+def test_four_workers_without_a_broker_stop_what_any_of_them_runs(tmp_path: Path) -> None:
+    with serving("tests.apps.kitchen:server", tmp_path, workers=4) as served:
+        workers = set()
+        for n in range(1, 13):
+            with (
+                opened(served) as page,
+                opened(served) as other,  # another TCP connection, another worker most times
+                page.stream("start", body := page.body("start")) as events,
+            ):
+                while next(events).event != "update":
+                    pass
+                asked = time_of(other.stop(body["flash_events"]["run"]))
+                done = served.wait_for_mark("ticks finally", n)
+                assert done["time"] - asked < 1
+            workers.add(done["pid"])
+    assert len(workers) > 1

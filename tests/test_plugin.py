@@ -1,0 +1,122 @@
+"""Apps are wired by themselves; what has no event callbacks stays as it was."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from dash import Dash, Input, html
+from quart import Quart
+
+from flash_events import ConfigurationError, FlashEvents, bridge, event_callback
+
+START = Input("start", "n_clicks")
+
+
+async def live(n: int) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _no_global_callbacks() -> Iterator[None]:
+    registry = bridge.global_registry()
+    registry.entries.clear()
+    registry.by_id.clear()
+    yield
+    registry.entries.clear()
+    registry.by_id.clear()
+    Dash("tests", backend="quart")  # the app that was created last is the current one
+
+
+def new_app(**options: Any) -> Dash:
+    app = Dash("tests", backend="quart", **options)
+    app.layout = html.Div(html.Button(id="start"))
+    return app
+
+
+async def page_of(app: Dash, path: str = "/") -> str:
+    return str(await (await app.server.test_client().get(path)).get_data(as_text=True))
+
+
+async def test_an_app_without_event_callbacks_loads_nothing_of_ours() -> None:
+    assert "flash_events" not in await page_of(new_app())
+
+
+async def test_a_callback_that_is_older_than_the_app_is_served() -> None:
+    event_callback(START)(live)
+    assert "static/flash_events" in await page_of(new_app())
+
+
+async def test_a_callback_that_is_younger_than_the_app_is_served() -> None:
+    app = new_app()
+    event_callback(START)(live)
+    assert "static/flash_events" in await page_of(app)
+
+
+async def test_the_script_is_served_by_a_worker_that_has_rendered_no_page() -> None:
+    app = new_app()
+    event_callback(START)(live)
+    client = app.server.test_client()
+    await client.get("/_dash-layout")
+    answer = await client.get("/_dash-component-suites/flash_events/static/flash_events.js")
+    assert answer.status_code == 200
+
+
+async def test_two_apps_do_not_serve_each_others_callbacks() -> None:
+    one, two = new_app(), new_app()
+    FlashEvents(one).event_callback(START)(live)
+    assert "static/flash_events" in await page_of(one)
+    assert "static/flash_events" not in await page_of(two)
+
+
+async def test_a_global_callback_goes_to_the_first_app_that_serves() -> None:
+    one, two = new_app(), new_app()
+    event_callback(START)(live)
+    assert "static/flash_events" in await page_of(two)
+    assert "static/flash_events" not in await page_of(one)
+
+
+async def test_a_server_that_comes_later_gets_the_routes() -> None:
+    app = new_app(server=False, routes_pathname_prefix="/dash/")
+    server = Quart("tests")
+    app.init_app(server)
+    event_callback(START)(live)
+    answer = await server.test_client().post("/dash/_dash-flash-events/start", json={})
+    assert answer.status_code == 400
+
+
+async def test_settings_are_those_of_the_app() -> None:
+    app = new_app()
+    FlashEvents(app, max_body_bytes=3).event_callback(START)(live)
+    answer = await app.server.test_client().post("/_dash-flash-events/start", json={"a": 1})
+    assert answer.status_code == 413
+
+
+async def test_settings_after_the_first_request_are_refused() -> None:
+    app = new_app()
+    FlashEvents(app).event_callback(START)(live)
+    await app.server.test_client().post("/_dash-flash-events/stop", json={})
+    with pytest.raises(ConfigurationError, match="right after creating the app"):
+        FlashEvents(app, grace_seconds=1)
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="Unknown setting 'heart'"):
+        FlashEvents(new_app(), heart=1)
+
+
+def test_a_callback_of_a_flask_app_is_refused_when_it_is_decorated() -> None:
+    Dash("tests")
+    with pytest.raises(ConfigurationError, match='backend="quart"'):
+        event_callback(START)(live)
+
+
+def test_a_flask_app_is_refused_when_there_are_callbacks() -> None:
+    Dash("tests", backend="quart")
+    event_callback(START)(live)
+    with pytest.raises(ConfigurationError, match='backend="quart"'):
+        Dash("tests")
+
+
+def test_settings_for_a_flask_app_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match='backend="quart"'):
+        FlashEvents(Dash("tests"))

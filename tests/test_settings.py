@@ -1,0 +1,56 @@
+"""Settings come by keyword or environment; what has no meaning is refused with its name."""
+
+from typing import Any
+
+import pytest
+
+from flash_events import ConfigurationError, Settings
+
+
+def test_the_defaults_are_those_of_the_field() -> None:
+    settings = Settings()
+    assert (settings.heartbeat_seconds, settings.grace_seconds) == (15.0, 30.0)
+    assert (settings.log_bytes, settings.log_events) == (2**20, 1000)
+    assert (settings.max_runs_per_page, settings.max_runs_per_connection) == (32, 256)
+
+
+def test_the_environment_sets_what_is_not_given() -> None:
+    environment = {
+        "FLASH_EVENTS_HEARTBEAT_SECONDS": "2.5",
+        "FLASH_EVENTS_LOG_EVENTS": "7",
+        "FLASH_EVENTS_ALLOWED_ORIGINS": "https://a.example, https://b.example",
+        "FLASH_EVENTS_TRUST_FORWARDED_HOST": "yes",
+        "FLASH_EVENTS_DEBUG": "false",
+    }
+    settings = Settings.load(environment, log_events=9)
+    assert settings == Settings(
+        heartbeat_seconds=2.5,
+        log_events=9,
+        allowed_origins=("https://a.example", "https://b.example"),
+        trust_forwarded_host=True,
+        debug=False,
+    )
+
+
+def test_one_origin_needs_no_list() -> None:
+    assert Settings.load({}, allowed_origins="https://a.example").allowed_origins == (
+        "https://a.example",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "says"),
+    [
+        ({}, {"hartbeat": 1}, "Unknown setting 'hartbeat'. Known are: "),
+        ({}, {"grace_seconds": -1}, "Expected grace_seconds to be a number above 0, got -1"),
+        ({}, {"log_events": "many"}, "Expected log_events to be a number above 0"),
+        ({"FLASH_EVENTS_LOG_BYTES": "1MB"}, {}, "Expected FLASH_EVENTS_LOG_BYTES to be a number"),
+        ({"FLASH_EVENTS_DEBUG": "maybe"}, {}, "Expected FLASH_EVENTS_DEBUG to be true or false"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(
+    environment: dict[str, str], given: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.load(environment, **given)
+    assert says in str(raised.value)

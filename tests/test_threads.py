@@ -1,0 +1,103 @@
+"""A plain generator lives in one thread, in order, and its `finally` runs there."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+
+import pytest
+
+from flash_events.threads import AHEAD, GeneratorThread
+
+
+def drive(generator: Generator[int, None, None]) -> GeneratorThread[int, int]:
+    return GeneratorThread(generator, lambda item: [item], "test")
+
+
+async def test_items_arrive_in_order_and_complete() -> None:
+    async with drive(n for n in range(10 * AHEAD)) as items:
+        assert [item async for item in items] == list(range(10 * AHEAD))
+
+
+async def test_one_thread_serves_the_whole_generator() -> None:
+    threads = set()
+
+    def generate() -> Generator[int, None, None]:
+        try:
+            for n in range(200):
+                threads.add(threading.get_ident())
+                yield n
+        finally:
+            threads.add(threading.get_ident())
+
+    async with drive(generate()) as items:
+        async for _ in items:
+            pass
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
+
+
+async def test_an_exception_arrives_after_the_items_before_it() -> None:
+    def generate() -> Generator[int, None, None]:
+        yield 1
+        raise LookupError("gone")
+
+    async with drive(generate()) as items:
+        assert await anext(items) == 1
+        with pytest.raises(LookupError, match="gone"):
+            await anext(items)
+
+
+async def test_leaving_early_runs_finally_at_the_next_yield() -> None:
+    closed = threading.Event()
+    async with drive(endless(closed.set)) as items:
+        async for item in items:
+            if item == 3:
+                break
+    assert closed.is_set()
+
+
+async def test_a_reader_that_is_behind_pauses_the_generator() -> None:
+    produced = []
+
+    def generate() -> Generator[int, None, None]:
+        for n in range(100 * AHEAD):
+            produced.append(n)
+            yield n
+
+    full = threading.Event()
+
+    def convert(n: int) -> list[int]:
+        if n == AHEAD:
+            full.set()
+        return [n]
+
+    async with GeneratorThread(generate(), convert, "test") as items:
+        await asyncio.to_thread(full.wait, 5)
+        assert len(produced) <= AHEAD + 2
+        assert await anext(aiter(items)) == 0
+
+
+async def test_cancelling_the_reader_waits_for_finally() -> None:
+    closed = threading.Event()
+    began = asyncio.Event()
+
+    async def read() -> None:
+        async with drive(endless(closed.set)) as items:
+            async for _ in items:
+                began.set()
+
+    task = asyncio.create_task(read())
+    await began.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert closed.is_set()
+
+
+def endless(on_close: Callable[[], None]) -> Generator[int, None, None]:
+    n = 0
+    try:
+        while True:
+            n += 1
+            yield n
+    finally:
+        on_close()
