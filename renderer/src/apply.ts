@@ -48,7 +48,8 @@ interface Queue {
 
 /** A command that its component has not yet taken; without a value, one that cannot begin yet. */
 interface Busy {
-  readonly since: number;
+  /** When it was set, or when its component was last not shown (in another tab, say). */
+  since: number;
   readonly prop: string;
   readonly value: unknown;
   readonly command: Command;
@@ -56,12 +57,12 @@ interface Busy {
 
 interface Patch {
   readonly __dash_patch_update: unknown;
-  readonly operations: readonly unknown[];
+  readonly operations: unknown[];
 }
 
 export interface ApplierOptions {
-  readonly dash: Pick<Dash, "has" | "get" | "set" | "expand" | "commit">;
-  /** Told what a source has set, right after. */
+  readonly dash: Pick<Dash, "has" | "isMounted" | "get" | "set" | "expand" | "commit">;
+  /** Told which props of a component a source was the last to set, right after. */
   onApplied(source: Source, id: WireId, props: Props): void;
   warn(message: string): void;
   isHidden(): boolean;
@@ -125,6 +126,7 @@ export function createApplier(options: ApplierOptions) {
     for (const queue of queues.values()) {
       take(queue, queue.steps.filter((step) => step.source === source));
     }
+    schedule(); // the page may read on
   }
 
   function take(queue: Queue, steps: readonly Step[]): readonly Step[] {
@@ -187,12 +189,15 @@ export function createApplier(options: ApplierOptions) {
   function setStates(id: WireId, steps: readonly Step[]): void {
     if (!isOnPage(id)) return;
     let props: Record<string, unknown> = {};
-    let sources = new Set<Source>();
+    const writers = new Map<string, Source>();
     const set = () => {
       if (Object.keys(props).length) dash.set(id, props);
-      for (const source of sources) onApplied(source, id, props);
+      for (const source of new Set(writers.values())) {
+        const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
+        onApplied(source, id, Object.fromEntries(own));
+      }
       props = {};
-      sources = new Set();
+      writers.clear();
     };
     for (const {source, props: given} of steps) {
       for (const [prop, value] of Object.entries(given)) {
@@ -202,10 +207,14 @@ export function createApplier(options: ApplierOptions) {
           warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
           continue;
         }
-        props[prop] =
-          isPatch(value) && isPatch(earlier) && prop in props ? joinPatches(earlier, value) : value;
+        if (isPatch(value) && isPatch(earlier) && prop in props) {
+          for (const operation of value.operations) earlier.operations.push(operation);
+        } else {
+          // A copy, as others may be joined to it, and other components get the same Patch.
+          props[prop] = isPatch(value) ? {...value, operations: [...value.operations]} : value;
+        }
+        writers.set(prop, source);
       }
-      sources.add(source);
     }
     set();
   }
@@ -242,20 +251,23 @@ export function createApplier(options: ApplierOptions) {
     watch(id, queue);
   }
 
-  /** Looks again when a graph draws; other components are seen through `poke`. */
+  /** Looks again when a graph draws; other components are seen through `poke`, or never. */
   function watch(id: WireId, queue: Queue): void {
-    if (queue.isWatched || !isBusy(id, queue) || queue.busy?.command.taken !== "graph") return;
+    if (queue.isWatched || !isBusy(id, queue)) return;
     queue.isWatched = true;
-    onGraphChange(id, () => {
+    const look = () => {
       queue.isWatched = false;
       poke();
-    });
+    };
+    if (queue.busy?.command.taken === "graph") onGraphChange(id, look);
+    else setTimeout(look, PATIENCE_MS + 1);
   }
 
   function isBusy(id: WireId, queue: Queue): boolean {
     const {busy} = queue;
     if (!busy) return false;
     if (!dash.has(id) || isTaken(id, busy)) queue.busy = undefined;
+    else if (!dash.isMounted(id)) busy.since = now();
     else if (busy.value !== undefined && now() - busy.since > PATIENCE_MS) {
       warnOnce(`"${id}" has not taken its ${busy.prop} for ${PATIENCE_MS / 1000} s; going on.`);
       queue.busy = undefined;
@@ -297,8 +309,4 @@ export function createApplier(options: ApplierOptions) {
 
 function isPatch(value: unknown): value is Patch {
   return typeof value === "object" && value !== null && "__dash_patch_update" in value;
-}
-
-function joinPatches(earlier: Patch, later: Patch): Patch {
-  return {...later, operations: [...earlier.operations, ...later.operations]};
 }

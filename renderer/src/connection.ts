@@ -59,6 +59,8 @@ export type Connections = ReturnType<typeof createConnections>;
 
 export function createConnections(host: Host) {
   const open = new Set<Connection>();
+  /** Of starts that are not answered yet. */
+  const fresh = new Set<Connection>();
   let opening: Promise<unknown> | undefined;
   let isSuspended = false;
 
@@ -79,20 +81,31 @@ export function createConnections(host: Host) {
   }
 
   async function postStart(body: object, fields: object): Promise<string> {
-    const fresh = connectionOf(newId());
+    const connection = connectionOf(newId());
+    fresh.add(connection);
+    try {
+      return await openOrJoin(connection, body, fields);
+    } finally {
+      fresh.delete(connection);
+    }
+  }
+
+  async function openOrJoin(connection: Connection, body: object, fields: object): Promise<string> {
     const connections = [...open].map((one) => one.id);
-    const envelope = {version: VERSION, connection: fresh.id, connections, ...fields};
+    const envelope = {version: VERSION, connection: connection.id, connections, ...fields};
     for (let attempt = 1; ; attempt++) {
       const response = await host
-        .post("start", {...body, flash_events: envelope}, {signal: fresh.abort.signal})
+        .post("start", {...body, flash_events: envelope}, {signal: connection.abort.signal})
         .catch(() => undefined);
       if (response?.status === 202) {
-        return ((await response.json()) as {connection: string}).connection;
+        const joined = ((await response.json()) as {connection: string}).connection;
+        if ([...open].some((one) => one.id === joined)) return joined;
+        throw new StartFailed("lost", "The connection was lost while the run was started.");
       }
-      if (response?.ok && response.body) {
-        open.add(fresh);
+      if (response && isStream(response)) {
+        open.add(connection);
         return await new Promise<string>((resolve, reject) => {
-          void keepReading(fresh, response, resolve).finally(() =>
+          void keepReading(connection, response, resolve).finally(() =>
             reject(new StartFailed("network", "The server did not answer.")),
           );
         });
@@ -110,7 +123,7 @@ export function createConnections(host: Host) {
     for (let attempt = 1; attempt <= START_TRIES; attempt++) {
       const fields = {version: VERSION, runs};
       const response = await host.post("stop", {flash_events: fields}, {}).catch(() => undefined);
-      if (response && response.status < 500) return;
+      if (response && (response.ok || isFinal(response))) return;
       await pause(jitter(attempt));
     }
     host.warn("The server could not be asked to stop a run.");
@@ -118,7 +131,7 @@ export function createConnections(host: Host) {
 
   /** The page goes away: its runs stop. */
   function close(): void {
-    const connections = [...open].map((one) => one.id);
+    const connections = [...open, ...fresh].map((one) => one.id);
     for (const one of open) end(one);
     if (!connections.length) return;
     const fields = {version: VERSION, connections};
@@ -157,12 +170,11 @@ export function createConnections(host: Host) {
       response = await host
         .post("resume", {flash_events: fields}, {signal: connection.abort.signal})
         .catch(() => undefined);
-      if (response && !response.ok && isFinal(response.status)) {
-        end(connection);
-        host.onLost(connection.id);
+      if (response && isFinal(response)) {
+        lose(connection);
         return;
       }
-      if (!response?.ok || response.status === 204) response = undefined;
+      if (!response?.ok) response = undefined;
     }
   }
 
@@ -177,7 +189,7 @@ export function createConnections(host: Host) {
     const decoder = new TextDecoder();
     const parser = createParser({
       onEvent({id, event: name, data}) {
-        const event = parseEvent(name, data);
+        const event = readEvent(connection, name, data);
         switch (event?.type) {
           case "open":
             connection.id = event.connection;
@@ -216,6 +228,22 @@ export function createConnections(host: Host) {
     }
   }
 
+  /** What cannot be read will not get better by being sent again. */
+  function readEvent(connection: Connection, name: string | undefined, data: string) {
+    try {
+      return parseEvent(name, data);
+    } catch (error) {
+      host.warn(`An event could not be read: ${String(error)}`);
+      lose(connection);
+      return undefined;
+    }
+  }
+
+  function lose(connection: Connection): void {
+    end(connection);
+    host.onLost(connection.id);
+  }
+
   function waitToReconnect(connection: Connection): Promise<void> {
     connection.tries++;
     return new Promise((resolve) => {
@@ -250,9 +278,15 @@ function connectionOf(id: string): Connection {
   };
 }
 
-/** 204 and 4xx other than 408 and 429 mean: do not come back. */
-function isFinal(status: number): boolean {
-  return status >= 400 && status < 500 && status !== 408 && status !== 429;
+function isStream(response: Response): boolean {
+  const type = response.headers.get("Content-Type") ?? "";
+  return response.ok && response.body !== null && type.startsWith("text/event-stream");
+}
+
+/** 4xx other than 408 and 429, 204, and a page that is no stream (a login?): do not come back. */
+function isFinal(response: Response): boolean {
+  const {ok, status} = response;
+  return ok ? !isStream(response) : status < 500 && status !== 408 && status !== 429;
 }
 
 /** Full jitter, so that clients that were cut together do not come back together. */

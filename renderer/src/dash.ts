@@ -129,6 +129,7 @@ export function connectDash() {
     entry: (id: string) => state()?.dependenciesRequest?.content?.find((one) => one.output === id),
     entries: () => (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
     has: (id: WireId) => pathOf(id) !== undefined,
+    isMounted: (id: WireId) => document.getElementById(id) !== null,
     get: (id: WireId, property: string) => propsOf(id)?.[property],
 
     /** The ids on the page that a pattern means; the id itself where it is none. */

@@ -34,8 +34,10 @@ function plotOf(id: WireId): PlotDiv | null {
   return document.getElementById(id)?.querySelector<PlotDiv>(".js-plotly-plot") ?? null;
 }
 
-/** Whether the graph is drawn and its queue is empty. */
+/** Whether the graph is drawn and its queue is empty, or the component is no dcc.Graph. */
 export function isGraphIdle(id: WireId): boolean {
+  const element = document.getElementById(id);
+  if (element && !element.classList.contains("dash-graph")) return true;
   return plotOf(id) !== null && queueOf(id)?.length === 0;
 }
 

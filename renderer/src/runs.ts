@@ -59,8 +59,11 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
     else warn(`${QUEUE_LIMIT} triggers already wait for their turn; this one is dropped.`);
   }
 
-  async function start(trigger: Trigger, replaced: readonly Run[]): Promise<void> {
-    const isOn = aliveOf(trigger.key).length > 0;
+  async function start(
+    trigger: Trigger,
+    replaced: readonly Run[],
+    isOn = aliveOf(trigger.key).length > 0,
+  ): Promise<void> {
     const run: Run = {
       id: newId(),
       trigger,
@@ -85,7 +88,7 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
       run.connection = await connections.start(trigger.body, fields);
       if (run.isGivenUp) void connections.stop([run.id]);
     } catch (error) {
-      if (replaces.length) void connections.stop(replaces);
+      void connections.stop([run.id, ...replaces]); // what was not answered may have been heard
       if (!live.has(run.id)) return;
       const {code, message} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
@@ -156,7 +159,7 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
       ...resolveTargets(set, run),
     ]);
     applier.flush();
-    if (next) void start(next, []);
+    if (next) void start(next, [], true);
     else queued.delete(key);
   }
 

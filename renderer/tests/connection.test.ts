@@ -1,0 +1,702 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {createConnections, StartFailed} from "../src/connection.ts";
+import vectors from "../../tests/vectors/events.json";
+import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
+
+const C = "BBBBBBBBBBBBBBBBBBBBBB";
+const OPEN = `event: open\ndata: {"version":1,"connection":"${C}"}\n\n`;
+const CLOSE = "event: close\ndata: {}\n\n";
+
+/** An update of run `run`, at position `n` of the log. */
+const update = (n: number, run = "r") =>
+  `id: e-${n}\nevent: update\ndata: {"run":"${run}","n":${n},"set":[]}\n\n`;
+
+const runEvents = vectors.filter((one) => ["start", "update", "end"].includes(one.event));
+
+let host: ReturnType<typeof fakeHost>;
+let connections: ReturnType<typeof createConnections>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, "random").mockReturnValue(1); // the longest pause that jitter allows
+  host = fakeHost();
+  connections = createConnections(host.host);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** Lets everything happen that needs no more time. */
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+const numbers = () => host.events.map((event) => (event as unknown as {n: number}).n);
+
+/** A connection that is open, with the stream that carries it. */
+async function opened() {
+  const started = connections.start({}, {run: "r"});
+  const request = await host.requests.next();
+  const stream = request.stream();
+  stream.send(OPEN);
+  expect(await started).toBe(C);
+  return {...stream, signal: request.options.signal};
+}
+
+/** The next resume, after any pause. */
+async function resumed() {
+  const next = host.requests.next();
+  await pass(30);
+  const request = await next;
+  expect(request.action).toBe("resume");
+  return request;
+}
+
+const streaming = (body: ReadableStream) =>
+  new Response(body, {headers: {"Content-Type": "text/event-stream"}});
+
+describe("cutting the bytes into pieces", () => {
+  /** Feeds the pieces one by one, each only when the one before has been read. */
+  async function eventsOf(pieces: readonly Uint8Array[]) {
+    const {host, events, commands} = fakeHost();
+    const posted: string[] = [];
+    const connections = createConnections({
+      ...host,
+      post: (action) => {
+        posted.push(action);
+        const rest = [...pieces];
+        const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+          const piece = rest.shift();
+          if (piece) controller.enqueue(piece);
+          else {
+            controller.close();
+            read.resolve(undefined);
+          }
+        };
+        return Promise.resolve(streaming(new ReadableStream({pull}, {highWaterMark: 0})));
+      },
+    });
+    const read = deferred<undefined>();
+    await connections.start({}, {});
+    await read.promise;
+    expect(connections.size()).toBe(0);
+    expect(posted).toEqual(["start"]);
+    return {events, commands};
+  }
+
+  const wire = vectors.map((one) => one.wire).join(": heartbeat\n\n");
+
+  it.each([
+    ["LF", wire],
+    ["CR LF", wire.replaceAll("\n", "\r\n")],
+    ["CR", wire.replaceAll("\n", "\r")],
+  ])("at any byte gives the same events, with %s as line end", async (lineEnd, text) => {
+    const bytes = bytesOf(lineEnd === "CR" ? `${text}:\n` : text);
+    const whole = await eventsOf([bytes]);
+    expect(whole.commands).toEqual(["myCommand"]);
+    expect(whole.events.map(({bytes: _, ...event}) => event)).toEqual(
+      runEvents.map(({event, data}) => ({type: event, ...data})),
+    );
+
+    for (let at = 1; at < bytes.length; at++) {
+      expect(await eventsOf([bytes.slice(0, at), bytes.slice(at)]), `cut at ${at}`).toEqual(whole);
+    }
+  }, 60_000);
+
+  it("at every byte gives the same events", async () => {
+    const bytes = bytesOf(wire);
+    const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
+
+    expect(await eventsOf(single)).toEqual(await eventsOf([bytes]));
+  }, 60_000);
+});
+
+describe("a start", () => {
+  it("posts what Dash would post, with the version and a fresh connection id", async () => {
+    void connections.start({output: "cb", inputs: [1]}, {run: "r", page: "p"});
+    const request = await host.requests.next();
+
+    expect(request.action).toBe("start");
+    expect(request.body).toEqual({
+      output: "cb",
+      inputs: [1],
+      flash_events: {
+        version: 1,
+        connection: expect.stringMatching(/^[\w-]{22}$/) as string,
+        connections: [],
+        run: "r",
+        page: "p",
+      },
+    });
+  });
+
+  it("resolves with the connection that the stream names, once it is open", async () => {
+    let id: string | undefined;
+    void connections.start({}, {}).then((one) => (id = one));
+    const stream = (await host.requests.next()).stream();
+    await settle();
+    expect(id).toBeUndefined();
+
+    stream.send(OPEN);
+    await settle();
+
+    expect(id).toBe(C);
+    expect(connections.size()).toBe(1);
+  });
+
+  it("waits for the first one's answer, and then names the open connection", async () => {
+    const first = connections.start({}, {run: "a"});
+    const second = connections.start({}, {run: "b"});
+    const third = connections.start({}, {run: "c"});
+    const request = await host.requests.next();
+    await pass(20);
+    expect(host.requests.size()).toBe(0);
+
+    request.stream().send(OPEN);
+    expect(await first).toBe(C);
+
+    for (const [run, started] of [["b", second], ["c", third]] as const) {
+      const next = await host.requests.next();
+      expect(next.envelope).toMatchObject({run, connections: [C]});
+      next.json(202, {connection: C});
+      expect(await started).toBe(C);
+    }
+    expect(connections.size()).toBe(1);
+  });
+
+  it("does not wait for another while a connection is open", async () => {
+    await opened();
+    void connections.start({}, {run: "b"});
+    void connections.start({}, {run: "c"});
+    await settle();
+
+    expect(host.requests.size()).toBe(2);
+  });
+
+  it("that waited opens the connection itself when the first is refused", async () => {
+    const first = connections.start({}, {run: "a"});
+    const second = connections.start({}, {run: "b"});
+    const third = connections.start({}, {run: "c"});
+    (await host.requests.next()).json(400, {error: "x", message: "y"});
+    await expect(first).rejects.toThrow("y");
+
+    const request = await host.requests.next();
+    expect(request.envelope).toMatchObject({run: "b", connections: []});
+    await settle();
+    expect(host.requests.size()).toBe(0);
+    request.stream().send(OPEN);
+    expect(await second).toBe(C);
+
+    (await host.requests.next()).json(202, {connection: C});
+    expect(await third).toBe(C);
+  });
+
+  it("may be answered with a further stream, which is read beside the first", async () => {
+    const first = await opened();
+    const started = connections.start({}, {run: "b"});
+    const second = (await host.requests.next()).stream();
+    second.send(OPEN.replace(C, "D"));
+    expect(await started).toBe("D");
+
+    first.send(update(1, "a"));
+    second.send(update(1, "b"));
+    await settle();
+
+    expect(connections.size()).toBe(2);
+    expect(host.events.map((event) => event.run).sort()).toEqual(["a", "b"]);
+  });
+
+  it.each([
+    ["the network fails", undefined],
+    ["a gateway answers 502", 502],
+    ["the server answers 503", 503],
+    ["a gateway answers 504", 504],
+  ])("is posted again with the same body when %s", async (_, status) => {
+    const started = connections.start({output: "cb"}, {run: "r"});
+    const first = await host.requests.next();
+    if (status) first.text(status, "");
+    else first.fail();
+    await pass(1);
+    const second = await host.requests.next();
+    expect(second.action).toBe("start");
+    expect(second.body).toEqual(first.body);
+
+    second.stream().send(OPEN);
+    expect(await started).toBe(C);
+  });
+
+  it("fails after the fourth time", async () => {
+    const started = connections.start({}, {});
+    const failed = expect(started).rejects.toMatchObject({code: "network"});
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      (await host.requests.next()).fail();
+      await pass(30);
+    }
+
+    await failed;
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it.each([400, 401, 403, 404, 409, 413, 429, 500])(
+    "answered %i fails at once with the server's code and message",
+    async (status) => {
+      const started = connections.start({}, {});
+      const failed = started.catch((error: unknown) => error);
+      (await host.requests.next()).json(status, {error: "too_many", message: "Set max_runs."});
+
+      const error = await failed;
+      expect(error).toBeInstanceOf(StartFailed);
+      expect(error).toMatchObject({code: "too_many", message: "Set max_runs."});
+      await pass(60);
+      expect(host.requests.size()).toBe(0);
+    },
+  );
+
+  it("refused without JSON fails with the status", async () => {
+    const started = connections.start({}, {});
+    const failed = expect(started).rejects.toMatchObject({
+      code: "refused",
+      message: "The server answered 413.",
+    });
+    (await host.requests.next()).text(413, "<html>");
+
+    await failed;
+  });
+
+  it("whose stream is cut before it opens resolves when it is resumed", async () => {
+    const started = connections.start({}, {});
+    const first = await host.requests.next();
+    first.stream().cut();
+    const resume = await resumed();
+    expect(resume.envelope).toMatchObject({
+      connection: first.envelope["connection"],
+      lastEventId: "",
+    });
+
+    resume.stream().send(OPEN);
+    expect(await started).toBe(C);
+  });
+
+  it("whose stream is cut before it opens and cannot be resumed fails", async () => {
+    const failed = expect(connections.start({}, {})).rejects.toMatchObject({code: "network"});
+    (await host.requests.next()).stream().cut();
+    (await resumed()).json(404, {});
+
+    await failed;
+    expect(connections.size()).toBe(0);
+  });
+});
+
+describe("an answer that is no good", () => {
+  it("is refused when it is a page and no stream", async () => {
+    const started = connections.start({}, {});
+    (await host.requests.next()).text(200, "<form>log in</form>");
+
+    await expect(started).rejects.toThrow("The server answered 200.");
+    expect(connections.size()).toBe(0);
+  });
+
+  it("is lost when it names a connection that the page does not have", async () => {
+    await opened();
+    const started = connections.start({}, {});
+    (await host.requests.next()).json(202, {connection: "another"});
+
+    await expect(started).rejects.toMatchObject({code: "lost"});
+  });
+});
+
+describe("an open connection", () => {
+  it("hands on the events of runs with the size of their data", async () => {
+    const stream = await opened();
+    stream.send(update(1));
+    await settle();
+
+    expect(host.events).toEqual([
+      {type: "update", run: "r", n: 1, set: [], bytes: '{"run":"r","n":1,"set":[]}'.length},
+    ]);
+  });
+
+  it("tells the props that the server names as commands", async () => {
+    void connections.start({}, {});
+    const stream = (await host.requests.next()).stream();
+    stream.send('event: open\ndata: {"version":1,"connection":"c","commands":["a","b"]}\n\n');
+    await settle();
+
+    expect(host.commands).toEqual(["a", "b"]);
+  });
+
+  it("passes over unknown events and a drain, but counts them as received", async () => {
+    const stream = await opened();
+    stream.send(update(1), "id: e-2\nevent: later\ndata: x\n\n");
+    stream.send("id: e-3\nevent: drain\ndata: {}\n\n");
+    stream.end();
+
+    expect((await resumed()).envelope["lastEventId"]).toBe("e-3");
+    expect(numbers()).toEqual([1]);
+  });
+
+  it("that the server closes ends for good, and the next start opens another", async () => {
+    const stream = await opened();
+    stream.send(update(1), CLOSE);
+    stream.end();
+    await pass(600);
+    expect(host.requests.size()).toBe(0);
+    expect(connections.size()).toBe(0);
+    expect(host.lost).toEqual([]);
+
+    void connections.start({}, {});
+    expect((await host.requests.next()).envelope).toMatchObject({connections: []});
+  });
+
+  it("reads no more while the page has not applied what it has", async () => {
+    const stream = await opened();
+    const {promise, resolve} = deferred<void>();
+    host.state.drained = promise;
+    stream.send(update(1));
+    await settle();
+    stream.send(update(2));
+    await pass(600); // nor does the watchdog take that for silence
+    expect(numbers()).toEqual([1]);
+    expect(host.requests.size()).toBe(0);
+
+    host.state.drained = undefined;
+    resolve();
+    await settle();
+    expect(numbers()).toEqual([1, 2]);
+  });
+});
+
+describe("a connection that is cut", () => {
+  it.each(["end", "cut"] as const)(
+    "(%s) without a close resumes after the last event",
+    async (how) => {
+      const stream = await opened();
+      stream.send(update(1), update(2));
+      await settle();
+      stream[how]();
+      const resume = await resumed();
+      expect(resume.envelope).toEqual({version: 1, connection: C, lastEventId: "e-2"});
+
+      resume.stream().send(OPEN, update(3));
+      await settle();
+
+      expect(numbers()).toEqual([1, 2, 3]);
+      expect(connections.size()).toBe(1);
+      expect(host.lost).toEqual([]);
+    },
+  );
+
+  it("anywhere resumes after the last event that was received whole", async () => {
+    const events = vectors.slice(2, -1); // those with an id, without the close
+    const text = OPEN + events.map((one) => one.wire).join("");
+    const bytes = bytesOf(text);
+    const ends: {at: number; id: string}[] = [{at: bytesOf(OPEN).length, id: ""}];
+    for (const {wire, id} of events) {
+      ends.push({at: (ends.at(-1)?.at ?? 0) + bytesOf(wire).length, id: id ?? ""});
+    }
+    const around = ends.flatMap(({at}) => [at - 30, at - 2, at - 1, at, at + 1]);
+    for (const cut of around.filter((one) => one >= (ends[0]?.at ?? 0) && one <= bytes.length)) {
+      host = fakeHost();
+      connections = createConnections(host.host);
+      const received = ends.filter((one) => one.at <= cut);
+      void connections.start({}, {});
+      const stream = (await host.requests.next()).stream();
+      stream.sendBytes(bytes.slice(0, cut));
+      stream.end();
+      const resume = await resumed();
+      expect(resume.envelope["lastEventId"], `cut at ${cut}`).toBe(received.at(-1)?.id);
+
+      const rest = resume.stream();
+      rest.send(OPEN);
+      rest.sendBytes(bytes.slice(received.at(-1)?.at));
+      await settle();
+      expect(host.events.map(({bytes: _, ...event}) => event)).toEqual(
+        runEvents.map(({event, data}) => ({type: event, ...data})),
+      );
+    }
+  }, 60_000);
+
+  it("resumes before an event that the page could not take", async () => {
+    const stream = await opened();
+    host.state.onEvent = (run) => {
+      if (run === "bad") throw new Error("bad");
+    };
+    stream.send(update(1), update(2, "bad"), update(3));
+
+    expect((await resumed()).envelope["lastEventId"]).toBe("e-1");
+    expect(numbers()).toEqual([1]);
+    expect(stream.signal?.aborted).toBe(true); // else the request stays open beside the new one
+  });
+
+  it.each([
+    ["a page that is no stream", (request: FakeRequest) => request.text(200, "<form>log in</form>")],
+    ["no content", (request: FakeRequest) => request.json(204, {})],
+  ])("is lost for good when a resume is answered with %s", async (_, answer) => {
+    const stream = await opened();
+    stream.cut();
+    answer(await resumed());
+    await pass(600);
+
+    expect(host.lost).toEqual([C]);
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it("is lost for good when an event cannot be read", async () => {
+    const stream = await opened();
+    stream.send(update(1), "id: e-2\nevent: update\ndata: {\n\n");
+    await pass(600);
+
+    expect(host.lost).toEqual([C]);
+    expect(host.warnings).toHaveLength(1);
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it.each([400, 401, 403, 404, 409, 410])(
+    "is lost for good when a resume is answered %i",
+    async (status) => {
+      const stream = await opened();
+      stream.cut();
+      (await resumed()).json(status, {});
+      await pass(600);
+
+      expect(host.lost).toEqual([C]);
+      expect(connections.size()).toBe(0);
+      expect(host.requests.size()).toBe(0);
+    },
+  );
+
+  it.each([
+    ["the network fails", undefined],
+    ["the server answers 408", 408],
+    ["the server answers 429", 429],
+    ["the server answers 500", 500],
+    ["the server answers 503", 503],
+  ])("is resumed again and again, ever more slowly, while %s", async (_, status) => {
+    const stream = await opened();
+    stream.send(update(1));
+    await settle();
+    stream.cut();
+    await settle();
+    for (const seconds of [1, 2, 4, 8, 16, 30, 30, 30]) {
+      await pass(seconds - 0.001);
+      expect(host.requests.size()).toBe(0);
+      await pass(0.001);
+      expect(host.requests.size()).toBe(1);
+      const request = await host.requests.next();
+      expect(request.envelope["lastEventId"]).toBe("e-1");
+      if (status) request.text(status, "");
+      else request.fail();
+      await settle();
+    }
+
+    expect(host.lost).toEqual([]);
+    expect(connections.size()).toBe(1);
+  });
+
+  it("waits a random part of the pause, so that not all pages come back at once", async () => {
+    vi.mocked(Math.random).mockReturnValue(0.25);
+    const stream = await opened();
+    stream.cut();
+    await pass(0.249);
+    expect(host.requests.size()).toBe(0);
+
+    await pass(0.001);
+    expect(host.requests.size()).toBe(1);
+  });
+
+  it("comes back fast again after it was open", async () => {
+    const stream = await opened();
+    stream.cut();
+    for (let attempt = 0; attempt < 5; attempt++) (await resumed()).fail();
+    const again = (await resumed()).stream();
+    again.send(OPEN);
+    await settle();
+    again.cut();
+    await pass(1);
+
+    expect(host.requests.size()).toBe(1);
+  });
+
+  it("is named by starts meanwhile, so that they may join it", async () => {
+    const stream = await opened();
+    stream.cut();
+    await settle();
+    void connections.start({}, {run: "b"});
+
+    expect((await host.requests.next()).envelope).toMatchObject({run: "b", connections: [C]});
+  });
+});
+
+describe("silence", () => {
+  it("of 40 s ends the request and resumes", async () => {
+    const stream = await opened();
+    stream.send(update(1));
+    await settle();
+    await pass(39.9);
+    expect(stream.signal?.aborted).toBe(false);
+
+    await pass(0.1);
+    expect(stream.signal?.aborted).toBe(true);
+    expect((await resumed()).envelope["lastEventId"]).toBe("e-1");
+  });
+
+  it("is broken by heartbeats", async () => {
+    const stream = await opened();
+    for (let beats = 0; beats < 10; beats++) {
+      await pass(30);
+      stream.send(": heartbeat\n\n");
+    }
+    await settle();
+
+    expect(stream.signal?.aborted).toBe(false);
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it("of a stream that never begins resumes too", async () => {
+    void connections.start({}, {});
+    (await host.requests.next()).stream();
+    await pass(40);
+
+    await resumed();
+  });
+});
+
+describe("a page that is put aside", () => {
+  it("ends its requests, and resumes at once when it is back", async () => {
+    const stream = await opened();
+    stream.send(update(1));
+    await settle();
+    connections.suspend();
+    expect(stream.signal?.aborted).toBe(true);
+    await pass(600);
+    expect(host.requests.size()).toBe(0);
+
+    connections.wake();
+    await settle();
+
+    const request = await host.requests.next();
+    expect(request.action).toBe("resume");
+    expect(request.envelope["lastEventId"]).toBe("e-1");
+    expect(host.lost).toEqual([]);
+  });
+
+  it("ends a resume that is under way", async () => {
+    const stream = await opened();
+    stream.cut();
+    const resume = await resumed();
+    connections.suspend();
+
+    expect(resume.options.signal?.aborted).toBe(true);
+    await pass(600);
+    expect(host.requests.size()).toBe(0);
+  });
+});
+
+it("resumes at once when the network is back", async () => {
+  const stream = await opened();
+  stream.cut();
+  for (let attempt = 0; attempt < 5; attempt++) (await resumed()).fail();
+  await settle();
+  connections.wake();
+  await settle();
+
+  expect(host.requests.size()).toBe(1);
+});
+
+it("leaves a connection that works alone when the network is back", async () => {
+  const stream = await opened();
+  connections.wake();
+  stream.send(update(1));
+  await settle();
+
+  expect(host.requests.size()).toBe(0);
+  expect(numbers()).toEqual([1]);
+});
+
+describe("close", () => {
+  it("tells the server with a request that outlives the page, and comes back no more", async () => {
+    const stream = await opened();
+    connections.close();
+    const request = await host.requests.next();
+    expect(request.action).toBe("stop");
+    expect(request.envelope).toEqual({version: 1, connections: [C]});
+    expect(request.options).toEqual({keepalive: true});
+
+    stream.cut();
+    request.fail();
+    await pass(600);
+    expect(host.requests.size()).toBe(0);
+    expect(connections.size()).toBe(0);
+  });
+
+  it("ends a connection that waits to reconnect", async () => {
+    const stream = await opened();
+    stream.cut();
+    await settle();
+    connections.close();
+    expect((await host.requests.next()).action).toBe("stop");
+    await pass(600);
+
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it("names the connection of a start that is not answered yet", async () => {
+    connections.start({}, {}).catch(() => undefined);
+    const start = await host.requests.next();
+    connections.close();
+
+    const request = await host.requests.next();
+    expect(request.action).toBe("stop");
+    expect(request.envelope["connections"]).toEqual([start.envelope["connection"]]);
+  });
+
+  it("posts nothing when nothing is open", async () => {
+    connections.close();
+    await settle();
+
+    expect(host.requests.size()).toBe(0);
+  });
+});
+
+describe("stop", () => {
+  it("names the runs", async () => {
+    const stopped = connections.stop(["a", "b"]);
+    const request = await host.requests.next();
+    expect(request.action).toBe("stop");
+    expect(request.envelope).toEqual({version: 1, runs: ["a", "b"]});
+
+    request.json(200, {});
+    await stopped;
+    expect(host.warnings).toEqual([]);
+  });
+
+  it("is asked for again until the server has heard it", async () => {
+    const stopped = connections.stop(["a"]);
+    const first = await host.requests.next();
+    first.fail();
+    await pass(1);
+    const second = await host.requests.next();
+    expect(second.body).toEqual(first.body);
+    second.text(503, "");
+    await pass(2);
+    (await host.requests.next()).json(200, {});
+
+    await stopped;
+    await pass(60);
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it("warns when the server cannot be asked", async () => {
+    const stopped = connections.stop(["a"]);
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      (await host.requests.next()).fail();
+      await pass(30);
+    }
+
+    await stopped;
+    expect(host.warnings).toHaveLength(1);
+    expect(host.requests.size()).toBe(0);
+  });
+});

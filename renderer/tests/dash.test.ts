@@ -1,0 +1,206 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {connectDash} from "../src/dash.ts";
+import {entryOf} from "./fakes.ts";
+
+const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
+
+/** Dash's store with two cards, a string id and two callbacks, one of which is ours. */
+function stateOf() {
+  const div = (id: unknown, props: object) => ({props: {id, ...props}});
+  const path = (index: number) => ["props", "children", index];
+  return {
+    appLifecycle: "HYDRATED",
+    layout: {
+      props: {
+        children: [
+          div({index: 1, type: "card"}, {children: "one"}),
+          div({index: 2, type: "card"}, {children: "two"}),
+          div("out", {children: "text"}),
+        ],
+      },
+    },
+    paths: {
+      strs: {out: path(2)},
+      objs: {
+        "index,type": [
+          {values: [1, "card"], path: path(0)},
+          {values: [2, "card"], path: path(1)},
+        ],
+      },
+    },
+    dependenciesRequest: {content: [entryOf(), {output: "other.children", inputs: [], state: []}]},
+    config: {},
+  };
+}
+
+let state: ReturnType<typeof stateOf>;
+let listeners: (() => void)[];
+let sets: unknown[][];
+let dispatched: object[];
+const dash = connectDash();
+
+beforeEach(() => {
+  state = stateOf();
+  listeners = [];
+  sets = [];
+  dispatched = [];
+  const store = {
+    getState: () => state,
+    subscribe: (listener: () => void) => listeners.push(listener),
+    dispatch: (action: object) => dispatched.push(action),
+  };
+  vi.stubGlobal("dash_stores", [store]);
+  vi.stubGlobal("dash_clientside", {set_props: (...args: unknown[]) => sets.push(args)});
+  vi.stubGlobal("document", {cookie: ""});
+});
+
+afterEach(() => void vi.unstubAllGlobals());
+
+describe("the page's components", () => {
+  it.each([
+    ["out", true, "text"],
+    [cardOf(2), true, "two"],
+    ["gone", false, undefined],
+    [cardOf(3), false, undefined],
+    [cardOf("2"), false, undefined],
+    ['{"other":1}', false, undefined],
+  ])("are found by their ids (%s)", (id, isThere, children) => {
+    expect(dash.has(id)).toBe(isThere);
+    expect(dash.get(id, "children")).toBe(children);
+  });
+
+  it.each([
+    ["out", ["out"]],
+    ["gone", ["gone"]],
+    [cardOf(3), [cardOf(3)]],
+    [cardOf(["ALL"]), [cardOf(1), cardOf(2)]],
+    [JSON.stringify({index: ["ALL"], type: "text"}), []],
+    [JSON.stringify({index: ["ALL"]}), []],
+    [JSON.stringify({index: 2, type: ["ALL"]}), [cardOf(2)]],
+  ])("are what a pattern means (%s)", (id, ids) => {
+    expect(dash.expand(id)).toEqual(ids);
+  });
+
+  it("are none before Dash has a store", () => {
+    vi.stubGlobal("dash_stores", undefined);
+
+    expect(dash.isReady()).toBe(false);
+    expect(dash.has("out")).toBe(false);
+    expect(dash.get("out", "children")).toBeUndefined();
+    expect(dash.expand(cardOf(["ALL"]))).toEqual([]);
+    expect(dash.entries()).toEqual([]);
+  });
+
+  it("are set by Dash's own function, dict ids as objects", () => {
+    dash.set("out", {children: 1});
+    dash.set(cardOf(1), {children: 2});
+
+    expect(sets).toEqual([
+      ["out", {children: 1}],
+      [{index: 1, type: "card"}, {children: 2}],
+    ]);
+  });
+});
+
+it("knows our callbacks among Dash's", () => {
+  expect(dash.entries().map((one) => one.output)).toEqual(["cb"]);
+  expect(dash.entry("cb")?.flash_events.overlap).toBe("restart");
+  expect(dash.entry("gone")).toBeUndefined();
+});
+
+describe("a commit", () => {
+  it("is flushed and batched where React can do so", () => {
+    const log: string[] = [];
+    const wrap = (name: string) => (work: () => void) => {
+      log.push(name);
+      work();
+      log.push(`${name} is over`);
+    };
+    const react = {flushSync: wrap("flush"), unstable_batchedUpdates: wrap("batch")};
+    vi.stubGlobal("ReactDOM", react);
+    dash.commit(() => log.push("work"));
+
+    expect(log).toEqual(["flush", "batch", "work", "batch is over", "flush is over"]);
+  });
+
+  it("just works where it cannot", () => {
+    const work = vi.fn();
+    dash.commit(work);
+
+    expect(work).toHaveBeenCalledOnce();
+  });
+});
+
+it("tells once per turn that the page has changed, however often it has", async () => {
+  const told = vi.fn();
+  dash.subscribe(told);
+  await Promise.resolve();
+  expect(told).toHaveBeenCalledTimes(1);
+
+  for (let change = 0; change < 10; change++) for (const listener of listeners) listener();
+  expect(told).toHaveBeenCalledTimes(1);
+  await Promise.resolve();
+  expect(told).toHaveBeenCalledTimes(2);
+});
+
+it("waits for a store that comes late", async () => {
+  vi.useFakeTimers();
+  const stores: unknown = Reflect.get(globalThis, "dash_stores");
+  vi.stubGlobal("dash_stores", undefined);
+  const told = vi.fn();
+  dash.subscribe(told);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(told).not.toHaveBeenCalled();
+
+  vi.stubGlobal("dash_stores", stores);
+  await vi.advanceTimersByTimeAsync(20);
+  vi.useRealTimers();
+
+  expect(told).toHaveBeenCalledOnce();
+});
+
+it.each([
+  [{}, "/_dash-flash-events/start"],
+  [{requests_pathname_prefix: "/app/"}, "/app/_dash-flash-events/start"],
+  [{requests_pathname_prefix: "/app"}, "/app/_dash-flash-events/start"],
+  [{url_base_pathname: "/base/"}, "/base/_dash-flash-events/start"],
+])("posts under the app's prefix (%o)", (config, url) => {
+  state.config = config;
+
+  expect(dash.url("start")).toBe(url);
+});
+
+describe("headers", () => {
+  it("are those of the app's fetch config, but always JSON", () => {
+    state.config = {fetch: {headers: {Authorization: "Bearer x", "Content-Type": "text/plain"}}};
+
+    expect(dash.headers()).toEqual({
+      Authorization: "Bearer x",
+      "Content-Type": "application/json",
+    });
+  });
+
+  it("carry the CSRF token as Dash does", () => {
+    vi.stubGlobal("document", {cookie: "a=1; _csrf_token=x%3Dy; b=2"});
+
+    expect(dash.headers()).toMatchObject({"X-CSRFToken": "x=y"});
+  });
+
+  it("carry the CSRF token under the app's names", () => {
+    state.config = {csrf_token_name: "mine", csrf_header_name: "X-Mine"};
+    vi.stubGlobal("document", {cookie: "_csrf_token=other; mine=token"});
+
+    expect(dash.headers()).toEqual({"X-Mine": "token", "Content-Type": "application/json"});
+  });
+});
+
+it("shows errors through Dash's dev tools", () => {
+  dash.showError("It failed", "details");
+
+  expect(dispatched).toEqual([
+    {
+      type: "ON_ERROR",
+      payload: {type: "backEnd", error: {message: "It failed", html: "details"}},
+    },
+  ]);
+});

@@ -1,0 +1,329 @@
+/** What the tests put in the place of Dash, of the server and of dcc.Graph. */
+
+import type {Connections, Host, RequestOptions} from "../src/connection.ts";
+import type {CallbackContext, Dash, Entry} from "../src/dash.ts";
+import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
+import type {Props} from "../src/protocol.ts";
+
+/** The bytes of text in UTF-8. */
+export const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+/** Numbers from 0 to 1 that are the same in every test run. */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1664525 + 1013904223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return {promise, resolve, reject};
+}
+
+/** Hands out what was put in, in order, and waits for what has not come yet. */
+function mailbox<T>() {
+  const items: T[] = [];
+  const waiting: ((item: T) => void)[] = [];
+  return {
+    put(item: T) {
+      const next = waiting.shift();
+      if (next) next(item);
+      else items.push(item);
+    },
+    next(): Promise<T> {
+      const item = items.shift();
+      return item ? Promise.resolve(item) : new Promise((resolve) => waiting.push(resolve));
+    },
+    /** How many came that nobody has taken. */
+    size: () => items.length,
+  };
+}
+
+type Patch = {readonly __dash_patch_update: string; readonly operations: readonly unknown[]};
+
+/** A Patch whose operations the fake page appends to the prop, so that their order shows. */
+export const patch = (...operations: unknown[]): Patch => ({
+  __dash_patch_update: "__dash_patch_update",
+  operations,
+});
+
+const isPatch = (value: unknown): value is Patch =>
+  typeof value === "object" && value !== null && "__dash_patch_update" in value;
+
+/** The value of a prop after a value or a Patch has been set. */
+export function setOrPatch(before: unknown, value: unknown): unknown {
+  return isPatch(value) ? [...(before as unknown[]), ...value.operations] : value;
+}
+
+export type Setting = readonly [id: WireId, props: Props];
+
+/** A page of Dash: components with their props, and a record of every commit. */
+export function fakePage(
+  layout: Readonly<Record<WireId, Props>>,
+  entries: readonly Entry[] = [],
+) {
+  const components = new Map<WireId, Record<string, unknown>>();
+  for (const [id, props] of Object.entries(layout)) components.set(id, {...props});
+  const commits: Setting[][] = [];
+  const errors: string[] = [];
+  const newPaths = () => ({strs: {}, objs: {}});
+  const unmounted = new Set<WireId>();
+  const state = {paths: newPaths(), isReady: true, onSet: (_id: WireId, _props: Props): void => undefined};
+  let current: Setting[] | undefined;
+
+  const dash: Dash = {
+    isReady: () => state.isReady,
+    entry: (id) => entries.find((one) => one.output === id),
+    entries: () => [...entries],
+    has: (id) => components.has(id),
+    isMounted: (id) => components.has(id) && !unmounted.has(id),
+    get: (id, property) => components.get(id)?.[property],
+    expand(id) {
+      if (!isDictId(id)) return [id];
+      const pattern = Object.entries(parseId(id));
+      if (!pattern.some(([, value]) => isWildcard(value))) return [id];
+      return [...components.keys()].filter((one) => {
+        if (!isDictId(one)) return false;
+        const candidate = parseId(one);
+        return (
+          Object.keys(candidate).length === pattern.length &&
+          pattern.every(([key, value]) => isWildcard(value) || candidate[key] === value)
+        );
+      });
+    },
+    set(id, props) {
+      if (!current) throw new Error(`"${id}" is set outside of a commit`);
+      current.push([id, props]);
+      const component = components.get(id);
+      if (!component) throw new Error(`"${id}" is not on the page`);
+      for (const [prop, value] of Object.entries(props)) {
+        component[prop] = setOrPatch(component[prop], value);
+      }
+      state.onSet(id, props);
+    },
+    commit(work) {
+      current = [];
+      work();
+      if (current.length) commits.push(current);
+      current = undefined;
+    },
+    paths: () => state.paths,
+    subscribe: () => undefined,
+    showError: (message, details) => errors.push(`${message}: ${details}`),
+    url: (action) => `/_dash-flash-events/${action}`,
+    headers: () => ({}),
+  };
+
+  return {
+    dash,
+    commits,
+    errors,
+    state,
+    /** Somebody other than a run sets props: the user, or an ordinary callback. */
+    change(id: WireId, props: Props) {
+      Object.assign(components.get(id) ?? {}, props);
+    },
+    insert(id: WireId, props: Props) {
+      components.set(id, {...props});
+      state.paths = newPaths();
+    },
+    /** Whether a component that is in the layout is shown. */
+    show(id: WireId, isShown: boolean) {
+      if (isShown) unmounted.delete(id);
+      else unmounted.add(id);
+    },
+    remove(id: WireId) {
+      components.delete(id);
+      state.paths = newPaths();
+    },
+    /** Everything that was set of one component, in order. */
+    setsOf: (id: WireId) => commits.flat().flatMap(([one, props]) => (one === id ? [props] : [])),
+  };
+}
+
+/** Animation frames that come when the test says so. */
+export function fakeFrames() {
+  let waiting: (() => void)[] = [];
+  return {
+    next: (callback: () => void): void => void waiting.push(callback),
+    run() {
+      const due = waiting;
+      waiting = [];
+      for (const callback of due) callback();
+    },
+    /** Runs frames until none is asked for. */
+    runAll() {
+      while (waiting.length) this.run();
+    },
+    size: () => waiting.length,
+  };
+}
+
+/** An entry of `_dash-dependencies`: callback "cb", started by `go.n_clicks`. */
+export function entryOf(
+  ours: Partial<Entry["flash_events"]> = {},
+  dashs: Partial<Omit<Entry, "flash_events">> = {},
+): Entry {
+  return {
+    output: "cb",
+    inputs: [{id: "go", property: "n_clicks"}],
+    state: [],
+    prevent_initial_call: true,
+    ...dashs,
+    flash_events: {
+      overlap: "restart",
+      keepAlive: false,
+      cancel: [],
+      reset: [],
+      running: [],
+      ...ours,
+    },
+  };
+}
+
+/** The context that Dash sets when one Input has changed. */
+export function changed(id: WireId, property: string, value: unknown): CallbackContext {
+  return {
+    inputs_list: [{id: isDictId(id) ? parseId(id) : id, property, value}],
+    states_list: [],
+    triggered: [{prop_id: `${id}.${property}`, value}],
+  };
+}
+
+interface StartRequest {
+  readonly body: object;
+  readonly fields: {readonly run: string; readonly page: string; readonly replaces: string[]};
+  answer(connection: string): void;
+  refuse(error: unknown): void;
+}
+
+/** Connections that note what they are asked for; the test answers the starts. */
+export function fakeConnections() {
+  const starts = mailbox<StartRequest>();
+  const stops: (readonly string[])[] = [];
+  const connections: Pick<Connections, "start" | "stop"> = {
+    start(body, fields) {
+      const {promise, resolve, reject} = deferred<string>();
+      starts.put({
+        body,
+        fields: fields as StartRequest["fields"],
+        answer: resolve,
+        refuse: reject,
+      });
+      return promise;
+    },
+    stop(runs) {
+      stops.push(runs);
+      return Promise.resolve();
+    },
+  };
+  return {connections, starts, stops};
+}
+
+export type FakeRequest = ReturnType<typeof requestOf>;
+
+function requestOf(action: string, body: object, options: RequestOptions) {
+  const {promise, resolve, reject} = deferred<Response>();
+  options.signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+  return {
+    action,
+    body,
+    options,
+    promise,
+    envelope: (body as {flash_events: Readonly<Record<string, unknown>>}).flash_events,
+    json: (status: number, fields: object) =>
+      resolve(new Response(status === 204 ? null : JSON.stringify(fields), {status})),
+    text: (status: number, text: string) => resolve(new Response(text, {status})),
+    fail: () => reject(new TypeError("fetch failed")),
+    /** Answers with an event stream, which an abort of the request cuts, as fetch does. */
+    stream() {
+      let controller!: ReadableStreamDefaultController<Uint8Array>;
+      const body = new ReadableStream<Uint8Array>({start: (one) => void (controller = one)});
+      options.signal?.addEventListener("abort", () => {
+        controller.error(new DOMException("", "AbortError"));
+      });
+      resolve(new Response(body, {headers: {"Content-Type": "text/event-stream"}}));
+      return {
+        send: (...texts: string[]) => texts.forEach((one) => controller.enqueue(bytesOf(one))),
+        sendBytes: (bytes: Uint8Array) => controller.enqueue(bytes),
+        end: () => controller.close(),
+        cut: () => controller.error(new TypeError("network error")),
+      };
+    },
+  };
+}
+
+/** A host whose requests the test answers, and a record of what it is told. */
+export function fakeHost() {
+  const requests = mailbox<FakeRequest>();
+  const events: {type: string; run: string; bytes: number}[] = [];
+  const lost: string[] = [];
+  const commands: string[] = [];
+  const warnings: string[] = [];
+  const state = {
+    drained: undefined as Promise<void> | undefined,
+    onEvent: (_run: string): void => undefined,
+  };
+  const host: Host = {
+    post(action, body, options) {
+      const request = requestOf(action, body, options);
+      requests.put(request);
+      return request.promise;
+    },
+    onEvent(event, bytes) {
+      state.onEvent(event.run);
+      events.push({...event, bytes});
+    },
+    drained: () => state.drained,
+    onCommands: (props) => commands.push(...props),
+    onLost: (connection) => lost.push(connection),
+    warn: (message) => warnings.push(message),
+  };
+  return {host, requests, events, lost, commands, warnings, state};
+}
+
+/**
+ * A dcc.Graph as graph.ts finds it in the document: it applies its whole queue on every change,
+ * and empties it only when Plotly has drawn.
+ */
+export function fakeGraph({isDrawn = true} = {}) {
+  const state: {extendData: unknown[]; prependData: unknown[]} = {extendData: [], prependData: []};
+  const applied: unknown[] = [];
+  let listeners: (() => void)[] = [];
+  let hasPlot = isDrawn;
+  const plot = {
+    once: (_event: string, listener: () => void) => void listeners.push(listener),
+  };
+  return {
+    applied,
+    element: {
+      "__reactFiber$test": {stateNode: null, return: {stateNode: {state}, return: null}},
+      classList: {contains: (name: string) => name === "dash-graph"},
+      querySelector: () => (hasPlot ? plot : null),
+    },
+    receive(value: unknown) {
+      state.extendData.push(value);
+      applied.push(...state.extendData);
+    },
+    draw() {
+      hasPlot = true;
+      const told = listeners;
+      listeners = [];
+      for (const listener of told) listener();
+      state.extendData = []; // in a promise that follows the drawing
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import {afterEach, expect, it, vi} from "vitest";
+import {
+  isDictId,
+  isPattern,
+  isWildcard,
+  newId,
+  parseId,
+  resolveMatch,
+  stringifyId,
+} from "../src/ids.ts";
+
+afterEach(() => void vi.unstubAllGlobals());
+
+it("mints ids of 22 base64url characters, each another", () => {
+  const ids = Array.from({length: 1000}, newId);
+
+  for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{22}$/);
+  expect(new Set(ids).size).toBe(1000);
+});
+
+it("mints ids where randomUUID is missing, as on plain HTTP", () => {
+  const fill = (bytes: Uint8Array) => bytes.fill(255);
+  vi.stubGlobal("crypto", {getRandomValues: fill});
+
+  expect(newId()).toBe("_____________________w");
+});
+
+it("writes dict ids with sorted keys and without spaces", () => {
+  expect(stringifyId({type: "card", index: 3})).toBe('{"index":3,"type":"card"}');
+  expect(stringifyId({type: "card", index: ["MATCH"]})).toBe('{"index":["MATCH"],"type":"card"}');
+});
+
+it("writes string ids as they are", () => {
+  expect(stringifyId("out")).toBe("out");
+});
+
+it("reads what it writes", () => {
+  const id = {index: 'a"b', type: "käse", on: true};
+
+  expect(parseId(stringifyId(id))).toEqual(id);
+});
+
+it("tells dict ids from string ids", () => {
+  expect(isDictId('{"index":1}')).toBe(true);
+  expect(isDictId("out")).toBe(false);
+});
+
+it("knows wildcards by their list", () => {
+  expect(isWildcard(["ALL"])).toBe(true);
+  expect(isWildcard(["ALL"], "ALL")).toBe(true);
+  expect(isWildcard(["ALL"], "MATCH")).toBe(false);
+  expect(isWildcard("ALL")).toBe(false);
+  expect(isWildcard(3)).toBe(false);
+});
+
+it.each([
+  ['{"index":["MATCH"],"type":"card"}', {index: 3}, '{"index":3,"type":"card"}'],
+  ['{"index":["MATCH"],"type":"card"}', {index: "a"}, '{"index":"a","type":"card"}'],
+  ['{"index":["ALL"],"type":"card"}', {index: 3}, '{"index":["ALL"],"type":"card"}'],
+  ['{"a":["MATCH"],"b":["MATCH"]}', {a: 1, b: 2}, '{"a":1,"b":2}'],
+  ['{"a":["MATCH"],"b":["MATCH"]}', {a: 1}, '{"a":1,"b":["MATCH"]}'],
+  ['{"type":"card","index":3}', {index: 4}, '{"index":3,"type":"card"}'],
+  ["out", {index: 3}, "out"],
+])("puts the trigger's values where %s says MATCH", (id, match, resolved) => {
+  expect(resolveMatch(id, match)).toBe(resolved);
+});
+
+it.each([
+  ['{"index":["ALL"],"type":"card"}', true],
+  ['{"index":3,"type":"card"}', false],
+  ["out", false],
+])("says whether %s names more than one component", (id, isOne) => {
+  expect(isPattern(id)).toBe(isOne);
+});

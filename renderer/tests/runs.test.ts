@@ -1,0 +1,736 @@
+import {describe, expect, it} from "vitest";
+import {createApplier} from "../src/apply.ts";
+import {StartFailed} from "../src/connection.ts";
+import type {Entry} from "../src/dash.ts";
+import type {WireId} from "../src/ids.ts";
+import type {Ended, Props, Target} from "../src/protocol.ts";
+import {createRuns} from "../src/runs.ts";
+import {changed, entryOf, fakeConnections, fakeFrames, fakePage} from "./fakes.ts";
+
+/** A page with one event callback, real applier, and connections that the test answers. */
+function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
+  const page = fakePage({go: {}, button: {}, out: {}, ...layout}, [entry]);
+  const frames = fakeFrames();
+  const server = fakeConnections();
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const applier = createApplier({
+    dash: page.dash,
+    onApplied: (source, id, props) => runs.onApplied(source, id, props),
+    warn,
+    isHidden: () => false,
+    nextFrame: frames.next,
+    now: () => 0,
+  });
+  const runs = createRuns({
+    dash: page.dash,
+    applier,
+    connections: server.connections,
+    page: Promise.resolve("the page"),
+    warn,
+  });
+  let clicks = 0;
+  const click = (id: WireId = "go") => runs.trigger("cb", changed(id, "n_clicks", ++clicks));
+  /** Clicks, and has the server answer that the run started. */
+  const started = async (id?: WireId, connection = "c") => {
+    click(id);
+    const request = await server.starts.next();
+    request.answer(connection);
+    await settle();
+    return request.fields.run;
+  };
+  const update = (run: string, n: number, ...set: Target[]) =>
+    runs.onEvent({type: "update", run, n, set}, 10);
+  const end = (run: string, n: number, reason: Ended["reason"], more: Partial<Ended> = {}) =>
+    runs.onEvent({type: "end", run, n, reason, ...more}, 10);
+  return {...server, page, frames, warnings, runs, applier, click, started, update, end};
+}
+
+/** Lets promises go on that wait for nothing else. */
+const settle = async () => {
+  for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+};
+
+const running = [["button", "disabled", true, false]] as const;
+const reset = [["out", {children: ""}]] as const;
+
+const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
+const textOf = (index: unknown) => JSON.stringify({index, type: "text"});
+const perCard = {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]};
+const cards = {[cardOf(1)]: {}, [cardOf(2)]: {}, [textOf(1)]: {}, [textOf(2)]: {}};
+
+const error = {code: "callback_error", ref: "0badcafe"};
+
+describe("a trigger", () => {
+  it("starts a run with what Dash would post, the run's id and the page's", async () => {
+    const {click, starts, runs} = setup(entryOf());
+    click();
+    const {body, fields} = await starts.next();
+
+    expect(body).toMatchObject({
+      output: "cb",
+      inputs: [{id: "go", property: "n_clicks", value: 1}],
+      changedPropIds: ["go.n_clicks"],
+    });
+    expect(fields).toEqual({
+      run: expect.stringMatching(/^[\w-]{22}$/) as string,
+      page: "the page",
+      replaces: [],
+    });
+    expect(runs.size()).toBe(1);
+  });
+
+  it("of a callback that is not ours does nothing", async () => {
+    const {runs, starts} = setup(entryOf());
+    runs.trigger("unknown", changed("go", "n_clicks", 1));
+    await settle();
+
+    expect(starts.size()).toBe(0);
+    expect(runs.size()).toBe(0);
+  });
+});
+
+describe("updates", () => {
+  it("are applied in the next frame", async () => {
+    const {started, update, page, frames} = setup(entryOf());
+    const run = await started();
+    update(run, 1, ["out", {children: "a"}]);
+    expect(page.commits).toEqual([]);
+    frames.run();
+
+    expect(page.setsOf("out")).toEqual([{children: "a"}]);
+  });
+
+  it("that are alone are not joined with others", async () => {
+    const {started, runs, page, frames} = setup(entryOf());
+    const run = await started();
+    for (const n of [1, 2]) {
+      const set: Target[] = [["out", {children: n}]];
+      runs.onEvent({type: "update", run, n, set, alone: true}, 10);
+    }
+    frames.runAll();
+
+    expect(page.setsOf("out")).toEqual([{children: 1}, {children: 2}]);
+  });
+
+  it("that are replayed are not applied twice", async () => {
+    const {started, update, end, page, frames, warnings} = setup(entryOf(), {out: {}});
+    const run = await started();
+    for (const n of [1, 2, 1, 2, 3]) {
+      update(run, n, ["out", {children: n}]);
+      frames.runAll();
+    }
+    end(run, 3, "done");
+
+    expect(page.setsOf("out")).toEqual([{children: 1}, {children: 2}, {children: 3}]);
+    expect(warnings).toEqual([]);
+  });
+
+  it("with a hole between them mean that the run is lost, and it is told", async () => {
+    const {started, update, page, frames, stops, warnings, runs} = setup(entryOf({reset, running}));
+    const run = await started();
+    update(run, 1, ["out", {children: "a"}]);
+    update(run, 3, ["out", {children: "c"}]);
+    frames.runAll();
+
+    expect(runs.size()).toBe(0);
+    expect(stops).toEqual([[run]]);
+    expect(warnings).toHaveLength(1);
+    expect(page.dash.get("out", "children")).toBe("");
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(page.setsOf("out")).not.toContainEqual({children: "c"});
+  });
+
+  it("missing before the end mean that the run is lost", async () => {
+    const {started, update, end, page, stops, warnings, runs} = setup(entryOf({reset}));
+    const run = await started();
+    update(run, 1, ["out", {children: "a"}]);
+    end(run, 2, "done");
+
+    expect(runs.size()).toBe(0);
+    expect(stops).toEqual([[run]]);
+    expect(warnings).toHaveLength(1);
+    expect(page.dash.get("out", "children")).toBe("");
+  });
+
+  it("of a run that has ended are dropped, and its further ends", async () => {
+    const {started, update, end, page, frames} = setup(entryOf({reset}));
+    const run = await started();
+    end(run, 0, "cancelled");
+    const before = page.commits.length;
+    update(run, 1, ["out", {children: "late"}]);
+    end(run, 1, "error", {error, set: [["out", {children: "failed"}]]});
+    frames.runAll();
+
+    expect(page.commits).toHaveLength(before);
+  });
+
+  it("that name MATCH go to the run's own component", async () => {
+    const {started, update, page, frames} = setup(entryOf({}, perCard), cards);
+    const run = await started(cardOf(2));
+    update(run, 1, [textOf(["MATCH"]), {children: "x"}]);
+    frames.run();
+
+    expect(page.commits).toEqual([[[textOf(2), {children: "x"}]]]);
+  });
+});
+
+describe("overlap restart", () => {
+  const entry = entryOf({overlap: "restart", reset, running});
+
+  it("starts a run that names the one that it replaces", async () => {
+    const {started, click, starts, stops, runs} = setup(entry);
+    const old = await started();
+    click();
+    const {fields} = await starts.next();
+
+    expect(fields.replaces).toEqual([old]);
+    expect(fields.run).not.toBe(old);
+    expect(stops).toEqual([]);
+    expect(runs.size()).toBe(1);
+  });
+
+  it("forgets what the old run has sent and not shown, and what it still sends", async () => {
+    const {started, update, end, page, frames} = setup(entry);
+    const old = await started();
+    update(old, 1, ["out", {children: "old", title: "old"}]);
+    const fresh = await started();
+    update(old, 2, ["out", {children: "late"}]);
+    end(old, 2, "cancelled");
+    update(fresh, 1, ["out", {children: "new"}]);
+    frames.runAll();
+
+    expect(page.setsOf("out")).toEqual([{children: "new"}]);
+  });
+
+  it("leaves running on and resets nothing", async () => {
+    const {started, end, page} = setup(entry);
+    await started();
+    const last = await started();
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+    expect(page.setsOf("out")).toEqual([]);
+
+    end(last, 0, "done");
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+  });
+
+  it("stops the old run also when its own start was not answered yet", async () => {
+    const {click, starts, stops} = setup(entry);
+    click();
+    const first = await starts.next();
+    click();
+    expect((await starts.next()).fields.replaces).toEqual([first.fields.run]);
+    expect(stops).toEqual([]);
+
+    first.answer("c");
+    await settle();
+    expect(stops).toEqual([[first.fields.run]]);
+  });
+
+  it("says nothing of a replaced run that is refused", async () => {
+    const {click, starts, warnings, page} = setup(entry);
+    click();
+    const first = await starts.next();
+    click();
+    first.refuse(new StartFailed("too_many", "no"));
+    await settle();
+
+    expect(warnings).toEqual([]);
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+    expect(page.setsOf("out")).toEqual([]);
+  });
+
+  it("stops the replaced run also when the new one is refused", async () => {
+    const {started, click, starts, stops, page} = setup(entry);
+    const old = await started();
+    click();
+    (await starts.next()).refuse(new StartFailed("too_many", "no"));
+    await settle();
+
+    expect(stops).toHaveLength(1);
+    expect(stops[0]).toContain(old);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+  });
+});
+
+describe("overlap skip", () => {
+  it("changes nothing while a run is live, and starts again afterwards", async () => {
+    const {started, click, end, starts, page, frames, runs} = setup(
+      entryOf({overlap: "skip", reset, running}),
+    );
+    const run = await started();
+    const before = page.commits.length;
+    click();
+    await settle();
+    frames.runAll();
+    expect(starts.size()).toBe(0);
+    expect(runs.size()).toBe(1);
+    expect(page.commits).toHaveLength(before);
+
+    end(run, 0, "done");
+    click();
+    expect((await starts.next()).fields.replaces).toEqual([]);
+  });
+});
+
+describe("overlap queue", () => {
+  const entry = entryOf({overlap: "queue", running, cancel: [{id: "stop", property: "n_clicks"}]});
+  const valueOf = ({body}: {body: object}) =>
+    (body as {inputs: {value: number}[]}).inputs.map((one) => one.value);
+
+  it("starts one after the other, with the values as of the trigger", async () => {
+    const {click, starts, end, runs} = setup(entry);
+    for (let clicks = 1; clicks <= 3; clicks++) click();
+    for (let clicks = 1; clicks <= 3; clicks++) {
+      const request = await starts.next();
+      expect(valueOf(request)).toEqual([clicks]);
+      expect(request.fields.replaces).toEqual([]);
+      request.answer("c");
+      await settle();
+      expect(starts.size()).toBe(0);
+      expect(runs.size()).toBe(1);
+      end(request.fields.run, 0, "done");
+    }
+
+    expect(runs.size()).toBe(0);
+  });
+
+  it("holds 16 triggers and drops the 17th with a warning", async () => {
+    const {started, click, starts, end, warnings} = setup(entry);
+    let run = await started();
+    for (let waiting = 1; waiting <= 16; waiting++) click();
+    expect(warnings).toEqual([]);
+    click();
+    expect(warnings).toEqual([expect.stringContaining("16 triggers")]);
+
+    const values: number[] = [];
+    for (let waiting = 1; waiting <= 16; waiting++) {
+      end(run, 0, "done");
+      const request = await starts.next();
+      values.push(...valueOf(request));
+      run = request.fields.run;
+    }
+    end(run, 0, "done");
+    await settle();
+
+    expect(values).toEqual(Array.from({length: 16}, (_, i) => i + 2));
+    expect(starts.size()).toBe(0);
+  });
+
+  it("keeps running on, once, until the last queued run has ended", async () => {
+    const {started, click, starts, end, page} = setup(entry);
+    const first = await started();
+    click();
+    end(first, 0, "error", {error});
+    const second = await starts.next();
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+
+    end(second.fields.run, 0, "done");
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+  });
+
+  it("goes on with the next when one is refused", async () => {
+    const {click, starts, page} = setup(entry);
+    click();
+    click();
+    (await starts.next()).refuse(new StartFailed("too_many", "no"));
+
+    expect(valueOf(await starts.next())).toEqual([2]);
+    expect(page.dash.get("button", "disabled")).toBe(true);
+  });
+
+  it("forgets what waits when the run is cancelled", async () => {
+    const {started, click, starts, page, runs} = setup(entry, {stop: {}});
+    await started();
+    click();
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+    await settle();
+
+    expect(starts.size()).toBe(0);
+    expect(runs.size()).toBe(0);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+  });
+});
+
+describe("overlap parallel", () => {
+  it("lets all runs go on, and running goes on once and off with the last", async () => {
+    const {started, update, end, page, frames, runs} = setup(
+      entryOf({overlap: "parallel", running}),
+      {a: {}, b: {}},
+    );
+    const one = await started();
+    const two = await started();
+    expect(runs.size()).toBe(2);
+    update(one, 1, ["a", {children: 1}]);
+    update(two, 1, ["b", {children: 2}]);
+    frames.runAll();
+    expect(page.setsOf("a")).toEqual([{children: 1}]);
+    expect(page.setsOf("b")).toEqual([{children: 2}]);
+
+    end(one, 1, "done");
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+    end(two, 1, "done");
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+  });
+});
+
+describe("runs with other MATCH values", () => {
+  it("do not replace each other", async () => {
+    const {started, starts, click, runs} = setup(entryOf({overlap: "restart"}, perCard), cards);
+    const first = await started(cardOf(1));
+    await started(cardOf(2));
+    expect(runs.size()).toBe(2);
+
+    click(cardOf(1));
+    expect((await starts.next()).fields.replaces).toEqual([first]);
+  });
+
+  it.each(["skip", "queue"] as const)("do not wait for each other under %s", async (overlap) => {
+    const {started, runs} = setup(entryOf({overlap}, perCard), cards);
+    await started(cardOf(1));
+    await started(cardOf(2));
+
+    expect(runs.size()).toBe(2);
+  });
+
+  it("have running and reset props of their own", async () => {
+    const entry = entryOf(
+      {
+        running: [[textOf(["MATCH"]), "hidden", true, false]],
+        reset: [[textOf(["MATCH"]), {children: ""}]],
+      },
+      perCard,
+    );
+    const {started, end, page} = setup(entry, cards);
+    await started(cardOf(1));
+    const second = await started(cardOf(2));
+    end(second, 0, "error", {error, set: [[textOf(["MATCH"]), {title: "failed"}]]});
+
+    expect(page.setsOf(textOf(1))).toEqual([{hidden: true}]);
+    expect(page.setsOf(textOf(2))).toEqual([
+      {hidden: true},
+      {children: "", hidden: false, title: "failed"},
+    ]);
+  });
+});
+
+describe("the end of a run", () => {
+  const entry = entryOf({
+    reset: [["out", {children: "reset", title: "reset", lang: "reset"}]],
+    running: [
+      ["out", "title", "on", "off"],
+      ["out", "lang", "on", "off"],
+    ],
+  });
+
+  it("applies what waits, then resets, running's off values, on_error's last: in one commit", async () => {
+    const {started, update, end, page} = setup(entry);
+    const run = await started();
+    const before = page.commits.length;
+    update(run, 1, ["out", {children: "waiting", value: "waiting"}]);
+    end(run, 1, "error", {error, set: [["out", {lang: "failed"}]]});
+
+    expect(page.commits.slice(before)).toEqual([
+      [["out", {children: "reset", value: "waiting", title: "off", lang: "failed"}]],
+    ]);
+  });
+
+  it("done resets nothing", async () => {
+    const {started, update, end, page, warnings} = setup(entry);
+    const run = await started();
+    update(run, 1, ["out", {children: "last"}]);
+    end(run, 1, "done");
+
+    expect(page.setsOf("out").at(-1)).toEqual({children: "last", title: "off", lang: "off"});
+    expect(warnings).toEqual([]);
+  });
+
+  it.each(["cancelled", "error", "lost"] as const)("%s resets", async (reason) => {
+    const {started, end, page} = setup(entry);
+    const run = await started();
+    end(run, 0, reason);
+
+    expect(page.dash.get("out", "children")).toBe("reset");
+  });
+
+  it("cancelled drops what waits", async () => {
+    const {started, update, end, page, frames} = setup(entry);
+    const run = await started();
+    update(run, 1, ["out", {value: "waiting"}]);
+    end(run, 5, "cancelled");
+    frames.runAll();
+
+    expect(page.dash.get("out", "value")).toBeUndefined();
+    expect(page.dash.get("out", "title")).toBe("off");
+  });
+
+  it("finishes a command in flight before the reset of its component", async () => {
+    const {started, update, end, page, runs, frames, applier} = setup(
+      entryOf({reset: [["out", {children: "reset"}]]}),
+    );
+    const run = await started();
+    update(run, 1, ["out", {sendNotifications: [1]}]);
+    frames.runAll();
+    end(run, 1, "error", {error});
+    frames.runAll();
+    expect(page.setsOf("out")).toEqual([{sendNotifications: [1]}]);
+    expect(runs.size()).toBe(0);
+
+    page.change("out", {sendNotifications: []});
+    applier.poke();
+    frames.runAll();
+    expect(page.setsOf("out")).toEqual([{sendNotifications: [1]}, {children: "reset"}]);
+  });
+
+  it("by an error is told in the console, and shown only with a message, as in debug", async () => {
+    const {started, end, page, warnings} = setup(entry);
+    end(await started(), 0, "error", {error});
+    expect(warnings).toEqual([expect.stringMatching(/callback_error.*0badcafe/)]);
+    expect(page.errors).toEqual([]);
+
+    end(await started(), 0, "error", {error: {...error, message: "ValueError: x"}});
+    expect(page.errors).toEqual([expect.stringContaining("ValueError: x")]);
+  });
+});
+
+describe("a start that is refused", () => {
+  it("counts as an error: it is shown, resets are applied and running goes off", async () => {
+    const {click, starts, page, warnings, runs} = setup(entryOf({reset, running}));
+    click();
+    const request = await starts.next();
+    expect(page.dash.get("button", "disabled")).toBe(true);
+    request.refuse(new StartFailed("too_many_runs", "Raise max_runs."));
+    await settle();
+
+    expect(runs.size()).toBe(0);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(page.setsOf("out")).toEqual([{children: ""}]);
+    expect(warnings).toEqual([expect.stringMatching(/too_many_runs.*Raise max_runs/)]);
+    expect(page.errors).toEqual([expect.stringContaining("Raise max_runs.")]);
+  });
+
+  it("for a reason of its own is told too", async () => {
+    const {click, starts, warnings, runs} = setup(entryOf());
+    click();
+    (await starts.next()).refuse(new TypeError("circular"));
+    await settle();
+
+    expect(runs.size()).toBe(0);
+    expect(warnings).toEqual([expect.stringContaining("circular")]);
+  });
+});
+
+describe("a connection that is lost", () => {
+  it("loses the runs that it carries, and no others", async () => {
+    const {started, page, runs, stops, warnings} = setup(
+      entryOf({overlap: "parallel", reset, running}),
+    );
+    const one = await started("go", "c1");
+    const two = await started("go", "c1");
+    await started("go", "c2");
+    runs.onLost("c1");
+
+    expect(runs.size()).toBe(1);
+    expect(stops.flat().sort()).toEqual([one, two].sort());
+    expect(warnings).toHaveLength(2);
+    expect(page.dash.get("out", "children")).toBe("");
+    expect(page.dash.get("button", "disabled")).toBe(true);
+  });
+});
+
+describe("a cancel", () => {
+  const entry = entryOf({cancel: [{id: "stop", property: "n_clicks"}], reset, running});
+
+  it("stops the run at the server, drops what waits, resets, and turns running off", async () => {
+    const {started, update, page, runs, stops, frames, warnings} = setup(entry, {stop: {}});
+    const run = await started();
+    update(run, 1, ["out", {children: "waiting", title: "waiting"}]);
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+    frames.runAll();
+
+    expect(stops).toEqual([[run]]);
+    expect(runs.size()).toBe(0);
+    expect(page.setsOf("out")).toEqual([{children: ""}]);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(warnings).toEqual([]);
+  });
+
+  it("applies resets and running's off values once, whatever the server then says", async () => {
+    const {started, end, page, runs} = setup(entry, {stop: {}});
+    const run = await started();
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+    runs.check();
+    end(run, 0, "cancelled");
+
+    expect(page.setsOf("out")).toEqual([{children: ""}]);
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+  });
+
+  it("before the start was answered stops the run when it is", async () => {
+    const {click, starts, page, runs, stops} = setup(entry, {stop: {}});
+    click();
+    const request = await starts.next();
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+    expect(runs.size()).toBe(0);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(stops).toEqual([]);
+
+    request.answer("c");
+    await settle();
+    expect(stops).toEqual([[request.fields.run]]);
+  });
+
+  it("stops only runs that began before the change", async () => {
+    const {started, page, runs} = setup(entry, {stop: {}});
+    page.change("stop", {n_clicks: 1});
+    await started();
+    runs.check();
+
+    expect(runs.size()).toBe(1);
+  });
+
+  it("stops all parallel runs with one request", async () => {
+    const {started, page, runs, stops} = setup(
+      entryOf({...entry.flash_events, overlap: "parallel"}),
+      {stop: {}},
+    );
+    const all = [await started(), await started()];
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+
+    expect(stops).toEqual([all]);
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+  });
+});
+
+describe("a trigger's component that leaves the page", () => {
+  it("cancels the run", async () => {
+    const {started, page, runs, stops} = setup(entryOf({reset}));
+    runs.check();
+    const run = await started();
+    page.remove("go");
+    runs.check();
+
+    expect(runs.size()).toBe(0);
+    expect(stops).toEqual([[run]]);
+    expect(page.setsOf("out")).toEqual([{children: ""}]);
+  });
+
+  it("does not cancel a run that is kept alive", async () => {
+    const {started, page, runs} = setup(entryOf({keepAlive: true}));
+    await started();
+    page.remove("go");
+    runs.check();
+
+    expect(runs.size()).toBe(1);
+  });
+
+  it("counts only when Dash has finished building the page", async () => {
+    const {started, page, runs} = setup(entryOf());
+    await started();
+    page.state.isReady = false;
+    page.remove("go");
+    runs.check();
+    expect(runs.size()).toBe(1);
+
+    page.state.isReady = true;
+    runs.check();
+    expect(runs.size()).toBe(0);
+  });
+});
+
+describe("an Input's component that is inserted", () => {
+  it("starts a run, as Dash would at the first call", async () => {
+    const entry = entryOf({}, {prevent_initial_call: false});
+    const {page, runs, starts} = setup(entry);
+    page.remove("go");
+    runs.check();
+    page.insert("go", {n_clicks: 4});
+    runs.check();
+
+    expect((await starts.next()).body).toMatchObject({
+      inputs: [{id: "go", property: "n_clicks", value: 4}],
+      changedPropIds: [],
+    });
+  });
+});
+
+describe("what a run writes itself", () => {
+  it("does not trigger its callback, and what the user changes does", async () => {
+    const {started, update, page, frames, runs, starts} = setup(entryOf());
+    const run = await started();
+    update(run, 1, ["go", {n_clicks: 0}]);
+    frames.run();
+    expect(page.dash.get("go", "n_clicks")).toBe(0);
+    runs.trigger("cb", changed("go", "n_clicks", 0));
+    await settle();
+    expect(starts.size()).toBe(0);
+
+    runs.trigger("cb", changed("go", "n_clicks", 1));
+    expect((await starts.next()).fields.replaces).toEqual([run]);
+  });
+
+  it("does not trigger its callback when it is a reset", async () => {
+    const {started, end, runs, starts} = setup(entryOf({reset: [["go", {n_clicks: 0}]]}));
+    end(await started(), 0, "error", {error});
+    runs.trigger("cb", changed("go", "n_clicks", 0));
+    await settle();
+
+    expect(starts.size()).toBe(0);
+  });
+
+  it("does not cancel it, nor another run of its callback; what the user changes does", async () => {
+    const {started, update, page, frames, runs} = setup(
+      entryOf({overlap: "parallel", cancel: [{id: "in", property: "value"}]}),
+      {in: {value: "a"}},
+    );
+    const one = await started();
+    await started();
+    update(one, 1, ["in", {value: "b"}]);
+    frames.run();
+    runs.check();
+    expect(runs.size()).toBe(2);
+
+    page.change("in", {value: "c"});
+    runs.check();
+    expect(runs.size()).toBe(0);
+  });
+
+  it("does not hide what another callback's run writes in the same frame", async () => {
+    const entry = entryOf({cancel: [{id: "in", property: "value"}]});
+    const another = {...entryOf(), output: "cb2"};
+    const page = fakePage({go: {}, in: {value: "a"}}, [entry, another]);
+    const {starts, connections} = fakeConnections();
+    const frames = fakeFrames();
+    const applier = createApplier({
+      dash: page.dash,
+      onApplied: (source, id, props) => runs.onApplied(source, id, props),
+      warn: () => undefined,
+      isHidden: () => false,
+      nextFrame: frames.next,
+      now: () => 0,
+    });
+    const runs = createRuns({
+      dash: page.dash,
+      applier,
+      connections,
+      page: Promise.resolve("p"),
+      warn: () => undefined,
+    });
+    runs.trigger("cb", changed("go", "n_clicks", 1));
+    runs.trigger("cb2", changed("go", "n_clicks", 1));
+    const [one, two] = [await starts.next(), await starts.next()];
+    const write = (run: string, props: Props) =>
+      runs.onEvent({type: "update", run, n: 1, set: [["in", props]]}, 10);
+    write(one.fields.run, {title: "x"});
+    write(two.fields.run, {value: "b"});
+    frames.run();
+    runs.check();
+
+    expect(runs.size()).toBe(1);
+  });
+});

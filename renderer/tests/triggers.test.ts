@@ -1,0 +1,214 @@
+import {describe, expect, it} from "vitest";
+import type {CallbackContext} from "../src/dash.ts";
+import {createInsertions, createOwnWrites, triggerOf} from "../src/triggers.ts";
+import {changed, entryOf, fakePage} from "./fakes.ts";
+
+const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
+const anyCard = cardOf(["MATCH"]);
+const perCard = entryOf({}, {inputs: [{id: anyCard, property: "n_clicks"}]});
+
+describe("a trigger", () => {
+  it("carries what Dash itself would post", () => {
+    const inputs = [
+      {id: "go", property: "n_clicks", value: 1},
+      [{id: {index: 1, type: "card"}, property: "value", value: "a"}],
+    ];
+    const states = [{id: "name", property: "value", value: "x"}];
+    const context: CallbackContext = {
+      inputs_list: inputs,
+      states_list: states,
+      triggered: [{prop_id: "go.n_clicks", value: 1}, {prop_id: "name.value"}],
+    };
+
+    expect(triggerOf(entryOf(), context).body).toEqual({
+      output: "cb",
+      outputs: [],
+      inputs,
+      state: states,
+      changedPropIds: ["go.n_clicks", "name.value"],
+    });
+  });
+
+  it("of a callback without States posts an empty list", () => {
+    const context = {inputs_list: [], triggered: []};
+
+    expect(triggerOf(entryOf(), context).body).toMatchObject({state: []});
+  });
+
+  it("takes the MATCH values from the triggering component's id", () => {
+    expect(triggerOf(perCard, changed(cardOf(3), "n_clicks", 1)).match).toEqual({index: 3});
+  });
+
+  it("takes the MATCH values from the first of a list where ALL stands beside MATCH", () => {
+    const id = JSON.stringify({index: ["MATCH"], part: ["ALL"]});
+    const entry = entryOf({}, {inputs: [{id, property: "value"}]});
+    const items = [1, 2].map((part) => ({id: {index: 7, part}, property: "value", value: part}));
+
+    expect(triggerOf(entry, {inputs_list: [items], triggered: []}).match).toEqual({index: 7});
+  });
+
+  it("has no MATCH values where ALL finds nothing and where ids are strings", () => {
+    const all = entryOf({}, {inputs: [{id: cardOf(["ALL"]), property: "n_clicks"}]});
+
+    expect(triggerOf(all, {inputs_list: [[]], triggered: []}).match).toEqual({});
+    expect(triggerOf(entryOf(), changed("go", "n_clicks", 1)).match).toEqual({});
+  });
+
+  it("has the same key as another of its callback and MATCH values, and no other's", () => {
+    const keyOf = (index: unknown) => triggerOf(perCard, changed(cardOf(index), "n_clicks", 1)).key;
+    const another = {...perCard, output: "cb2"};
+
+    expect(keyOf(1)).toBe(keyOf(1));
+    expect(keyOf(1)).not.toBe(keyOf(2));
+    expect(keyOf(1)).not.toBe(keyOf("1"));
+    expect(triggerOf(another, changed(cardOf(1), "n_clicks", 1)).key).not.toBe(keyOf(1));
+  });
+});
+
+describe("what a callback's own runs write to its Inputs", () => {
+  it("is known once, so that the same value set by somebody else triggers", () => {
+    const page = fakePage({go: {n_clicks: 5}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entryOf(), "go", {n_clicks: 5});
+
+    expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 5))).toBe(true);
+    expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 5))).toBe(false);
+  });
+
+  it("is not what triggers when the value is another by then", () => {
+    const page = fakePage({go: {n_clicks: 5}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entryOf(), "go", {n_clicks: 5});
+
+    expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 6))).toBe(false);
+  });
+
+  it("is compared as JSON, as Dash may hand it on as a copy", () => {
+    const page = fakePage({go: {n_clicks: {a: [1]}}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entryOf(), "go", {n_clicks: {a: [1]}});
+
+    expect(writes.isOwn(entryOf(), changed("go", "n_clicks", {a: [1]}))).toBe(true);
+  });
+
+  it("does not hide what somebody else has changed beside it", () => {
+    const inputs = [{id: "go", property: "n_clicks"}, {id: "in", property: "value"}];
+    const entry = entryOf({}, {inputs});
+    const page = fakePage({go: {n_clicks: 5}, in: {value: "x"}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entry, "go", {n_clicks: 5});
+    const triggered = [
+      {prop_id: "go.n_clicks", value: 5},
+      {prop_id: "in.value", value: "x"},
+    ];
+
+    expect(writes.isOwn(entry, {inputs_list: [], triggered})).toBe(false);
+  });
+
+  it("leaves other props of the component and other callbacks alone", () => {
+    const page = fakePage({go: {n_clicks: 5, title: "x"}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entryOf(), "go", {title: "x"});
+    writes.record({...entryOf(), output: "cb2"}, "go", {n_clicks: 5});
+
+    expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 5))).toBe(false);
+  });
+
+  it("is known of each component that a wildcard means", () => {
+    const page = fakePage({[cardOf(1)]: {n_clicks: 5}, [cardOf(2)]: {n_clicks: 5}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(perCard, cardOf(1), {n_clicks: 5});
+
+    expect(writes.isOwn(perCard, changed(cardOf(2), "n_clicks", 5))).toBe(false);
+    expect(writes.isOwn(perCard, changed(cardOf(1), "n_clicks", 5))).toBe(true);
+  });
+
+  it("does not stop an initial call, which nothing triggers", () => {
+    const page = fakePage({go: {n_clicks: 5}});
+    const writes = createOwnWrites(page.dash);
+    writes.record(entryOf(), "go", {n_clicks: 5});
+
+    expect(writes.isOwn(entryOf(), {inputs_list: [], triggered: []})).toBe(false);
+  });
+});
+
+describe("an Input's component that is inserted", () => {
+  const entry = entryOf(
+    {},
+    {
+      prevent_initial_call: false,
+      state: [{id: cardOf(["ALL"]), property: "value"}],
+    },
+  );
+
+  it("is due once, with the values as of now", () => {
+    const page = fakePage({[cardOf(1)]: {value: "a"}}, [entry]);
+    const insertions = createInsertions(page.dash);
+    expect(insertions.due()).toEqual([]);
+
+    page.insert("go", {n_clicks: 3});
+
+    expect(insertions.due()).toEqual([
+      [
+        entry,
+        {
+          inputs_list: [{id: "go", property: "n_clicks", value: 3}],
+          states_list: [[{id: {index: 1, type: "card"}, property: "value", value: "a"}]],
+          triggered: [],
+        },
+      ],
+    ]);
+    expect(insertions.due()).toEqual([]);
+  });
+
+  it("is due again when it was removed meanwhile", () => {
+    const page = fakePage({}, [entry]);
+    const insertions = createInsertions(page.dash);
+    insertions.due();
+    page.insert("go", {});
+    expect(insertions.due()).toHaveLength(1);
+    page.remove("go");
+    expect(insertions.due()).toEqual([]);
+    page.insert("go", {});
+
+    expect(insertions.due()).toHaveLength(1);
+  });
+
+  it("is not due when it was there from the beginning, where Dash makes the call", () => {
+    const page = fakePage({go: {}}, [entry]);
+    const insertions = createInsertions(page.dash);
+
+    expect(insertions.due()).toEqual([]);
+    expect(insertions.due()).toEqual([]);
+  });
+
+  it("is not due when the callback prevents its initial call", () => {
+    const page = fakePage({}, [{...entry, prevent_initial_call: true}]);
+    const insertions = createInsertions(page.dash);
+    insertions.due();
+    page.insert("go", {});
+
+    expect(insertions.due()).toEqual([]);
+  });
+
+  it("is not due while a State's component is missing, unless that is optional", () => {
+    const state = [{id: "name", property: "value"}];
+    const strict = entryOf({}, {prevent_initial_call: false, state});
+    const optional = {...strict, output: "cb2", state: [{...state[0]!, allow_optional: true}]};
+    const page = fakePage({}, [strict, optional]);
+    const insertions = createInsertions(page.dash);
+    insertions.due();
+    page.insert("go", {});
+
+    expect(insertions.due().map(([one]) => one.output)).toEqual(["cb2"]);
+  });
+
+  it("is left to Dash's own rule when its id is a pattern", () => {
+    const page = fakePage({}, [{...perCard, prevent_initial_call: false}]);
+    const insertions = createInsertions(page.dash);
+    insertions.due();
+    page.insert(cardOf(1), {});
+
+    expect(insertions.due()).toEqual([]);
+  });
+});

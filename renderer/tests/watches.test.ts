@@ -1,0 +1,186 @@
+import {describe, expect, it} from "vitest";
+import type {Entry} from "../src/dash.ts";
+import {triggerOf} from "../src/triggers.ts";
+import {hasLeft, watchCancels} from "../src/watches.ts";
+import {changed, entryOf, fakePage} from "./fakes.ts";
+
+const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
+const stopOf = (index: unknown) => JSON.stringify({index, type: "stop"});
+
+type Cancels = Entry["flash_events"]["cancel"];
+
+function watching(cancel: Cancels, layout: Parameters<typeof fakePage>[0]) {
+  const page = fakePage(layout);
+  const trigger = triggerOf(entryOf({cancel}), changed("go", "n_clicks", 1));
+  return {page, watch: watchCancels(page.dash, trigger)};
+}
+
+describe("a cancel Input", () => {
+  const stop = [{id: "stop", property: "n_clicks"}];
+
+  it("cancels when it changes, once per change", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {n_clicks: 2});
+    expect(watch.look()).toBe(true);
+    expect(watch.look()).toBe(false);
+  });
+
+  it("cancels at its first click, before which it has no value", () => {
+    const {page, watch} = watching(stop, {stop: {}});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {n_clicks: 1});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("cancels also when its value is removed", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    page.change("stop", {n_clicks: null});
+
+    expect(watch.look()).toBe(true);
+  });
+
+  it("does not cancel when its value is set again, or copied", () => {
+    const {page, watch} = watching([{id: "stop", property: "data"}], {stop: {data: {a: 1}}});
+    page.change("stop", {data: {a: 1}});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {data: {a: 2}});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("does not cancel when another prop of its component changes", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    page.change("stop", {children: "Stop!"});
+
+    expect(watch.look()).toBe(false);
+  });
+
+  it("does not cancel by appearing, but by a change after that", () => {
+    const {page, watch} = watching(stop, {});
+    page.insert("stop", {n_clicks: 7});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {n_clicks: 8});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("does not cancel by leaving the page", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    page.remove("stop");
+
+    expect(watch.look()).toBe(false);
+  });
+
+  it("cancels only by a value other than the allowed one", () => {
+    const cancel = [{id: "url", property: "pathname", allowed: "/live"}];
+    const {page, watch} = watching(cancel, {url: {pathname: "/"}});
+    page.change("url", {pathname: "/live"});
+    expect(watch.look()).toBe(false);
+
+    page.change("url", {pathname: "/other"});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("may have None as its allowed value", () => {
+    const cancel = [{id: "store", property: "data", allowed: null}];
+    const {page, watch} = watching(cancel, {store: {data: 1}});
+    page.change("store", {data: null});
+    expect(watch.look()).toBe(false);
+
+    page.change("store", {data: 0});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("with ALL cancels when any of its components changes", () => {
+    const cancel = [{id: stopOf(["ALL"]), property: "n_clicks"}];
+    const {page, watch} = watching(cancel, {[stopOf(1)]: {}, [stopOf(2)]: {}});
+    page.change(stopOf(2), {n_clicks: 1});
+
+    expect(watch.look()).toBe(true);
+  });
+
+  it("with MATCH is the one that belongs to the trigger", () => {
+    const page = fakePage({[stopOf(1)]: {}, [stopOf(2)]: {}});
+    const entry = entryOf(
+      {cancel: [{id: stopOf(["MATCH"]), property: "n_clicks"}]},
+      {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]},
+    );
+    const watch = watchCancels(page.dash, triggerOf(entry, changed(cardOf(1), "n_clicks", 1)));
+    page.change(stopOf(2), {n_clicks: 1});
+    expect(watch.look()).toBe(false);
+
+    page.change(stopOf(1), {n_clicks: 1});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("is looked at in full, so that two changes at once cancel once", () => {
+    const cancel = [...stop, {id: "url", property: "pathname"}];
+    const {page, watch} = watching(cancel, {stop: {n_clicks: 1}, url: {pathname: "/"}});
+    page.change("stop", {n_clicks: 2});
+    page.change("url", {pathname: "/a"});
+
+    expect(watch.look()).toBe(true);
+    expect(watch.look()).toBe(false);
+  });
+
+  it("does not cancel by what the callback's own runs write, but by what follows", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    page.change("stop", {n_clicks: 2});
+    watch.accept("stop", {n_clicks: 2});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {n_clicks: 3});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("still cancels when the callback's own runs write another prop of its component", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
+    page.change("stop", {n_clicks: 2, children: "x"});
+    watch.accept("stop", {children: "x"});
+
+    expect(watch.look()).toBe(true);
+  });
+});
+
+describe("a run's triggers", () => {
+  const inputs = [{id: "go", property: "n_clicks"}, {id: "tick", property: "n_intervals"}];
+  const left = (entry: Entry, page: ReturnType<typeof fakePage>, id = "go") =>
+    hasLeft(page.dash, triggerOf(entry, changed(id, "n_clicks", 1)));
+
+  it("have left when none of their components is on the page", () => {
+    const page = fakePage({go: {}, tick: {}, out: {}});
+    const entry = entryOf({}, {inputs});
+    expect(left(entry, page)).toBe(false);
+    page.remove("go");
+    expect(left(entry, page)).toBe(false);
+    page.remove("tick");
+
+    expect(left(entry, page)).toBe(true);
+  });
+
+  it("never count as left under keep_alive", () => {
+    expect(left(entryOf({keepAlive: true}, {inputs}), fakePage({}))).toBe(false);
+  });
+
+  it("with MATCH have left when the run's own component has", () => {
+    const entry = entryOf({}, {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]});
+    const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
+    page.remove(cardOf(1));
+
+    expect(left(entry, page, cardOf(1))).toBe(true);
+    expect(left(entry, page, cardOf(2))).toBe(false);
+  });
+
+  it("with ALL have left when the last component has", () => {
+    const entry = entryOf({}, {inputs: [{id: cardOf(["ALL"]), property: "n_clicks"}]});
+    const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
+    page.remove(cardOf(1));
+    expect(left(entry, page, cardOf(1))).toBe(false);
+    page.remove(cardOf(2));
+
+    expect(left(entry, page, cardOf(1))).toBe(true);
+  });
+});
