@@ -14,6 +14,9 @@ ComponentId = str | dict[str, Any]
 
 Props = Mapping[str, Any]
 
+Batch = Iterable[tuple[ComponentId | Component, Props]] | Mapping[str, Props]
+"""Pairs of id and props, or a dict of them, as `reset_props` takes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -34,17 +37,13 @@ def stream_props(
     component_id: ComponentId | Component, props: Props, /, *, alone: bool = False
 ) -> Update: ...
 @overload
-def stream_props(
-    batch: Iterable[tuple[ComponentId | Component, Props]], /, *, alone: bool = False
-) -> Update: ...
+def stream_props(batch: Batch, /, *, alone: bool = False) -> Update: ...
 @overload
 def stream_props(
     *, component_id: ComponentId | Component, props: Props, alone: bool = False
 ) -> Update: ...
 @overload
-def stream_props(
-    *, batch: Iterable[tuple[ComponentId | Component, Props]], alone: bool = False
-) -> Update: ...
+def stream_props(*, batch: Batch, alone: bool = False) -> Update: ...
 def stream_props(
     *args: Any, component_id: Any = None, props: Any = None, batch: Any = None, alone: bool = False
 ) -> Update:
@@ -57,7 +56,8 @@ def stream_props(
         component_id: a string id, a dict id or a component. In a dict id MATCH means the
             triggering component's value and ALL every component on the page that fits.
         props: the props to set: anything that Dash can send, Patch included.
-        batch: several such pairs; their state props are applied in one React commit.
+        batch: several such pairs, or a dict of them; their state props are applied in one React
+            commit.
         alone: gives the update a commit of its own, so that it never collapses with another.
 
     Raises:
@@ -115,13 +115,14 @@ def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
 
 
 def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
-    component_id = component_id if type(component_id) is str else bridge.id_of(component_id)
-    if not isinstance(component_id, str | dict) or not component_id:
+    if type(component_id) is not str:
+        component_id = bridge.id_of(component_id)
+    if not isinstance(component_id, (str, dict)) or not component_id:
         raise UpdateError(
             "Expected a component id (a string, a dict or a component), "
             f"got {type(component_id).__name__} {component_id!r:.80}."
         )
-    if not isinstance(props, Mapping):
+    if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
             f"got {type(props).__name__} {props!r:.80}. Write: {{'children': ...}}."

@@ -65,16 +65,19 @@ def free_port() -> int:
 def serving(
     app: str, directory: Path, workers: int = 1, path: str = "/", **environment: str
 ) -> Iterator[Served]:
-    """Serves an app with hypercorn until the block ends."""
+    """Serves an app (`module:server`) with hypercorn until the block ends.
+
+    A module without `:server` is run as a program, which serves on the port that PORT names.
+    """
     port = free_port()
     served = f"http://127.0.0.1:{port}{path}"
     marks, log = directory / "marks.jsonl", directory / "server.log"
-    command = [sys.executable, "-m", "hypercorn", app, "-b", f"127.0.0.1:{port}"]
+    command = ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "-w", str(workers)] if workers > 1 else command,
+            [sys.executable, "-m", *(command if ":" in app else [app])],
             cwd=ROOT,
-            env={**os.environ, "MARKS": str(marks), **environment},
+            env={**os.environ, "MARKS": str(marks), "PORT": str(port), **environment},
             stdout=output,
             stderr=output,
         )
@@ -107,6 +110,13 @@ def answers(url: str) -> bool:
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The kitchen app on one worker."""
     with serving("tests.apps.kitchen:server", tmp_path_factory.mktemp("kitchen")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app with graphs, a grid and notifications."""
+    with serving("tests.apps.commands:server", tmp_path_factory.mktemp("commands")) as served:
         yield served
 
 

@@ -43,6 +43,8 @@ interface Step {
 interface Queue {
   steps: Step[];
   busy: Busy | undefined;
+  /** The last command, while nothing else has been set since. */
+  last: Command | undefined;
   isWatched: boolean;
 }
 
@@ -92,7 +94,7 @@ export function createApplier(options: ApplierOptions) {
       const share = bytes / targets.length;
       for (const id of dash.expand(target)) {
         let queue = queues.get(id);
-        if (!queue) queues.set(id, (queue = {steps: [], busy: undefined, isWatched: false}));
+        if (!queue) queues.set(id, (queue = {steps: [], busy: undefined, last: undefined, isWatched: false}));
         addSteps(queue.steps, {source, props, command: undefined, alone, bytes: share});
         unapplied += share;
       }
@@ -159,7 +161,8 @@ export function createApplier(options: ApplierOptions) {
       for (const [id, queue] of ready) commitCommand(id, queue);
     }
     for (const [id, queue] of queues) {
-      if (!queue.steps.length && !queue.busy) queues.delete(id);
+      const isOver = !queue.steps.length && !queue.busy;
+      if (isOver && !(queue.last?.finish && dash.has(id))) queues.delete(id);
     }
     if ([...queues].some(([id, queue]) => queue.steps.length && !isBusy(id, queue))) schedule();
     if (unapplied < UNAPPLIED_BYTES) {
@@ -177,7 +180,10 @@ export function createApplier(options: ApplierOptions) {
         while (steps[count] && !steps[count]?.command && !(count && steps[count]?.alone)) {
           if (steps[count++]?.alone) break;
         }
-        if (count) setStates(id, take(queue, steps.slice(0, count)));
+        if (!count) continue;
+        queue.last?.finish?.(id);
+        queue.last = undefined;
+        setStates(id, take(queue, steps.slice(0, count)));
       }
     });
   }
@@ -243,7 +249,9 @@ export function createApplier(options: ApplierOptions) {
     const same = first.alone ? [first] : queue.steps.slice(0, end < 0 ? undefined : end);
     const {value, count} = command.join(same.map((step) => step.props[prop]));
     const steps = take(queue, same.slice(0, count));
+    command.prepare?.(id);
     dash.commit(() => dash.set(id, {[prop]: value}));
+    queue.last = command;
     for (const source of new Set(steps.map((step) => step.source))) {
       onApplied(source, id, {[prop]: value});
     }

@@ -5,6 +5,19 @@
  * known, values are merged; otherwise each waits until its component has taken the one before.
  */
 
+import {unpackTraces} from "./graph.ts";
+import type {WireId} from "./ids.ts";
+
+interface Grid {
+  flushAsyncTransactions?(): void;
+}
+
+/** AgGrid gathers transactions for 50 ms; what is set of it after them must find them applied. */
+function flushGrid(id: WireId): void {
+  const {dash_ag_grid: grids} = globalThis as {dash_ag_grid?: {getApi?(id: WireId): Grid | null}};
+  grids?.getApi?.(id)?.flushAsyncTransactions?.();
+}
+
 /** How a component shows that it has taken a value. */
 export type Taken =
   /** It sets the prop to something else (AgGrid to null, NotificationContainer to []). */
@@ -18,6 +31,10 @@ export interface Command {
   readonly taken: Taken;
   /** Makes one value of as many of these, from the first on, as do the same in one. */
   join(values: readonly unknown[]): Joined;
+  /** Called before a value is set. */
+  readonly prepare?: (id: WireId) => void;
+  /** Called before something else of the component is set. */
+  readonly finish?: (id: WireId) => void;
 }
 
 export interface Joined {
@@ -29,9 +46,17 @@ const joinNone = (values: readonly unknown[]): Joined => ({value: values[0], cou
 
 const known = new Map<string, Command>(
   Object.entries({
-    extendData: {taken: "graph", join: (values) => joinTraces(values, "after")},
-    prependData: {taken: "graph", join: (values) => joinTraces(values, "before")},
-    rowTransaction: {taken: "cleared", join: joinTransactions},
+    extendData: {
+      taken: "graph",
+      join: (values) => joinTraces(values, "after"),
+      prepare: unpackTraces,
+    },
+    prependData: {
+      taken: "graph",
+      join: (values) => joinTraces(values, "before"),
+      prepare: unpackTraces,
+    },
+    rowTransaction: {taken: "cleared", join: joinTransactions, finish: flushGrid},
     rowTransactionAsync: {taken: "commit", join: joinNone},
     sendNotifications: {taken: "cleared", join: joinLists},
   } satisfies Record<string, Command>),

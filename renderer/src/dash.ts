@@ -114,21 +114,23 @@ export function connectDash() {
     return {keys, values: keys.map((key) => parsed[key]), candidates};
   }
 
+  /** The props of a component; Dash keeps the path of one that a callback replaced by nothing. */
   function propsOf(id: WireId): Props | undefined {
     let node = state()?.layout;
     const path = pathOf(id);
     if (!path) return undefined;
     for (const step of [...path, "props"]) {
-      node = (node as Record<string | number, unknown> | undefined)?.[step];
+      node = (node as Record<string | number, unknown> | null | undefined)?.[step];
     }
-    return node as Props | undefined;
+    const props = node as (Props & {readonly id?: string | DictId}) | undefined;
+    return props?.id !== undefined && stringifyId(props.id) === id ? props : undefined;
   }
 
   return {
     isReady: () => state()?.appLifecycle === "HYDRATED",
     entry: (id: string) => state()?.dependenciesRequest?.content?.find((one) => one.output === id),
     entries: () => (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
-    has: (id: WireId) => pathOf(id) !== undefined,
+    has: (id: WireId) => propsOf(id) !== undefined,
     isMounted: (id: WireId) => document.getElementById(id) !== null,
     get: (id: WireId, property: string) => propsOf(id)?.[property],
 
@@ -154,9 +156,6 @@ export function connectDash() {
       if (react?.flushSync) react.flushSync(batched);
       else batched();
     },
-
-    /** Changes when a component may have come or gone. */
-    paths: () => state()?.paths,
 
     /** Calls back, once per turn of the event loop, after the page's state has changed. */
     subscribe(listener: () => void): void {

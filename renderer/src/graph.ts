@@ -14,7 +14,9 @@ interface Fiber {
 }
 
 interface PlotDiv extends HTMLElement {
-  once?(event: string, listener: () => void): void;
+  readonly data?: readonly Record<string, unknown>[];
+  on?(event: string, listener: () => void): void;
+  removeListener?(event: string, listener: () => void): void;
 }
 
 function queueOf(id: WireId): unknown[] | undefined {
@@ -43,13 +45,42 @@ export function isGraphIdle(id: WireId): boolean {
 
 /** Calls back at the graph's next drawing, or soon, whichever is first. */
 export function onGraphChange(id: WireId, callback: () => void): void {
-  let isOver = false;
+  const plot = plotOf(id);
   const once = () => {
-    if (isOver) return;
-    isOver = true;
+    clearTimeout(timer);
+    plot?.removeListener?.("plotly_afterplot", once);
     // The queue is emptied in a promise that follows the drawing: look after a macrotask.
     setTimeout(callback, 0);
   };
-  plotOf(id)?.once?.("plotly_afterplot", once);
-  setTimeout(once, 50);
+  const timer = setTimeout(once, 50);
+  plot?.on?.("plotly_afterplot", once);
+}
+
+const ARRAYS: Readonly<Record<string, new (buffer: ArrayBuffer) => ArrayLike<number>>> = {
+  i1: Int8Array,
+  u1: Uint8Array,
+  i2: Int16Array,
+  u2: Uint16Array,
+  i4: Int32Array,
+  u4: Uint32Array,
+  f4: Float32Array,
+  f8: Float64Array,
+};
+
+/**
+ * Makes a figure's arrays such that Plotly can extend them.
+ *
+ * Python's Plotly sends numpy columns (all of plotly.express) as base64, `{dtype, bdata}`, and
+ * Plotly's extendTraces refuses those.
+ */
+export function unpackTraces(id: WireId): void {
+  for (const trace of plotOf(id)?.data ?? []) {
+    for (const [key, value] of Object.entries(trace)) {
+      const {dtype, bdata, shape} = (value ?? {}) as Record<string, unknown>;
+      const array = ARRAYS[String(dtype)];
+      if (!array || typeof bdata !== "string" || shape !== undefined) continue;
+      const bytes = Uint8Array.from(atob(bdata), (char) => char.charCodeAt(0));
+      trace[key] = Array.from(new array(bytes.buffer));
+    }
+  }
 }

@@ -35,7 +35,6 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
   const queued = new Map<string, Trigger[]>();
   const ownWrites = createOwnWrites(dash);
   const insertions = createInsertions(dash);
-  let lastPaths: unknown;
 
   /** Dash calls the callback: an Input has changed, or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
@@ -170,8 +169,7 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
   /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
   function check(): void {
     cancel([...live.values()].filter((run) => run.cancels.look()));
-    if (dash.paths() === lastPaths || !dash.isReady()) return;
-    lastPaths = dash.paths();
+    if (!dash.isReady()) return;
     cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger)));
     for (const [entry, context] of insertions.due()) begin(entry, context);
   }

@@ -323,6 +323,26 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1), {style: 1}, add(2)]);
   });
 
+  it("are applied to the last row before something else of the grid is set", () => {
+    const {applier, page, frames} = setup({grid: {}});
+    const order: string[] = [];
+    const flushAsyncTransactions = () => order.push("flushed");
+    vi.stubGlobal("dash_ag_grid", {
+      getApi: (id: string) => (id === "grid" ? {flushAsyncTransactions} : null),
+    });
+    page.state.onSet = (_, props) => order.push(...Object.keys(props));
+    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
+    frames.runAll();
+    page.change("grid", {rowTransaction: null});
+    applier.add(run, [["grid", {rowData: []}]]);
+    applier.add(run, [["grid", {columnDefs: []}]]);
+    frames.runAll();
+    applier.add(run, [["grid", {rowData: []}]]);
+    frames.runAll();
+
+    expect(order).toEqual(["rowTransaction", "flushed", "rowData", "columnDefs", "rowData"]);
+  });
+
   it("wait for as long as their component is not shown", () => {
     const {applier, page, frames, state, warnings} = setup({grid: {}});
     page.show("grid", false);

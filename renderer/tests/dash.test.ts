@@ -57,6 +57,17 @@ beforeEach(() => {
 afterEach(() => void vi.unstubAllGlobals());
 
 describe("the page's components", () => {
+  it("are gone when a callback has put nothing in their place, though Dash keeps the path", () => {
+    state.layout.props.children = [];
+    expect(dash.has("out")).toBe(false);
+    expect(dash.get("out", "children")).toBeUndefined();
+  });
+
+  it("are not taken for one that has come to stand in their place", () => {
+    state.layout.props.children[2] = {props: {id: "another"}};
+    expect(dash.has("out")).toBe(false);
+  });
+
   it.each([
     ["out", true, "text"],
     [cardOf(2), true, "two"],

@@ -79,9 +79,8 @@ export function fakePage(
   for (const [id, props] of Object.entries(layout)) components.set(id, {...props});
   const commits: Setting[][] = [];
   const errors: string[] = [];
-  const newPaths = () => ({strs: {}, objs: {}});
   const unmounted = new Set<WireId>();
-  const state = {paths: newPaths(), isReady: true, onSet: (_id: WireId, _props: Props): void => undefined};
+  const state = {isReady: true, onSet: (_id: WireId, _props: Props): void => undefined};
   let current: Setting[] | undefined;
 
   const dash: Dash = {
@@ -120,7 +119,6 @@ export function fakePage(
       if (current.length) commits.push(current);
       current = undefined;
     },
-    paths: () => state.paths,
     subscribe: () => undefined,
     showError: (message, details) => errors.push(`${message}: ${details}`),
     url: (action) => `/_dash-flash-events/${action}`,
@@ -138,7 +136,6 @@ export function fakePage(
     },
     insert(id: WireId, props: Props) {
       components.set(id, {...props});
-      state.paths = newPaths();
     },
     /** Whether a component that is in the layout is shown. */
     show(id: WireId, isShown: boolean) {
@@ -147,7 +144,6 @@ export function fakePage(
     },
     remove(id: WireId) {
       components.delete(id);
-      state.paths = newPaths();
     },
     /** Everything that was set of one component, in order. */
     setsOf: (id: WireId) => commits.flat().flatMap(([one, props]) => (one === id ? [props] : [])),
@@ -305,7 +301,10 @@ export function fakeGraph({isDrawn = true} = {}) {
   let listeners: (() => void)[] = [];
   let hasPlot = isDrawn;
   const plot = {
-    once: (_event: string, listener: () => void) => void listeners.push(listener),
+    on: (_event: string, listener: () => void) => void listeners.push(listener),
+    removeListener: (_event: string, listener: () => void) => {
+      listeners = listeners.filter((one) => one !== listener);
+    },
   };
   return {
     applied,

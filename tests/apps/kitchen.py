@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import dash
-import dash_ag_grid as dag
-import dash_mantine_components as dmc
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
 from quart import request
 
@@ -50,8 +48,8 @@ def card(index: str) -> html.Div:
 
 
 BUTTONS = (
-    "start stop reset skip queue parallel restart burst points steady traces rows mixed fail "
-    "plain setprops context values patches missing everyone notify alone numbers count ordinary "
+    "start stop reset skip queue parallel restart burst fail "
+    "plain setprops context values patches missing everyone ordinary "
     "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
     "timeout bad insert remove"
 )
@@ -61,7 +59,7 @@ PLACES = (
     "listener inserted place"
 )
 
-app.layout = dmc.MantineProvider(
+app.layout = html.Div(
     [
         dcc.Location(id="url"),
         dcc.Link("away", href="away", id="away"),
@@ -73,9 +71,6 @@ app.layout = dmc.MantineProvider(
         dcc.Store(id="patched", data={"items": [], "n": 0}),
         html.Div(id="patched-out"),
         html.Div([card(index) for index in ("a", "b", "c")]),
-        dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}, {"x": [], "y": []}]}),
-        dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[], getRowId="params.data.n"),
-        dmc.NotificationContainer(id="notifications", limit=20),
     ]
 )
 
@@ -128,42 +123,6 @@ for _mode in ("restart", "skip", "queue", "parallel"):
 async def burst(_n: int) -> AsyncIterator[Update]:
     for i in range(20_000):
         yield stream_props("out", {"children": f"burst {i + 1}"})
-
-
-@event_callback(Input("points", "n_clicks"))
-async def points(_n: int) -> AsyncIterator[Update]:
-    for i in range(2_000):
-        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
-
-
-@event_callback(Input("steady", "n_clicks"))
-async def steady(_n: int) -> AsyncIterator[Update]:
-    began = time.perf_counter()
-    for i in range(1_000):  # 500 per second
-        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
-        await asyncio.sleep(max(0.0, began + i / 500 - time.perf_counter()))
-
-
-@event_callback(Input("traces", "n_clicks"))
-async def traces(_n: int) -> AsyncIterator[Update]:
-    for i in range(200):
-        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [i % 2]]})
-        if i % 50 == 49:  # another window may not be joined with the one before
-            yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0], 500]})
-
-
-@event_callback(Input("rows", "n_clicks"))
-async def rows(_n: int) -> AsyncIterator[Update]:
-    for i in range(2_000):
-        yield stream_props("grid", {"rowTransaction": {"add": [{"n": str(i)}]}})
-
-
-@event_callback(Input("mixed", "n_clicks"))
-async def mixed(_n: int) -> AsyncIterator[Update]:
-    for i in range(30):
-        yield stream_props("grid", {"rowTransaction": {"add": [{"n": f"m{i}"}]}})
-        if i % 3 == 2:
-            yield stream_props("grid", {"rowTransaction": {"remove": [{"n": f"m{i}"}]}})
 
 
 @event_callback(
@@ -276,15 +235,6 @@ def show_patched(data: Any) -> str:
     return json.dumps(data)
 
 
-@event_callback(Input("notify", "n_clicks"))
-async def notify(_n: int) -> AsyncIterator[Update]:
-    for i in range(10):
-        notification = {"id": f"n{i}", "message": f"note {i}", "autoClose": False}
-        yield stream_props(
-            "notifications", {"sendNotifications": [{"action": "show", **notification}]}
-        )
-
-
 for _n in range(8):
 
     def endless_callback(n: int) -> None:
@@ -381,16 +331,6 @@ async def late_keep(_n: int) -> AsyncIterator[Update]:
 async def on_load(_id: str) -> AsyncIterator[Update]:
     mark("loaded", triggered=bool(ctx.triggered))
     yield stream_props("log", {"children": "loaded"})
-
-
-@event_callback(Input("numbers", "n_clicks"), State("ticker", "value"))
-async def numbers(_n: int, seconds: str) -> AsyncIterator[Update]:
-    """600 points; the connection is cut meanwhile."""
-    pause = float(seconds) / 600
-    for i in range(600):
-        yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
-        await asyncio.sleep(pause)
-    yield stream_props("message", {"children": "all sent"})
 
 
 @event_callback(Input("values", "n_clicks"), State("ticker", "placeholder"))

@@ -1,0 +1,238 @@
+"""Four stocks tick for ever, until they are ended or the page is left.
+
+Run: hypercorn examples.live_dashboard:server
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain, cycle, pairwise
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, callback, ctx, dcc
+from plotly import data
+
+from flash_events import Update, event_callback, stream_props
+
+STOCKS = {
+    "GOOG": ("Alphabet", "#4dabf7"),
+    "AAPL": ("Apple", "#ff8787"),
+    "AMZN": ("Amazon", "#ffd43b"),
+    "MSFT": ("Microsoft", "#63e6be"),
+}
+TICK_SECONDS = 0.2
+TICKS_PER_WEEK = 8
+WINDOW_TICKS = 150
+NOISE = 0.003
+UP, DOWN = "teal.4", "red.4"
+
+
+def ticks(symbol: str) -> Iterator[float]:
+    """Prices for ever; the first week is 100.
+
+    The weekly prices are played there and back, so that the end never jumps to the beginning.
+    """
+    noise = random.Random(symbol)
+    weeks = [100 * price for price in data.stocks()[symbol]]
+    for before, after in pairwise(cycle(chain(weeks, weeks[-2:0:-1]))):
+        for tick in range(TICKS_PER_WEEK):
+            price = before + (after - before) * tick / TICKS_PER_WEEK
+            yield price * (1 + noise.gauss(0, NOISE))
+
+
+def empty_figure(color: str) -> dict[str, Any]:
+    """A figure that `extendData` fills; lists, since Plotly cannot extend encoded arrays."""
+    axis = {
+        "autorange": True,
+        "fixedrange": True,
+        "gridcolor": "rgba(255,255,255,0.07)",
+        "zeroline": False,
+    }
+    return {
+        "data": [{"x": [], "y": [], "mode": "lines", "line": {"color": color, "width": 2}}],
+        "layout": {
+            "margin": {"l": 40, "r": 8, "t": 8, "b": 22},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": "#909296", "size": 11},
+            # The ranges show as long as there are no points.
+            "xaxis": {**axis, "range": [0, 30], "ticksuffix": " s", "nticks": 8},
+            "yaxis": {**axis, "range": [90, 110], "nticks": 6},
+        },
+    }
+
+
+def quote(symbol: str, price: float, first: float) -> list[tuple[str, dict[str, Any]]]:
+    """The latest price and its change since the start, as text."""
+    change = price / first - 1
+    color, arrow = (UP, "▲") if change >= 0 else (DOWN, "▼")
+    return [
+        (f"price-{symbol}", {"children": f"{price:.2f}"}),
+        (f"change-{symbol}", {"children": f"{arrow} {abs(change):.2%}", "c": color}),
+    ]
+
+
+def card(symbol: str) -> dmc.Paper:
+    """One stock: name, price, change and graph."""
+    name, color = STOCKS[symbol]
+    return dmc.Paper(
+        [
+            dmc.Group(
+                [
+                    dmc.Text(symbol, fw=700),
+                    dmc.Text(name, c="dimmed", size="sm", flex=1),
+                    dmc.Text("", id=f"price-{symbol}", fw=700),
+                    dmc.Text("", id=f"change-{symbol}", size="sm", w=80, ta="right"),
+                ],
+                gap="xs",
+            ),
+            dcc.Graph(
+                id=f"graph-{symbol}",
+                figure=empty_figure(color),
+                responsive=True,
+                config={"displayModeBar": False},
+                style={"height": "max(170px, (100dvh - 258px) / 2)"},
+            ),
+        ],
+        p="sm",
+        withBorder=True,
+        # The figures of the price must not push the text about.
+        style={"fontVariantNumeric": "tabular-nums"},
+    )
+
+
+def dashboard() -> dmc.Stack:
+    """The page on which the stream runs."""
+    buttons = [
+        dmc.Button("Start", id="start"),
+        dmc.Button("End", id="end", n_clicks=0, disabled=True, variant="default"),
+        dmc.Badge("Idle", id="status", color="gray.5", variant="dot", size="lg"),
+        dmc.Button(
+            "Simulate failure",
+            id="fail",
+            disabled=True,
+            variant="subtle",
+            color="gray",
+            size="compact-xs",
+            fw=400,
+            ml="auto",
+        ),
+    ]
+    cards = dmc.SimpleGrid([card(symbol) for symbol in STOCKS], cols={"base": 1, "sm": 2})
+    return dmc.Stack([dmc.Group(buttons, gap="xs"), cards])
+
+
+def about() -> dmc.Container:
+    """The page to which one can leave."""
+    return dmc.Container(
+        dmc.Stack(
+            [
+                dmc.Title("About", order=2),
+                dmc.Text(
+                    "The weekly prices that ship with Plotly, played as ticks: there and back, "
+                    "for ever, with a little noise. The first week of 2018 is 100."
+                ),
+                dmc.Text(
+                    "The stream ended when you came here. Its generator stopped on the server, "
+                    "too: nobody pays for ticks that nobody sees.",
+                ),
+                dmc.Anchor("Back to the dashboard", href="/", id="back"),
+            ]
+        ),
+        size="xs",
+        py="xl",
+    )
+
+
+app = Dash(__name__, backend="quart", title="Live dashboard", suppress_callback_exceptions=True)
+server = app.server
+header = dmc.Group(
+    [
+        dmc.Title("Live dashboard", order=4),
+        dmc.Group(
+            [
+                dmc.Anchor("Dashboard", href="/", id="dashboard-link"),
+                dmc.Anchor("About", href="/about", id="about-link"),
+            ]
+        ),
+    ],
+    justify="space-between",
+    h="100%",
+    px="md",
+)
+app.layout = dmc.MantineProvider(
+    [
+        dcc.Location(id="url"),
+        dmc.NotificationContainer(id="notifications", position="bottom-right"),
+        dmc.AppShell(
+            [dmc.AppShellHeader(header), dmc.AppShellMain([], id="page")],
+            header={"height": 56},
+            padding="md",
+        ),
+    ],
+    forceColorScheme="dark",
+)
+
+
+@callback(Output("page", "children"), Input("url", "pathname"))
+def show_page(pathname: str) -> dmc.Stack | dmc.Container:
+    """An ordinary callback, which knows nothing of streams."""
+    return about() if pathname == "/about" else dashboard()
+
+
+def on_failure(_error: Exception) -> Update:
+    """Tells the user; the log has the details."""
+    failed = {
+        "action": "show",
+        "title": "The feed has failed",
+        "message": "Press Start to try again.",
+        "color": "red",
+        "withBorder": True,
+    }
+    return stream_props(
+        [
+            ("notifications", {"sendNotifications": [failed]}),
+            ("status", {"children": "Failed", "color": "red"}),
+        ]
+    )
+
+
+@event_callback(
+    Input("start", "n_clicks"),
+    Input("fail", "n_clicks"),
+    # Leaving for any page but "/" ends the run, as does the button.
+    cancel=[(Input("end", "n_clicks"), 0), (Input("url", "pathname"), "/")],
+    running=[
+        (Output("start", "disabled"), True, False),
+        (Output("end", "disabled"), False, True),
+        (Output("fail", "disabled"), False, True),
+        (Output("status", "children"), "Live", "Idle"),
+        (Output("status", "color"), "teal", "gray.5"),
+    ],
+    on_error=on_failure,
+)
+async def stream(_start: int | None, _fail: int | None) -> AsyncIterator[Update]:
+    """Ticks of all stocks, from the beginning, in one update each."""
+    if ctx.triggered_id == "fail":  # it takes the place of the run that goes on
+        raise ConnectionError("the feed has hung up (simulated)")
+    yield stream_props(
+        [(f"graph-{symbol}", {"figure": empty_figure(STOCKS[symbol][1])}) for symbol in STOCKS]
+    )
+    feeds = {symbol: ticks(symbol) for symbol in STOCKS}
+    firsts = {symbol: next(feed) for symbol, feed in feeds.items()}
+    tick = 0
+    while True:
+        tick += 1
+        batch: list[tuple[str, dict[str, Any]]] = []
+        for symbol, feed in feeds.items():
+            price = next(feed)
+            point = {"x": [[tick * TICK_SECONDS]], "y": [[price]]}
+            batch.append((f"graph-{symbol}", {"extendData": [point, [0], WINDOW_TICKS]}))
+            batch += quote(symbol, price, firsts[symbol])
+        yield stream_props(batch)
+        await asyncio.sleep(TICK_SECONDS)
+
+
+if __name__ == "__main__":
+    app.run(debug=True)

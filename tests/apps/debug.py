@@ -1,0 +1,28 @@
+"""An app that is started as in development: `python -m tests.apps.debug`."""
+
+import os
+from collections.abc import AsyncIterator
+
+from dash import Dash, Input, html
+
+from flash_events import Update, event_callback, stream_props
+
+app = Dash(__name__, backend="quart")
+app.layout = html.Div(
+    [html.Button("start", id="start"), html.Button("fail", id="fail"), html.Div(id="out")]
+)
+
+
+@event_callback(Input("start", "n_clicks"))
+async def start(n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": f"clicked {n}"})
+
+
+@event_callback(Input("fail", "n_clicks"))
+async def fail(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": "about to fail"})
+    raise ValueError("shown to the developer")
+
+
+if __name__ == "__main__":
+    app.run(debug=True, port=os.environ["PORT"])

@@ -1,0 +1,120 @@
+"""Headless Chromium, and pages that report what went wrong in them."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
+
+from tests.conftest import Served, wait_until
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    assert path, "Chromium is needed for the browser tests: apt-get install chromium"
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all tests, so that scripts come from the cache; tabs share nothing that counts."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@dataclass
+class Tab:
+    """A page of the app, with what it said."""
+
+    page: Page
+    served: Served
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("response", self._answered)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.text.startswith("flash_events"):
+            self.warnings.append(message.text)
+        elif message.type == "error":
+            self.errors.append(message.text)
+
+    def _answered(self, response: Response) -> None:
+        if "event-stream" in response.headers.get("content-type", ""):
+            self.streams.append(response.url)
+
+    def open(self, path: str = "") -> "Tab":
+        """Loads the app and waits until Dash has made its first callbacks."""
+        self.page.goto(self.served.url + path)
+        self.page.wait_for_selector("button")
+        return self
+
+    def click(self, component_id: str) -> None:
+        self.page.click(f"[id='{component_id}']")
+
+    def text(self, component_id: str) -> str:
+        text = "id => document.getElementById(id)?.textContent ?? ''"
+        return str(self.page.evaluate(text, component_id))
+
+    def wait_for(self, component_id: str, starts_with: str) -> str:
+        """Waits until a component's text begins so; returns the text."""
+        seen = ""
+
+        def begins() -> bool:
+            nonlocal seen
+            seen = self.text(component_id)
+            return seen.startswith(starts_with)
+
+        wait_until(begins, 10, f"{starts_with!r} in {component_id!r}")
+        return seen
+
+    def wait_until(self, expression: str, seconds: float = 10) -> None:
+        """Waits until JavaScript is true."""
+        wait_until(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
+
+
+@pytest.fixture
+def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
+    """The app with graphs, a grid and notifications; nothing may have gone wrong in it."""
+    tab = Tab(context.new_page(), commands).open()
+    yield tab
+    tab.page.close()
+    assert not tab.errors
+
+
+@pytest.fixture
+def tab(context: BrowserContext, kitchen: Served) -> Iterator[Tab]:
+    """The kitchen app in a fresh browser; nothing may have gone wrong in it."""
+    tab = Tab(context.new_page(), kitchen).open()
+    yield tab
+    tab.page.close()
+    assert not tab.errors

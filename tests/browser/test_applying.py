@@ -1,0 +1,123 @@
+"""Nothing that was yielded is lost in the page: bursts, commands, patches, missing targets."""
+
+import json
+
+from tests.browser.conftest import Tab
+
+PLOT = "document.querySelector('#graph .js-plotly-plot').data"
+ROWS = "dash_ag_grid.getApi('grid')"
+
+
+def settled(tab: Tab, component_id: str = "ordinary") -> None:
+    """A round trip through the server and the page: what was late would have come by now."""
+    tab.click(component_id)
+    tab.wait_for("answer", "answer")
+
+
+class TestBursts:
+    def test_20000_texts_do_not_freeze_the_page(self, tab: Tab) -> None:
+        tab.click("burst")
+        tab.click("ordinary")
+        tab.wait_for("answer", "answer 1")
+        tab.wait_for("out", "burst 20000")
+
+    def test_2000_points_in_a_burst_are_2000_points(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#graph .js-plotly-plot")
+        desk.click("points")
+        desk.wait_until(f"{PLOT}[0].x.length >= 2000")
+        settled(desk)
+        assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(2000))
+
+    def test_points_that_come_before_the_graph_is_drawn_are_not_lost(self, desk: Tab) -> None:
+        desk.click("points")
+        desk.wait_until(
+            f"document.querySelector('#graph .js-plotly-plot') && {PLOT}[0].x.length >= 2000"
+        )
+        settled(desk)
+        assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(2000))
+
+    def test_500_points_per_second_are_neither_lost_nor_doubled(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#graph .js-plotly-plot")
+        desk.click("steady")
+        desk.wait_until(f"{PLOT}[0].x.length >= 1000", seconds=20)
+        settled(desk)
+        assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(1000))
+
+    def test_points_of_several_traces_each_stay_in_order(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#graph .js-plotly-plot")
+        desk.click("traces")
+        desk.wait_until(f"{PLOT}[0].x.length >= 104 && {PLOT}[1].x.length >= 100", seconds=20)
+        settled(desk)
+        first, second = desk.page.evaluate(f"{PLOT}.map(trace => Array.from(trace.x))")
+        expected = [
+            n
+            for i in range(200)
+            for n in ([i] if i % 2 == 0 else []) + ([i] if i % 50 == 49 else [])
+        ]
+        assert (first, second) == (expected, list(range(1, 200, 2)))
+
+    def test_2000_rows_in_a_burst_are_2000_rows(self, desk: Tab) -> None:
+        desk.click("rows")
+        desk.wait_until(f"window.dash_ag_grid && {ROWS}?.getDisplayedRowCount() >= 2000")
+        settled(desk)
+        assert desk.page.evaluate(f"{ROWS}.getDisplayedRowCount()") == 2000
+
+    def test_transactions_keep_their_order(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#grid .ag-root")
+        desk.click("mixed")
+        desk.wait_until(f"{ROWS}.getRowNode('m28') && !{ROWS}.getRowNode('m29')")
+        settled(desk)
+        assert desk.page.evaluate(f"{ROWS}.getDisplayedRowCount()") == 20
+
+    def test_every_notification_shows(self, desk: Tab) -> None:
+        desk.click("notify")
+        for n in range(10):
+            desk.page.wait_for_selector(f"text=note {n} >> nth=0", state="attached")
+
+    def test_500_patches_build_on_each_other(self, tab: Tab) -> None:
+        tab.click("patches")
+        tab.wait_until("document.querySelector('#patched-out').textContent.includes('\"n\": 500')")
+        assert json.loads(tab.text("patched-out")) == {"items": list(range(500)), "n": 500}
+
+    def test_points_extend_what_plotly_express_has_packed(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#express .js-plotly-plot")
+        plot = "document.querySelector('#express .js-plotly-plot').data[0].y"
+        desk.click("packed")
+        desk.wait_until(f"{plot}.length >= 100")
+        assert desk.page.evaluate(f"Array.from({plot})") == list(range(10, 110))
+
+    def test_no_row_comes_after_the_reset_of_its_grid(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#grid .ag-root")
+        desk.click("clear")
+        desk.wait_until(f"{ROWS}?.getDisplayedRowCount() > 20")
+        desk.click("clear")
+        desk.wait_until(f"{ROWS}.getDisplayedRowCount() === 0")
+        desk.page.evaluate(f"{ROWS}.flushAsyncTransactions()")
+        assert desk.page.evaluate(f"{ROWS}.getDisplayedRowCount()") == 0
+
+
+def test_a_missing_target_is_warned_about_once_and_the_rest_is_applied(tab: Tab) -> None:
+    tab.click("missing")
+    tab.wait_for("out", "beside missing 2")
+    assert [warning for warning in tab.warnings if "nowhere" in warning] == tab.warnings
+    assert len(tab.warnings) == 1
+
+
+def test_eight_endless_streams_leave_the_page_responsive(tab: Tab) -> None:
+    for n in range(8):
+        tab.click(f"endless{n}")
+    for n in range(8):
+        tab.wait_for(f"endless-out{n}", "5")
+    for click in range(1, 4):
+        tab.click("ordinary")
+        tab.wait_for("answer", f"answer {click}")
+    tab.click("stop")
+
+
+def test_a_hidden_page_goes_on(tab: Tab) -> None:
+    tab.page.evaluate(
+        "() => { Object.defineProperty(document, 'hidden', {get: () => true});"
+        " window.requestAnimationFrame = () => 0; }"
+    )
+    tab.click("burst")
+    tab.wait_for("out", "burst 20000")

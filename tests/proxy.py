@@ -1,0 +1,78 @@
+"""A TCP proxy whose connections can be cut, as a bad network does."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends RST, and what was buffered is lost."""
+
+
+class Proxy:
+    """Passes bytes between clients and one server until it is told to cut."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = (parts.hostname, parts.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self.carried = threading.Event()
+        """Set whenever bytes have come from the server."""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> int:
+        """Resets every connection; returns how many there were."""
+        with self._lock:
+            victims, self._open = self._open, set()
+        for victim in victims:
+            with suppress(OSError):
+                victim.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                victim.shutdown(socket.SHUT_RDWR)
+            victim.close()
+        return len(victims) // 2
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            with self._lock:
+                self._open |= {client, server}
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(
+                    target=self._pass_on, args=(source, sink, source is server), daemon=True
+                ).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+                if is_answer:
+                    self.carried.set()
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+        for one in (source, sink):
+            with self._lock:
+                self._open.discard(one)
+            one.close()
+
+
+@contextmanager
+def proxied(target: str) -> Iterator[Proxy]:
+    """A proxy in front of a server until the block ends."""
+    proxy = Proxy(target)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
