@@ -39,6 +39,7 @@ class Connection:
         self._is_read = False
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._after(settings.grace_seconds, self._gone)  # the client may not wait for the answer
 
     @property
     def takes_runs(self) -> bool:

@@ -83,14 +83,15 @@ class Run:
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begins to drive the generator; `on_end` is called once, when it has stopped."""
         self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")
-        self._task.add_done_callback(lambda _: on_end(self))
+        self._task.add_done_callback(lambda _: self._on_stopped(on_end))
 
     def stop(self) -> None:
         """Cancels the run: its generator's `finally` runs, then its `end` event is sent."""
         if self._task is None or self._task.done() or self._stopper is not None:
             return
         self._stopping = True
-        self._stopper = asyncio.create_task(self._insist())
+        self._task.cancel()
+        self._stopper = asyncio.create_task(self._insist(self._task))
 
     async def stopped(self, within_seconds: float = STOP_SECONDS) -> bool:
         """Waits until the generator has stopped; says whether it has."""
@@ -99,12 +100,15 @@ class Run:
         done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
         return bool(done)
 
-    async def _insist(self) -> None:
-        assert self._task is not None
+    def _on_stopped(self, on_end: Callable[["Run"], None]) -> None:
+        self._end(Reason.CANCELLED)  # where it was cancelled before it could begin
+        on_end(self)
+
+    async def _insist(self, task: asyncio.Task[None]) -> None:
         for attempt in range(STOP_TRIES):
-            self._task.cancel()
             if await self.stopped():
                 return
+            task.cancel()
             if attempt == 0:
                 logger.warning(
                     "%s goes on %.0f s after it was cancelled. A plain generator stops at its next "
@@ -207,6 +211,8 @@ class Run:
         loop.call_soon_threadsafe(self._flush_side_updates)
 
     def _flush_side_updates(self, must_fit: bool = False) -> None:
+        if self._has_ended:
+            self._side_updates.clear()
         while self._side_updates and not self._is_appending:
             event = self._next_event(self._side_updates[0])
             if must_fit:

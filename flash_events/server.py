@@ -67,7 +67,7 @@ class Server:
         broker = open_broker(settings.broker, limits)
         self._connections = Connections(broker, settings, self._on_connection_gone)
         self._live: dict[str, _Live] = {}
-        self._known: dict[str, Connection] = {}
+        self._connection_of: dict[str, str] = {}
         self._siblings: Siblings | None = None
         self._has_joined = False
 
@@ -119,11 +119,13 @@ class Server:
                 "unknown_callback",
                 "No such event callback in this app. The page may be older than the app; reload.",
             )
-        connection = self._known.get(request.run)
-        if connection is None:
+        connection_id = self._connection_of.get(request.run)
+        if connection_id is None:
             self._check_limits(callback, request.page)
             call = bridge.open_call(self._app, request.body)
             connection = self._new_run(request, callback, call)
+        else:  # its answer was lost, and the page asks again
+            connection = self._existing(connection_id)
         if connection.id in request.connections:
             return Reply(HTTPStatus.ACCEPTED, {"connection": connection.id})
         return self._stream(connection, "")
@@ -137,16 +139,21 @@ class Server:
         if connection.runs >= self._settings.max_runs_per_connection:
             raise _too_many("runs of this connection", "max_runs_per_connection")
         replaced = [self._live[run].run for run in request.replaces if run in self._live]
-        self._tell_siblings(tuple(run for run in request.replaces if run not in self._known), ())
+        self._tell_siblings(
+            tuple(run for run in request.replaces if run not in self._connection_of), ()
+        )
         run = Run(request.run, callback, call, connection.log, self._app, self._settings, replaced)
         self._live[run.id] = _Live(run, connection, request.page)
-        self._known[run.id] = connection
+        self._connection_of[run.id] = connection.id
         connection.hold()
         run.start(self._on_run_ended)
         return connection
 
     def _resume(self, request: requests.ResumeRequest) -> Reply:
-        connection = self._connections.get(request.connection)
+        return self._stream(self._existing(request.connection), request.last_event_id)
+
+    def _existing(self, connection_id: str) -> Connection:
+        connection = self._connections.get(connection_id)
         if connection is None:
             if self._siblings is not None and self._siblings.exist():
                 _say_once(
@@ -154,12 +161,12 @@ class Server:
                     "so its runs are lost. Workers can share connections only through a broker."
                 )
             raise Refused(404, "lost", "No such connection in this worker.")
-        return self._stream(connection, request.last_event_id)
+        return connection
 
     def _stop(self, request: requests.StopRequest) -> Reply:
         self._stop_here(request.runs, request.connections)
         self._tell_siblings(
-            tuple(run for run in request.runs if run not in self._known),
+            tuple(run for run in request.runs if run not in self._connection_of),
             tuple(one for one in request.connections if self._connections.get(one) is None),
         )
         return Reply(HTTPStatus.ACCEPTED, {})
@@ -193,7 +200,9 @@ class Server:
 
     def _on_run_ended(self, run: Run) -> None:
         self._live.pop(run.id).connection.release()
-        asyncio.get_running_loop().call_later(REMEMBER_SECONDS, self._known.pop, run.id, None)
+        asyncio.get_running_loop().call_later(
+            REMEMBER_SECONDS, self._connection_of.pop, run.id, None
+        )
 
     def _on_connection_gone(self, connection: Connection) -> None:
         self._stop_here((), (connection.id,))

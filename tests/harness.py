@@ -45,6 +45,10 @@ class Streamed:
         assert isinstance(ended, protocol.Ended)
         return ended
 
+    async def read_rest(self) -> None:
+        """Reads what is left of a finished log."""
+        await self._read()
+
     @property
     def sets(self) -> list[Any]:
         """What the updates set: `[[id, props], ...]` each."""

@@ -104,6 +104,12 @@ async def test_it_is_gone_after_the_grace() -> None:
     assert hub.all.get(ID) is None
 
 
+async def test_a_client_that_does_not_wait_for_the_answer_is_noticed() -> None:
+    hub = Hub(grace_seconds=0.01)
+    hub.all.open(ID).hold()
+    await asyncio.wait_for(hub.is_gone.wait(), 1)
+
+
 async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
     hub = Hub(grace_seconds=0.05)
     connection = hub.all.open(ID)

@@ -4,7 +4,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Page:
 def opened(served: Served) -> Iterator[Page]:
     """A page with TCP connections of its own."""
     page = Page(served)
-    with page.client:
+    with closing(page.client):
         yield page
 
 
@@ -335,3 +335,20 @@ def test_four_workers_without_a_broker_stop_what_any_of_them_runs(tmp_path: Path
                 assert done["time"] - asked < 1
             workers.add(done["pid"])
     assert len(workers) > 1
+
+
+def test_a_resume_on_another_worker_is_lost_and_the_log_says_the_cure_once(tmp_path: Path) -> None:
+    with serving("tests.apps.kitchen:server", tmp_path, workers=2) as served:
+        lost = 0
+        with opened(served) as page, page.stream("start", body := page.body("start")) as events:
+            next(events)
+            connection = body["flash_events"]["connection"]
+            for _ in range(40):  # one of two workers answers, by chance
+                with opened(served) as other:
+                    foreign = other.resume(connection, "another-1")
+                    answer = other.post("resume", foreign)
+                assert answer.status_code in (404, 410)
+                lost += answer.status_code == 404
+            page.stop(body["flash_events"]["run"])
+        assert lost > 1
+        assert served.log().count("Workers can share connections only through a broker") == 1

@@ -223,6 +223,15 @@ class TestCancel:
         assert (end.reason, streamed.ends) == (Reason.CANCELLED, 1)
         assert closed == ["resource", "finally"]
 
+    async def test_a_run_that_is_stopped_before_it_began_still_ends(self) -> None:
+        async def never(n: int) -> AsyncIterator[Update]:
+            yield OUT
+
+        async with running(never, 0) as streamed:
+            streamed.run.stop()
+            end = await streamed.to_end()
+        assert (end.reason, streamed.ends, streamed.sets) == (Reason.CANCELLED, 1, [])
+
     async def test_a_generator_that_never_awaits_is_stopped(self) -> None:
         closed = asyncio.Event()
 
@@ -419,6 +428,25 @@ class TestSetProps:
             end = await streamed.to_end()
         assert end.failure is not None
         assert "object at x has no JSON form" in (end.failure.message or "")
+
+    async def test_what_comes_after_the_end_is_not_sent(self) -> None:
+        late: list[Any] = []
+
+        async def leaves_a_task(n: int) -> AsyncIterator[Update]:
+            async def set_later() -> None:
+                await streamed.run.stopped()
+                dash.set_props("a", {"x": 1})
+
+            late.append(asyncio.create_task(set_later()))
+            yield OUT
+
+        async with running(leaves_a_task, 0) as streamed:
+            await streamed.to_end()
+            await late[0]
+            await asyncio.sleep(0)
+            streamed.log.finish()
+            await streamed.read_rest()
+        assert streamed.sets == [[["out", {"children": 1}]]]
 
     async def test_none_is_lost_when_the_log_is_full(self) -> None:
         async def flood(n: int) -> AsyncIterator[Update]:

@@ -7,7 +7,7 @@
  * with a command keeps its queue until it has taken it.
  */
 
-import {commandOf, type Command} from "./commands.ts";
+import {commandOf, type Command, type Joined} from "./commands.ts";
 import type {Dash} from "./dash.ts";
 import {isGraphIdle, onGraphChange} from "./graph.ts";
 import type {WireId} from "./ids.ts";
@@ -15,6 +15,9 @@ import type {Props, Target} from "./protocol.ts";
 
 /** A frame that took longer gives way to the browser; what is left follows in the next. */
 const BUDGET_MS = 12;
+
+/** How many commands are looked at first to be joined; more, as long as all could be. */
+const JOIN_AT_ONCE = 64;
 
 /** A command that is not taken by then is taken for done; the component may have failed. */
 const PATIENCE_MS = 10_000;
@@ -94,7 +97,10 @@ export function createApplier(options: ApplierOptions) {
       const share = bytes / targets.length;
       for (const id of dash.expand(target)) {
         let queue = queues.get(id);
-        if (!queue) queues.set(id, (queue = {steps: [], busy: undefined, last: undefined, isWatched: false}));
+        if (!queue) {
+          queue = {steps: [], busy: undefined, last: undefined, isWatched: false};
+          queues.set(id, queue);
+        }
         addSteps(queue.steps, {source, props, command: undefined, alone, bytes: share});
         unapplied += share;
       }
@@ -126,16 +132,25 @@ export function createApplier(options: ApplierOptions) {
   /** Forgets what a source has queued and not yet applied. */
   function drop(source: Source): void {
     for (const queue of queues.values()) {
-      take(queue, queue.steps.filter((step) => step.source === source));
+      for (const step of queue.steps) if (step.source === source) unapplied -= step.bytes;
+      queue.steps = queue.steps.filter((step) => step.source !== source);
     }
     schedule(); // the page may read on
   }
 
-  function take(queue: Queue, steps: readonly Step[]): readonly Step[] {
-    const taken = new Set(steps);
-    if (steps.length) queue.steps = queue.steps.filter((step) => !taken.has(step));
+  function take(queue: Queue, count: number): readonly Step[] {
+    const steps = queue.steps.splice(0, count);
     for (const step of steps) unapplied -= step.bytes;
     return steps;
+  }
+
+  /** Sets props; what a component does not bear must not keep the others from theirs. */
+  function set(id: WireId, props: Props): void {
+    try {
+      dash.set(id, props);
+    } catch (error) {
+      warnOnce(`${Object.keys(props).join(", ")} of "${id}" could not be set: ${String(error)}`);
+    }
   }
 
   function schedule(): void {
@@ -183,7 +198,7 @@ export function createApplier(options: ApplierOptions) {
         if (!count) continue;
         queue.last?.finish?.(id);
         queue.last = undefined;
-        setStates(id, take(queue, steps.slice(0, count)));
+        setStates(id, take(queue, count));
       }
     });
   }
@@ -196,8 +211,8 @@ export function createApplier(options: ApplierOptions) {
     if (!isOnPage(id)) return;
     let props: Record<string, unknown> = {};
     const writers = new Map<string, Source>();
-    const set = () => {
-      if (Object.keys(props).length) dash.set(id, props);
+    const setAll = () => {
+      if (Object.keys(props).length) set(id, props);
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
         onApplied(source, id, Object.fromEntries(own));
@@ -208,7 +223,7 @@ export function createApplier(options: ApplierOptions) {
     for (const {source, props: given} of steps) {
       for (const [prop, value] of Object.entries(given)) {
         const earlier = props[prop];
-        if (prop in props && isPatch(value) !== isPatch(earlier)) set();
+        if (prop in props && isPatch(value) !== isPatch(earlier)) setAll();
         if (isPatch(value) && !(prop in props) && dash.get(id, prop) === undefined) {
           warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
           continue;
@@ -222,7 +237,7 @@ export function createApplier(options: ApplierOptions) {
         writers.set(prop, source);
       }
     }
-    set();
+    setAll();
   }
 
   function isOnPage(id: WireId): boolean {
@@ -237,7 +252,7 @@ export function createApplier(options: ApplierOptions) {
     const command = first.command;
     const [prop] = Object.keys(first.props) as [string];
     if (!isOnPage(id)) {
-      take(queue, [first]);
+      take(queue, 1);
       return;
     }
     if (command.taken === "graph" && !isGraphIdle(id)) {
@@ -245,18 +260,28 @@ export function createApplier(options: ApplierOptions) {
       watch(id, queue);
       return;
     }
-    const end = queue.steps.findIndex((step, i) => !(prop in step.props) || (i && step.alone));
-    const same = first.alone ? [first] : queue.steps.slice(0, end < 0 ? undefined : end);
-    const {value, count} = command.join(same.map((step) => step.props[prop]));
-    const steps = take(queue, same.slice(0, count));
+    const {value, count} = joinFirst(queue.steps, prop, command);
+    const steps = take(queue, count);
     command.prepare?.(id);
-    dash.commit(() => dash.set(id, {[prop]: value}));
+    dash.commit(() => set(id, {[prop]: value}));
     queue.last = command;
     for (const source of new Set(steps.map((step) => step.source))) {
       onApplied(source, id, {[prop]: value});
     }
     queue.busy = {since: now(), prop, value, command};
     watch(id, queue);
+  }
+
+  function joinFirst(steps: readonly Step[], prop: string, command: Command): Joined {
+    for (let size = JOIN_AT_ONCE; ; size *= 8) {
+      const values: unknown[] = [];
+      for (const step of steps.slice(0, steps[0]?.alone ? 1 : size)) {
+        if (!(prop in step.props) || (values.length && step.alone)) break;
+        values.push(step.props[prop]);
+      }
+      const joined = command.join(values);
+      if (joined.count < size) return joined;
+    }
   }
 
   /** Looks again when a graph draws; other components are seen through `poke`, or never. */

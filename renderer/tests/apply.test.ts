@@ -52,6 +52,19 @@ describe("state props", () => {
     expect(frames.size()).toBe(0);
   });
 
+  it("that a component does not bear keep no other from theirs", () => {
+    const {applier, page, frames, warnings} = setup({bad: {}, good: {}});
+    page.state.onSet = (id) => {
+      if (id === "bad") throw new TypeError("Cannot patch undefined");
+    };
+    applier.add(run, [["bad", {children: 1}], ["good", {children: 2}]]);
+    frames.runAll();
+    expect(page.dash.get("good", "children")).toBe(2);
+    expect(warnings).toEqual([
+      'children of "bad" could not be set: TypeError: Cannot patch undefined',
+    ]);
+  });
+
   it("of several components and updates are set in one commit", () => {
     const {applier, page, frames} = setup({a: {}, b: {}});
     applier.add(run, [["a", {children: 1}], ["b", {value: 2}]]);
