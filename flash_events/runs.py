@@ -33,8 +33,8 @@ TURN_SECONDS = 0.005
 STOP_SECONDS = 1.0
 """Within this time a cancelled run has run its `finally`; promised to users."""
 
-STOP_TRIES = 5
-"""A generator that swallows its cancellation is asked this often."""
+GIVE_UP_SECONDS = 9.0
+"""After this further time a cancelled run counts as ended, whatever its generator does."""
 
 
 class Run:
@@ -105,19 +105,19 @@ class Run:
         on_end(self)
 
     async def _insist(self, task: asyncio.Task[None]) -> None:
-        for attempt in range(STOP_TRIES):
-            if await self.stopped():
-                return
+        if await self.stopped():
+            return
+        # No second cancel yet: the generator may be in its `finally`, which must not be cut short.
+        logger.warning(
+            "%s goes on %.0f s after it was cancelled. A plain generator stops at its next yield; "
+            "an async one must let asyncio.CancelledError pass.",
+            self.callback.name,
+            STOP_SECONDS,
+        )
+        if not await self.stopped(GIVE_UP_SECONDS):
+            logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
+            self._end(Reason.CANCELLED)
             task.cancel()
-            if attempt == 0:
-                logger.warning(
-                    "%s goes on %.0f s after it was cancelled. A plain generator stops at its next "
-                    "yield; an async one must let asyncio.CancelledError pass.",
-                    self.callback.name,
-                    STOP_SECONDS,
-                )
-        logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
-        self._end(Reason.CANCELLED)
 
     async def _drive(self) -> None:
         """Runs the generator to its end, whatever that is, and sends one `end` event."""

@@ -289,6 +289,25 @@ class TestCancel:
             end = await streamed.to_end()
         assert end.reason == Reason.CANCELLED
 
+    async def test_a_finally_that_takes_longer_is_not_cut_short(self) -> None:
+        closed = asyncio.Event()
+
+        async def slow(n: int) -> AsyncIterator[Update]:
+            try:
+                yield OUT
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(2 * STOP_SECONDS)
+                closed.set()
+
+        async with running(slow, 0) as streamed:
+            await streamed.next()
+            await streamed.next()
+            streamed.run.stop()
+            assert not await streamed.run.stopped()
+            await streamed.run.stopped(5)
+        assert closed.is_set()
+
     async def test_a_generator_that_yields_on_is_cut_off(self) -> None:
         async def stubborn(n: int) -> AsyncIterator[Update]:
             while True:
