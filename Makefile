@@ -41,14 +41,16 @@ renderer: renderer/node_modules ## type check, vitest, and whether the committed
 build: renderer/node_modules ## build the renderer into flash_events/static
 	@cd renderer && node build.mjs
 
-$(VENV)/demo: pyproject.toml
+$(VENV)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-		{ echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/demo: $(VENV)/python pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
 	@touch $@
 
-$(VENV)/test: $(VENV)/demo pyproject.toml
+$(VENV)/test: $(VENV)/python pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 

@@ -7,41 +7,21 @@
  * with a command keeps its queue until it has taken it.
  */
 
-import {commandOf, type Command, type Joined} from "./commands.ts";
+import type {Command} from "./commands.ts";
 import type {Dash} from "./dash.ts";
 import {isGraphIdle, onGraphChange} from "./graph.ts";
 import type {WireId} from "./ids.ts";
 import type {Props, Target} from "./protocol.ts";
+import {countStates, foldStates, joinFirst, splitStep, type Source, type Step} from "./steps.ts";
 
 /** A frame that took longer gives way to the browser; what is left follows in the next. */
 const BUDGET_MS = 12;
-
-/** How many commands are looked at first to be joined; more, as long as all could be. */
-const JOIN_AT_ONCE = 64;
 
 /** A command that is not taken by then is taken for done; the component may have failed. */
 const PATIENCE_MS = 10_000;
 
 /** Above this much unapplied data the page stops reading, which pauses the generators. */
 const UNAPPLIED_BYTES = 4 * 1024 * 1024;
-
-const FORBIDDEN = new Set(["__proto__", "constructor", "prototype"]);
-
-/** Whose update it is; compared by identity. */
-export interface Source {
-  readonly id: string;
-}
-
-interface Step {
-  readonly source: Source;
-  readonly props: Props;
-  /** Set for a step that is a single command prop. */
-  readonly command: Command | undefined;
-  /** Never joined with another step. */
-  readonly alone: boolean;
-  /** Its share of what was received. */
-  readonly bytes: number;
-}
 
 interface Queue {
   steps: Step[];
@@ -58,11 +38,6 @@ interface Busy {
   readonly prop: string;
   readonly value: unknown;
   readonly command: Command;
-}
-
-interface Patch {
-  readonly __dash_patch_update: unknown;
-  readonly operations: unknown[];
 }
 
 export interface ApplierOptions {
@@ -101,32 +76,16 @@ export function createApplier(options: ApplierOptions) {
           queue = {steps: [], busy: undefined, last: undefined, isWatched: false};
           queues.set(id, queue);
         }
-        addSteps(queue.steps, {source, props, command: undefined, alone, bytes: share});
+        const step = {source, props, command: undefined, alone, bytes: share};
+        queue.steps.push(...splitStep(step, refuse));
         unapplied += share;
       }
     }
     schedule();
   }
 
-  /** Splits props into state props, which are set together, and commands, one by one. */
-  function addSteps(steps: Step[], step: Step): void {
-    const names = Object.keys(step.props);
-    if (!names.some((prop) => commandOf(prop) || FORBIDDEN.has(prop))) {
-      steps.push(step);
-      return;
-    }
-    let {bytes} = step;
-    const push = (props: readonly string[], command?: Command) => {
-      if (!props.length) return;
-      const some = Object.fromEntries(props.map((prop) => [prop, step.props[prop]]));
-      steps.push({...step, props: some, command, bytes});
-      bytes = 0;
-    };
-    push(names.filter((prop) => !commandOf(prop) && !FORBIDDEN.has(prop)));
-    for (const prop of names) if (commandOf(prop)) push([prop], commandOf(prop));
-    for (const prop of names) {
-      if (FORBIDDEN.has(prop)) warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
-    }
+  function refuse(prop: string): void {
+    warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
   }
 
   /** Forgets what a source has queued and not yet applied. */
@@ -190,11 +149,7 @@ export function createApplier(options: ApplierOptions) {
   function commitStates(ready: readonly (readonly [WireId, Queue])[]): void {
     dash.commit(() => {
       for (const [id, queue] of ready) {
-        const steps = queue.steps;
-        let count = 0;
-        while (steps[count] && !steps[count]?.command && !(count && steps[count]?.alone)) {
-          if (steps[count++]?.alone) break;
-        }
+        const count = countStates(queue.steps);
         if (!count) continue;
         queue.last?.finish?.(id);
         queue.last = undefined;
@@ -203,41 +158,20 @@ export function createApplier(options: ApplierOptions) {
     });
   }
 
-  /**
-   * Sets state props: the last value of each wins. Patches of one prop are joined; a Patch that
-   * follows a value, or a value that follows a Patch, is set after it.
-   */
   function setStates(id: WireId, steps: readonly Step[]): void {
     if (!isOnPage(id)) return;
-    let props: Record<string, unknown> = {};
-    const writers = new Map<string, Source>();
-    const setAll = () => {
-      if (Object.keys(props).length) set(id, props);
+    const canPatch = (prop: string) => {
+      const isSet = dash.get(id, prop) !== undefined;
+      if (!isSet) warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
+      return isSet;
+    };
+    for (const {props, writers} of foldStates(steps, canPatch)) {
+      set(id, props);
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
         onApplied(source, id, Object.fromEntries(own));
       }
-      props = {};
-      writers.clear();
-    };
-    for (const {source, props: given} of steps) {
-      for (const [prop, value] of Object.entries(given)) {
-        const earlier = props[prop];
-        if (prop in props && isPatch(value) !== isPatch(earlier)) setAll();
-        if (isPatch(value) && !(prop in props) && dash.get(id, prop) === undefined) {
-          warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
-          continue;
-        }
-        if (isPatch(value) && isPatch(earlier) && prop in props) {
-          for (const operation of value.operations) earlier.operations.push(operation);
-        } else {
-          // A copy, as others may be joined to it, and other components get the same Patch.
-          props[prop] = isPatch(value) ? {...value, operations: [...value.operations]} : value;
-        }
-        writers.set(prop, source);
-      }
     }
-    setAll();
   }
 
   function isOnPage(id: WireId): boolean {
@@ -270,18 +204,6 @@ export function createApplier(options: ApplierOptions) {
     }
     queue.busy = {since: now(), prop, value, command};
     watch(id, queue);
-  }
-
-  function joinFirst(steps: readonly Step[], prop: string, command: Command): Joined {
-    for (let size = JOIN_AT_ONCE; ; size *= 8) {
-      const values: unknown[] = [];
-      for (const step of steps.slice(0, steps[0]?.alone ? 1 : size)) {
-        if (!(prop in step.props) || (values.length && step.alone)) break;
-        values.push(step.props[prop]);
-      }
-      const joined = command.join(values);
-      if (joined.count < size) return joined;
-    }
   }
 
   /** Looks again when a graph draws; other components are seen through `poke`, or never. */
@@ -338,8 +260,4 @@ export function createApplier(options: ApplierOptions) {
         ? undefined
         : new Promise<void>((resolve) => whenDrained.push(resolve)),
   };
-}
-
-function isPatch(value: unknown): value is Patch {
-  return typeof value === "object" && value !== null && "__dash_patch_update" in value;
 }

@@ -1,10 +1,11 @@
 /** The page's runs: overlap, running, cancel, resets, and what the server tells of them. */
 
-import type {Applier, Source} from "./apply.ts";
+import type {Applier} from "./apply.ts";
 import {StartFailed, type Connections} from "./connection.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
 import {isDictId, newId, resolveMatch, type WireId} from "./ids.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
+import type {Source} from "./steps.ts";
 import {createInsertions, createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
 import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
 

@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {createApplier, type Source} from "../src/apply.ts";
+import {createApplier} from "../src/apply.ts";
+import type {Source} from "../src/steps.ts";
 import {addCommands} from "../src/commands.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Props} from "../src/protocol.ts";
