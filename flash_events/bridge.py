@@ -1,8 +1,4 @@
-"""Dash's private names are touched here and nowhere else.
-
-`tests/test_bridge.py` runs each of these functions on the installed Dash and breaks loudly when
-one of the names has moved.
-"""
+"""Dash's private names are touched here and nowhere else; `tests/test_bridge.py` runs them all."""
 
 import contextlib
 import functools
@@ -246,9 +242,9 @@ def current_app() -> Dash | None:
 
 def require_async_backend(app: Dash) -> None:
     """Raises `ConfigurationError` when the app's server cannot stream."""
-    if app.backend.server_type == "flask":
+    if app.backend.server_type != "quart":
         raise ConfigurationError(
-            "Event callbacks need an async server, and this app runs on Flask. "
+            f"Event callbacks need Quart, and this app runs on {app.backend.server_type}. "
             'Create it with Dash(__name__, backend="quart") and install dash[quart]. '
             "If another app of this process is meant, bind the callback to that one: "
             "FlashEvents(app).event_callback(...)."
@@ -289,6 +285,12 @@ def wrap_startup(
 def add_route(app: Dash, name: str, view: Callable[[], Awaitable[Any]]) -> None:
     """Adds a POST route under the app's routes prefix."""
     app._add_url(name, view, ["POST"])
+
+
+def on_shutdown(app: Dash, close: Callable[[], Awaitable[None]]) -> None:
+    """Has `close()` awaited when the worker's server has stopped serving."""
+    if app.backend.server_type == "quart":
+        app.server.after_serving(close)
 
 
 def add_script(app: Dash, package: str, path: str) -> None:

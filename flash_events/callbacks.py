@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from flash_events.errors import CallbackError, UpdateError
 from flash_events.updates import Update
 
 OnError = Callable[[Exception], Any]
+logger = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
 
@@ -128,14 +131,9 @@ def event_callback(
         is_async = inspect.isasyncgenfunction(function)
         if not is_async and not inspect.isgeneratorfunction(function):
             raise _not_a_generator(function)
-        if registry is None:
-            home, app = bridge.global_registry(), bridge.current_app()
-            if app is not None:
-                bridge.require_async_backend(app)
-        else:
-            home = registry
         callback_id = _callback_id(function, parsed)
         callback = EventCallback(callback_id, function, is_async, match_keys, on_error, timeout)
+        home = _home_of(callback_id) if registry is None else registry
         earlier = bridge.find(home, callback_id)
         if earlier is not None:
             _refuse_twins(earlier, callback)
@@ -143,6 +141,16 @@ def event_callback(
         return function
 
     return decorate
+
+
+def _home_of(callback_id: str) -> bridge.Registry:
+    """Where a callback of no particular app goes: to the app that has it already, if one does."""
+    app = bridge.current_app()
+    if app is not None:
+        bridge.require_async_backend(app)
+        if bridge.find(bridge.app_registry(app), callback_id) is not None:
+            return bridge.app_registry(app)  # a notebook cell that is run again while it serves
+    return bridge.global_registry()
 
 
 def _not_a_generator(function: Any) -> CallbackError:
@@ -177,12 +185,19 @@ def _importable_main() -> str:
 def _refuse_twins(earlier: EventCallback, later: EventCallback) -> None:
     """A reload or a notebook cell that runs again replaces; a function made twice collides."""
     before, after = _code(earlier.function), _code(later.function)
-    if before is not after:
-        return  # the source was executed again
-    if _captured(earlier.function) != _captured(later.function):
+    if before is after and _captured(earlier.function) != _captured(later.function):
         raise CallbackError(
             f"Two different functions {later.name!r} are registered for the same Inputs and "
             "States, so both would answer every trigger. Give them different names or Inputs."
+        )
+    is_elsewhere = before.co_firstlineno != after.co_firstlineno
+    if before.co_filename == after.co_filename and is_elsewhere:
+        logger.warning(
+            "%s in line %d replaces the one in line %d: they have the same name, Inputs and "
+            "States. If both are meant, give one another name.",
+            later.name,
+            after.co_firstlineno,
+            before.co_firstlineno,
         )
 
 
@@ -192,5 +207,11 @@ def _code(function: Callable[..., Any]) -> CodeType:
 
 
 def _captured(function: Callable[..., Any]) -> list[int]:
-    closure = inspect.unwrap(function).__closure__ or ()
-    return [id(cell.cell_contents) for cell in closure]
+    """What a function has captured, by identity; a name that is not bound yet is itself."""
+    captured = []
+    for cell in inspect.unwrap(function).__closure__ or ():
+        try:
+            captured.append(id(cell.cell_contents))
+        except ValueError:
+            captured.append(0)
+    return captured

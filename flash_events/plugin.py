@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from dash import Dash
 from quart import Response
@@ -15,6 +14,9 @@ from flash_events.settings import Settings
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "stop")
 SCRIPT = "static/flash_events.js"
+
+_WIRING = "_flash_events_wiring"
+"""The attribute of an app that holds what we add to it."""
 
 
 class FlashEvents:
@@ -34,7 +36,7 @@ class FlashEvents:
     def __init__(self, app: Dash, **settings: Any) -> None:
         bridge.require_async_backend(app)
         self.settings = Settings.load(**settings)
-        wiring = _wirings.get(app)
+        wiring: _Wiring | None = getattr(app, _WIRING, None)
         if wiring is None:  # the app is older than our hook
             wiring = _wire(app)
             wiring.add_routes()
@@ -54,21 +56,21 @@ class _Wiring:
 
     def __init__(self, app: Dash) -> None:
         self.app = app
-        self._settings: Settings | None = None
         self._server: Server | None = None
         self._has_script = False
 
     def configure(self, settings: Settings) -> None:
-        if self._server is not None:
+        if self._server is not None and self._server.is_used:
             raise ConfigurationError(
                 "The app already serves event callbacks with other settings. "
                 "Call FlashEvents(app, ...) right after creating the app."
             )
-        self._settings = settings
+        self._server = Server(self.app, settings)
 
     def add_routes(self) -> None:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, self._view(action))
+        bridge.on_shutdown(self.app, self._close)
 
     def add_script(self) -> None:
         if not self._has_script:
@@ -80,22 +82,27 @@ class _Wiring:
         if any(bridge.global_registry()) or any(bridge.app_registry(self.app)):
             bridge.require_async_backend(self.app)
             self.add_script()
-            self._settings = self._settings or Settings.load()
+            self._ready()
+
+    def _ready(self) -> Server:
+        if self._server is None:
+            self._server = Server(self.app, Settings.load())
+        return self._server
 
     def _view(self, action: str) -> Callable[[], Any]:
         async def view() -> Response:
-            if self._server is None:
-                self._server = Server(self.app, self._settings or Settings.load())
-            return await self._server.view(action)
+            return await self._ready().view(action)
 
         return view
 
-
-_wirings: WeakKeyDictionary[Dash, _Wiring] = WeakKeyDictionary()
+    async def _close(self) -> None:
+        if self._server is not None:
+            await self._server.close()
 
 
 def _wire(app: Dash) -> _Wiring:
-    wiring = _wirings[app] = _Wiring(app)
+    wiring = _Wiring(app)
+    setattr(app, _WIRING, wiring)
     bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request)
     return wiring
 

@@ -154,6 +154,13 @@ def _bad(message: str) -> Refused:
     return Refused(400, "bad_request", message)
 
 
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
 def _check_origin(headers: Mapping[str, str], settings: Settings) -> None:
     """A page of another origin may not start runs in its visitor's name (decision "Origin")."""
     if headers.get("sec-fetch-site") == "same-origin":
@@ -164,9 +171,7 @@ def _check_origin(headers: Mapping[str, str], settings: Settings) -> None:
     hosts = {headers.get("host")}
     if settings.trust_forwarded_host:
         hosts.add(headers.get("x-forwarded-host"))
-    if origin is not None and (
-        origin in settings.allowed_origins or urlsplit(origin).netloc in hosts
-    ):
+    if origin is not None and (origin in settings.allowed_origins or _host_of(origin) in hosts):
         return
     raise Refused(
         403,

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import aclosing
 from inspect import isawaitable
@@ -19,13 +18,11 @@ from flash_events.callbacks import EventCallback
 from flash_events.errors import RunTimeout
 from flash_events.protocol import Failure, Reason
 from flash_events.settings import Settings
+from flash_events.side_updates import SideUpdates
 from flash_events.threads import GeneratorThread
 from flash_events.updates import Update, not_an_update, stream_props, together
 
 logger = logging.getLogger(__name__)
-
-RETRY_SECONDS = 0.05
-"""A `dash.set_props` that found the log full tries again after this time."""
 
 TURN_SECONDS = 0.005
 """A generator that never awaits gives way to the worker's other work this often."""
@@ -66,10 +63,12 @@ class Run:
         self._log = log
         self._app = app
         self._settings = settings
-        self._replaces = list(replaces)
+        # What the replaced runs wait for themselves must have stopped, too.
+        self._replaces: list[Run] = [one for run in replaces for one in (run, *run._replaces)]
         self._number = 0
-        self._side_updates: deque[bytes] = deque()
+        self._side_updates = SideUpdates(self._offer_update, settings.log_events)
         self._is_appending = False
+        self._limit = asyncio.timeout(None)
         self._stopping = False
         self._has_ended = False
         self._task: asyncio.Task[None] | None = None
@@ -127,12 +126,15 @@ class Run:
         try:
             await self._stop_replaced()
             await self._log.append(self.id, protocol.encode(protocol.Started(self.id)))
-            async with asyncio.timeout(self.callback.timeout) as limit:
+            self._limit = asyncio.timeout(self.callback.timeout)
+            async with self._limit:
                 await self._consume()
+            if self._limit.expired():  # the generator swallowed its cancellation
+                raise TimeoutError
         except PreventUpdate:
             pass
         except (Exception, asyncio.CancelledError) as error:  # a generator may raise what it likes
-            timed_out = isinstance(error, TimeoutError) and limit.expired()
+            timed_out = isinstance(error, TimeoutError) and self._limit.expired()
             if self._is_cancelled():
                 reason = Reason.CANCELLED
                 if not isinstance(error, asyncio.CancelledError):
@@ -142,7 +144,9 @@ class Run:
                 failure, body = await self._handle(error, timed_out)
         if self._is_cancelled():
             reason = Reason.CANCELLED
-        self._flush_side_updates(must_fit=True)
+        for late in self._side_updates.drain():
+            self._log.append_now(self._next_event(late))
+            self._number += 1
         self._end(reason, failure, body)
 
     def _is_cancelled(self) -> bool:
@@ -153,6 +157,7 @@ class Run:
         for run in self._replaces:
             run.stop()
         await asyncio.gather(*(run.stopped() for run in self._replaces))
+        self._replaces.clear()
 
     async def _consume(self) -> None:
         if self.callback.is_async:
@@ -163,7 +168,7 @@ class Run:
     async def _consume_async(self) -> None:
         loop = asyncio.get_running_loop()
         self._call.activate(
-            lambda component_id, props: self._on_set_props(loop, component_id, props)
+            lambda *target: self._side_updates.add(self._encode_set_props(*target), loop)
         )
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
@@ -172,7 +177,7 @@ class Run:
             async for item in generator:
                 for body in self._encode(item):
                     await self._send(body)
-                if self._stopping:
+                if self._stopping or self._limit.expired():
                     return  # the generator swallowed its cancellation, and is closed now
                 if perf_counter() - turn > TURN_SECONDS:
                     await asyncio.sleep(0)
@@ -181,9 +186,7 @@ class Run:
     async def _consume_in_thread(self) -> None:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
-        self._call.activate(
-            lambda component_id, props: thread.push(self._encode_set_props(component_id, props))
-        )
+        self._call.activate(lambda *target: thread.push(self._encode_set_props(*target)))
         thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
         async with thread:
             async for body in thread:
@@ -203,40 +206,28 @@ class Run:
         update = stream_props(component_id, props)
         return protocol.encode_update(update, self._settings.max_event_bytes)
 
-    def _on_set_props(
-        self, loop: asyncio.AbstractEventLoop, component_id: str, props: dict[str, Any]
-    ) -> None:
-        """Takes a `dash.set_props` from the generator, or from a thread that it started."""
-        self._side_updates.append(self._encode_set_props(component_id, props))
-        loop.call_soon_threadsafe(self._flush_side_updates)
-
-    def _flush_side_updates(self, must_fit: bool = False) -> None:
-        if self._has_ended:
-            self._side_updates.clear()
-        while self._side_updates and not self._is_appending:
-            event = self._next_event(self._side_updates[0])
-            if must_fit:
-                self._log.append_now(event)
-            elif not self._log.offer(self.id, event):
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._flush_side_updates)
-                return
-            self._number += 1
-            self._side_updates.popleft()
-
     async def _send(self, body: bytes) -> None:
-        while self._side_updates:
-            await self._append_update(self._side_updates.popleft())
+        for side_update in self._side_updates.drain():
+            await self._append_update(side_update)
         await self._append_update(body)
 
     async def _append_update(self, body: bytes) -> None:
-        event = self._next_event(body)
-        if not self._log.offer(self.id, event):
+        if not self._offer_update(body):
             self._is_appending = True  # the number is taken
             try:
-                await self._log.append(self.id, event)
+                await self._log.append(self.id, self._next_event(body))
             finally:
                 self._is_appending = False
+            self._number += 1
+            self._side_updates.flush()  # set while it waited for room
+
+    def _offer_update(self, body: bytes) -> bool:
+        if self._has_ended:
+            return True  # of no use any more
+        if self._is_appending or not self._log.offer(self.id, self._next_event(body)):
+            return False
         self._number += 1
+        return True
 
     def _next_event(self, body: bytes) -> bytes:
         return protocol.encode(protocol.Updated(self.id, self._number + 1, body))

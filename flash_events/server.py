@@ -1,6 +1,7 @@
 """The endpoint: start a run, resume a connection, stop runs."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,8 +69,23 @@ class Server:
         self._connections = Connections(broker, settings, self._on_connection_gone)
         self._live: dict[str, _Live] = {}
         self._connection_of: dict[str, str] = {}
+        self._given_up: set[str] = set()
         self._siblings: Siblings | None = None
         self._has_joined = False
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a page has asked something."""
+        return self._has_joined
+
+    async def close(self) -> None:
+        """The worker stops: every run's `finally` gets its second."""
+        runs = [live.run for live in self._live.values()]
+        for run in runs:
+            run.stop()
+        await asyncio.gather(*(run.stopped() for run in runs))
+        if self._siblings is not None:
+            self._siblings.leave()
 
     async def view(self, action: str) -> Response:
         """Answers the current Quart request."""
@@ -121,7 +137,9 @@ class Server:
             )
         connection_id = self._connection_of.get(request.run)
         if connection_id is None:
-            self._check_limits(callback, request.page)
+            if request.connection in self._given_up:
+                raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
+            self._check_limits(callback, request)
             call = bridge.open_call(self._app, request.body)
             connection = self._new_run(request, callback, call)
         else:  # its answer was lost, and the page asks again
@@ -165,9 +183,12 @@ class Server:
 
     def _stop(self, request: requests.StopRequest) -> Reply:
         self._stop_here(request.runs, request.connections)
+        elsewhere = tuple(one for one in request.connections if self._connections.get(one) is None)
+        for connection in elsewhere:  # its start may be on the way still
+            self._given_up.add(connection)
+            self._later(self._settings.grace_seconds, self._given_up.discard, connection)
         self._tell_siblings(
-            tuple(run for run in request.runs if run not in self._connection_of),
-            tuple(one for one in request.connections if self._connections.get(one) is None),
+            tuple(run for run in request.runs if run not in self._connection_of), elsewhere
         )
         return Reply(HTTPStatus.ACCEPTED, {})
 
@@ -190,19 +211,23 @@ class Server:
                 return connection
         return None
 
-    def _check_limits(self, callback: EventCallback, page: str) -> None:
-        of_page = sum(live.page == page for live in self._live.values())
+    def _check_limits(self, callback: EventCallback, request: requests.StartRequest) -> None:
+        staying = [live for run, live in self._live.items() if run not in request.replaces]
+        of_page = sum(live.page == request.page for live in staying)
         if of_page >= self._settings.max_runs_per_page:
             raise _too_many("runs of this page", "max_runs_per_page")
-        in_threads = sum(not live.run.callback.is_async for live in self._live.values())
+        in_threads = sum(not live.run.callback.is_async for live in staying)
         if not callback.is_async and in_threads >= self._settings.max_threads:
             raise _too_many("plain generators in this worker", "max_threads")
 
     def _on_run_ended(self, run: Run) -> None:
         self._live.pop(run.id).connection.release()
-        asyncio.get_running_loop().call_later(
-            REMEMBER_SECONDS, self._connection_of.pop, run.id, None
-        )
+        self._later(REMEMBER_SECONDS, self._connection_of.pop, run.id, None)
+
+    def _later(self, seconds: float, action: Callable[..., object], *args: object) -> None:
+        """Calls later; in a context of its own, or the request would be kept until then."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds, action, *args, context=contextvars.Context())
 
     def _on_connection_gone(self, connection: Connection) -> None:
         self._stop_here((), (connection.id,))
@@ -212,9 +237,19 @@ class Server:
             return
         self._has_joined = True
         name = family()
-        if name is not None:
-            self._siblings = Siblings(name, self._app.config.name, self._stop_here)
-            await self._siblings.join()
+        if name is None:
+            return
+        siblings = Siblings(name, self._stop_here)
+        try:
+            await siblings.join()
+        except OSError as error:
+            logger.warning(
+                "This worker cannot reach its siblings (%s): a cancel that another worker hears "
+                "does not stop its runs. Set TMPDIR to a short path that this user may write to.",
+                error,
+            )
+        else:
+            self._siblings = siblings
 
     def _tell_siblings(self, runs: tuple[str, ...], connections: tuple[str, ...]) -> None:
         if self._siblings is not None and (runs or connections):

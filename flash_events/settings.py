@@ -8,6 +8,7 @@ from typing import Any, Self
 from flash_events.errors import ConfigurationError
 
 PREFIX = "FLASH_EVENTS_"
+MAX_HEARTBEAT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,11 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
+        if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
+            raise ConfigurationError(
+                f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
+                f"reconnect after 40 s of silence, got {self.heartbeat_seconds!r}."
+            )
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:

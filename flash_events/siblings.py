@@ -35,13 +35,11 @@ class Siblings(asyncio.DatagramProtocol):
 
     Args:
         name: of the directory that they share, from `family()`.
-        app: tells two apps of one server apart.
         stop: called with the run and connection ids that a sibling asks to stop.
     """
 
-    def __init__(self, name: str, app: str, stop: Stop) -> None:
+    def __init__(self, name: str, stop: Stop) -> None:
         self._directory = Path(tempfile.gettempdir()) / name
-        self._app = app
         self._stop = stop
         self._path = self._directory / f"{os.getpid()}-{id(self)}.sock"
         self._transport: asyncio.DatagramTransport | None = None
@@ -68,15 +66,14 @@ class Siblings(asyncio.DatagramProtocol):
 
     def tell(self, runs: tuple[str, ...], connections: tuple[str, ...]) -> None:
         """Asks every sibling to stop these runs and the runs of these connections."""
-        message = json.dumps({"app": self._app, "runs": runs, "connections": connections}).encode()
+        message = json.dumps({"runs": runs, "connections": connections}).encode()
         for path in self._others():
             if self._transport is not None:
                 self._transport.sendto(message, str(path))
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         message = json.loads(data)
-        if message["app"] == self._app:
-            self._stop(tuple(message["runs"]), tuple(message["connections"]))
+        self._stop(tuple(message["runs"]), tuple(message["connections"]))
 
     def error_received(self, error: Exception) -> None:
         logger.debug("A sibling could not be told: %s", error)
@@ -102,4 +99,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # of another user
     return True

@@ -47,7 +47,7 @@ class GeneratorThread(Generic[T, U]):
         )
 
     def push(self, item: U) -> None:
-        """Hands an item over; waits while the loop is far behind. Called in the thread."""
+        """Hands an item over; waits while the loop is far behind. Called in any thread but it."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or len(self._items) < AHEAD)
             if self._stopped:
@@ -65,7 +65,7 @@ class GeneratorThread(Generic[T, U]):
         """Stops the generator at its next yield and waits until its `finally` has run."""
         with self._changed:
             self._stopped = True
-            self._changed.notify()
+            self._changed.notify_all()
         cancelled: asyncio.CancelledError | None = None
         while not self._finished.is_set():
             try:
@@ -83,8 +83,8 @@ class GeneratorThread(Generic[T, U]):
             with self._changed:
                 if self._items:
                     item = self._items.popleft()
-                    if len(self._items) == AHEAD // 2:
-                        self._changed.notify()
+                    if len(self._items) <= AHEAD // 2:
+                        self._changed.notify_all()
                     return item
                 self._ready.clear()
                 is_over = self._finished.is_set()

@@ -1,5 +1,6 @@
 """`stream_props(...)` makes an `Update`: a set of (component id, props) that belong together."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
@@ -24,8 +25,8 @@ class Update:
 
     Attributes:
         targets: pairs of component id and props, in the order given.
-        alone: each target gets a React commit of its own and never collapses with another
-            update; for components on which setting a prop *does* something.
+        alone: never collapses with another update; for components on which setting a prop *does*
+            something.
     """
 
     targets: tuple[tuple[ComponentId, Props], ...]
@@ -58,7 +59,7 @@ def stream_props(
         props: the props to set: anything that Dash can send, Patch included.
         batch: several such pairs, or a dict of them; their state props are applied in one React
             commit.
-        alone: gives the update a commit of its own, so that it never collapses with another.
+        alone: the update never collapses with another, before or after it.
 
     Raises:
         UpdateError: the arguments are none of these forms.
@@ -122,6 +123,8 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
             "Expected a component id (a string, a dict or a component), "
             f"got {type(component_id).__name__} {component_id!r:.80}."
         )
+    if type(component_id) is str and component_id.startswith("{"):
+        _check_json(component_id)
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
@@ -131,6 +134,19 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
         if type(prop) is not str:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
     return component_id, dict(props)
+
+
+def _check_json(component_id: str) -> None:
+    """A string may be a dict id as Dash writes it, as `dash.set_props` does."""
+    try:
+        is_dict = isinstance(json.loads(component_id), dict)
+    except ValueError:
+        is_dict = False
+    if not is_dict:
+        raise UpdateError(
+            f"Expected a string id without '{{', got {component_id!r:.80}. "
+            "Pass a dict id as a dict."
+        )
 
 
 def _call(args: tuple[Any, ...], **named: Any) -> str:

@@ -16,11 +16,13 @@ MAY_IMPORT = {
     "callbacks": {"options", "updates", "bridge", "errors"},
     "settings": {"errors"},
     "threads": set(),
+    "side_updates": {"errors"},
     "brokers.base": {"errors"},
     "brokers.memory": {"brokers.base", "errors"},
     "brokers": {"brokers.base", "brokers.memory", "errors"},
     "runs": {
         "callbacks", "protocol", "bridge", "brokers.base", "updates", "threads", "settings",
+        "side_updates",
         "errors",
     },
     "connections": {"protocol", "brokers.base", "settings"},

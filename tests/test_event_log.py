@@ -152,6 +152,15 @@ async def test_a_gap_is_admitted(log: EventLog) -> None:
     log.check(after)
 
 
+async def test_many_small_reads_leave_no_trace_of_their_times(log: EventLog) -> None:
+    after = ""
+    for n in range(5_000):
+        log.offer("run", event(n))
+        after = (await log.read(after)).last
+    sizes = [len(value) for value in vars(log).values() if hasattr(value, "__len__")]
+    assert max(sizes) < 1_000
+
+
 @pytest.mark.parametrize("foreign", ["other-1", "nonsense", "1", "-", "x-99999"])
 def test_an_id_of_another_log_is_refused(log: EventLog, foreign: str) -> None:
     log.offer("run", event(1))

@@ -1,5 +1,7 @@
 """Apps are wired by themselves; what has no event callbacks stays as it was."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -97,6 +99,31 @@ async def test_settings_after_the_first_request_are_refused() -> None:
     await app.server.test_client().post("/_dash-flash-events/stop", json={})
     with pytest.raises(ConfigurationError, match="right after creating the app"):
         FlashEvents(app, grace_seconds=1)
+
+
+def test_a_broker_that_is_not_known_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="Expected broker to be 'memory://'"):
+        FlashEvents(new_app(), broker="carrier-pigeon://")
+
+
+async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback() -> None:
+    app = new_app()
+    event_callback(START)(live)
+    await page_of(app)
+    before = list(bridge.app_registry(app))
+    namespace: dict[str, Any] = {"__name__": live.__module__}
+    exec("async def live(n):\n    yield", namespace)
+    event_callback(START)(namespace["live"])
+    [callback] = bridge.app_registry(app)
+    assert len(before) == 1
+    assert callback.function is namespace["live"]  # type: ignore[attr-defined]
+
+
+def test_an_app_that_nobody_uses_is_let_go() -> None:
+    app = weakref.ref(new_app())
+    Dash("tests", backend="quart")
+    gc.collect()
+    assert app() is None
 
 
 def test_an_unknown_setting_is_refused() -> None:

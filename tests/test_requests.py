@@ -59,6 +59,7 @@ def test_the_forwarded_host_counts_only_where_it_is_trusted() -> None:
         (with_headers(sec_fetch_site="cross-site", origin="null"), 403),
         (with_headers(sec_fetch_site="none"), 403),
         (with_headers(sec_fetch_site=None, origin="https://evil.example"), 403),
+        (with_headers(sec_fetch_site=None, origin="http://["), 403),
         (with_headers(content_type="text/plain"), 415),
         (with_headers(content_type=None), 415),
         (with_headers(content_length=str(2**20 + 1)), 413),

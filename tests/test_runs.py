@@ -365,6 +365,55 @@ class TestCancel:
         assert order == ["old stopped", "new began"]
 
 
+async def test_what_a_replaced_run_waits_for_is_waited_for_too() -> None:
+    order = []
+
+    async def slow(n: int) -> AsyncIterator[Update]:
+        try:
+            yield OUT
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.1)
+            order.append("first stopped")
+
+    async def new(n: int) -> AsyncIterator[Update]:
+        order.append(f"{n} began")
+        yield OUT
+
+    async with running(slow, 0) as first:
+        await first.next()
+        await first.next()
+        async with running(new, 2, replaces=(first.run,)) as second:
+            await asyncio.sleep(0)
+            async with running(new, 3, replaces=(second.run,)) as third:
+                await third.to_end()
+    assert order == ["first stopped", "3 began"]
+
+
+async def test_replaced_runs_are_let_go() -> None:
+    async def short(n: int) -> AsyncIterator[Update]:
+        yield OUT
+
+    async with running(short, 0) as old, running(short, 0, replaces=(old.run,)) as new:
+        await new.to_end()
+        assert not any(old.run in one for one in vars(new.run).values() if isinstance(one, list))
+
+
+async def test_a_timeout_stops_a_generator_that_swallows_it() -> None:
+    async def stubborn(n: int) -> AsyncIterator[Update]:
+        while True:
+            try:
+                yield OUT
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                pass
+
+    async with running(stubborn, 0, timeout=0.1) as streamed:
+        end = await streamed.to_end()
+    assert end.failure is not None
+    assert (end.reason, end.failure.code) == (Reason.ERROR, "timeout")
+
+
 async def test_a_timeout_ends_the_run_as_error() -> None:
     closed = asyncio.Event()
     errors: list[Exception] = []
@@ -466,6 +515,34 @@ class TestSetProps:
             streamed.log.finish()
             await streamed.read_rest()
         assert streamed.sets == [[["out", {"children": 1}]]]
+
+    async def test_more_than_may_wait_for_a_slow_reader_is_an_error(self) -> None:
+        async def flood(n: int) -> AsyncIterator[Update]:
+            for i in range(100_000):
+                dash.set_props("a", {"x": i})
+            yield OUT
+
+        async with running(flood, 0, settings=Settings(debug=True)) as streamed:
+            end = await streamed.to_end()
+        assert end.failure is not None
+        assert "yield stream_props(id, props) instead" in (end.failure.message or "")
+
+    async def test_what_is_set_while_a_yield_waits_for_room_is_not_stuck(self) -> None:
+        async def both(n: int) -> AsyncIterator[Update]:
+            async def set_later() -> None:
+                await asyncio.sleep(0)
+                dash.set_props("a", {"x": 1})
+
+            task = asyncio.create_task(set_later())
+            for _ in range(12):
+                yield OUT
+            await asyncio.sleep(60)
+            await task
+
+        async with running(both, 0, limits=LogLimits(10_000, 10, 10_000, 60)) as streamed:
+            async with asyncio.timeout(2):
+                while [["a", {"x": 1}]] not in streamed.sets:
+                    await streamed.next()
 
     async def test_none_is_lost_when_the_log_is_full(self) -> None:
         async def flood(n: int) -> AsyncIterator[Update]:

@@ -15,9 +15,9 @@ from flash_events.siblings import Siblings, family
 class Worker:
     """A sibling that remembers what it was asked to stop."""
 
-    def __init__(self, name: str, app: str = "app") -> None:
+    def __init__(self, name: str) -> None:
         self.heard: asyncio.Queue[tuple[tuple[str, ...], tuple[str, ...]]] = asyncio.Queue()
-        self.siblings = Siblings(name, app, lambda *ids: self.heard.put_nowait(ids))
+        self.siblings = Siblings(name, lambda *ids: self.heard.put_nowait(ids))
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 async def workers(name: str) -> AsyncIterator[list[Worker]]:
-    workers = [Worker(name), Worker(name), Worker(name, app="another app")]
+    workers = [Worker(name), Worker(name)]
     for worker in workers:
         await worker.siblings.join()
     yield workers
@@ -41,13 +41,12 @@ async def test_a_sibling_hears_what_to_stop(workers: list[Worker]) -> None:
     assert await asyncio.wait_for(workers[1].heard.get(), 1) == (("run",), ("connection",))
 
 
-async def test_another_app_and_the_teller_hear_nothing(workers: list[Worker]) -> None:
+async def test_the_teller_hears_nothing(workers: list[Worker]) -> None:
     workers[1].siblings.tell(("first",), ())
     workers[0].siblings.tell(("second",), ())
     assert await asyncio.wait_for(workers[0].heard.get(), 1) == (("first",), ())
     assert await asyncio.wait_for(workers[1].heard.get(), 1) == (("second",), ())
     assert workers[0].heard.empty()
-    assert workers[2].heard.empty()
 
 
 async def test_the_socket_of_a_dead_worker_is_swept(workers: list[Worker], tmp_path: Path) -> None:

@@ -77,6 +77,49 @@ async def test_a_reader_that_is_behind_pauses_the_generator() -> None:
         assert await anext(aiter(items)) == 0
 
 
+async def test_helper_threads_that_push_do_not_block_the_end() -> None:
+    def generate() -> Generator[int, None, None]:
+        helpers = [threading.Thread(target=push_many, args=(thread,)) for _ in range(3)]
+        for helper in helpers:
+            helper.start()
+        yield 1
+        for helper in helpers:
+            helper.join()
+
+    def push_many(thread: GeneratorThread[int, int]) -> None:
+        for n in range(5 * AHEAD):
+            thread.push(n)
+
+    thread = drive(generate())
+    async with thread as items:
+        async with asyncio.timeout(5):
+            assert len([item async for item in items]) == 15 * AHEAD + 1
+
+
+async def test_helper_threads_that_push_do_not_block_a_stop() -> None:
+    pushing = threading.Event()
+
+    def generate() -> Generator[int, None, None]:
+        helpers = [threading.Thread(target=push_for_ever, args=(thread,)) for _ in range(3)]
+        for helper in helpers:
+            helper.start()
+        try:
+            while True:
+                yield 1
+        finally:
+            pushing.set()
+            for helper in helpers:
+                helper.join()
+
+    def push_for_ever(thread: GeneratorThread[int, int]) -> None:
+        while not pushing.is_set():
+            thread.push(2)
+
+    thread = drive(generate())
+    async with asyncio.timeout(5), thread as items:
+        assert await anext(items) in (1, 2)
+
+
 async def test_cancelling_the_reader_waits_for_finally() -> None:
     closed = threading.Event()
     began = asyncio.Event()

@@ -61,6 +61,7 @@ def test_an_update_is_frozen() -> None:
         ((3, {"x": 1}), {}, "Expected a component id (a string, a dict or a component), got int 3"),
         (([("a", {"x": 1}, 2)],), {}, "Expected an (id, props) pair in the batch"),
         (([5],), {}, "Expected an (id, props) pair in the batch, got 5"),
+        (("{x", {"y": 1}), {}, "Expected a string id without '{', got '{x'"),
         (("a", {1: 1}), {}, "Expected prop names of 'a' as strings, got 1"),
         ((), {"component_id": "a"}, "got stream_props(component_id='a')"),
         (([],), {"props": {}}, "Expected a component id"),

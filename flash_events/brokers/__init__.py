@@ -1,4 +1,4 @@
-"""Where event logs live: configured by URL or by object, the driver imported when it is used."""
+"""Where event logs live: configured by URL, the driver imported when it is used."""
 
 from flash_events.brokers.base import Batch, Broker, EventLog, LogLimits
 from flash_events.brokers.memory import MemoryBroker
@@ -7,14 +7,12 @@ from flash_events.errors import ConfigurationError
 __all__ = ["Batch", "Broker", "EventLog", "LogLimits", "open_broker"]
 
 
-def open_broker(broker: str | Broker, limits: LogLimits) -> Broker:
-    """A broker from its URL, or the one that was given.
+def open_broker(url: str, limits: LogLimits) -> Broker:
+    """A broker from its URL.
 
     Raises:
         ConfigurationError: the URL names no broker that is known.
     """
-    if isinstance(broker, Broker):
-        return broker
-    if broker == "memory://":
+    if url == "memory://":
         return MemoryBroker(limits)
-    raise ConfigurationError(f"Expected broker to be 'memory://' or a Broker, got {broker!r}.")
+    raise ConfigurationError(f"Expected broker to be 'memory://', got {url!r}.")

@@ -13,6 +13,10 @@ CHUNK_BYTES = 256 * 1024
 """Of one send; large enough to be cheap per event, small enough to keep memory flat."""
 
 
+TIME_STEP_SECONDS = 1.0
+"""How finely the log remembers when events were handed over."""
+
+
 class MemoryLog(EventLog):
     """An event log in memory.
 
@@ -125,7 +129,10 @@ class MemoryLog(EventLog):
             if not self._waiting_cost_of_run[run]:
                 del self._waiting_cost_of_run[run]
         self._handed = position
-        self._handed_at.append((monotonic(), position))
+        now = monotonic()
+        if self._handed_at and now - self._handed_at[-1][0] < TIME_STEP_SECONDS:
+            now = self._handed_at.pop()[0]
+        self._handed_at.append((now, position))
         self._trim()
         for room in self._rooms:
             if not room.done():

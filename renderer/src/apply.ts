@@ -103,12 +103,12 @@ export function createApplier(options: ApplierOptions) {
     return steps;
   }
 
-  /** Sets props; what a component does not bear must not keep the others from theirs. */
-  function set(id: WireId, props: Props): void {
+  /** What one component does not bear must not keep the others from what is theirs. */
+  function attempt(id: WireId, work: () => void): void {
     try {
-      dash.set(id, props);
+      work();
     } catch (error) {
-      warnOnce(`${Object.keys(props).join(", ")} of "${id}" could not be set: ${String(error)}`);
+      warnOnce(`"${id}" could not be updated: ${String(error)}`);
     }
   }
 
@@ -151,8 +151,9 @@ export function createApplier(options: ApplierOptions) {
       for (const [id, queue] of ready) {
         const count = countStates(queue.steps);
         if (!count) continue;
-        queue.last?.finish?.(id);
+        const {last} = queue;
         queue.last = undefined;
+        if (last?.finish && dash.isMounted(id)) attempt(id, () => last.finish?.(id));
         setStates(id, take(queue, count));
       }
     });
@@ -166,7 +167,7 @@ export function createApplier(options: ApplierOptions) {
       return isSet;
     };
     for (const {props, writers} of foldStates(steps, canPatch)) {
-      set(id, props);
+      attempt(id, () => dash.set(id, props));
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
         onApplied(source, id, Object.fromEntries(own));
@@ -196,8 +197,8 @@ export function createApplier(options: ApplierOptions) {
     }
     const {value, count} = joinFirst(queue.steps, prop, command);
     const steps = take(queue, count);
-    command.prepare?.(id);
-    dash.commit(() => set(id, {[prop]: value}));
+    attempt(id, () => command.prepare?.(id));
+    dash.commit(() => attempt(id, () => dash.set(id, {[prop]: value})));
     queue.last = command;
     for (const source of new Set(steps.map((step) => step.source))) {
       onApplied(source, id, {[prop]: value});
@@ -223,9 +224,14 @@ export function createApplier(options: ApplierOptions) {
     if (!busy) return false;
     if (!dash.has(id) || isTaken(id, busy)) queue.busy = undefined;
     else if (!dash.isMounted(id)) busy.since = now();
-    else if (busy.value !== undefined && now() - busy.since > PATIENCE_MS) {
-      warnOnce(`"${id}" has not taken its ${busy.prop} for ${PATIENCE_MS / 1000} s; going on.`);
-      queue.busy = undefined;
+    else if (now() - busy.since > PATIENCE_MS) {
+      const seconds = PATIENCE_MS / 1000;
+      if (busy.value === undefined) {
+        warnOnce(`"${id}" has not been ready for its ${busy.prop} for ${seconds} s; waiting on.`);
+      } else {
+        warnOnce(`"${id}" has not taken its ${busy.prop} for ${seconds} s; going on.`);
+        queue.busy = undefined;
+      }
     }
     return queue.busy !== undefined;
   }

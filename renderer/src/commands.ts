@@ -33,7 +33,7 @@ export interface Command {
   join(values: readonly unknown[]): Joined;
   /** Called before a value is set. */
   readonly prepare?: (id: WireId) => void;
-  /** Called before something else of the component is set. */
+  /** Called before something else of the component is set, if it is shown. */
   readonly finish?: (id: WireId) => void;
 }
 

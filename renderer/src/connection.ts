@@ -157,7 +157,7 @@ export function createConnections(host: Host) {
   ): Promise<void> {
     let response: Response | undefined = first;
     while (!connection.isClosed) {
-      if (response) await read(connection, response, onOpen).catch(() => undefined);
+      if (response) await read(connection, response, onOpen).catch(warnOfBug);
       if (connection.isClosed) return;
       await waitToReconnect(connection);
       if (connection.isClosed) return;
@@ -237,6 +237,12 @@ export function createConnections(host: Host) {
       lose(connection);
       return undefined;
     }
+  }
+
+  /** A cut is a TypeError or an AbortError; anything else went wrong in the page. */
+  function warnOfBug(error: unknown): void {
+    const {name} = error as {readonly name?: string};
+    if (name !== "TypeError" && name !== "AbortError") host.warn(String(error));
   }
 
   function lose(connection: Connection): void {

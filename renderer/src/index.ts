@@ -11,24 +11,29 @@ const PAGE_KEY = "flash_events.page";
 
 /** A tab's id survives a reload; a duplicated tab, which copies the storage, gets its own. */
 async function pageId(): Promise<string> {
-  const id = sessionStorage.getItem(PAGE_KEY) ?? newId();
-  const isOurs = await hold(`flash_events ${id}`);
-  const own = isOurs ? id : newId();
-  sessionStorage.setItem(PAGE_KEY, own);
-  if (!isOurs) await hold(`flash_events ${own}`);
-  return own;
+  try {
+    const id = sessionStorage.getItem(PAGE_KEY) ?? newId();
+    const isOurs = await hold(`flash_events ${id}`);
+    const own = isOurs ? id : newId();
+    sessionStorage.setItem(PAGE_KEY, own);
+    if (!isOurs) await hold(`flash_events ${own}`);
+    return own;
+  } catch {
+    return newId(); // a page that is embedded may have neither storage nor locks
+  }
 }
 
 /** Whether no other tab holds the name; always true where pages have no locks (plain HTTP). */
 function hold(name: string): Promise<boolean> {
   const {locks} = navigator as {locks?: LockManager};
   if (!locks) return Promise.resolve(true);
-  return new Promise((resolve) => {
-    void locks.request(name, {ifAvailable: true}, (lock) => {
+  return new Promise((resolve, reject) => {
+    const held = locks.request(name, {ifAvailable: true}, (lock) => {
       resolve(lock !== null);
       // Released on `pagehide`: a held lock keeps a page out of the back/forward cache.
       return lock && new Promise<void>((free) => addEventListener("pagehide", () => free()));
     });
+    held.catch(reject);
   });
 }
 

@@ -137,13 +137,13 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
 
   /** Stops runs, and what is queued behind them. */
   function cancel(runs: readonly Run[]): void {
+    const started = runs.filter((run) => run.connection).map((run) => run.id);
+    if (started.length) void connections.stop(started);
     for (const run of runs) {
       run.isGivenUp = true;
       queued.delete(run.trigger.key);
       finish(run, "cancelled");
     }
-    const started = runs.filter((run) => run.connection).map((run) => run.id);
-    if (started.length) void connections.stop(started);
   }
 
   /** In one commit, in this order: resets, running's off values, what on_error streams. */

@@ -62,7 +62,7 @@ describe("state props", () => {
     frames.runAll();
     expect(page.dash.get("good", "children")).toBe(2);
     expect(warnings).toEqual([
-      'children of "bad" could not be set: TypeError: Cannot patch undefined',
+      '"bad" could not be updated: TypeError: Cannot patch undefined',
     ]);
   });
 
@@ -357,6 +357,33 @@ describe("commands that a component clears", () => {
     expect(order).toEqual(["rowTransaction", "flushed", "rowData", "columnDefs", "rowData"]);
   });
 
+  it("of a grid that is not shown any more keep nothing from being set", () => {
+    const {applier, page, frames, warnings} = setup({grid: {}, out: {}});
+    vi.stubGlobal("dash_ag_grid", {
+      getApi: () => {
+        throw new Error("no grid found, or grid is not initialized yet");
+      },
+    });
+    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
+    frames.runAll();
+    page.change("grid", {rowTransaction: null});
+    page.show("grid", false);
+    applier.add(run, [["grid", {rowData: []}], ["out", {children: 1}]]);
+    frames.runAll();
+    page.show("grid", true);
+    applier.add(run, [["grid", {rowTransaction: {add: [2]}}]]);
+    frames.runAll();
+    page.change("grid", {rowTransaction: null});
+    applier.add(run, [["grid", {rowData: [3]}], ["out", {children: 2}]]);
+    frames.runAll();
+
+    expect(page.setsOf("out")).toEqual([{children: 1}, {children: 2}]);
+    expect(page.setsOf("grid").at(-1)).toEqual({rowData: [3]});
+    expect(warnings).toEqual([
+      '"grid" could not be updated: Error: no grid found, or grid is not initialized yet',
+    ]);
+  });
+
   it("wait for as long as their component is not shown", () => {
     const {applier, page, frames, state, warnings} = setup({grid: {}});
     page.show("grid", false);
@@ -498,7 +525,9 @@ describe("commands of a graph", () => {
     vi.advanceTimersByTime(60_000);
     frames.runAll();
     expect(points()).toEqual([]);
-    expect(warnings).toEqual([]);
+    expect(warnings).toEqual([
+      '"graph" has not been ready for its extendData for 10 s; waiting on.',
+    ]);
 
     draw();
     vi.advanceTimersByTime(50); // an undrawn graph has nothing to listen to

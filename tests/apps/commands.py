@@ -14,7 +14,7 @@ from flash_events import Update, event_callback, stream_props
 app = Dash(__name__, backend="quart")
 server = app.server
 
-BUTTONS = "points steady traces packed rows mixed clear notify numbers ordinary"
+BUTTONS = "points steady traces packed before rows mixed clear notify numbers tabbed stop ordinary"
 
 app.layout = dmc.MantineProvider(
     [
@@ -25,6 +25,20 @@ app.layout = dmc.MantineProvider(
         dcc.Graph(id="express", figure=px.line(x=[0.0, 1.0], y=[10.0, 11.0])),
         dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[], getRowId="params.data.n"),
         dmc.NotificationContainer(id="notifications", limit=20),
+        dcc.Tabs(
+            [
+                dcc.Tab(html.Div("first"), label="first tab"),
+                dcc.Tab(
+                    dag.AgGrid(
+                        id="tabbed-grid",
+                        columnDefs=[{"field": "n"}],
+                        rowData=[],
+                        getRowId="params.data.n",
+                    ),
+                    label="second tab",
+                ),
+            ]
+        ),
     ]
 )
 
@@ -38,6 +52,26 @@ def ordinary(n: int) -> str:
 async def packed(_n: int) -> AsyncIterator[Update]:
     for i in range(2, 100):
         yield stream_props("express", {"extendData": [{"x": [[i]], "y": [[10 + i]]}, [0]]})
+
+
+@event_callback(Input("before", "n_clicks"))
+async def before(_n: int) -> AsyncIterator[Update]:
+    for i in range(500):
+        yield stream_props("graph", {"prependData": [{"x": [[i]], "y": [[i]]}, [0]]})
+
+
+@event_callback(
+    Input("tabbed", "n_clicks"),
+    cancel=Input("stop", "n_clicks"),
+    reset_props={"tabbed-grid": {"rowData": []}, "message": {"children": "tabbed was reset"}},
+)
+async def tabbed(_n: int) -> AsyncIterator[Update]:
+    """Rows for a grid whose tab is not selected; each waits until the one before is taken."""
+    for i in range(50):
+        yield stream_props("tabbed-grid", {"rowTransaction": {"add": [{"n": f"t{i}"}]}})
+        yield stream_props("tabbed-grid", {"rowTransaction": {"update": [{"n": f"t{i}"}]}})
+    yield stream_props("message", {"children": "all sent"})
+    await asyncio.sleep(60)
 
 
 @event_callback(

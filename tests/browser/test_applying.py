@@ -86,6 +86,26 @@ class TestBursts:
         desk.wait_until(f"{plot}.length >= 100")
         assert desk.page.evaluate(f"Array.from({plot})") == list(range(10, 110))
 
+    def test_what_is_prepended_comes_before_what_was_there(self, desk: Tab) -> None:
+        desk.page.wait_for_selector("#graph .js-plotly-plot")
+        desk.click("before")
+        desk.wait_until(f"{PLOT}[0].x.length >= 500")
+        settled(desk)
+        assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(499, -1, -1))
+
+    def test_rows_for_a_grid_in_another_tab_wait_until_it_is_shown(self, desk: Tab) -> None:
+        desk.click("tabbed")
+        desk.wait_for("message", "all sent")
+        desk.page.click("text=second tab")
+        desk.wait_until(
+            "document.querySelector('#tabbed-grid .ag-root') &&"
+            " dash_ag_grid.getApi('tabbed-grid').getDisplayedRowCount() === 50"
+        )
+        desk.page.click("text=first tab")
+        desk.page.wait_for_selector("#tabbed-grid", state="detached")
+        desk.click("stop")
+        desk.wait_for("message", "tabbed was reset")
+
     def test_no_row_comes_after_the_reset_of_its_grid(self, desk: Tab) -> None:
         desk.page.wait_for_selector("#grid .ag-root")
         desk.click("clear")

@@ -1,5 +1,6 @@
 """It works where people put it: prefixes, several apps, a strict policy, debug, several workers."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -63,6 +64,47 @@ def test_four_workers_without_a_broker_run_every_stream_and_stop_each(
         assert done["time"] - asked < 1
         tab.click("ordinary")
         tab.wait_for("answer", "answer 1")
+
+
+def test_closing_the_page_stops_its_runs_on_all_of_four_workers(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    with serving("tests.apps.kitchen:server", tmp_path, workers=4) as served:
+        for n in range(1, 4):
+            tab = new_tab(context, served).open()
+            tab.click("start")
+            tab.wait_for("out", "A")
+            asked = time.time()
+            tab.page.close()
+            done = served.wait_for_mark("ticks finally", n)
+            assert done["time"] - asked < 1
+
+
+def test_a_worker_that_is_stopped_runs_finally(context: BrowserContext, tmp_path: Path) -> None:
+    with serving("tests.apps.kitchen:server", tmp_path) as served:
+        tab = new_tab(context, served).open()
+        tab.click("start")
+        tab.wait_for("out", "A")
+        served.process.send_signal(signal.SIGTERM)
+        served.wait_for_mark("ticks finally")
+        tab.page.close()
+
+
+def test_a_run_that_is_lost_says_so_and_is_reset(context: BrowserContext, kitchen: Served) -> None:
+    with proxied(kitchen.url) as proxy:
+        tab = new_tab(context, kitchen)
+        tab.page.goto(proxy.url)
+        tab.page.wait_for_selector("button")
+        tab.page.route("**/resume", lambda route: route.fulfill(status=404, json={}))
+        tab.click("start")
+        tab.wait_for("out", "A")
+        before = len(kitchen.marks("ticks finally"))
+        proxy.cut()
+        tab.wait_for("out", "reset")
+        assert not tab.page.is_visible("#spinner")
+        assert ["lost" in warning for warning in tab.warnings] == [True]
+        kitchen.wait_for_mark("ticks finally", before + 1)
+        tab.page.close()
 
 
 def test_a_connection_that_is_cut_five_times_loses_nothing(
