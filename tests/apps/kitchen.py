@@ -51,7 +51,7 @@ BUTTONS = (
     "start stop reset skip queue parallel restart burst fail "
     "plain setprops context values patches missing everyone ordinary "
     "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
-    "timeout bad insert remove"
+    "timeout bad insert remove pairs"
 )
 
 PLACES = (
@@ -333,6 +333,18 @@ async def on_load(_id: str) -> AsyncIterator[Update]:
     yield stream_props("log", {"children": "loaded"})
 
 
-@event_callback(Input("values", "n_clicks"), State("ticker", "placeholder"))
-async def values(n: int, never_set: Any) -> AsyncIterator[Update]:
-    yield stream_props("unset", {"children": json.dumps([n, never_set])})
+@event_callback(
+    Input("values", "n_clicks"),
+    State("ticker", "placeholder"),
+    State("not-on-the-page", "value", allow_optional=True),
+)
+async def values(n: int, never_set: Any, absent: Any) -> AsyncIterator[Update]:
+    yield stream_props("unset", {"children": json.dumps([n, never_set, absent])})
+
+
+@event_callback(Input("pairs", "n_clicks"))
+async def pairs(_n: int) -> AsyncIterator[Update]:
+    for i in range(200):
+        yield stream_props({"both-one": {"children": i}, "both-two": {"children": i}})
+        await asyncio.sleep(0.005)
+    yield stream_props("message", {"children": "all pairs sent"})

@@ -123,6 +123,25 @@ def test_a_missing_target_is_warned_about_once_and_the_rest_is_applied(tab: Tab)
     assert len(tab.warnings) == 1
 
 
+def test_a_batch_is_applied_in_one_commit(tab: Tab) -> None:
+    tab.page.evaluate(
+        """() => {
+            const text = id => document.getElementById(id).textContent;
+            window.apart = [];
+            window.seen = 0;
+            new MutationObserver(() => {
+                window.seen++;
+                const pair = [text('both-one'), text('both-two')];
+                if (pair[0] !== pair[1]) window.apart.push(pair);
+            }).observe(document.body, {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    tab.click("pairs")
+    tab.wait_for("message", "all pairs sent")
+    assert tab.page.evaluate("window.seen") > 10
+    assert tab.page.evaluate("window.apart") == []
+
+
 def test_eight_endless_streams_leave_the_page_responsive(tab: Tab) -> None:
     for n in range(8):
         tab.click(f"endless{n}")
