@@ -47,7 +47,7 @@ class GeneratorThread(Generic[T, U]):
         )
 
     def push(self, item: U) -> None:
-        """Hands an item over; waits while the loop is far behind. Called in any thread but it."""
+        """Hands an item over; waits while the loop is far behind. Not for the loop's thread."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or len(self._items) < AHEAD)
             if self._stopped:

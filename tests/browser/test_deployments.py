@@ -1,6 +1,5 @@
 """It works where people put it: prefixes, several apps, a strict policy, debug, several workers."""
 
-import signal
 import time
 from pathlib import Path
 
@@ -78,16 +77,6 @@ def test_closing_the_page_stops_its_runs_on_all_of_four_workers(
             tab.page.close()
             done = served.wait_for_mark("ticks finally", n)
             assert done["time"] - asked < 1
-
-
-def test_a_worker_that_is_stopped_runs_finally(context: BrowserContext, tmp_path: Path) -> None:
-    with serving("tests.apps.kitchen:server", tmp_path) as served:
-        tab = new_tab(context, served).open()
-        tab.click("start")
-        tab.wait_for("out", "A")
-        served.process.send_signal(signal.SIGTERM)
-        served.wait_for_mark("ticks finally")
-        tab.page.close()
 
 
 def test_a_run_that_is_lost_says_so_and_is_reset(context: BrowserContext, kitchen: Served) -> None:
