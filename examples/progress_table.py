@@ -136,11 +136,10 @@ app.layout = dmc.MantineProvider(
 )
 async def load(_start: int | None, _reload: int | None) -> AsyncIterator[Update]:
     """Fills the table from the top."""
-    yield stream_props(list(EMPTY.items()))
+    yield stream_props(EMPTY)
     for first in range(0, len(ROWS), CHUNK_ROWS):
         chunk = ROWS[first : first + CHUNK_ROWS]
-        # Not `async`: the grid would keep the rows back for a moment, and show them after a reset.
-        rows = {"rowTransaction": {"add": chunk, "async": False}}
+        rows = {"rowTransaction": {"add": chunk}}
         yield stream_props([("grid", rows), *progress(first + len(chunk))])
         await asyncio.sleep(SECONDS_PER_CHUNK)
     done = notification("Loaded", f"All {len(ROWS):,} rows are here.", "teal")
