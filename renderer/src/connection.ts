@@ -5,11 +5,10 @@
  */
 
 import {createParser} from "eventsource-parser";
+import {failureOf, isFinal, isStream, jitter, pause, StartFailed} from "./answers.ts";
 import {newId} from "./ids.ts";
 import {parseEvent, VERSION, type RunEvent} from "./protocol.ts";
 
-const RETRY_MS = 1000;
-const MAX_RETRY_MS = 30_000;
 const START_TRIES = 4;
 /** The server sends a heartbeat every 15 s. */
 const SILENCE_MS = 40_000;
@@ -32,16 +31,6 @@ export interface Host {
   /** A connection is gone for good; what it carried has a hole. */
   onLost(connection: string): void;
   warn(message: string): void;
-}
-
-/** The server has refused a start, or was not reached. */
-export class StartFailed extends Error {
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 interface Connection {
@@ -282,34 +271,4 @@ function connectionOf(id: string): Connection {
     abort: new AbortController(),
     wake: undefined,
   };
-}
-
-function isStream(response: Response): boolean {
-  const type = response.headers.get("Content-Type") ?? "";
-  return response.ok && response.body !== null && type.startsWith("text/event-stream");
-}
-
-/** 4xx other than 408 and 429, 204, and a page that is no stream (a login?): do not come back. */
-function isFinal(response: Response): boolean {
-  const {ok, status} = response;
-  return ok ? !isStream(response) : status < 500 && status !== 408 && status !== 429;
-}
-
-/** Full jitter, so that clients that were cut together do not come back together. */
-function jitter(attempt: number): number {
-  return Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (attempt - 1));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function failureOf(response: Response | undefined): Promise<StartFailed> {
-  if (!response) return new StartFailed("network", "The server could not be reached.");
-  const fallback = {error: "refused", message: `The server answered ${response.status}.`};
-  const {error, message} = {
-    ...fallback,
-    ...((await response.json().catch(() => ({}))) as Partial<typeof fallback>),
-  };
-  return new StartFailed(error, message);
 }

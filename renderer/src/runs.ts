@@ -1,7 +1,8 @@
 /** The page's runs: overlap, running, cancel, resets, and what the server tells of them. */
 
 import type {Applier} from "./apply.ts";
-import {StartFailed, type Connections} from "./connection.ts";
+import {StartFailed} from "./answers.ts";
+import type {Connections} from "./connection.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
 import {isDictId, newId, resolveMatch, type WireId} from "./ids.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import {createApplier} from "../src/apply.ts";
-import {StartFailed} from "../src/connection.ts";
+import {StartFailed} from "../src/answers.ts";
 import type {Entry} from "../src/dash.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
