@@ -35,7 +35,7 @@ class Registry:
     entries: list[dict[str, Any]]
     by_id: MutableMapping[str, dict[str, Any]]
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Iterator[Any]:
         return (known[SPEC_KEY] for known in self.by_id.values() if SPEC_KEY in known)
 
 

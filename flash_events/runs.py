@@ -74,11 +74,6 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._stopper: asyncio.Task[None] | None = None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether its `end` event stands in the log."""
-        return self._has_ended
-
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begins to drive the generator; `on_end` is called once, when it has stopped."""
         self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")

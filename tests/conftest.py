@@ -51,7 +51,7 @@ def wait_until(condition: Any, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks; what ends the wait is the condition
 
 
 def free_port() -> int:
@@ -85,7 +85,7 @@ def serving(
         wait_until(lambda: answers(served) or process.poll() is not None, START_SECONDS, "server")
         assert process.poll() is None, log.read_text("utf-8")
         yield Served(served, marks, log, process)
-    except BaseException:
+    except BaseException:  # whatever it was, and it is raised again
         print(log.read_text("utf-8"))  # pytest shows it with the failure
         raise
     finally:

@@ -97,7 +97,7 @@ async def running(
     log = MemoryLog(limits)
     run = Run(
         RUN_ID,
-        callback,  # type: ignore[arg-type]
+        callback,
         bridge.Call(list(args), {}, context),
         log,
         app,

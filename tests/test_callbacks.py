@@ -188,7 +188,7 @@ def test_two_callbacks_on_one_input_are_both_kept(registry: bridge.Registry) -> 
         yield
 
     assert len(registry.entries) == 2
-    assert {callback.function for callback in registry} == {one, two}  # type: ignore[attr-defined]
+    assert {callback.function for callback in registry} == {one, two}
 
 
 SOURCE = """

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,15 @@ class Hub:
     def __init__(self, **settings: float) -> None:
         self.gone: list[Connection] = []
         self.is_gone = asyncio.Event()
-        times = {"heartbeat_seconds": 5.0, "grace_seconds": 5.0, "linger_seconds": 5.0, **settings}
+        times: dict[str, Any] = {
+            "heartbeat_seconds": 5.0,
+            "grace_seconds": 5.0,
+            "linger_seconds": 5.0,
+            **settings,
+        }
         self.all = Connections(
             MemoryBroker(LIMITS),
-            Settings(**times),  # type: ignore[arg-type]
+            Settings(**times),
             self._on_gone,
         )
 

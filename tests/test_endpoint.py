@@ -295,6 +295,46 @@ def test_more_runs_than_a_page_may_have_are_refused_and_slots_come_back(tmp_path
             wait_until(lambda: page.post("start", again).status_code == 202, 1, "a free slot")
 
 
+def test_a_run_that_is_replaced_does_not_count_against_the_limit(tmp_path: Path) -> None:
+    with (
+        serving(
+            "tests.apps.kitchen:server", tmp_path, FLASH_EVENTS_MAX_RUNS_PER_PAGE="1"
+        ) as served,
+        opened(served) as page,
+    ):
+        first = page.body("endless0")
+        fields = {"connections": [first["flash_events"]["connection"]]}
+        with page.stream("start", first) as events:
+            next(events)
+            assert page.post("start", page.body("endless0", **fields)).status_code == 429
+            replacing = page.body("endless0", replaces=[first["flash_events"]["run"]], **fields)
+            assert page.post("start", replacing).status_code == 202
+            page.stop(replacing["flash_events"]["run"])
+
+
+def test_a_start_that_its_page_has_overtaken_in_leaving_starts_nothing(
+    page: Page, kitchen: Served
+) -> None:
+    before = len(kitchen.marks("ticks began"))
+    body = page.body("start")
+    connections = [body["flash_events"]["connection"]]
+    page.post("stop", {"flash_events": {"version": 1, "connections": connections}})
+    assert page.post("start", body).status_code == 410
+    assert len(kitchen.marks("ticks began")) == before
+
+
+def test_workers_that_cannot_reach_each_other_say_so_and_serve(tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 100)  # for the path of a Unix socket
+    too_long.mkdir()
+    with (
+        serving("tests.apps.kitchen:server", tmp_path, workers=2, TMPDIR=str(too_long)) as served,
+        opened(served) as page,
+    ):
+        with page.stream("start", page.body("fail")) as events:
+            assert [event.event for event in events][-1] == "close"
+        assert "This worker cannot reach its siblings" in served.log()
+
+
 def test_another_callback_on_the_same_worker_answers_during_a_flood(page: Page) -> None:
     body = page.body("plain")
     with page.stream("start", page.body("burst")) as events:

@@ -116,7 +116,7 @@ async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback
     event_callback(START)(namespace["live"])
     [callback] = bridge.app_registry(app)
     assert len(before) == 1
-    assert callback.function is namespace["live"]  # type: ignore[attr-defined]
+    assert callback.function is namespace["live"]
 
 
 def test_an_app_that_nobody_uses_is_let_go() -> None:

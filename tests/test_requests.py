@@ -14,7 +14,7 @@ HEADERS = {
     "host": "app.example",
     "sec-fetch-site": "same-origin",
 }
-START = {
+START: dict[str, Any] = {
     "output": "callback",
     "inputs": [],
     "state": [],
@@ -72,12 +72,12 @@ def test_a_wrong_header_is_refused(headers: dict[str, str], status: int) -> None
 
 
 def without(name: str) -> dict[str, Any]:
-    fields = {key: value for key, value in START["flash_events"].items() if key != name}  # type: ignore[attr-defined]
+    fields = {key: value for key, value in START["flash_events"].items() if key != name}
     return {**START, "flash_events": fields}
 
 
 def with_field(name: str, value: object) -> dict[str, Any]:
-    return {**START, "flash_events": {**START["flash_events"], name: value}}  # type: ignore[dict-item]
+    return {**START, "flash_events": {**START["flash_events"], name: value}}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_what_the_caller_passed_is_neither_kept_nor_changed() -> None:
 
 def test_an_update_is_frozen() -> None:
     with pytest.raises(AttributeError):
-        stream_props("a", {"children": 1}).alone = True  # type: ignore[misc]
+        stream_props("a", {"children": 1}).alone = True  # type: ignore[misc] # what is tested
 
 
 @pytest.mark.parametrize(

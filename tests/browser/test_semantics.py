@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 from tests.browser.conftest import Tab
 from tests.conftest import wait_until
@@ -11,11 +12,11 @@ GO = '{{"index":"{}","type":"go"}}'
 HALT = '{{"index":"{}","type":"halt"}}'
 
 
-def stops_within_a_second(tab: Tab, name: str, act: object) -> None:
+def stops_within_a_second(tab: Tab, name: str, act: Callable[[], object]) -> None:
     """Does something that must stop a run, and sees its `finally` on the server."""
     before = len(tab.served.marks(name))
     asked = time.time()
-    act()  # type: ignore[operator]
+    act()
     done = tab.served.wait_for_mark(name, before + 1)
     assert done["time"] - asked < 1
 
