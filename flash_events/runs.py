@@ -214,7 +214,6 @@ class Run:
             finally:
                 self._is_appending = False
             self._number += 1
-            self._side_updates.flush()  # set while it waited for room
 
     def _offer_update(self, body: bytes) -> bool:
         if self._has_ended:

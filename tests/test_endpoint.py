@@ -360,14 +360,23 @@ def test_a_client_that_vanishes_is_noticed_after_the_grace(tmp_path: Path) -> No
         served.wait_for_mark("ticks finally", seconds=0.3 + 1)
 
 
-def test_a_worker_that_is_stopped_runs_finally(tmp_path: Path) -> None:
-    with serving("tests.apps.kitchen:server", tmp_path) as served, opened(served) as page:
-        with page.stream("start", page.body("start")) as events:
+@pytest.mark.parametrize(
+    ("app", "component", "mark"),
+    [
+        ("tests.apps.kitchen:server", "start", "ticks finally"),
+        ("tests.apps.debug", "endless", "endless finally"),  # by app.run
+    ],
+)
+def test_a_worker_that_is_stopped_runs_finally(
+    tmp_path: Path, app: str, component: str, mark: str
+) -> None:
+    with serving(app, tmp_path) as served, opened(served) as page:
+        with page.stream("start", page.body(component)) as events:
             while next(events).event != "update":
                 pass
         page.client.close()  # the run goes on for the grace
         served.process.send_signal(signal.SIGTERM)
-        served.wait_for_mark("ticks finally")
+        served.wait_for_mark(mark)
 
 
 def test_four_workers_without_a_broker_stop_what_any_of_them_runs(tmp_path: Path) -> None:

@@ -1,15 +1,22 @@
 """An app that is started as in development: `python -m tests.apps.debug`."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
 from dash import Dash, Input, html
 
 from flash_events import Update, event_callback, stream_props
+from tests.apps.marks import mark
 
 app = Dash(__name__, backend="quart")
 app.layout = html.Div(
-    [html.Button("start", id="start"), html.Button("fail", id="fail"), html.Div(id="out")]
+    [
+        html.Button("start", id="start"),
+        html.Button("fail", id="fail"),
+        html.Button(id="endless"),
+        html.Div(id="out"),
+    ]
 )
 
 
@@ -22,6 +29,17 @@ async def start(n: int) -> AsyncIterator[Update]:
 async def fail(_n: int) -> AsyncIterator[Update]:
     yield stream_props("out", {"children": "about to fail"})
     raise ValueError("shown to the developer")
+
+
+@event_callback(Input("endless", "n_clicks"))
+async def endless(_n: int) -> AsyncIterator[Update]:
+    try:
+        while True:
+            yield stream_props("out", {"children": "going on"})
+            await asyncio.sleep(0.02)
+    finally:
+        await asyncio.sleep(0)  # what awaits needs a loop that still turns
+        mark("endless finally")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,10 @@
-"""An app with every kind of event callback, for the endpoint and the browser tests.
-
-`mark(name)` writes to the file that MARKS names, so that a test in another process sees when a
-`finally` ran.
-"""
+"""An app with every kind of event callback, for the endpoint and the browser tests."""
 
 import asyncio
 import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import dash
@@ -17,14 +12,7 @@ from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
 from quart import request
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
-
-
-def mark(name: str, **details: Any) -> None:
-    """Notes that something happened, and when."""
-    line = json.dumps({"name": name, "time": time.time(), "pid": os.getpid(), **details})
-    with Path(os.environ["MARKS"]).open("a") as file:
-        file.write(line + "\n")
-
+from tests.apps.marks import mark
 
 app = Dash(
     __name__,
