@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -263,9 +264,13 @@ def wrap_startup(
 
     `hooks.setup` runs before `init_app`, which may swap the server, so routes are added when Dash
     adds its own. `before_first_request` runs when Dash binds the global callbacks.
+
+    Quart runs `_setup_server` in a thread per request, and Dash lets all but the first pass at
+    once: a script that is asked for meanwhile is "not registered" (500). So the others wait.
     """
     setup_routes: Callable[[], None] = app._setup_routes
     setup_server: Callable[[], None] = app._setup_server
+    one_at_a_time = threading.Lock()
 
     @functools.wraps(setup_routes)
     def routes() -> None:
@@ -274,9 +279,10 @@ def wrap_startup(
 
     @functools.wraps(setup_server)
     def server() -> None:
-        if not app._got_first_request["setup_server"]:
-            before_first_request()
-        setup_server()
+        with one_at_a_time:
+            if not app._got_first_request["setup_server"]:
+                before_first_request()
+            setup_server()
 
     app._setup_routes = routes  # type: ignore[method-assign]
     app._setup_server = server  # type: ignore[method-assign]

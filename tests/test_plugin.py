@@ -1,8 +1,10 @@
 """Apps are wired by themselves; what has no event callbacks stays as it was."""
 
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -147,3 +149,27 @@ def test_a_flask_app_is_refused_when_there_are_callbacks() -> None:
 def test_settings_for_a_flask_app_are_refused() -> None:
     with pytest.raises(ConfigurationError, match='backend="quart"'):
         FlashEvents(Dash("tests"))
+
+
+def test_a_request_waits_until_the_app_is_set_up() -> None:
+    app = new_app()
+    asked, go_on = threading.Event(), threading.Event()
+
+    def layout() -> html.Div:
+        asked.set()
+        go_on.wait(10)
+        return html.Div(html.Button(id="start"))
+
+    app.layout = layout
+    app._got_first_request["setup_server"] = False  # setting a layout has asked for it
+    with ThreadPoolExecutor(2) as pool:
+        asked.clear()
+        first = pool.submit(app._setup_server)
+        assert asked.wait(10)
+        second = pool.submit(app._setup_server)
+        with pytest.raises(TimeoutError):
+            second.result(0.1)
+        go_on.set()
+        first.result(10)
+        second.result(10)
+    assert app.registered_paths["dash"]
