@@ -288,14 +288,19 @@ def wrap_startup(
     app._setup_server = server  # type: ignore[method-assign]
 
 
-def add_route(app: Dash, name: str, view: Callable[[], Awaitable[Any]]) -> None:
-    """Adds a POST route under the app's routes prefix."""
-    app._add_url(name, view, ["POST"])
+def add_route(
+    app: Dash, name: str, view: Callable[[], Awaitable[Any]], method: str = "POST"
+) -> None:
+    """Adds a route under the app's routes prefix."""
+    app._add_url(name, view, [method])
 
 
-def on_shutdown(app: Dash, close: Callable[[], Awaitable[None]]) -> None:
-    """Has `close()` awaited when the worker's server has stopped serving."""
+def on_serving(
+    app: Dash, start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]
+) -> None:
+    """Has `start()` awaited before a worker serves, and `close()` when it has stopped serving."""
     if app.backend.server_type == "quart":
+        app.server.before_serving(start)
         app.server.after_serving(close)
 
 

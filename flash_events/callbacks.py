@@ -34,6 +34,7 @@ class EventCallback:
         match_keys: the keys of its Inputs' ids that are MATCH.
         on_error: gets the exception; may return updates.
         timeout: seconds that a run may last, or None.
+        is_kept: its runs go on without a viewer.
     """
 
     id: str
@@ -42,6 +43,7 @@ class EventCallback:
     match_keys: frozenset[str]
     on_error: OnError | None
     timeout: float | None
+    is_kept: bool = False
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ def event_callback(
     running: Any = (),
     on_error: OnError | None = None,
     overlap: options.Overlap = "restart",
+    on_disconnect: options.OnDisconnect = "cancel",
     timeout: float | None = None,
     keep_alive: bool = False,
     prevent_initial_call: bool = True,
@@ -84,6 +87,9 @@ def event_callback(
             which are applied after `reset_props`.
         overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
             ignored, `"queue"` waits (at most 16), `"parallel"` runs beside it.
+        on_disconnect: what becomes of a run whose viewer has closed the page or vanished:
+            `"cancel"` stops it, `"finish"` lets it go on; the page, when it is reloaded, gets what
+            it has missed.
         timeout: seconds after which a run ends as `error`.
         keep_alive: lets a run go on when the components that trigger it have left the page.
         prevent_initial_call: False also starts a run when the page, or the Input's component,
@@ -99,7 +105,7 @@ def event_callback(
     if unknown:
         raise CallbackError(
             f"Unknown option {next(iter(unknown))!r} of @event_callback. Known are: inputs, state, "
-            "cancel, reset_props, running, on_error, overlap, timeout, keep_alive, "
+            "cancel, reset_props, running, on_error, overlap, on_disconnect, timeout, keep_alive, "
             "prevent_initial_call."
         )
     grouped = {
@@ -107,7 +113,9 @@ def event_callback(
         for name, deps in (("inputs", inputs), ("state", state))
         if deps
     }
-    options.check_options(on_error, overlap, timeout, keep_alive, prevent_initial_call)
+    options.check_options(
+        on_error, overlap, on_disconnect, timeout, keep_alive, prevent_initial_call
+    )
     options.refuse_outputs([*dependencies, *grouped.values()])
     parsed = bridge.parse_dependencies(
         dependencies, grouped, prevent_initial_call=prevent_initial_call
@@ -121,6 +129,7 @@ def event_callback(
     match_keys = options.match_keys_of(dep for dep in triggers if isinstance(dep, Input))
     spec = {
         "overlap": overlap,
+        "onDisconnect": on_disconnect,
         "keepAlive": keep_alive,
         "cancel": options.cancel_entries(cancel, match_keys),
         "reset": options.reset_entries(reset_props, match_keys),
@@ -132,7 +141,10 @@ def event_callback(
         if not is_async and not inspect.isgeneratorfunction(function):
             raise _not_a_generator(function)
         callback_id = _callback_id(function, parsed)
-        callback = EventCallback(callback_id, function, is_async, match_keys, on_error, timeout)
+        is_kept = on_disconnect == "finish"
+        callback = EventCallback(
+            callback_id, function, is_async, match_keys, on_error, timeout, is_kept
+        )
         home = _home_of(callback_id) if registry is None else registry
         earlier = bridge.find(home, callback_id)
         if earlier is not None:

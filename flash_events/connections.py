@@ -1,152 +1,191 @@
 """Connections: an event log as chunks of Server-Sent Events, with replay, live tail and heartbeat.
 
-A connection belongs to one page and carries all its runs. It outlives the HTTP response that it
-was opened with: a client that lost the response resumes it from the last event that it received.
+A connection belongs to one browser and carries all its runs, on whichever workers they live. It
+outlives the HTTP response that it was opened with: a client that lost the response resumes it from
+the last event that it received, on this worker or, through a shared broker, on another one.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from flash_events import protocol
-from flash_events.brokers.base import Broker
+from flash_events.brokers.base import Batch, EventLog
+from flash_events.errors import LogGone
 from flash_events.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+DRAIN_SECONDS = 0.1
+"""What has not come by then does not keep a draining connection."""
+
+_CLOSED = protocol.encode(protocol.Closed())
+
 
 class Connection:
-    """One event stream to one browser.
+    """One event stream to one browser, held by this worker.
 
     Attributes:
         id: minted by the browser.
+        page: the tab that opened it.
         log: what its runs append to.
+        runs: the live runs that it carries, each with its worker, as of the last read.
     """
 
     def __init__(
         self,
         connection_id: str,
-        broker: Broker,
+        page: str,
+        log: EventLog,
         settings: Settings,
         on_gone: Callable[["Connection"], None],
     ) -> None:
         self.id = connection_id
-        self.log = broker.log(connection_id)
+        self.page = page
+        self.log = log
+        self.runs: Mapping[str, str] = {}
         self._settings = settings
         self._on_gone = on_gone
-        self._runs = 0
         self._readers = 0
-        self._is_read = False
-        self._is_closed = False
+        self._is_draining = False
+        self._unread = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._after(settings.grace_seconds, self._gone)  # the client may not wait for the answer
+        self._start_grace()  # the client may not wait for the answer
 
     @property
-    def takes_runs(self) -> bool:
-        """Whether another run can use it: not when it is about to end."""
-        return not self._is_closed
-
-    @property
-    def runs(self) -> int:
-        """How many live runs it carries."""
-        return self._runs
-
-    def hold(self) -> None:
-        """A run begins to use the connection, which stays open meanwhile."""
-        self._runs += 1
-        if self._is_read:
-            self._stop_timer()
-
-    def release(self) -> None:
-        """A run has ended."""
-        self._runs -= 1
-        if self._runs == 0 and self._is_read:
-            self._after(self._settings.linger_seconds, self.close)
-
-    def close(self) -> None:
-        """Ends the stream: nothing is left to come."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.log.append_now(protocol.encode(protocol.Closed()))
-            self.log.finish()
+    def is_read(self) -> bool:
+        """Whether a client has its response open."""
+        return self._timer is None
 
     async def stream(self, after: str = "") -> AsyncGenerator[bytes, None]:
         """Yields what follows the event `after` until the connection is closed.
 
-        A later call takes over from an earlier one, whose client must have lost it.
-
-        Raises:
-            LogGone: the log no longer has what follows.
+        A later call takes over from an earlier one, whose client must have lost it. Where the log
+        is gone the body just ends: the client resumes, and is told.
         """
         self._readers += 1
         reader = self._readers
-        self._is_read = True
-        self._stop_timer()
+        self._stop_grace()
+        self._unread.clear()
         self.log.wake()
-        if self._runs == 0:
-            self._after(self._settings.linger_seconds, self.close)
+        is_idle = False
         try:
             yield protocol.encode(protocol.Opened(self.id, self._settings.command_props))
             while reader == self._readers:
-                try:
-                    async with asyncio.timeout(self._settings.heartbeat_seconds):
-                        batch = await self.log.read(after)
-                except TimeoutError:
-                    yield protocol.HEARTBEAT
-                    continue
+                batch = await self._next(after, is_idle)
                 if reader != self._readers:
                     return
-                if batch.data:
-                    yield batch.data
-                after = batch.last or after
-                if batch.finished:
+                if batch is None:
+                    yield protocol.HEARTBEAT
+                else:
+                    if batch.data:
+                        yield batch.data
+                    after = batch.last or after
+                    self.runs = batch.runs
+                    is_idle = not batch.runs
+                    if batch.finished:
+                        return
+                if self._is_draining and (batch is None or not batch.data or not is_idle):
+                    # What runs elsewhere may send is read elsewhere.
+                    if is_idle and await self.log.finish_if_idle(_CLOSED):
+                        continue
+                    yield protocol.encode(protocol.Draining())
                     return
                 # Hypercorn's send does not suspend after the client has gone (its drain raises at
                 # once and is swallowed): without a turn of the loop this would spin for ever.
                 await asyncio.sleep(0)
+        except LogGone as error:
+            logger.warning("A connection was lost: %s", error)
         finally:
             if reader == self._readers:
-                self._is_read = False
-                self._after(self._settings.grace_seconds, self._gone)
+                self._unread.set()
+                self._start_grace()
 
-    def _gone(self) -> None:
-        self.close()
-        self._on_gone(self)
+    def release(self) -> None:
+        """Another worker holds it now: its response here ends."""
+        self._readers += 1
+        self._stop_grace()
+        self.log.wake()
 
-    def _after(self, seconds: float, action: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(seconds, action)
+    def drain(self) -> None:
+        """This worker stops: its client is sent elsewhere once it has got what is there."""
+        self._is_draining = True
+        self.log.wake()
 
-    def _stop_timer(self) -> None:
+    async def drained(self) -> None:
+        """Waits until no client reads it here."""
+        if self.is_read:
+            await self._unread.wait()
+
+    async def _next(self, after: str, is_idle: bool) -> Batch | None:
+        """What comes next; None when nothing came for so long that a heartbeat is due."""
+        heartbeat_seconds = self._settings.heartbeat_seconds
+        seconds = heartbeat_seconds
+        if self._is_draining:
+            seconds = DRAIN_SECONDS
+        elif is_idle:
+            seconds = min(heartbeat_seconds, self._settings.linger_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.log.read(after)
+        except TimeoutError:
+            pass
+        if is_idle:
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    if await self.log.finish_if_idle(_CLOSED):
+                        return await self.log.read(after)
+            except TimeoutError:
+                pass
+        return None
+
+    def _start_grace(self) -> None:
+        self._stop_grace()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._settings.grace_seconds, self._on_gone, self)
+
+    def _stop_grace(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
 class Connections:
-    """The connections of this worker."""
+    """The connections that this worker holds."""
 
-    def __init__(
-        self, broker: Broker, settings: Settings, on_gone: Callable[[Connection], None]
-    ) -> None:
-        self._broker = broker
+    def __init__(self, settings: Settings, on_gone: Callable[[Connection], None]) -> None:
         self._settings = settings
         self._on_gone = on_gone
         self._by_id: dict[str, Connection] = {}
 
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
     def get(self, connection_id: str) -> Connection | None:
-        """The connection with this id, if this worker has it."""
+        """The connection with this id, if this worker holds it."""
         return self._by_id.get(connection_id)
 
-    def open(self, connection_id: str) -> Connection:
-        """The connection with this id; made if this worker does not have it."""
+    def hold(self, connection_id: str, page: str, log: EventLog) -> Connection:
+        """The connection with this id, which this worker holds from now on."""
         connection = self._by_id.get(connection_id)
         if connection is None:
-            connection = Connection(connection_id, self._broker, self._settings, self._forget)
+            connection = Connection(connection_id, page, log, self._settings, self._forget)
             self._by_id[connection_id] = connection
         return connection
 
+    def release(self, connection_id: str) -> None:
+        """Another worker holds it now."""
+        connection = self._by_id.pop(connection_id, None)
+        if connection is not None:
+            connection.release()
+
+    def of_page(self, page: str) -> int:
+        """How many connections a tab has opened."""
+        return sum(connection.page == page for connection in self)
+
     def _forget(self, connection: Connection) -> None:
         self._by_id.pop(connection.id, None)
-        self._broker.forget(connection.id)
         self._on_gone(connection)

@@ -30,7 +30,15 @@ class RunTimeout(FlashEventsError, TimeoutError):
 
 
 class LogGone(FlashEventsError):
-    """An event log no longer has what comes after the asked event."""
+    """An event log no longer has what comes after the asked event, or is gone altogether."""
+
+
+class LogFull(FlashEventsError):
+    """As many runs use an event log as may."""
+
+
+class BrokerDown(FlashEventsError):
+    """The broker does not answer in time."""
 
 
 class Refused(FlashEventsError):

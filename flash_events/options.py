@@ -11,17 +11,25 @@ from flash_events.errors import CallbackError, UpdateError
 from flash_events.updates import stream_props
 
 Overlap = Literal["restart", "skip", "queue", "parallel"]
+OnDisconnect = Literal["cancel", "finish"]
 
 
 def check_options(
-    on_error: Any, overlap: Any, timeout: Any, keep_alive: Any, prevent_initial_call: Any
+    on_error: Any,
+    overlap: Any,
+    on_disconnect: Any,
+    timeout: Any,
+    keep_alive: Any,
+    prevent_initial_call: Any,
 ) -> None:
     """Raises `CallbackError` where an option has no meaning."""
-    if overlap not in get_args(Overlap):
-        raise CallbackError(
-            f"Expected overlap to be one of {', '.join(map(repr, get_args(Overlap)))}, "
-            f"got {overlap!r}."
-        )
+    for name, value, literal in (
+        ("overlap", overlap, Overlap),
+        ("on_disconnect", on_disconnect, OnDisconnect),
+    ):
+        if value not in get_args(literal):
+            expected = ", ".join(map(repr, get_args(literal)))
+            raise CallbackError(f"Expected {name} to be one of {expected}, got {value!r}.")
     if on_error is not None and not callable(on_error):
         raise CallbackError(
             f"Expected on_error to be a function of the exception, got {on_error!r}."

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from dash import Dash
-from quart import Response
+from quart import Response, request
 
 from flash_events import bridge, callbacks
 from flash_events.errors import ConfigurationError
 from flash_events.server import Server
 from flash_events.settings import Settings
+from flash_events.shutdown import ShutdownWatch
+from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
-ACTIONS = ("start", "resume", "stop")
+ACTIONS = ("start", "resume", "attach", "stop")
 SCRIPT = "static/flash_events.js"
 
 _WIRING = "_flash_events_wiring"
@@ -50,6 +52,10 @@ class FlashEvents:
         self._wiring.add_script()
         return decorate
 
+    def stats(self) -> dict[str, int]:
+        """What happens in this worker: counters and gauges by name (see `flash_events.stats`)."""
+        return self._wiring.ready().stats.snapshot()
+
 
 class _Wiring:
     """What we add to one app; nothing that shows as long as it has no event callbacks."""
@@ -58,6 +64,7 @@ class _Wiring:
         self.app = app
         self._server: Server | None = None
         self._has_script = False
+        self._watch: ShutdownWatch | None = None
 
     def configure(self, settings: Settings) -> None:
         if self._server is not None and self._server.is_used:
@@ -70,7 +77,8 @@ class _Wiring:
     def add_routes(self) -> None:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, self._view(action))
-        bridge.on_shutdown(self.app, self._close)
+        bridge.add_route(self.app, ROUTE + "metrics", self._metrics, "GET")
+        bridge.on_serving(self.app, self._start, self._close)
 
     def add_script(self) -> None:
         if not self._has_script:
@@ -79,25 +87,51 @@ class _Wiring:
 
     def before_first_request(self) -> None:
         """Dash is about to bind the global callbacks to this app."""
-        if any(bridge.global_registry()) or any(bridge.app_registry(self.app)):
+        if self._has_callbacks():
             bridge.require_async_backend(self.app)
             self.add_script()
-            self._ready()
+            self.ready()
 
-    def _ready(self) -> Server:
+    def ready(self) -> Server:
+        """The app's server, made with the environment's settings if nobody has set any."""
         if self._server is None:
             self._server = Server(self.app, Settings.load())
         return self._server
 
+    def _has_callbacks(self) -> bool:
+        return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
+
     def _view(self, action: str) -> Callable[[], Any]:
         async def view() -> Response:
-            return await self._ready().view(action)
+            if self._watch is not None:
+                self._watch.look()
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            reply = await self.ready().answer(action, headers, request.get_data, request)
+            if reply.stream is not None:
+                response = Response(reply.stream, reply.status, reply.headers)
+                response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
+                return response
+            headers_out = {"Content-Type": "application/json", **reply.headers}
+            return Response(bridge.to_json(reply.fields), reply.status, headers_out)
 
         return view
 
+    async def _metrics(self) -> Response:
+        server = self.ready()
+        if not server.settings.metrics:
+            return Response("Not found. Switch it on: metrics=True.\n", 404)
+        return Response(server.stats.openmetrics(), headers={"Content-Type": OPENMETRICS})
+
+    async def _start(self) -> None:
+        if self._has_callbacks():
+            await self.ready().start()
+            self._watch = ShutdownWatch(self.ready().drain)
+
     async def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
         if self._server is not None:
-            await self._server.close()
+            await self._server.drain()
 
 
 def _wire(app: Dash) -> _Wiring:

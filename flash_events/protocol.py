@@ -12,11 +12,15 @@ Events of a run; every one names its run:
 | event    | data                               | meaning                                         |
 |----------|------------------------------------|-------------------------------------------------|
 | `start`  | `run`                              | the generator is about to start                 |
-| `update` | `run`, `n`, `set`, `alone`?        | `set` is `[[id, {prop: value}], ...]`; `n`      |
-|          |                                    | counts the run's updates from 1, without a hole |
+| `update` | `run`, `n`, `set`, `alone`?,       | `set` is `[[id, {prop: value}], ...]`; `n`      |
+|          | `snapshot`?                        | counts the run's updates from 1, without a hole |
 | `end`    | `run`, `n`, `reason`, `set`?,      | the last event; `n` is the number of updates;   |
 |          | `error`?                           | `set` is what `on_error` streams; `error` has   |
 |          |                                    | `code`, `ref` and, in debug, `message`          |
+
+An update that is a `snapshot` is what all updates up to `n` come to, for a page that attaches to
+a run; there may be several with the same `n`, or none. An `end` with the reason `lost` may have
+any `n`: who sends it does not know how many updates there were.
 
 Events of a connection: `open` (`version`, `connection`, `commands`?; the first event of every
 stream, without an id), `drain` (go elsewhere, this worker stops), `close` (nothing is left to
@@ -80,11 +84,13 @@ class Updated:
         run: the run's id.
         number: counts the run's updates from 1.
         body: from `encode_update`.
+        is_snapshot: stands for all updates up to this number.
     """
 
     run: str
     number: int
     body: bytes
+    is_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +143,10 @@ Event = Started | Updated | Ended | Opened | Draining | Closed
 def encode(event: Event) -> bytes:
     """An event as SSE, without its `id` line, which is its position in a log (see `with_id`)."""
     match event:
-        case Updated(run, number, body):
-            return b'event: update\ndata: {"run":"%b","n":%d,%b}\n\n' % (run.encode(), number, body)
+        case Updated(run, number, body, is_snapshot):
+            mark = b'"snapshot":true,' if is_snapshot else b""
+            head = (run.encode(), number, mark, body)
+            return b'event: update\ndata: {"run":"%b","n":%d,%b%b}\n\n' % head
         case Started(run):
             return b'event: start\ndata: {"run":"%b"}\n\n' % run.encode()
         case Ended():
@@ -187,7 +195,8 @@ def decode(name: str, data: str) -> Event | None:
         case "start":
             return Started(fields["run"])
         case "update":
-            return Updated(fields["run"], fields["n"], _body(fields))
+            is_snapshot = fields.get("snapshot", False)
+            return Updated(fields["run"], fields["n"], _body(fields), is_snapshot)
         case "end":
             error = fields.get("error")
             failure = error and Failure(error["code"], error["ref"], error.get("message"))

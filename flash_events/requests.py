@@ -14,6 +14,9 @@ from flash_events.settings import Settings
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 """16 random bytes in base64url, as the browser mints them."""
 
+MAX_IDS = 512
+"""Of a list of ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
@@ -46,9 +49,33 @@ class ResumeRequest:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """Cancels runs, and all runs of connections that are given up."""
+    """Cancels runs.
 
+    Attributes:
+        page: the tab that asks.
+        runs: their ids.
+        callbacks: event callbacks whose runs the page's owner keeps without a viewer.
+    """
+
+    page: str
     runs: tuple[str, ...]
+    callbacks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """Wants to see runs that go on without a viewer.
+
+    Attributes:
+        page: the tab that asks.
+        runs: their ids, each with the number of the last update that the page has applied.
+        connection: the id for a new connection, should one be needed.
+        connections: the connections that the page has open.
+    """
+
+    page: str
+    runs: dict[str, int]
+    connection: str
     connections: tuple[str, ...]
 
 
@@ -111,7 +138,24 @@ def parse_resume(body: Any) -> ResumeRequest:
 def parse_stop(body: Any) -> StopRequest:
     """Reads the body of a stop; raises `Refused` where it is not one."""
     fields = _envelope(body)
-    return StopRequest(_ids(fields, "runs"), _ids(fields, "connections"))
+    callbacks = fields.get("callbacks", [])
+    if not isinstance(callbacks, list) or not all(isinstance(one, str) for one in callbacks):
+        raise _bad("Expected 'callbacks' to be a list of ids of callbacks.")
+    return StopRequest(_id(fields, "page"), _ids(fields, "runs"), tuple(callbacks))
+
+
+def parse_attach(body: Any) -> AttachRequest:
+    """Reads the body of an attach; raises `Refused` where it is not one."""
+    fields = _envelope(body)
+    runs = fields.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        raise _bad("Expected 'runs' to be a list of objects.")
+    return AttachRequest(
+        page=_id(fields, "page"),
+        runs={_id(run, "run"): _count(run, "seen") for run in runs[:MAX_IDS]},
+        connection=_id(fields, "connection"),
+        connections=_ids(fields, "connections"),
+    )
 
 
 def parse_json(text: bytes) -> Any:
@@ -145,9 +189,16 @@ def _id(fields: dict[str, Any], name: str) -> str:
 
 def _ids(fields: dict[str, Any], name: str) -> tuple[str, ...]:
     values = fields.get(name, [])
-    if not isinstance(values, list) or len(values) > 512:
+    if not isinstance(values, list) or len(values) > MAX_IDS:
         raise _bad(f"Expected {name!r} to be a list of ids.")
     return tuple(_id({name: value}, name) for value in values)
+
+
+def _count(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or value < 0:
+        raise _bad(f"Expected {name!r} to be a number of updates.")
+    return value
 
 
 def _bad(message: str) -> Refused:

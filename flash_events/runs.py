@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from inspect import isawaitable
 from time import perf_counter
@@ -13,9 +13,9 @@ from dash import Dash
 from dash.exceptions import PreventUpdate
 
 from flash_events import bridge, protocol
-from flash_events.brokers.base import EventLog
 from flash_events.callbacks import EventCallback
-from flash_events.errors import RunTimeout
+from flash_events.errors import LogGone, RunTimeout
+from flash_events.outlet import Outlet
 from flash_events.protocol import Failure, Reason
 from flash_events.settings import Settings
 from flash_events.side_updates import SideUpdates
@@ -38,39 +38,33 @@ class Run:
     """One execution of an event callback.
 
     Args:
-        run_id: minted by the browser.
         callback: whose generator is driven.
         call: its arguments and context.
-        log: of the connection that carries its events.
+        outlet: takes its events.
         app: for its error handler.
         settings: limits, and whether errors show their text.
-        replaces: runs that must have stopped (for a second at most) before this one begins.
+        before: awaited first: that the runs which it replaces have stopped.
     """
 
     def __init__(
         self,
-        run_id: str,
         callback: EventCallback,
         call: bridge.Call,
-        log: EventLog,
+        outlet: Outlet,
         app: Dash,
         settings: Settings,
-        replaces: Iterable["Run"] = (),
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        self.id = run_id
+        self.id = outlet.run
         self.callback = callback
+        self.outlet = outlet
         self._call = call
-        self._log = log
         self._app = app
         self._settings = settings
-        # What the replaced runs wait for themselves must have stopped, too.
-        self._replaces: list[Run] = [one for run in replaces for one in (run, *run._replaces)]
-        self._number = 0
-        self._side_updates = SideUpdates(self._offer_update, settings.log_events)
-        self._is_appending = False
+        self._before = before
+        self._side_updates = SideUpdates(outlet.offer, settings.log_events)
         self._limit = asyncio.timeout(None)
-        self._stopping = False
-        self._has_ended = False
+        self._stop_reason: Reason | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopper: asyncio.Task[None] | None = None
 
@@ -79,11 +73,11 @@ class Run:
         self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")
         self._task.add_done_callback(lambda _: self._on_stopped(on_end))
 
-    def stop(self) -> None:
+    def stop(self, reason: Reason = Reason.CANCELLED) -> None:
         """Cancels the run: its generator's `finally` runs, then its `end` event is sent."""
         if self._task is None or self._task.done() or self._stopper is not None:
             return
-        self._stopping = True
+        self._stop_reason = reason
         self._task.cancel()
         self._stopper = asyncio.create_task(self._insist(self._task))
 
@@ -95,7 +89,7 @@ class Run:
         return bool(done)
 
     def _on_stopped(self, on_end: Callable[["Run"], None]) -> None:
-        self._end(Reason.CANCELLED)  # where it was cancelled before it could begin
+        self.outlet.end(self._stop_reason or Reason.CANCELLED)  # it may never have begun
         on_end(self)
 
     async def _insist(self, task: asyncio.Task[None]) -> None:
@@ -110,7 +104,7 @@ class Run:
         )
         if not await self.stopped(GIVE_UP_SECONDS):
             logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
-            self._end(Reason.CANCELLED)
+            self.outlet.end(self._stop_reason or Reason.CANCELLED)
             task.cancel()
 
     async def _drive(self) -> None:
@@ -119,8 +113,9 @@ class Run:
         failure: Failure | None = None
         body: bytes | None = None
         try:
-            await self._stop_replaced()
-            await self._log.append(self.id, protocol.encode(protocol.Started(self.id)))
+            if self._before is not None:
+                await self._before()
+            await self.outlet.start()
             self._limit = asyncio.timeout(self.callback.timeout)
             async with self._limit:
                 await self._consume()
@@ -128,31 +123,23 @@ class Run:
                 raise TimeoutError
         except PreventUpdate:
             pass
+        except LogGone:
+            self._stop_reason = Reason.LOST
         except (Exception, asyncio.CancelledError) as error:  # a generator may raise what it likes
             timed_out = isinstance(error, TimeoutError) and self._limit.expired()
             if self._is_cancelled():
-                reason = Reason.CANCELLED
                 if not isinstance(error, asyncio.CancelledError):
                     logger.exception("%s failed while it was cancelled", self.callback.name)
             else:
                 reason = Reason.ERROR
                 failure, body = await self._handle(error, timed_out)
         if self._is_cancelled():
-            reason = Reason.CANCELLED
-        for late in self._side_updates.drain():
-            self._log.append_now(self._next_event(late))
-            self._number += 1
-        self._end(reason, failure, body)
+            reason = self._stop_reason or Reason.CANCELLED
+        self.outlet.end(reason, self._side_updates.drain(), failure, body)
 
     def _is_cancelled(self) -> bool:
         """Whether the task was cancelled, rather than something that the generator awaits."""
-        return self._stopping or bool(self._task and self._task.cancelling())
-
-    async def _stop_replaced(self) -> None:
-        for run in self._replaces:
-            run.stop()
-        await asyncio.gather(*(run.stopped() for run in self._replaces))
-        self._replaces.clear()
+        return self._stop_reason is not None or bool(self._task and self._task.cancelling())
 
     async def _consume(self) -> None:
         if self.callback.is_async:
@@ -172,7 +159,7 @@ class Run:
             async for item in generator:
                 for body in self._encode(item):
                     await self._send(body)
-                if self._stopping or self._limit.expired():
+                if self._stop_reason or self._limit.expired():
                     return  # the generator swallowed its cancellation, and is closed now
                 if perf_counter() - turn > TURN_SECONDS:
                     await asyncio.sleep(0)
@@ -203,28 +190,8 @@ class Run:
 
     async def _send(self, body: bytes) -> None:
         for side_update in self._side_updates.drain():
-            await self._append_update(side_update)
-        await self._append_update(body)
-
-    async def _append_update(self, body: bytes) -> None:
-        if not self._offer_update(body):
-            self._is_appending = True  # the number is taken
-            try:
-                await self._log.append(self.id, self._next_event(body))
-            finally:
-                self._is_appending = False
-            self._number += 1
-
-    def _offer_update(self, body: bytes) -> bool:
-        if self._has_ended:
-            return True  # of no use any more
-        if self._is_appending or not self._log.offer(self.id, self._next_event(body)):
-            return False
-        self._number += 1
-        return True
-
-    def _next_event(self, body: bytes) -> bytes:
-        return protocol.encode(protocol.Updated(self.id, self._number + 1, body))
+            await self.outlet.send(side_update)
+        await self.outlet.send(body)
 
     async def _handle(self, error: BaseException, timed_out: bool) -> tuple[Failure, bytes | None]:
         """Logs an error, lets the callback's or the app's handler answer it, hides its text."""
@@ -260,11 +227,3 @@ class Run:
         if not updates:
             return None
         return self._encode(updates)[0]
-
-    def _end(
-        self, reason: Reason, failure: Failure | None = None, body: bytes | None = None
-    ) -> None:
-        if not self._has_ended:
-            self._has_ended = True
-            end = protocol.Ended(self.id, self._number, reason, failure, body)
-            self._log.append_now(protocol.encode(end))

@@ -1,29 +1,37 @@
-"""The endpoint: start a run, resume a connection, stop runs."""
+"""The endpoint: start a run, resume a connection, stop runs, attach to runs that went on alone."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from dash import Dash
-from quart import Response, request
 
-from flash_events import bridge, requests
-from flash_events.brokers import LogLimits, open_broker
-from flash_events.callbacks import EventCallback
+from flash_events import bridge, protocol, requests
+from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
+from flash_events.brokers.signals import Attach, Gone, Moved, Signal, Stop, Stopped
 from flash_events.connections import Connection, Connections
-from flash_events.errors import LogGone, Refused
-from flash_events.runs import Run
+from flash_events.errors import BrokerDown, LogFull, LogGone, Refused
+from flash_events.identity import owner_of
+from flash_events.live import LiveRuns, too_many
+from flash_events.protocol import Reason
 from flash_events.settings import Settings
-from flash_events.siblings import Siblings, family
+from flash_events.stats import Stats
 
 logger = logging.getLogger(__name__)
 
-REMEMBER_SECONDS = 300.0
-"""For so long after its end, a repeated start attaches to its run and starts no second one."""
+BROKER_SECONDS = 1.5
+"""Longer a request does not wait for the broker; it is refused, and the page asks again."""
+
+DRAIN_SECONDS = 1.5
+"""For so long a stopping worker lets its clients read what is there for them."""
+
+JOIN_TRIES = 4
+"""So many of a page's open connections are tried before a new one is opened."""
 
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -42,83 +50,90 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """A run that has not ended, and where its events go."""
-
-    run: Run
-    connection: Connection
-    page: str
-
-
 class Server:
     """One app's runs and connections in this worker.
 
     Args:
         app: whose callbacks are run.
         settings: limits and times.
+
+    Attributes:
+        settings: limits and times.
+        stats: counts what happens.
     """
 
     def __init__(self, app: Dash, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
         limits = LogLimits(
-            settings.log_bytes, settings.log_events, settings.replay_bytes, settings.replay_seconds
+            settings.log_bytes,
+            settings.log_events,
+            settings.replay_bytes,
+            settings.replay_seconds,
+            settings.grace_seconds,
         )
-        broker = open_broker(settings.broker, limits)
-        self._connections = Connections(broker, settings, self._on_connection_gone)
-        self._live: dict[str, _Live] = {}
-        self._connection_of: dict[str, str] = {}
-        self._given_up: set[str] = set()
-        self._siblings: Siblings | None = None
-        self._has_joined = False
+        self._broker: Broker = open_broker(settings.broker, limits)
+        self._connections = Connections(settings, self._on_connection_gone)
+        self._runs = LiveRuns(app, settings, self._broker)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self.stats = Stats(self._runs, self._connections)
 
     @property
     def is_used(self) -> bool:
-        """Whether a page has asked something."""
-        return self._has_joined
+        """Whether it has begun to serve."""
+        return self._starting is not None
 
-    async def close(self) -> None:
-        """The worker stops: every run's `finally` gets its second."""
-        runs = [live.run for live in self._live.values()]
-        for run in runs:
-            run.stop()
-        await asyncio.gather(*(run.stopped() for run in runs))
-        if self._siblings is not None:
-            self._siblings.leave()
+    async def start(self) -> None:
+        """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
+        if self._starting is None:
+            start = self._broker.start(self._on_signal, self._on_worker_lost)
+            self._starting = asyncio.create_task(start)
+        await asyncio.shield(self._starting)
 
-    async def view(self, action: str) -> Response:
-        """Answers the current Quart request."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        reply = await self.answer(action, headers, request.get_data)
-        if reply.stream is not None:
-            response = Response(reply.stream, reply.status, reply.headers)
-            response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams after a minute
-            return response
-        body = bridge.to_json(reply.fields)
-        return Response(body, reply.status, {"Content-Type": "application/json", **reply.headers})
+    async def drain(self) -> None:
+        """The worker stops: starts are refused, runs end as `lost`, clients go elsewhere."""
+        if self._starting is not None:
+            if self._draining is None:
+                self._draining = asyncio.create_task(self._drain())
+            await asyncio.shield(self._draining)
+
+    async def _drain(self) -> None:
+        await self._runs.stop_all(Reason.LOST)
+        for connection in self._connections:
+            connection.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                for connection in self._connections:
+                    await connection.drained()
+        await self._broker.close()
 
     async def answer(
         self,
         action: str,
         headers: Mapping[str, str],
         read_body: Callable[[], Awaitable[Any]],
+        request: Any,
     ) -> Reply:
-        """Answers a request for `start`, `resume` or `stop`; a refusal is JSON with its status."""
+        """Answers a request; a refusal is JSON with its status, before a stream begins."""
         try:
-            requests.check_headers(headers, self._settings)
-            await self._join_siblings()
+            requests.check_headers(headers, self.settings)
+            await self.start()
             data = await read_body()
-            requests.check_size(len(data), self._settings)
+            requests.check_size(len(data), self.settings)
             body = requests.parse_json(data)
-            match action:
-                case "start":
-                    return self._start(requests.parse_start(body))
-                case "resume":
-                    return self._resume(requests.parse_resume(body))
-                case _:
-                    return self._stop(requests.parse_stop(body))
+            owner = await owner_of(request, self.settings.identify)
+            try:
+                async with asyncio.timeout(BROKER_SECONDS):
+                    return await self._act(action, body, owner)
+            except (TimeoutError, BrokerDown):
+                logger.warning("A %s is refused: the broker does not answer.", action)
+                raise Refused(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
+                ) from None
         except Refused as refusal:
+            self.stats.refusals += 1
             fields = {"error": refusal.code, "message": refusal.message}
             headers_out = (
                 {"Retry-After": str(refusal.retry_after_seconds)}
@@ -127,148 +142,196 @@ class Server:
             )
             return Reply(refusal.status, fields, headers=headers_out)
 
-    def _start(self, request: requests.StartRequest) -> Reply:
+    async def _act(self, action: str, body: Any, owner: str) -> Reply:
+        match action:
+            case "start":
+                return await self._start(requests.parse_start(body), owner)
+            case "resume":
+                self.stats.resumes += 1
+                request = requests.parse_resume(body)
+                return await self._stream(request.connection, owner, "", request.last_event_id)
+            case "attach":
+                return await self._attach(requests.parse_attach(body), owner)
+            case _:
+                return await self._stop(requests.parse_stop(body), owner)
+
+    async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
         callback = bridge.find(bridge.app_registry(self._app), request.body["output"])
         if callback is None:
             raise Refused(
-                404,
+                HTTPStatus.NOT_FOUND,
                 "unknown_callback",
                 "No such event callback in this app. The page may be older than the app; reload.",
             )
-        connection_id = self._connection_of.get(request.run)
-        if connection_id is None:
-            if request.connection in self._given_up:
-                raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
-            self._check_limits(callback, request)
-            call = bridge.open_call(self._app, request.body)
-            connection = self._new_run(request, callback, call)
-        else:  # its answer was lost, and the page asks again
-            connection = self._existing(connection_id)
-        if connection.id in request.connections:
-            return Reply(HTTPStatus.ACCEPTED, {"connection": connection.id})
-        return self._stream(connection, "")
+        self._refuse_while_draining()
+        replaces = (*request.replaces, request.run)
+        self._runs.check_limits(callback, request.page, replaces)
+        call = bridge.open_call(self._app, request.body)
+        kept_by = (owner or request.page) if callback.is_kept else ""
+        worker = self._broker.worker
+        record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
+        place = await self._place(record, request.page, request.connections)
+        record = replace(record, connection=place.connection)
+        known = await self._broker.claim(record)
+        if known is not None:  # its answer was lost, and the page asks again
+            return await self._start_again(known, place, request, owner)
+        self._runs.start(record, request.page, callback, call, place.log, request.replaces)
+        self.stats.starts += 1
+        return place.reply()
 
-    def _new_run(
-        self, request: requests.StartRequest, callback: EventCallback, call: bridge.Call
-    ) -> Connection:
-        connection = self._reachable(request.connections) or self._connections.open(
-            request.connection
-        )
-        if connection.runs >= self._settings.max_runs_per_connection:
-            raise _too_many("runs of this connection", "max_runs_per_connection")
-        replaced = [self._live[run].run for run in request.replaces if run in self._live]
-        self._tell_siblings(
-            tuple(run for run in request.replaces if run not in self._connection_of), ()
-        )
-        run = Run(request.run, callback, call, connection.log, self._app, self._settings, replaced)
-        self._live[run.id] = _Live(run, connection, request.page)
-        self._connection_of[run.id] = connection.id
-        connection.hold()
-        run.start(self._on_run_ended)
-        return connection
+    async def _start_again(
+        self, known: RunRecord, place: "_Place", request: requests.StartRequest, owner: str
+    ) -> Reply:
+        if known.connection != place.connection:
+            place.log.leave(request.run)
+        if not known.worker:
+            raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
+        if known.connection in request.connections:
+            return Reply(HTTPStatus.ACCEPTED, {"connection": known.connection})
+        return await self._stream(known.connection, owner, request.page, "")
 
-    def _resume(self, request: requests.ResumeRequest) -> Reply:
-        return self._stream(self._existing(request.connection), request.last_event_id)
+    async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
+        self._refuse_while_draining()
+        records = await self._broker.find(list(request.runs))
+        connections = request.connections
+        place: _Place | None = None
+        for (run, seen), found in zip(request.runs.items(), records, strict=True):
+            is_known = found is not None and found.owner == owner and found.kept_by
+            record = found if found and is_known else RunRecord(run, "", "", owner)
+            record = replace(record, connection=request.connection)
+            place = await self._place(record, request.page, connections, place)
+            if record.worker:
+                self._broker.signal(record.worker, Attach(run, place.connection, seen))
+            else:
+                end = protocol.Ended(run, 0, Reason.LOST)
+                place.log.leave(run, protocol.encode(end))
+        if place is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
+        return place.reply()
 
-    def _existing(self, connection_id: str) -> Connection:
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            if self._siblings is not None and self._siblings.exist():
-                _say_once(
-                    "A page reconnected to another worker than the one that holds its connection, "
-                    "so its runs are lost. Workers can share connections only through a broker."
-                )
-            raise Refused(404, "lost", "No such connection in this worker.")
-        return connection
-
-    def _stop(self, request: requests.StopRequest) -> Reply:
-        self._stop_here(request.runs, request.connections)
-        elsewhere = tuple(one for one in request.connections if self._connections.get(one) is None)
-        for connection in elsewhere:  # its start may be on the way still
-            self._given_up.add(connection)
-            self._later(self._settings.grace_seconds, self._given_up.discard, connection)
-        self._tell_siblings(
-            tuple(run for run in request.runs if run not in self._connection_of), elsewhere
-        )
+    async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
+        kept: tuple[str, ...] = ()
+        if request.callbacks:
+            kept = await self._broker.kept(owner or request.page, request.callbacks)
+        await self._runs.stop((*request.runs, *kept), owner)
         return Reply(HTTPStatus.ACCEPTED, {})
 
-    def _stop_here(self, runs: tuple[str, ...], connections: tuple[str, ...]) -> None:
-        for live in list(self._live.values()):
-            if live.run.id in runs or live.connection.id in connections:
-                live.run.stop()
+    async def _place(
+        self,
+        record: RunRecord,
+        page: str,
+        connections: tuple[str, ...],
+        chosen: "_Place | None" = None,
+    ) -> "_Place":
+        """A connection for a run: one that the page has open, if it can be reached, or a new one.
 
-    def _stream(self, connection: Connection, after: str) -> Reply:
+        Args:
+            record: of the run; its connection is the id for a new one.
+            page: the tab that asks.
+            connections: that the page has open.
+            chosen: where another run of the same request goes.
+        """
+        most = self.settings.max_runs_per_connection
+        run, worker, owner = record.run, record.worker or self._broker.worker, record.owner
         try:
-            connection.log.check(after)
+            for connection_id in (chosen.connection,) if chosen else self._reachable(connections):
+                log = await self._broker.join(connection_id, owner, run, worker, most)
+                if log is not None:
+                    return _Place(connection_id, log, chosen.opened if chosen else None)
+        except LogFull:
+            raise too_many("runs of this connection", "max_runs_per_connection") from None
+        if len(self._connections) >= self.settings.max_connections:
+            raise too_many("connections to this worker", "max_connections")
+        if self._connections.of_page(page) >= self.settings.max_connections_per_page:
+            raise too_many("connections of this page", "max_connections_per_page")
+        opened = await self._broker.open(record.connection, owner, run, worker)
+        if opened is None:
+            raise _unknown_connection()
+        connection = self._connections.hold(record.connection, page, opened)
+        return _Place(record.connection, opened, connection)
+
+    def _reachable(self, connections: tuple[str, ...]) -> tuple[str, ...]:
+        """Those held here come first: their events need not travel."""
+        here = [one for one in connections if self._connections.get(one) is not None]
+        elsewhere = [one for one in connections if one not in here and self._broker.is_shared]
+        return tuple((here + elsewhere)[:JOIN_TRIES])
+
+    async def _stream(self, connection_id: str, owner: str, page: str, after: str) -> Reply:
+        self._refuse_while_draining()
+        log = await self._broker.take(connection_id, owner)
+        if log is None:
+            raise _unknown_connection()
+        try:
+            await log.check(after)
         except LogGone as error:
-            raise Refused(410, "lost", str(error)) from None
-        return Reply(stream=connection.stream(after), headers=STREAM_HEADERS)
+            raise Refused(HTTPStatus.GONE, "lost", str(error)) from None
+        return _streamed(self._connections.hold(connection_id, page, log), after)
 
-    def _reachable(self, connections: tuple[str, ...]) -> Connection | None:
-        for connection_id in connections:
-            connection = self._connections.get(connection_id)
-            if connection is not None and connection.takes_runs:
-                return connection
-        return None
+    def _refuse_while_draining(self) -> None:
+        if self._draining is not None:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This worker stops; try again.", 1
+            )
 
-    def _check_limits(self, callback: EventCallback, request: requests.StartRequest) -> None:
-        staying = [live for run, live in self._live.items() if run not in request.replaces]
-        of_page = sum(live.page == request.page for live in staying)
-        if of_page >= self._settings.max_runs_per_page:
-            raise _too_many("runs of this page", "max_runs_per_page")
-        in_threads = sum(not live.run.callback.is_async for live in staying)
-        if not callback.is_async and in_threads >= self._settings.max_threads:
-            raise _too_many("plain generators in this worker", "max_threads")
-
-    def _on_run_ended(self, run: Run) -> None:
-        self._live.pop(run.id).connection.release()
-        self._later(REMEMBER_SECONDS, self._connection_of.pop, run.id, None)
-
-    def _later(self, seconds: float, action: Callable[..., object], *args: object) -> None:
-        """Calls later; in a context of its own, or the request would be kept until then."""
-        loop = asyncio.get_running_loop()
-        loop.call_later(seconds, action, *args, context=contextvars.Context())
+    def _on_signal(self, signal: Signal) -> None:
+        match signal:
+            case Stop():
+                self._runs.on_stop(signal)
+            case Stopped():
+                self._runs.on_stopped(signal)
+            case Gone():
+                self._runs.on_gone(signal)
+            case Attach():
+                self._runs.on_attach(signal)
+            case Moved(connection):
+                self._connections.release(connection)
 
     def _on_connection_gone(self, connection: Connection) -> None:
-        self._stop_here((), (connection.id,))
+        self._later(self._drop(connection))
 
-    async def _join_siblings(self) -> None:
-        if self._has_joined:
-            return
-        self._has_joined = True
-        name = family()
-        if name is None:
-            return
-        siblings = Siblings(name, self._stop_here)
-        try:
-            await siblings.join()
-        except OSError as error:
-            logger.warning(
-                "This worker cannot reach its siblings (%s): a cancel that another worker hears "
-                "does not stop its runs. Set TMPDIR to a short path that this user may write to.",
-                error,
-            )
-        else:
-            self._siblings = siblings
+    async def _drop(self, connection: Connection) -> None:
+        runs = await self._broker.drop(connection.id)
+        for worker in set(runs.values()):
+            self._broker.signal(worker, Gone(connection.id))
 
-    def _tell_siblings(self, runs: tuple[str, ...], connections: tuple[str, ...]) -> None:
-        if self._siblings is not None and (runs or connections):
-            self._siblings.tell(runs, connections)
+    def _on_worker_lost(self, worker: str) -> None:
+        for connection in self._connections:
+            for run, home in connection.runs.items():
+                if home == worker:
+                    end = protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+                    self._later(connection.log.lose(run, worker, end))
+                    self.stats.lost_with_worker += 1
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """In a context of its own, or the current request would be kept until it is done."""
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-def _too_many(what: str, setting: str) -> Refused:
-    return Refused(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "too_many",
-        f"Too many {what}; the limit is the setting {setting}.",
-        retry_after_seconds=5,
-    )
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a run's events go.
+
+    Attributes:
+        connection: its id.
+        log: of this connection.
+        opened: the connection, where it is new and its stream is the answer.
+    """
+
+    connection: str
+    log: EventLog
+    opened: Connection | None = None
+
+    def reply(self) -> Reply:
+        if self.opened is not None:
+            return _streamed(self.opened, "")
+        return Reply(HTTPStatus.ACCEPTED, {"connection": self.connection})
 
 
-_said: set[str] = set()
+def _streamed(connection: Connection, after: str) -> Reply:
+    return Reply(stream=connection.stream(after), headers=STREAM_HEADERS)
 
 
-def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
-        logger.warning(message)
+def _unknown_connection() -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, "lost", "No such connection.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from flash_events.errors import ConfigurationError
+from flash_events.identity import Identify
 
 PREFIX = "FLASH_EVENTS_"
 MAX_HEARTBEAT_SECONDS = 30.0
@@ -16,7 +17,8 @@ class Settings:
     """Everything that can be set; the defaults fit the field.
 
     Attributes:
-        broker: where event logs live: `memory://` (this process only).
+        broker: where event logs live: `memory://` (this process only) or `redis://host:port/db`
+            (all workers on all machines; also `rediss://` and `unix://`).
         heartbeat_seconds: between two signs of life on an idle connection.
         grace_seconds: how long runs go on after their client vanished without a word.
         linger_seconds: how long a connection stays open after its last run ended.
@@ -28,7 +30,15 @@ class Settings:
         max_body_bytes: of one request.
         max_runs_per_page: live runs of one tab.
         max_runs_per_connection: live runs of one connection.
+        max_connections_per_page: connections that one tab has opened.
+        max_runs: live runs of this worker.
+        max_connections: connections that this worker holds.
         max_threads: plain generators that run at the same time in this worker.
+        max_kept_bytes: what a run that goes on without a viewer keeps for a page that attaches.
+        identify: says whose request it is: takes Quart's request, returns a string, plain or
+            async. Connections and runs then belong to that user, and those of others look like
+            unknown ones. None, or an exception, refuses the request.
+        metrics: whether `_dash-flash-events/metrics` serves counters as OpenMetrics text.
         allowed_origins: other origins whose pages may call, such as `https://portal.example`;
             as an environment variable separated by commas.
         command_props: props besides dcc.Graph's `extendData`, AgGrid's `rowTransaction` and the
@@ -50,10 +60,16 @@ class Settings:
     max_body_bytes: int = 1024 * 1024
     max_runs_per_page: int = 32
     max_runs_per_connection: int = 256
+    max_connections_per_page: int = 32
+    max_runs: int = 20_000
+    max_connections: int = 5_000
     max_threads: int = 40
+    max_kept_bytes: int = 8 * 1024 * 1024
     allowed_origins: tuple[str, ...] = ()
     command_props: tuple[str, ...] = ()
     trust_forwarded_host: bool = False
+    identify: Identify | None = None
+    metrics: bool = False
     debug: bool | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +77,11 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
+        if self.identify is not None and not callable(self.identify):
+            raise ConfigurationError(
+                "Expected identify to be a function that takes a request and returns a string, "
+                f"got {self.identify!r}."
+            )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
                 f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
@@ -83,7 +104,7 @@ class Settings:
         values: dict[str, Any] = {}
         for name, default in known.items():
             text = environment.get(PREFIX + name.upper())
-            if text is not None:
+            if text is not None and name != "identify":
                 values[name] = _parse(PREFIX + name.upper(), text, default)
         values.update(given)
         for name in ("allowed_origins", "command_props"):

@@ -41,6 +41,11 @@ class Served:
         wait_until(lambda: len(self.marks(name)) >= count, seconds, f"mark {name!r}")
         return self.marks(name)[count - 1]
 
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        command = ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"]
+        return [int(pid) for pid in subprocess.check_output(command).split()]
+
     def log(self) -> str:
         """What the server has written."""
         return self.log_file.read_text("utf-8")
@@ -118,6 +123,15 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app with graphs, a grid and notifications."""
     with serving("tests.apps.commands:server", tmp_path_factory.mktemp("commands")) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis that nobody disturbs."""
+    from tests.redis_server import redis_server
+
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,7 @@
 """Drives one run into a real event log and reads what it sends."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,8 @@ from dash._utils import AttributeDict
 from flash_events import Settings, bridge, event_callback, protocol
 from flash_events.brokers.base import EventLog, LogLimits
 from flash_events.brokers.memory import MemoryLog
+from flash_events.fold import Fold
+from flash_events.outlet import Outlet
 from flash_events.runs import Run
 from tests.test_protocol import parse
 
@@ -82,7 +84,7 @@ async def running(
     app: Dash = _app,
     settings: Settings | None = None,
     limits: LogLimits = LIMITS,
-    replaces: tuple[Run, ...] = (),
+    before: Callable[[], Awaitable[object]] | None = None,
     dependencies: tuple[Any, ...] = (),
     **options: Any,
 ) -> AsyncIterator[Streamed]:
@@ -95,15 +97,10 @@ async def running(
     [callback] = registry
     context = AttributeDict(updated_props={})
     log = MemoryLog(limits)
-    run = Run(
-        RUN_ID,
-        callback,
-        bridge.Call(list(args), {}, context),
-        log,
-        app,
-        settings or Settings(),
-        replaces,
-    )
+    settings = settings or Settings()
+    fold = Fold(settings.max_kept_bytes) if callback.is_kept else None
+    call = bridge.Call(list(args), {}, context)
+    run = Run(callback, call, Outlet(RUN_ID, log, fold), app, settings, before)
     run.start(lambda _: None)
     try:
         yield Streamed(run, log)

@@ -30,11 +30,14 @@ class Hub:
             "linger_seconds": 5.0,
             **settings,
         }
-        self.all = Connections(
-            MemoryBroker(LIMITS),
-            Settings(**times),
-            self._on_gone,
-        )
+        self.broker = MemoryBroker(LIMITS)
+        self.all = Connections(Settings(**times), self._on_gone)
+
+    async def open(self) -> Connection:
+        """A connection with one run."""
+        log = await self.broker.open(ID, "", "run", "")
+        assert log is not None
+        return self.all.hold(ID, "P" * 22, log)
 
     def _on_gone(self, connection: Connection) -> None:
         self.gone.append(connection)
@@ -47,18 +50,19 @@ def started(n: int) -> bytes:
 
 async def names(stream: AsyncIterator[bytes]) -> list[str]:
     """The events of a stream, to its end."""
-    return [event.event for event in parse(b"".join([chunk async for chunk in stream]))]
+    chunks = [chunk async for chunk in stream if chunk != protocol.HEARTBEAT]
+    return [event.event for event in parse(b"".join(chunks))]
 
 
 async def test_a_stream_opens_with_its_id_and_version() -> None:
-    connection = Hub().all.open(ID)
+    connection = await Hub().open()
     async with aclosing(connection.stream()) as stream:
         [event] = parse(await anext(stream))
     assert protocol.decode(event.event, event.data) == protocol.Opened(ID)
 
 
 async def test_what_is_appended_follows_as_one_chunk() -> None:
-    connection = Hub().all.open(ID)
+    connection = await Hub().open()
     for n in range(100):
         connection.log.offer("run", started(n))
     async with aclosing(connection.stream()) as stream:
@@ -67,8 +71,7 @@ async def test_what_is_appended_follows_as_one_chunk() -> None:
 
 
 async def test_a_silent_connection_says_that_it_lives() -> None:
-    connection = Hub(heartbeat_seconds=0.01).all.open(ID)
-    connection.hold()
+    connection = await Hub(heartbeat_seconds=0.01).open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert await anext(stream) == b": heartbeat\n\n"
@@ -77,32 +80,50 @@ async def test_a_silent_connection_says_that_it_lives() -> None:
 
 
 async def test_it_closes_soon_after_its_last_run() -> None:
-    connection = Hub(linger_seconds=0.01).all.open(ID)
-    connection.hold()
+    connection = await Hub(linger_seconds=0.01).open()
     stream = connection.stream()
     await anext(stream)
     connection.log.offer("run", started(1))
-    connection.release()
+    connection.log.leave("run")
     assert await asyncio.wait_for(names(stream), 1) == ["start", "close"]
-    assert not connection.takes_runs
+    assert await connection.log.finish_if_idle(b"")
 
 
 async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
-    connection = Hub(linger_seconds=0.05).all.open(ID)
-    connection.hold()
-    stream = connection.stream()
-    await anext(stream)
-    connection.release()
-    connection.hold()
-    await asyncio.sleep(0.1)
-    assert connection.takes_runs
-    await stream.aclose()
+    hub = Hub(linger_seconds=0.05, heartbeat_seconds=0.05)
+    connection = await hub.open()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        connection.log.leave("run", started(1))
+        assert b"event: start" in await anext(stream)
+        await hub.broker.join(ID, "", "second", "", 9)
+        for _ in range(3):
+            assert await anext(stream) == b": heartbeat\n\n"
+        connection.log.offer("second", started(2))
+        assert b"event: start" in await anext(stream)
+
+
+async def test_a_drained_connection_is_closed_or_sent_elsewhere() -> None:
+    connection = await Hub().open()
+    connection.log.offer("run", started(1))
+    connection.drain()
+    assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "drain"]
+    connection.log.leave("run")
+    assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
+
+
+async def test_a_dropped_log_ends_the_body() -> None:
+    hub = Hub()
+    connection = await hub.open()
+    reading = asyncio.create_task(names(connection.stream()))
+    await asyncio.sleep(0)
+    await hub.broker.drop(ID)
+    assert await asyncio.wait_for(reading, 1) == ["open"]
 
 
 async def test_it_is_gone_after_the_grace() -> None:
     hub = Hub(grace_seconds=0.01)
-    connection = hub.all.open(ID)
-    connection.hold()
+    connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
     await asyncio.wait_for(hub.is_gone.wait(), 1)
@@ -112,14 +133,13 @@ async def test_it_is_gone_after_the_grace() -> None:
 
 async def test_a_client_that_does_not_wait_for_the_answer_is_noticed() -> None:
     hub = Hub(grace_seconds=0.01)
-    hub.all.open(ID).hold()
+    await hub.open()
     await asyncio.wait_for(hub.is_gone.wait(), 1)
 
 
 async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
     hub = Hub(grace_seconds=0.05)
-    connection = hub.all.open(ID)
-    connection.hold()
+    connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
     async with aclosing(connection.stream()) as stream:
@@ -130,8 +150,7 @@ async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
 
 
 async def test_a_resumed_stream_goes_on_after_the_given_event() -> None:
-    connection = Hub().all.open(ID)
-    connection.hold()
+    connection = await Hub().open()
     for n in range(5):
         connection.log.offer("run", started(n))
     async with aclosing(connection.stream()) as stream:
@@ -146,8 +165,7 @@ async def test_a_resumed_stream_goes_on_after_the_given_event() -> None:
 
 async def test_a_later_reader_takes_over() -> None:
     hub = Hub(grace_seconds=0.01)
-    connection = hub.all.open(ID)
-    connection.hold()
+    connection = await hub.open()
     first = connection.stream()
     await anext(first)
     waiting = asyncio.create_task(names(first))
@@ -161,15 +179,14 @@ async def test_a_later_reader_takes_over() -> None:
 
 
 async def test_a_closed_connection_can_still_be_resumed_to_its_end() -> None:
-    connection = Hub(linger_seconds=0.01).all.open(ID)
-    connection.hold()
+    connection = await Hub(linger_seconds=0.01).open()
     connection.log.offer("run", started(1))
-    connection.release()
+    connection.log.leave("run")
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
 
 
 async def test_an_unknown_position_is_refused() -> None:
-    connection = Hub().all.open(ID)
+    connection = await Hub().open()
     with pytest.raises(LogGone):
-        connection.log.check("other-3")
+        await connection.log.check("other-3")

@@ -2,19 +2,45 @@
 
 import asyncio
 import re
+import secrets
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from flash_events.brokers.base import EventLog, LogLimits
-from flash_events.brokers.memory import MemoryBroker
-from flash_events.errors import LogGone
+from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
+from flash_events.brokers.signals import Stop
+from flash_events.errors import LogFull, LogGone
 
 LIMITS = LogLimits(waiting_bytes=10_000, waiting_events=100, replay_bytes=4_000, replay_seconds=60)
 
 
-@pytest.fixture(params=["memory"])
-def log() -> EventLog:
-    return MemoryBroker(LIMITS).log("connection")
+@pytest.fixture(params=["memory", "redis"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    is_memory = request.param == "memory"
+    url = "memory://" if is_memory else request.getfixturevalue("redis_url")
+    broker = open_broker(url, LIMITS)
+    await broker.start(lambda _: None, lambda _: None)
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+def connection() -> str:
+    return secrets.token_urlsafe(16)
+
+
+@pytest.fixture
+async def log(broker: Broker, connection: str) -> EventLog:
+    log = await broker.open(connection, "owner", "run", broker.worker)
+    assert log is not None
+    return log
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until a condition holds, which what happens elsewhere may take a moment for."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.001)
 
 
 def event(n: int, size: int = 0) -> bytes:
@@ -55,8 +81,7 @@ async def test_a_full_log_refuses_until_something_is_handed_over(log: EventLog) 
     batch = await log.read("")
     assert not log.offer("run", event(1000))  # read, but perhaps not yet written to the socket
     reader = asyncio.create_task(log.read(batch.last))
-    await asyncio.sleep(0)
-    assert log.offer("run", event(1000))
+    await until(lambda: log.offer("run", event(1000)))
     assert numbers((await reader).data) == [1000]
 
 
@@ -97,7 +122,7 @@ async def test_a_cancelled_writer_leaves_no_trace(log: EventLog) -> None:
     await asyncio.gather(writer, return_exceptions=True)
     _, last = await read_all(log, LIMITS.waiting_events)
     reader = asyncio.create_task(log.read(last))
-    await asyncio.sleep(0)
+    await until(lambda: log.waiting == 0)
     assert sum(log.offer("run", event(1)) for _ in range(200)) == LIMITS.waiting_events
     assert 7 not in numbers((await reader).data)
 
@@ -143,18 +168,19 @@ async def test_a_gap_is_admitted(log: EventLog) -> None:
         batch = await log.read(after)
         after = batch.last
         first = first or after
-    log.offer("run", event(10))
-    await log.read(after)
+    for n in range(10, 13):
+        log.offer("run", event(n))
+        after = (await log.read(after)).last
     with pytest.raises(LogGone):
-        log.check(first)
+        await log.check(first)
     with pytest.raises(LogGone):
         await log.read(first)
-    log.check(after)
+    await log.check(after)
 
 
 async def test_many_small_reads_leave_no_trace_of_their_times(log: EventLog) -> None:
     after = ""
-    for n in range(5_000):
+    for n in range(2_000):
         log.offer("run", event(n))
         after = (await log.read(after)).last
     sizes = [len(value) for value in vars(log).values() if hasattr(value, "__len__")]
@@ -162,28 +188,108 @@ async def test_many_small_reads_leave_no_trace_of_their_times(log: EventLog) -> 
 
 
 @pytest.mark.parametrize("foreign", ["other-1", "nonsense", "1", "-", "x-99999"])
-def test_an_id_of_another_log_is_refused(log: EventLog, foreign: str) -> None:
+async def test_an_id_of_another_log_is_refused(log: EventLog, foreign: str) -> None:
     log.offer("run", event(1))
     with pytest.raises(LogGone):
-        log.check(foreign)
+        await log.check(foreign)
 
 
 async def test_a_number_that_was_never_given_is_refused(log: EventLog) -> None:
     log.offer("run", event(1))
     epoch = (await log.read("")).last.rpartition("-")[0]
     with pytest.raises(LogGone):
-        log.check(f"{epoch}-2")
+        await log.check(f"{epoch}-2")
 
 
-async def test_a_finished_log_says_so_with_its_last_event(log: EventLog) -> None:
+async def test_a_log_finishes_when_no_run_uses_it(log: EventLog) -> None:
+    assert not await log.finish_if_idle(event(2))
+    log.leave("run", event(1))
+    first = await log.read("")
+    assert (numbers(first.data), first.finished, dict(first.runs)) == ([1], False, {})
+    assert await log.finish_if_idle(event(2))
+    last = await log.read(first.last)
+    assert (numbers(last.data), last.finished) == ([2], True)
+    assert await log.finish_if_idle(event(2))  # said twice, sent once
+    assert numbers((await log.read("")).data) == [1, 2]
+
+
+async def test_a_run_joins_and_is_seen(broker: Broker, connection: str, log: EventLog) -> None:
+    assert await broker.join(connection, "owner", "second", broker.worker, 2) is log
+    log.offer("second", event(1))
+    assert set((await log.read("")).runs) == {"run", "second"}
+    with pytest.raises(LogFull):
+        await broker.join(connection, "owner", "third", broker.worker, 2)
+
+
+async def test_what_is_foreign_or_unknown_cannot_be_joined_or_taken(
+    broker: Broker, connection: str, log: EventLog
+) -> None:
+    for name, owner in ((connection, "other"), (secrets.token_urlsafe(16), "owner")):
+        assert await broker.join(name, owner, "run", broker.worker, 9) is None
+        assert await broker.take(name, owner) is None
+    assert await broker.open(connection, "other", "run", broker.worker) is None
+    assert await broker.take(connection, "owner") is log
+
+
+async def test_a_finished_log_takes_no_run(broker: Broker, connection: str, log: EventLog) -> None:
+    log.leave("run", event(1))
+    await log.read("")
+    assert await log.finish_if_idle(event(2))
+    assert await broker.join(connection, "owner", "second", broker.worker, 9) is None
+
+
+async def test_a_run_whose_worker_died_ends_once(log: EventLog, broker: Broker) -> None:
     log.offer("run", event(1))
-    log.finish()
-    assert (await log.read("")).finished
+    await log.lose("run", "another worker", event(2))
+    await log.lose("run", broker.worker, event(3))
+    await log.lose("run", broker.worker, event(4))
+    got, _ = await read_all(log, 2)
+    assert got == [1, 3]
+
+
+async def test_a_dropped_log_is_gone_for_readers_and_writers(
+    broker: Broker, connection: str, log: EventLog
+) -> None:
+    while log.offer("run", event(0)):
+        pass
+    last = (await log.read("")).last
+    blocked = asyncio.create_task(log.append("run", event(1)))
+    await asyncio.sleep(0)
+    assert await broker.drop(connection) == {"run": broker.worker}
+    with pytest.raises(LogGone):
+        await log.read(last)
+    with pytest.raises(LogGone):
+        await log.append("run", event(2))
+    with pytest.raises(LogGone):
+        await blocked
+    assert await broker.take(connection, "owner") is None
+    assert await broker.drop(connection) == {}
+
+
+async def test_a_run_is_claimed_once(broker: Broker, connection: str) -> None:
+    record = RunRecord(secrets.token_urlsafe(16), broker.worker, connection, "owner", "page", "cb")
+    assert await broker.claim(record) is None
+    assert await broker.claim(record) == record
+    assert await broker.find([record.run, "unknown"]) == [record, None]
+    assert await broker.kept("page", ["cb"]) == (record.run,)
+    assert await broker.kept("page", ["other"]) == ()
+    broker.retire(record)
+    assert await broker.kept("page", ["cb"]) == ()
+    again = await broker.claim(record)
+    assert again is not None
+
+
+async def test_a_run_that_is_stopped_before_its_start_is_given_up(broker: Broker) -> None:
+    run = secrets.token_urlsafe(16)
+    assert await broker.stop(Stop((run,), "owner")) == ()
+    given_up = await broker.claim(RunRecord(run, broker.worker, "connection", "owner"))
+    assert given_up is not None
+    assert given_up.worker == ""
 
 
 async def test_a_woken_reader_returns_with_nothing(log: EventLog) -> None:
     reader = asyncio.create_task(log.read(""))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
     log.wake()
     batch = await reader
     assert (batch.data, batch.finished) == (b"", False)

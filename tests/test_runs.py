@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import dash
@@ -12,11 +12,11 @@ import pytest
 from dash import MATCH, Dash, Input
 from dash.exceptions import PreventUpdate
 
-from flash_events import Settings, Update, stream_props
+from flash_events import Settings, Update, protocol, stream_props
 from flash_events.brokers.base import LogLimits
 from flash_events.protocol import Reason, Started
 from flash_events.runs import STOP_SECONDS
-from tests.harness import body, running
+from tests.harness import Streamed, body, running
 
 OUT = stream_props("out", {"children": 1})
 
@@ -345,6 +345,10 @@ class TestCancel:
     async def test_the_replaced_run_has_stopped_before_the_new_one_begins(self) -> None:
         order = []
 
+        def stopping(old: Streamed) -> Callable[[], Awaitable[object]]:
+            old.run.stop()
+            return old.run.stopped
+
         async def slow(n: int) -> AsyncIterator[Update]:
             try:
                 yield OUT
@@ -360,43 +364,9 @@ class TestCancel:
         async with running(slow, 0) as old:
             await old.next()
             await old.next()
-            async with running(new, 0, replaces=(old.run,)) as streamed:
+            async with running(new, 0, before=stopping(old)) as streamed:
                 await streamed.to_end()
         assert order == ["old stopped", "new began"]
-
-
-async def test_what_a_replaced_run_waits_for_is_waited_for_too() -> None:
-    order = []
-
-    async def slow(n: int) -> AsyncIterator[Update]:
-        try:
-            yield OUT
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0.1)
-            order.append("first stopped")
-
-    async def new(n: int) -> AsyncIterator[Update]:
-        order.append(f"{n} began")
-        yield OUT
-
-    async with running(slow, 0) as first:
-        await first.next()
-        await first.next()
-        async with running(new, 2, replaces=(first.run,)) as second:
-            await asyncio.sleep(0)
-            async with running(new, 3, replaces=(second.run,)) as third:
-                await third.to_end()
-    assert order == ["first stopped", "3 began"]
-
-
-async def test_replaced_runs_are_let_go() -> None:
-    async def short(n: int) -> AsyncIterator[Update]:
-        yield OUT
-
-    async with running(short, 0) as old, running(short, 0, replaces=(old.run,)) as new:
-        await new.to_end()
-        assert not any(old.run in one for one in vars(new.run).values() if isinstance(one, list))
 
 
 async def test_a_timeout_stops_a_generator_that_swallows_it() -> None:
@@ -512,7 +482,7 @@ class TestSetProps:
             await streamed.to_end()
             await late[0]
             await asyncio.sleep(0)
-            streamed.log.finish()
+            streamed.log.append_now(protocol.encode(protocol.Closed()))
             await streamed.read_rest()
         assert streamed.sets == [[["out", {"children": 1}]]]
 

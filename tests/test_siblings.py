@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from flash_events.siblings import Siblings, family
+from flash_events.brokers.siblings import Siblings, family
+from flash_events.brokers.signals import Signal, Stop
 
 
 class Worker:
-    """A sibling that remembers what it was asked to stop."""
+    """A sibling that remembers what it was told."""
 
-    def __init__(self, name: str) -> None:
-        self.heard: asyncio.Queue[tuple[tuple[str, ...], tuple[str, ...]]] = asyncio.Queue()
-        self.siblings = Siblings(name, lambda *ids: self.heard.put_nowait(ids))
+    def __init__(self, name: str, worker: str = "worker") -> None:
+        self.heard: asyncio.Queue[Signal] = asyncio.Queue()
+        self.siblings = Siblings(name, worker, self.heard.put_nowait)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 async def workers(name: str) -> AsyncIterator[list[Worker]]:
-    workers = [Worker(name), Worker(name)]
+    workers = [Worker(name, "a"), Worker(name, "b")]
     for worker in workers:
         await worker.siblings.join()
     yield workers
@@ -37,16 +38,27 @@ async def workers(name: str) -> AsyncIterator[list[Worker]]:
 
 
 async def test_a_sibling_hears_what_to_stop(workers: list[Worker]) -> None:
-    workers[0].siblings.tell(("run",), ("connection",))
-    assert await asyncio.wait_for(workers[1].heard.get(), 1) == (("run",), ("connection",))
+    workers[0].siblings.tell(Stop(("run",), "owner"))
+    assert await asyncio.wait_for(workers[1].heard.get(), 1) == Stop(("run",), "owner")
 
 
 async def test_the_teller_hears_nothing(workers: list[Worker]) -> None:
-    workers[1].siblings.tell(("first",), ())
-    workers[0].siblings.tell(("second",), ())
-    assert await asyncio.wait_for(workers[0].heard.get(), 1) == (("first",), ())
-    assert await asyncio.wait_for(workers[1].heard.get(), 1) == (("second",), ())
+    first, second = Stop(("first",), ""), Stop(("second",), "")
+    workers[1].siblings.tell(first)
+    workers[0].siblings.tell(second)
+    assert await asyncio.wait_for(workers[0].heard.get(), 1) == first
+    assert await asyncio.wait_for(workers[1].heard.get(), 1) == second
     assert workers[0].heard.empty()
+
+
+async def test_one_sibling_can_be_told_alone(name: str, workers: list[Worker]) -> None:
+    third = Worker(name, "c")
+    await third.siblings.join()
+    workers[0].siblings.tell(Stop(("run",), ""), "c")
+    workers[0].siblings.tell(Stop(("next",), ""))
+    assert await asyncio.wait_for(third.heard.get(), 1) == Stop(("run",), "")
+    assert await asyncio.wait_for(workers[1].heard.get(), 1) == Stop(("next",), "")
+    third.siblings.leave()
 
 
 async def test_the_socket_of_a_dead_worker_is_swept(workers: list[Worker], tmp_path: Path) -> None:

@@ -1,18 +1,30 @@
 """Where event logs live: configured by URL, the driver imported when it is used."""
 
-from flash_events.brokers.base import Batch, Broker, EventLog, LogLimits
+from flash_events.brokers.base import Batch, Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.errors import ConfigurationError
 
-__all__ = ["Batch", "Broker", "EventLog", "LogLimits", "open_broker"]
+__all__ = ["Batch", "Broker", "EventLog", "LogLimits", "RunRecord", "open_broker"]
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def open_broker(url: str, limits: LogLimits) -> Broker:
-    """A broker from its URL.
+    """A broker from its URL; it is not reached before it starts.
 
     Raises:
-        ConfigurationError: the URL names no broker that is known.
+        ConfigurationError: the URL names no broker that is known, or its driver is missing.
     """
     if url == "memory://":
         return MemoryBroker(limits)
-    raise ConfigurationError(f"Expected broker to be 'memory://', got {url!r}.")
+    if url.partition("://")[0] in REDIS_SCHEMES:
+        try:
+            from flash_events.brokers.redis import RedisBroker
+        except ImportError as error:
+            raise ConfigurationError(
+                "The broker needs redis-py. Install it: pip install 'flash-events[redis]'."
+            ) from error
+        return RedisBroker(url, limits)
+    raise ConfigurationError(
+        f"Expected broker to be 'memory://' or 'redis://host:port/db', got {url!r}."
+    )

@@ -1,11 +1,15 @@
-"""The contract of a broker: bytes in, bytes out, in order, bounded.
+"""The contract of a broker: event logs, who holds and who writes them, and signals.
 
-An event log is written by runs and read by one reader at a time. Two bounds hold: `waiting` events
-(not yet handed to a socket) pause the writers, `handed` events stay replayable for a while.
+Bytes in, bytes out, in order, bounded. An event log is written by runs, on any worker, and read by
+the one worker that *holds* it, which has the client's response open. Two bounds hold: events that
+wait (not yet handed to a socket) pause the writers, events handed over stay replayable for a while.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flash_events.brokers.signals import Signal, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,14 @@ class LogLimits:
         waiting_events: their number.
         replay_bytes: of events handed to the socket and still replayable.
         replay_seconds: how long they stay replayable.
+        orphan_seconds: how long a log is kept whose worker is gone.
     """
 
     waiting_bytes: int
     waiting_events: int
     replay_bytes: int
     replay_seconds: float
+    orphan_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +39,40 @@ class Batch:
         data: whole events with their ids, ready for the socket.
         last: the id of the last one; read on from there.
         finished: nothing will follow.
+        runs: the live runs that write to the log, each with its worker.
     """
 
     data: bytes
     last: str
     finished: bool
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What every worker may know of a run.
+
+    Attributes:
+        run: its id.
+        worker: the one that has its generator; "" for a run that was stopped before it started.
+        connection: that carries its events.
+        owner: whose it is; "" where nobody asks.
+        kept_by: the owner, or the page, for a run that goes on without a viewer; else "".
+        callback: the id of its event callback.
+        is_ended: it is over.
+    """
+
+    run: str
+    worker: str
+    connection: str
+    owner: str
+    kept_by: str = ""
+    callback: str = ""
+    is_ended: bool = False
 
 
 class EventLog(ABC):
-    """The ordered, bounded log behind one connection."""
+    """The ordered, bounded log behind one connection, as one worker sees it."""
 
     @abstractmethod
     def offer(self, run: str, event: bytes) -> bool:
@@ -49,39 +80,136 @@ class EventLog(ABC):
 
     @abstractmethod
     async def append(self, run: str, event: bytes) -> None:
-        """Appends an event, waiting for room; no run can keep the others out for ever."""
+        """Appends an event, waiting for room; no run can keep the others out for ever.
+
+        Raises `LogGone` where the log has been dropped.
+        """
 
     @abstractmethod
     def append_now(self, event: bytes) -> None:
-        """Appends an event that must not wait, such as the end of a run."""
+        """Appends an event that must not wait."""
 
     @abstractmethod
-    def finish(self) -> None:
-        """Says that nothing will follow what was appended."""
+    def leave(self, run: str, event: bytes = b"") -> None:
+        """A run's last event, which does not wait: the run no longer uses the log."""
 
     @abstractmethod
-    def check(self, after: str) -> None:
+    async def lose(self, run: str, worker: str, event: bytes) -> None:
+        """The last event of a run whose worker has died, unless it has left by itself."""
+
+    @abstractmethod
+    async def finish_if_idle(self, event: bytes) -> bool:
+        """Appends the very last event unless a run uses the log; says whether it did."""
+
+    @abstractmethod
+    async def check(self, after: str) -> None:
         """Raises `LogGone` where what follows `after` is no longer there."""
 
     @abstractmethod
     async def read(self, after: str) -> Batch:
         """Waits for events after `after` ("" for the first), which counts as handed over.
 
-        May return an empty batch when woken; raises `LogGone` where the log has a hole.
+        May return an empty batch when woken; raises `LogGone` where the log has a hole, was
+        dropped, or is held by another worker.
         """
 
     @abstractmethod
     def wake(self) -> None:
         """Has a waiting `read` return."""
 
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """About how many bytes wait to be handed over, as far as this worker knows."""
+
 
 class Broker(ABC):
-    """Makes event logs, and forgets them."""
+    """Where event logs and signals live.
+
+    Attributes:
+        worker: the id of this worker.
+        is_shared: whether other workers reach the same logs.
+    """
+
+    worker: str = ""
+    is_shared: bool = False
 
     @abstractmethod
-    def log(self, connection: str) -> EventLog:
-        """The event log of a connection; made at the first call."""
+    async def start(
+        self, on_signal: Callable[[Signal], None], on_worker_lost: Callable[[str], None]
+    ) -> None:
+        """Joins the other workers.
+
+        Args:
+            on_signal: called on the loop with what they tell.
+            on_worker_lost: called on the loop with a worker that has died while it had runs that
+                write to a log that this worker holds.
+
+        Raises:
+            ConfigurationError: it cannot be reached.
+        """
 
     @abstractmethod
-    def forget(self, connection: str) -> None:
-        """Drops a connection's log."""
+    async def close(self) -> None:
+        """Sends what is on its way and leaves."""
+
+    @abstractmethod
+    async def open(self, connection: str, owner: str, run: str, worker: str) -> EventLog | None:
+        """A new log that this worker holds, and that a run of `worker` will write to.
+
+        None where the id is somebody else's.
+        """
+
+    @abstractmethod
+    async def take(self, connection: str, owner: str) -> EventLog | None:
+        """A log that this worker holds from now on; None where it is unknown or foreign."""
+
+    @abstractmethod
+    async def drop(self, connection: str) -> Mapping[str, str]:
+        """Forgets a log that this worker holds; returns its live runs, each with its worker.
+
+        The result is empty where another worker holds it.
+        """
+
+    @abstractmethod
+    async def join(
+        self, connection: str, owner: str, run: str, worker: str, max_runs: int
+    ) -> EventLog | None:
+        """A run of `worker` will write to a log; None where it is unknown, foreign or finished.
+
+        Raises `LogFull` where `max_runs` runs use it.
+        """
+
+    @abstractmethod
+    def writer(self, connection: str, run: str) -> EventLog:
+        """A log that a run of this worker writes to, after another worker has made it `join`."""
+
+    @abstractmethod
+    async def claim(self, record: RunRecord) -> RunRecord | None:
+        """Registers a run; returns its earlier record if it is known already.
+
+        It is known until some minutes after `retire`.
+        """
+
+    @abstractmethod
+    async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
+        """The records of runs, None for each that is unknown."""
+
+    @abstractmethod
+    async def kept(self, kept_by: str, callbacks: Sequence[str]) -> tuple[str, ...]:
+        """The live runs of these callbacks that this owner or page keeps without a viewer."""
+
+    @abstractmethod
+    def retire(self, record: RunRecord) -> None:
+        """A run has ended."""
+
+    @abstractmethod
+    async def stop(self, signal: Stop) -> tuple[str, ...]:
+        """Brings a stop to the other workers that have these runs; returns those that may live.
+
+        A run that is unknown everywhere is given up: a later claim finds a record without worker.
+        """
+
+    @abstractmethod
+    def signal(self, worker: str, signal: Signal) -> None:
+        """Tells one worker something; this one, too."""

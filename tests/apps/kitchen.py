@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import dash
@@ -39,7 +40,7 @@ BUTTONS = (
     "start stop reset skip queue parallel restart burst fail "
     "plain setprops context values patches missing everyone ordinary "
     "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
-    "timeout bad insert remove pairs"
+    "timeout bad insert remove pairs flood keep stubborn"
 )
 
 PLACES = (
@@ -336,3 +337,47 @@ async def pairs(_n: int) -> AsyncIterator[Update]:
         yield stream_props({"both-one": {"children": i}, "both-two": {"children": i}})
         await asyncio.sleep(0.005)
     yield stream_props("message", {"children": "all pairs sent"})
+
+
+@event_callback(Input("flood", "n_clicks"), cancel=Input("stop", "n_clicks"))
+async def flood(_n: int) -> AsyncIterator[Update]:
+    """Yields for ever, and notes how far it has come."""
+    count = 0
+    while True:
+        count += 1
+        if count % 100 == 0:
+            mark("flood", count=count)
+        yield stream_props("out", {"children": f"flood {count} {'.' * 1000}"})
+
+
+@event_callback(
+    Input("keep", "n_clicks"),
+    State("ticker", "value"),
+    cancel=Input("stop", "n_clicks"),
+    reset_props={"message": {"children": "keep was reset"}},
+    running=[(Output("spinner", "hidden"), False, True)],
+    on_disconnect="finish",
+)
+async def keep(_n: int, ticker: str) -> AsyncIterator[Update]:
+    """Goes on without a viewer; ends when a file says so, or never."""
+    mark("keep began")
+    try:
+        yield stream_props("message", {"children": f"kept for {ticker}"})
+        count = 0
+        while not Path(os.environ["MARKS"] + ".end").exists():  # noqa: ASYNC240
+            count += 1
+            yield stream_props("out", {"children": f"keep {count}"})
+            await asyncio.sleep(0.02)
+    finally:
+        mark("keep finally")
+
+
+@event_callback(Input("stubborn", "n_clicks"))
+async def stubborn(_n: int) -> AsyncIterator[Update]:
+    """Takes its time to stop."""
+    yield stream_props("out", {"children": "stubborn"})
+    try:
+        await asyncio.sleep(60)
+    finally:
+        mark("stubborn cancelled")
+        await asyncio.sleep(0.8)

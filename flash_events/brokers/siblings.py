@@ -1,11 +1,10 @@
-"""Workers of one server that share no broker: cancels reach the worker that has the run.
+"""Workers of one server that share no broker: stops reach the worker that has the run.
 
-Only ids to stop pass between siblings, never events, over a Unix datagram socket per worker in a
+Only signals pass between siblings, never events, over a Unix datagram socket per worker in a
 private directory that is named after their parent process.
 """
 
 import asyncio
-import json
 import logging
 import multiprocessing
 import os
@@ -15,9 +14,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from flash_events.brokers.signals import Signal, decode, encode
 
-Stop = Callable[[tuple[str, ...], tuple[str, ...]], None]
+logger = logging.getLogger(__name__)
 
 
 def family() -> str | None:
@@ -35,13 +34,14 @@ class Siblings(asyncio.DatagramProtocol):
 
     Args:
         name: of the directory that they share, from `family()`.
-        stop: called with the run and connection ids that a sibling asks to stop.
+        worker: this worker's id.
+        on_signal: called with what a sibling tells.
     """
 
-    def __init__(self, name: str, stop: Stop) -> None:
+    def __init__(self, name: str, worker: str, on_signal: Callable[[Signal], None]) -> None:
         self._directory = Path(tempfile.gettempdir()) / name
-        self._stop = stop
-        self._path = self._directory / f"{os.getpid()}-{id(self)}.sock"
+        self._on_signal = on_signal
+        self._path = self._directory / f"{os.getpid()}-{worker}.sock"
         self._transport: asyncio.DatagramTransport | None = None
 
     async def join(self) -> None:
@@ -64,16 +64,15 @@ class Siblings(asyncio.DatagramProtocol):
         """Whether this worker has company."""
         return any(_pid(path) != os.getpid() for path in self._others())
 
-    def tell(self, runs: tuple[str, ...], connections: tuple[str, ...]) -> None:
-        """Asks every sibling to stop these runs and the runs of these connections."""
-        message = json.dumps({"runs": runs, "connections": connections}).encode()
+    def tell(self, signal: Signal, worker: str = "") -> None:
+        """Sends a signal to one sibling, or to all of them."""
+        message = encode(signal)
         for path in self._others():
-            if self._transport is not None:
+            if self._transport is not None and path.name.endswith(f"{worker}.sock"):
                 self._transport.sendto(message, str(path))
 
     def datagram_received(self, data: bytes, _address: object) -> None:
-        message = json.loads(data)
-        self._stop(tuple(message["runs"]), tuple(message["connections"]))
+        self._on_signal(decode(data))
 
     def error_received(self, error: Exception) -> None:
         logger.debug("A sibling could not be told: %s", error)

@@ -1,0 +1,83 @@
+"""A worker's sign of life in Redis, renewed from a thread: a busy event loop is not a dead one."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+LEASE_MS = 8000
+"""A worker that has died is taken for alive for so long."""
+
+RENEW_SECONDS = 0.5
+INBOX_MS = 60_000
+
+
+class Lease:
+    """Says that this worker lives, until it is stopped or the process dies.
+
+    Args:
+        url: of Redis.
+        key: of the lease.
+        inbox: the worker's stream of signals, which must exist to be written to.
+    """
+
+    def __init__(self, url: str, key: str, inbox: str) -> None:
+        self._url = url
+        self._key = key
+        self._inbox = inbox
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="flash_events lease", daemon=True)
+        self._on_forgotten: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, on_forgotten: Callable[[], None]) -> None:
+        """Begins; `on_forgotten` is called on the loop when Redis has lost the lease."""
+        self._on_forgotten = on_forgotten
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends; the lease expires, or is deleted by who stops it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(1)
+
+    def _work(self) -> None:
+        redis: Redis = Redis.from_url(
+            self._url,
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        is_first = True
+        while not self._stopped.is_set():
+            try:
+                was_there = self._renew(redis)
+            except (RedisError, OSError):
+                self._stopped.wait(RENEW_SECONDS)
+                continue
+            if not was_there and not is_first and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._on_forgotten)
+            is_first = False
+            self._stopped.wait(RENEW_SECONDS)
+        redis.close()
+
+    def _renew(self, redis: Redis) -> bool:
+        """Whether Redis still knew of it."""
+        pipeline: Any = redis.pipeline(transaction=False)
+        pipeline.set(self._key, 1, px=LEASE_MS, get=True)
+        pipeline.exists(self._inbox)
+        before, has_inbox = pipeline.execute()
+        if not has_inbox:
+            redis.xadd(self._inbox, {"hello": "1"})
+        redis.pexpire(self._inbox, INBOX_MS)
+        return before is not None

@@ -1,0 +1,312 @@
+"""An event log in Redis, as one worker sees it."""
+
+import asyncio
+import contextvars
+import secrets
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from flash_events.brokers import redis_scripts as scripts
+from flash_events.brokers.admission import Admission
+from flash_events.brokers.base import Batch, EventLog, LogLimits
+from flash_events.brokers.redis_pipe import Pipe
+from flash_events.errors import LogGone
+
+APPEND_BYTES = 64 * 1024
+"""Of one entry of the stream, unless a single event is larger."""
+
+READ_ENTRIES = 16
+"""Of one read."""
+
+TIME_STEP_SECONDS = 1.0
+STEPS = 64
+"""How finely the log remembers what was handed over when: in steps of time and of bytes."""
+
+
+class RedisLog(EventLog):
+    """Writes through a queue of its own, in batches, and reads what all workers have written.
+
+    Args:
+        pipe: to Redis.
+        keys: of the log (see `redis_scripts`).
+        worker: this worker.
+        limits: of the log.
+        tell: tells a worker that there is news (`None`) or room (the handed cost).
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        keys: tuple[str, str, str, str],
+        worker: str,
+        limits: LogLimits,
+        tell: Callable[[str, int | None], None],
+    ) -> None:
+        self.epoch = ""
+        """Of its events' ids; only who reads must know it."""
+        self.is_gone = False
+        self.writers: set[str] = set()
+        """Runs of this worker that write to it."""
+        self._pipe = pipe
+        self._keys = keys
+        self._worker = worker
+        self._limits = limits
+        self._tell = tell
+        self._admission = Admission(limits)
+        self._writer = secrets.token_hex(8)
+        self._appends = 0
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._leaving: list[str] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._asked_for_room = False
+        self._sent: deque[tuple[int, list[tuple[str, int]]]] = deque()
+        """What was appended and not handed over: total cost at its end, and its events' costs."""
+        self._sent_cost = 0
+        self._total = 0
+        self._handed = 0
+        self._readable = asyncio.Event()
+        self.runs: dict[str, str] = {}
+        """The live runs that write to it, each with its worker, as of the last read."""
+        self._read: deque[tuple[int, int]] = deque()
+        """Entries that were read and not handed over: number of the last event, total cost."""
+        self._replayable: deque[tuple[float, int, int]] = deque()
+        """Entries that were handed over: when, number of the last event, total bytes."""
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether no run of this worker writes to it, and all was sent."""
+        is_sent = self._flushing is None or self._flushing.done()
+        return is_sent and not self.writers
+
+    @property
+    def waiting(self) -> int:
+        return self._admission.waiting + self._admission.foreign
+
+    def offer(self, run: str, event: bytes) -> bool:
+        if not self._admission.admits(run, event):
+            return False
+        self._put(run, event)
+        return True
+
+    async def append(self, run: str, event: bytes) -> None:
+        if not self._admission.admits(run, event):
+            self._asked_for_room = True
+            self._flush()
+        await self._admission.wait(run, event)
+        self._put(run, event)
+
+    def append_now(self, event: bytes) -> None:
+        self._put("", event)
+
+    def leave(self, run: str, event: bytes = b"") -> None:
+        if event:
+            self._put(run, event)
+        self.writers.discard(run)
+        self._leaving.append(run)
+        self._flush()
+
+    async def lose(self, run: str, worker: str, event: bytes) -> None:
+        cost = self._admission.cost(event)
+        await self._pipe.run(scripts.LOSE, self._keys, run, worker, cost, event)
+        self._readable.set()
+
+    async def finish_if_idle(self, event: bytes) -> bool:
+        cost = self._admission.cost(event)
+        return bool(await self._pipe.run(scripts.FINISH, self._keys, cost, event))
+
+    def wake(self) -> None:
+        self._readable.set()
+
+    def on_room(self, handed: int) -> None:
+        """The holder has handed over what this cost says."""
+        self._account(self._total, handed)
+        if self._admission.is_wanted:  # to be told again
+            self._asked_for_room = True
+            self._flush()
+
+    def close(self) -> None:
+        """The log is gone."""
+        self.is_gone = True
+        self._admission.close()
+        self._readable.set()
+
+    async def check(self, after: str) -> None:
+        last, _, entries = await self._fetch(self._number(after), 1)
+        self._first_of(entries, self._number(after), last)
+
+    async def read(self, after: str) -> Batch:
+        number = self._number(after)
+        self._readable.clear()
+        batch = await self._batch(number)
+        if not batch.data and not batch.finished:
+            await self._readable.wait()
+            batch = await self._batch(number)
+        return batch
+
+    def _put(self, run: str, event: bytes) -> None:
+        if self.is_gone:
+            return
+        self._queue.append((run, event))
+        self._admission.put(run, self._admission.cost(event))
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._flushing is None or self._flushing.done():
+            # In a context of its own, or the current request would be kept.
+            self._flushing = asyncio.create_task(self._send(), context=contextvars.Context())
+
+    async def _send(self) -> None:
+        while (self._queue or self._leaving or self._asked_for_room) and not self.is_gone:
+            events, leaving = self._take()
+            waits, self._asked_for_room = self._asked_for_room or self._admission.is_wanted, False
+            costs = [(run, self._admission.cost(event)) for run, event in events]
+            cost = sum(cost for _, cost in costs)
+            data = b"".join(event for _, event in events)
+            self._appends += 1
+            answer = await self._pipe.run(
+                scripts.APPEND,
+                self._keys,
+                self._writer,
+                self._appends,
+                self._worker,
+                int(waits),
+                len(events),
+                cost,
+                data,
+                *leaving,
+            )
+            if answer is None:
+                self.close()
+                return
+            total, handed, holder = int(answer[0]), int(answer[1]), answer[2].decode()
+            if events:
+                self._sent.append((total, costs))
+                self._sent_cost += cost
+            self._account(total, handed)
+            if holder == self._worker:
+                self._readable.set()
+            else:
+                self._tell(holder, None)
+
+    def _take(self) -> tuple[list[tuple[str, bytes]], list[str]]:
+        """A batch of what waits; runs leave with their last event."""
+        events: list[tuple[str, bytes]] = []
+        size = 0
+        while self._queue and size < APPEND_BYTES:
+            events.append(self._queue.popleft())
+            size += len(events[-1][1])
+        if self._queue:
+            return events, []
+        leaving, self._leaving = self._leaving, []
+        return events, leaving
+
+    def _account(self, total: int, handed: int) -> None:
+        """Takes note of how much was appended, and handed over, by all workers."""
+        self._total = max(self._total, total)
+        self._handed = max(self._handed, handed)
+        while self._sent and self._sent[0][0] <= self._handed:
+            for run, cost in self._sent.popleft()[1]:
+                self._admission.free(run, cost)
+                self._sent_cost -= cost
+        self._admission.foreign = max(0, self._total - self._handed - self._sent_cost)
+        self._admission.notify()
+
+    def _number(self, after: str) -> int:
+        if self.is_gone:
+            raise LogGone("The event log was dropped.")
+        if not after:
+            return 0
+        epoch, _, number = after.rpartition("-")
+        if epoch != self.epoch or not number.isdecimal():
+            raise LogGone("The event id is of another log.")
+        return int(number)
+
+    async def _batch(self, number: int) -> Batch:
+        last, is_finished, entries = await self._fetch(number, READ_ENTRIES)
+        position = self._first_of(entries, number, last)
+        parts: list[bytes] = []
+        prefix = f"id: {self.epoch}-".encode()
+        now = monotonic()
+        for entry_id, fields in entries:
+            values = dict(zip(fields[::2], fields[1::2], strict=True))
+            end = int(entry_id.rpartition(b"-")[2])
+            events = values[b"d"].split(b"\n\n")[:-1]
+            for n, event in enumerate(events, end - len(events) + 1):
+                if n > position:
+                    parts.append(b"%b%d\n%b\n\n" % (prefix, n, event))
+            position = end
+            self._note(now, end, int(values[b"c"]), int(values[b"b"]))
+        event_id = f"{self.epoch}-{position}" if position else ""
+        return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
+
+    def _note(self, now: float, end: int, cost: int, size: int) -> None:
+        """Remembers an entry that is read for the first time."""
+        if self._replayable and end <= self._replayable[-1][1]:
+            return
+        self._read.append((end, cost))
+        if len(self._replayable) > 1:
+            before, last = self._replayable[-2], self._replayable[-1]
+            step_bytes = self._limits.replay_bytes // STEPS
+            if last[0] - before[0] < TIME_STEP_SECONDS and last[2] - before[2] < step_bytes:
+                self._replayable.pop()
+        self._replayable.append((now, end, size))
+
+    def _first_of(self, entries: list[Any], number: int, last: int) -> int:
+        """Proves that nothing is missing between an event and the entries after it."""
+        if number > last:
+            raise LogGone("The event id was never given.")
+        if number < last:
+            if not entries:
+                raise LogGone("The events after this id are no longer kept.")
+            entry_id, fields = entries[0]
+            count = int(fields[fields.index(b"n") + 1])
+            if int(entry_id.rpartition(b"-")[2]) - count > number:
+                raise LogGone("The events after this id are no longer kept.")
+        return number
+
+    async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Any]]:
+        """Reads, says what was handed over, and cuts off what nobody may ask for any more."""
+        while self._read and self._read[0][0] <= number:
+            self._handed = max(self._handed, self._read.popleft()[1])
+        asked = self._pipe.run(
+            scripts.READ,
+            self._keys,
+            self._worker,
+            self._handed,
+            number,
+            count,
+            self._keep_from(number),
+        )
+        asked.add_done_callback(self._on_read)
+        # Who reads may lose patience; but what the script has done must be taken note of.
+        answer = await asyncio.shield(asked)
+        if answer is None:
+            raise LogGone("The event log is gone, or held by another worker.")
+        return int(answer[0]), bool(answer[1]), answer[2]
+
+    def _on_read(self, asked: "asyncio.Future[Any]") -> None:
+        if asked.cancelled() or asked.exception() is not None or asked.result() is None:
+            return
+        _, _, _, runs, told, total, handed = asked.result()
+        names = [part.decode() for part in runs]
+        self.runs = dict(zip(names[::2], names[1::2], strict=True))
+        self._account(int(total), int(handed))
+        for worker in told:
+            if worker.decode() != self._worker:
+                self._tell(worker.decode(), self._handed)
+
+    def _keep_from(self, number: int) -> int | str:
+        """The first event that must stay replayable; "" where there is nothing new to cut off."""
+        now = monotonic()
+        keep: int | str = ""
+        newest = self._replayable[-1][2] if self._replayable else 0
+        while len(self._replayable) > 1 and self._replayable[0][1] <= number:
+            when, end, size = self._replayable[0]
+            is_old = now - when > self._limits.replay_seconds
+            if not is_old and newest - size <= self._limits.replay_bytes:
+                break
+            self._replayable.popleft()
+            keep = end + 1
+        return keep

@@ -1,0 +1,166 @@
+"""What happens in Redis in one step, as Lua.
+
+The keys of one connection share a hash tag, so that they live in one slot of a cluster, and no
+script needs two connections:
+
+    log      a stream; an entry holds `d`, `n` events in one piece of bytes, with `c`, the cost, and
+             `b`, the bytes, of all that was ever appended, up to here. Its id is
+             `<epoch>-<number of its last event>`: no number is left out, whichever worker writes.
+    meta     a hash: epoch, owner, holder, last (number), cost, bytes, handed (cost), finished, and
+             for each writer the number of its last append, so that one that is sent again after a
+             broken connection does nothing.
+    runs     a hash: the live runs that write to the log, each with its worker.
+    blocked  a set: the workers that wait for room.
+
+They expire together, unless their holder renews them.
+"""
+
+_HEAD = """
+local log, meta, runs, blocked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local function put(count, cost, data)
+  local last = redis.call('HINCRBY', meta, 'last', count)
+  local costs = redis.call('HINCRBY', meta, 'cost', cost)
+  local bytes = redis.call('HINCRBY', meta, 'bytes', #data)
+  local epoch = redis.call('HGET', meta, 'epoch')
+  redis.call('XADD', log, epoch .. '-' .. last, 'n', count, 'c', costs, 'b', bytes, 'd', data)
+  if last == count then redis.call('PEXPIRE', log, redis.call('PTTL', meta)) end
+end
+local function join(run, worker)
+  redis.call('HSETNX', runs, run, worker)
+  redis.call('PEXPIRE', runs, redis.call('PTTL', meta))
+end
+"""
+
+OPEN = (
+    _HEAD
+    + """
+local epoch, owner, holder, ttl, run, worker = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'owner')
+if known[1] then
+  if known[2] ~= owner then return false end
+  epoch = known[1]
+else
+  redis.call('HSET', meta, 'epoch', epoch, 'owner', owner, 'last', 0, 'cost', 0, 'bytes', 0,
+    'handed', 0)
+end
+redis.call('HSET', meta, 'holder', holder)
+redis.call('PEXPIRE', meta, ttl)
+join(run, worker)
+return epoch
+"""
+)
+"""A new log. Returns its epoch; nothing for a foreign one."""
+
+TAKE = (
+    _HEAD
+    + """
+local owner, holder = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'owner', 'holder')
+if not known[1] or known[2] ~= owner then return false end
+redis.call('HSET', meta, 'holder', holder)
+return {known[1], known[3]}
+"""
+)
+"""Makes a worker the holder. Returns the epoch and the holder before."""
+
+JOIN = (
+    _HEAD
+    + """
+local owner, run, worker, most = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'owner', 'finished')
+if not known[1] or known[2] ~= owner or known[3] then return false end
+if redis.call('HLEN', runs) >= tonumber(most) then return 'full' end
+join(run, worker)
+return known[1]
+"""
+)
+"""A run will write. Returns the epoch, or 'full'."""
+
+APPEND = (
+    _HEAD
+    + """
+local writer, number, worker, waits, count, cost, data = unpack(ARGV, 1, 7)
+local known = redis.call('HMGET', meta, 'epoch', 'holder', 'handed', 'w:' .. writer)
+if not known[1] then return false end
+if tonumber(number) > tonumber(known[4] or 0) then
+  redis.call('HSET', meta, 'w:' .. writer, number)
+  if tonumber(count) > 0 then put(count, cost, data) end
+end
+for i = 8, #ARGV do redis.call('HDEL', runs, ARGV[i]) end
+local costs = redis.call('HGET', meta, 'cost')
+if waits == '1' and tonumber(costs) > tonumber(known[3]) then
+  redis.call('SADD', blocked, worker)
+  redis.call('PEXPIRE', blocked, redis.call('PTTL', meta))
+end
+return {costs, known[3], known[2]}
+"""
+)
+"""Appends a batch, and lets runs leave. Returns cost, handed cost, holder."""
+
+LOSE = (
+    _HEAD
+    + """
+local run, worker, cost, data = unpack(ARGV)
+if redis.call('HGET', runs, run) == worker and redis.call('EXISTS', meta) == 1 then
+  redis.call('HDEL', runs, run)
+  put(1, cost, data)
+end
+"""
+)
+"""The end of a run whose worker has died."""
+
+FINISH = (
+    _HEAD
+    + """
+local cost, data = unpack(ARGV)
+if redis.call('EXISTS', meta) == 0 or redis.call('HLEN', runs) > 0 then return 0 end
+if redis.call('HSETNX', meta, 'finished', 1) == 1 then put(1, cost, data) end
+return 1
+"""
+)
+"""The last event, unless a run uses the log."""
+
+READ = (
+    _HEAD
+    + """
+local holder, handed, after, count, keep = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'holder', 'handed', 'last', 'finished', 'cost')
+if not known[1] or known[2] ~= holder then return false end
+if tonumber(after) == tonumber(known[4]) then handed = known[6] end
+local told = {}
+if tonumber(handed) > tonumber(known[3]) then
+  redis.call('HSET', meta, 'handed', handed)
+  known[3] = handed
+  told = redis.call('SMEMBERS', blocked)
+  redis.call('DEL', blocked)
+end
+if keep ~= '' then redis.call('XTRIM', log, 'MINID', known[1] .. '-' .. keep) end
+local entries = redis.call('XRANGE', log, '(' .. known[1] .. '-' .. after, '+', 'COUNT', count)
+return {known[4], known[5] or '', entries, redis.call('HGETALL', runs), told, known[6], known[3]}
+"""
+)
+"""What follows an event.
+
+Returns last number, finished, entries, runs, whom to tell of room, cost, handed cost.
+"""
+
+DROP = (
+    _HEAD
+    + """
+if redis.call('HGET', meta, 'holder') ~= ARGV[1] then return {} end
+local left = redis.call('HGETALL', runs)
+redis.call('DEL', log, meta, runs, blocked)
+return left
+"""
+)
+"""Forgets a log. Returns the runs that used it."""
+
+RENEW = (
+    _HEAD
+    + """
+if redis.call('HGET', meta, 'holder') ~= ARGV[1] then return 0 end
+for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+return 1
+"""
+)
+"""Keeps a log for as long again."""

@@ -1,0 +1,173 @@
+"""The state that a run has streamed so far, folded, for a page that comes late.
+
+Of a state prop the last value is kept. `extendData` is joined and cut to its maxPoints.
+Notifications are over when they have been shown. Everything else that does something (Patch,
+transactions) is kept in order.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flash_events import bridge
+
+COMMANDS = frozenset(
+    ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
+)
+"""Props of which every value does something; the same as in renderer/src/commands.ts."""
+
+_FORGOTTEN = frozenset(("sendNotifications",))
+_REPLACES = {"figure": ("extendData", "prependData"), "rowData": ("rowTransaction",)}
+"""What a new value of a prop makes needless."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    component: str
+    prop: str
+    value: Any
+    size: int
+    is_alone: bool
+    is_state: bool
+
+
+class Fold:
+    """What a run's updates come to.
+
+    Args:
+        limit_bytes: above which it holds no more.
+        command_props: commands besides those that are known.
+
+    Attributes:
+        size: about how many bytes it holds.
+        collapsed: how many values a later one has made needless.
+        is_complete: False once something had to be left out.
+    """
+
+    def __init__(self, limit_bytes: int, command_props: tuple[str, ...] = ()) -> None:
+        self._limit_bytes = limit_bytes
+        self._commands = COMMANDS | set(command_props)
+        self._entries: dict[int, _Entry] = {}
+        self._of_prop: dict[tuple[str, str], list[int]] = {}
+        self._next = 0
+        self.size = 0
+        self.collapsed = 0
+        self.is_complete = True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another update may not fit."""
+        return self.size >= self._limit_bytes
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether a page that has seen a part of it may apply it all."""
+        return all(entry.is_state for entry in self._entries.values())
+
+    def add(self, body: bytes) -> None:
+        """Takes an update, encoded by `protocol.encode_update`."""
+        if not self.is_complete:
+            return
+        fields = json.loads(b"{%b}" % body)
+        is_alone = bool(fields.get("alone"))
+        count = sum(len(props) for _, props in fields["set"]) or 1
+        for component, props in fields["set"]:
+            for prop, value in props.items():
+                self._add(component, prop, value, len(body) // count + 1, is_alone)
+
+    def abandon(self) -> None:
+        """Gives up: it got too large while somebody watched."""
+        self.is_complete = False
+        self._entries.clear()
+        self._of_prop.clear()
+        self.size = 0
+
+    def bodies(self) -> list[bytes]:
+        """Encoded updates that bring a fresh page to the state of the run."""
+        bodies: list[bytes] = []
+        together: list[Any] = []
+
+        def close() -> None:
+            if together:
+                bodies.append(b'"set":%b' % bridge.to_json(together))
+                together.clear()
+
+        for entry in self._entries.values():
+            if entry.is_alone:
+                close()
+            together.append([entry.component, {entry.prop: entry.value}])
+            if entry.is_alone:
+                close()
+                bodies[-1] += b',"alone":true'
+        close()
+        return bodies
+
+    def _add(self, component: str, prop: str, value: Any, size: int, is_alone: bool) -> None:
+        if prop in _FORGOTTEN:
+            return
+        is_patch = isinstance(value, dict) and "__dash_patch_update" in value
+        is_state = prop not in self._commands and not is_patch
+        if is_state:
+            for replaced in (prop, *_REPLACES.get(prop, ())):
+                self._remove(component, replaced)
+        earlier = self._of_prop.setdefault((component, prop), [])
+        if prop == "extendData" and earlier and not is_alone:
+            last = self._entries[earlier[-1]]
+            before = last.size
+            if not self._has_changed_since(component, earlier[-1]) and _join(last, value, size):
+                self.size += last.size - before
+                self.collapsed += 1
+                return
+        self._next += 1
+        self._entries[self._next] = _Entry(component, prop, value, size, is_alone, is_state)
+        earlier.append(self._next)
+        self.size += size
+
+    def _has_changed_since(self, component: str, position: int) -> bool:
+        """Whether the graph has got something else that moves points."""
+        for prop in ("figure", "prependData"):
+            positions = self._of_prop.get((component, prop))
+            if positions and positions[-1] > position:
+                return True
+        return False
+
+    def _remove(self, component: str, prop: str) -> None:
+        for position in self._of_prop.pop((component, prop), ()):
+            self.size -= self._entries.pop(position).size
+            self.collapsed += 1
+
+
+def _join(earlier: _Entry, value: Any, size: int) -> bool:
+    """Joins two values of extendData if they speak of the same traces; says whether it could."""
+    before, more = _parts(earlier.value), _parts(value)
+    if earlier.is_alone or before is None or more is None or before[1:] != more[1:]:
+        return False
+    arrays, max_points = before[0], before[2]
+    lengths = {key: len(traces) for key, traces in arrays.items()}
+    if lengths != {key: len(traces) for key, traces in more[0].items()}:
+        return False
+    earlier.size += size
+    longest = 1
+    for key, traces in arrays.items():
+        for trace, addition in zip(traces, more[0][key], strict=True):
+            trace.extend(addition)
+            longest = max(longest, len(trace))
+            if max_points is not None:
+                del trace[: max(0, len(trace) - max_points)]
+    if max_points is not None and longest > max_points:
+        earlier.size = earlier.size * max_points // longest
+    return True
+
+
+def _parts(value: Any) -> tuple[dict[str, list[list[Any]]], Any, int | None] | None:
+    """Arrays, trace indices, maxPoints; None for what cannot be joined (typed arrays, say)."""
+    arrays, indices, max_points = value, None, None
+    if isinstance(value, list):
+        arrays, indices, max_points = [*value, None, None][:3]
+    if not isinstance(arrays, dict) or not (max_points is None or type(max_points) is int):
+        return None
+    is_plain = all(
+        isinstance(traces, list) and all(isinstance(trace, list) for trace in traces)
+        for traces in arrays.values()
+    )
+    return (arrays, indices, max_points) if is_plain else None

@@ -1,0 +1,239 @@
+"""The runs of this worker, those that live and those that a page may still want to see."""
+
+import asyncio
+import contextvars
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dash import Dash
+
+from flash_events import bridge, protocol
+from flash_events.brokers.base import Broker, EventLog, RunRecord
+from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
+from flash_events.callbacks import EventCallback
+from flash_events.errors import Refused
+from flash_events.fold import Fold
+from flash_events.outlet import Outlet
+from flash_events.protocol import Reason
+from flash_events.runs import Run
+from flash_events.settings import Settings
+
+REMEMBER_SECONDS = 300.0
+"""For so long after its end a kept run can be seen."""
+
+STOP_SECONDS = 1.0
+"""For so long a run waits for those that it replaces."""
+
+
+@dataclass(slots=True)
+class Live:
+    """A run that has not ended.
+
+    Attributes:
+        run: drives its generator.
+        record: what other workers may know of it.
+        page: the tab that started it.
+        connection: that carries its events now.
+        replaces: runs that it takes the place of.
+    """
+
+    run: Run
+    record: RunRecord
+    page: str
+    connection: str
+    replaces: list[Run] = field(default_factory=list)
+
+    async def settled(self) -> None:
+        """Waits until it and those that it replaces have stopped, for a second at most."""
+        runs = (self.run, *self.replaces)
+        await asyncio.gather(*(run.stopped(STOP_SECONDS) for run in runs))
+
+
+class LiveRuns:
+    """Starts, finds and stops the runs of this worker.
+
+    Args:
+        app: whose callbacks are run.
+        settings: limits.
+        broker: tells other workers.
+    """
+
+    def __init__(self, app: Dash, settings: Settings, broker: Broker) -> None:
+        self._app = app
+        self._settings = settings
+        self._broker = broker
+        self._by_id: dict[str, Live] = {}
+        self._ended: dict[str, Outlet] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: Counter[Reason] = Counter()
+        self._updates = 0
+        self._collapsed = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(list(self._by_id.values()))
+
+    def has(self, run: str) -> bool:
+        """Whether this worker has a run that lives."""
+        return run in self._by_id
+
+    def counted(self) -> dict[str, int]:
+        """Updates and ends, so far."""
+        outlets = [live.run.outlet for live in self]
+        return {
+            "updates": self._updates + sum(outlet.updates for outlet in outlets),
+            "collapsed_updates": self._collapsed + sum(outlet.collapsed for outlet in outlets),
+            **{f"ends_{reason}": self._ends[reason] for reason in Reason},
+        }
+
+    def check_limits(self, callback: EventCallback, page: str, replaces: Iterable[str]) -> None:
+        """Raises `Refused` (429) where another run of this callback is too many."""
+        replaced = set(replaces)
+        staying = [live for live in self if live.record.run not in replaced]
+        settings = self._settings
+        if len(staying) >= settings.max_runs:
+            raise too_many("runs in this worker", "max_runs")
+        if sum(live.page == page for live in staying) >= settings.max_runs_per_page:
+            raise too_many("runs of this page", "max_runs_per_page")
+        in_threads = sum(not live.run.callback.is_async for live in staying)
+        if not callback.is_async and in_threads >= settings.max_threads:
+            raise too_many("plain generators in this worker", "max_threads")
+
+    def start(
+        self,
+        record: RunRecord,
+        page: str,
+        callback: EventCallback,
+        call: bridge.Call,
+        log: EventLog,
+        replaces: tuple[str, ...],
+    ) -> None:
+        """Starts a run that writes to `log`, once those that it replaces have stopped."""
+        settings = self._settings
+        fold = Fold(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
+        outlet = Outlet(record.run, log, fold)
+        here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
+        elsewhere = tuple(run for run in replaces if run not in self._by_id)
+        # What the replaced runs wait for themselves must have stopped, too.
+        replaced = [run for live in here for run in (live.run, *live.replaces)]
+
+        async def before() -> None:
+            for run in replaced:
+                run.stop()
+            stops: list[Awaitable[object]] = [run.stopped(STOP_SECONDS) for run in replaced]
+            if elsewhere:
+                stops.append(self._stop_elsewhere(elsewhere, record.owner))
+            await asyncio.gather(*stops)
+            live.replaces.clear()
+
+        run = Run(
+            callback, call, outlet, self._app, settings, before if replaced or elsewhere else None
+        )
+        live = Live(run, record, page, record.connection, replaced)
+        self._by_id[run.id] = live
+        run.start(self._on_ended)
+
+    async def stop(self, runs: tuple[str, ...], owner: str) -> None:
+        """Stops runs wherever they live, if they are this owner's."""
+        here, elsewhere = self._sorted(runs)
+        for run in here:
+            if self._is_owned(run, owner):
+                self._by_id[run].run.stop()
+        if elsewhere:
+            await self._broker.stop(Stop(elsewhere, owner))
+
+    async def stop_all(self, reason: Reason) -> None:
+        """Stops every run of this worker and waits for its `finally`, for a second at most."""
+        lives = list(self)
+        for live in lives:
+            live.run.stop(reason)
+        await asyncio.gather(*(live.settled() for live in lives))
+
+    def on_stop(self, signal: Stop) -> None:
+        """Another worker wants runs stopped."""
+        lives = [self._by_id[run] for run in signal.runs if self._is_owned(run, signal.owner)]
+        for live in lives:
+            live.run.stop()
+        if signal.sender and lives:
+            self._later(self._report(signal, lives))
+
+    def on_stopped(self, signal: Stopped) -> None:
+        """Another worker has stopped runs that were replaced."""
+        for run in signal.runs:
+            waiting = self._waiting.get(run)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+    def on_gone(self, signal: Gone) -> None:
+        """The viewer of these runs has vanished."""
+        for live in self:
+            if live.connection == signal.connection and not live.run.outlet.detach():
+                live.run.stop()
+
+    def on_attach(self, signal: Attach) -> None:
+        """A page wants to see a run of this worker."""
+        log = self._broker.writer(signal.connection, signal.run)
+        live = self._by_id.get(signal.run)
+        outlet = live.run.outlet if live is not None else self._ended.get(signal.run)
+        if outlet is None or not outlet.attach(log, signal.seen):
+            log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
+            if live is not None:
+                live.run.stop(Reason.LOST)
+        elif live is not None:
+            live.connection = signal.connection
+
+    def _sorted(self, runs: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+        here = [run for run in runs if run in self._by_id]
+        return here, tuple(run for run in runs if run not in self._by_id)
+
+    def _is_owned(self, run: str, owner: str) -> bool:
+        live = self._by_id.get(run)
+        return live is not None and live.record.owner == owner
+
+    async def _stop_elsewhere(self, runs: tuple[str, ...], owner: str) -> None:
+        """Stops runs of other workers and waits for their `finally`, for a second at most."""
+        loop = asyncio.get_running_loop()
+        for run in runs:
+            self._waiting[run] = loop.create_future()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                asked = await self._broker.stop(Stop(runs, owner, self._broker.worker))
+                await asyncio.gather(*(self._waiting[run] for run in asked))
+        except TimeoutError:
+            pass
+        finally:
+            for run in runs:
+                self._waiting.pop(run).cancel()
+
+    async def _report(self, signal: Stop, lives: list[Live]) -> None:
+        await asyncio.gather(*(live.settled() for live in lives))
+        runs = tuple(live.record.run for live in lives)
+        self._broker.signal(signal.sender, Stopped(runs))
+
+    def _on_ended(self, run: Run) -> None:
+        live = self._by_id.pop(run.id)
+        self._ends[run.outlet.reason] += 1
+        self._updates += run.outlet.updates
+        self._collapsed += run.outlet.collapsed
+        self._broker.retire(live.record)
+        if run.callback.is_kept:
+            self._ended[run.id] = run.outlet
+            # In a context of its own, or the request would be kept until then.
+            asyncio.get_running_loop().call_later(
+                REMEMBER_SECONDS, self._ended.pop, run.id, None, context=contextvars.Context()
+            )
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def too_many(what: str, setting: str) -> Refused:
+    """A refusal that says which limit was reached."""
+    return Refused(429, "too_many", f"Too many {what}; the limit is the setting {setting}.", 5)

@@ -1,0 +1,173 @@
+"""Where a run's events go: into its connection's log, numbered, and for a kept run into a fold."""
+
+import asyncio
+from collections.abc import Iterable
+
+from flash_events import protocol
+from flash_events.brokers.base import EventLog
+from flash_events.errors import LogGone
+from flash_events.fold import Fold
+from flash_events.protocol import Failure, Reason
+
+
+class Outlet:
+    """The way of one run's events to whoever watches.
+
+    A run that is kept without a viewer (`on_disconnect="finish"`) has a fold: it goes on when its
+    log is gone, and another connection can be attached.
+
+    Args:
+        run: its id.
+        log: of the connection that carries its events.
+        fold: of a kept run.
+    """
+
+    def __init__(self, run: str, log: EventLog, fold: Fold | None = None) -> None:
+        self.run = run
+        self._log: EventLog | None = log
+        self._fold = fold
+        self._number = 0
+        self._is_appending = False
+        self._moved = asyncio.Event()
+        self._end: bytes | None = None
+        self.reason = Reason.LOST
+        """Why it has ended, once it has."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run's `end` event has been sent."""
+        return self._end is not None
+
+    @property
+    def updates(self) -> int:
+        """How many updates it has sent."""
+        return self._number
+
+    @property
+    def collapsed(self) -> int:
+        """How many values its fold has dropped because a later one made them needless."""
+        return self._fold.collapsed if self._fold is not None else 0
+
+    async def start(self) -> None:
+        """Says that the generator is about to start."""
+        await self._deliver(protocol.encode(protocol.Started(self.run)))
+
+    def offer(self, body: bytes) -> bool:
+        """Sends an encoded update if it can be sent now; says whether it did."""
+        if self.has_ended:
+            return True  # of no use any more
+        if self._is_appending or self._must_pause():
+            return False
+        if self._log is not None and not self._log.offer(self.run, self._update(body)):
+            return False
+        self._sent(body)
+        return True
+
+    async def send(self, body: bytes) -> None:
+        """Sends an encoded update, waiting for room.
+
+        Raises:
+            LogGone: the log was dropped, and the run is not kept.
+        """
+        if self.offer(body):
+            return
+        self._is_appending = True  # the number is taken
+        try:
+            await self._deliver(self._update(body))
+        finally:
+            self._is_appending = False
+        self._sent(body)
+
+    def end(
+        self,
+        reason: Reason,
+        late: Iterable[bytes] = (),
+        failure: Failure | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        """Sends what is late, then the run's one `end` event; a second end does nothing."""
+        if self.has_ended:
+            return
+        for update in late:
+            if self._log is not None:
+                self._log.append_now(self._update(update))
+            self._sent(update)
+        self.reason = reason
+        ended = protocol.Ended(self.run, self._number, reason, failure, body)
+        self._end = protocol.encode(ended)
+        if self._log is not None:
+            self._log.leave(self.run, self._end)
+        self._moved.set()
+
+    def detach(self) -> bool:
+        """The viewer is gone for good; says whether the run can go on without."""
+        self._log = None
+        self._moved.set()
+        return self._fold is not None
+
+    def attach(self, log: EventLog, seen: int) -> bool:
+        """Goes on with another connection, after all that it has missed.
+
+        Args:
+            log: of the connection.
+            seen: the number of the last update that its page has applied.
+
+        Returns:
+            False where that is not to be had.
+        """
+        fold = self._fold
+        if fold is None or not fold.is_complete or (seen and not fold.is_idempotent):
+            return False
+        if self._log is not None and self._log is not log:
+            self._log.leave(self.run)
+        for body in fold.bodies():
+            snapshot = protocol.Updated(self.run, self._number, body, is_snapshot=True)
+            log.append_now(protocol.encode(snapshot))
+        self._log = log
+        if self._end is not None:
+            log.leave(self.run, self._end)
+        self._moved.set()
+        return True
+
+    def _update(self, body: bytes) -> bytes:
+        return protocol.encode(protocol.Updated(self.run, self._number + 1, body))
+
+    def _sent(self, body: bytes) -> None:
+        self._number += 1
+        if self._fold is not None:
+            self._fold.add(body)
+            if self._fold.is_full and self._log is not None:
+                self._fold.abandon()
+
+    def _must_pause(self) -> bool:
+        """Whether nobody watches, and what they would have to be told is too much already."""
+        return self._log is None and self._fold is not None and self._fold.is_full
+
+    async def _deliver(self, event: bytes) -> None:
+        while True:
+            self._moved.clear()
+            log = self._log
+            if self._must_pause():
+                await self._moved.wait()
+            elif log is None or (await self._append(log, event) and log is self._log):
+                return
+
+    async def _append(self, log: EventLog, event: bytes) -> bool:
+        """Appends unless the log goes away, or the run moves to another one meanwhile."""
+        if self._fold is None:
+            await log.append(self.run, event)
+            return True
+        appending = asyncio.ensure_future(log.append(self.run, event))
+        moving = asyncio.ensure_future(self._moved.wait())
+        try:
+            await asyncio.wait({appending, moving}, return_when=asyncio.FIRST_COMPLETED)
+            if appending.done():
+                appending.result()
+                return True
+        except LogGone:
+            if log is self._log:
+                self._log = None
+        finally:
+            for task in (appending, moving):
+                task.cancel()
+        return False

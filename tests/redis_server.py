@@ -1,0 +1,82 @@
+"""A redis-server of the tests' own."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.conftest import free_port, wait_until
+
+
+class RedisServer:
+    """Runs on a free port; `directory` keeps what it persists.
+
+    Args:
+        directory: of its files.
+        appendonly: whether what it has survives a restart.
+    """
+
+    def __init__(self, directory: Path, appendonly: bool = False) -> None:
+        program = shutil.which("redis-server")
+        assert program, "redis-server is needed for the tests: apt-get install redis-server"
+        self._program = program
+        self._directory = directory
+        self._appendonly = appendonly
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.client: Redis = Redis.from_url(self.url)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        options: dict[str, Any] = {
+            "port": self._port,
+            "bind": "127.0.0.1",
+            "dir": self._directory,
+            "save": "",
+            "appendonly": "yes" if self._appendonly else "no",
+            "appendfsync": "always",
+        }
+        arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        with (self._directory / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([self._program, *arguments], stdout=log, stderr=log)
+        wait_until(self._answers, 10, "redis-server")
+
+    def stop(self) -> None:
+        """Ends it in an orderly way."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Has it answer nothing, while its connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except RedisError:
+            return False
+
+
+@contextmanager
+def redis_server(directory: Path, appendonly: bool = False) -> Iterator[RedisServer]:
+    """Runs until the block ends."""
+    server = RedisServer(directory, appendonly)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
