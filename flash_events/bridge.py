@@ -288,9 +288,11 @@ def wrap_startup(
     app._setup_server = server  # type: ignore[method-assign]
 
 
-def add_route(app: Dash, name: str, view: Callable[[], Awaitable[Any]]) -> None:
-    """Adds a POST route under the app's routes prefix."""
-    app._add_url(name, view, ["POST"])
+def add_route(
+    app: Dash, name: str, view: Callable[[], Awaitable[Any]], method: str = "POST"
+) -> None:
+    """Adds a route under the app's routes prefix."""
+    app._add_url(name, view, [method])
 
 
 def on_shutdown(app: Dash, close: Callable[[], Awaitable[None]]) -> None:

@@ -1,10 +1,13 @@
 """Wires apps: importing this package, or having it installed, is all that an app needs."""
 
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dash import Dash
-from quart import Response
+from quart import Response, request
 
 from flash_events import bridge, callbacks
 from flash_events.errors import ConfigurationError
@@ -14,6 +17,7 @@ from flash_events.settings import Settings
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "stop")
 SCRIPT = "static/flash_events.js"
+WORKER = Path(__file__).parent / "static" / "flash_events_worker.js"
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -70,6 +74,7 @@ class _Wiring:
     def add_routes(self) -> None:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, self._view(action))
+        bridge.add_route(self.app, ROUTE + "worker", _worker, "GET")
         bridge.on_shutdown(self.app, self._close)
 
     def add_script(self) -> None:
@@ -98,6 +103,28 @@ class _Wiring:
     async def _close(self) -> None:
         if self._server is not None:
             await self._server.close()
+
+
+@functools.cache
+def _worker_script() -> tuple[str, str]:
+    """The worker's script and its version, which `renderer/build.mjs` writes into the page's."""
+    script = WORKER.read_bytes()
+    return script.decode(), hashlib.sha256(script).hexdigest()[:16]
+
+
+async def _worker() -> Response:
+    """The script of the worker that the tabs of a browser share.
+
+    A page of another deploy gets none, and owns its connection itself: it may not understand this.
+    """
+    script, version = _worker_script()
+    if request.args.get("v") != version:
+        return Response("", 404, {"Cache-Control": "no-store"})
+    headers = {
+        "Content-Type": "text/javascript; charset=utf-8",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+    return Response(script, 200, headers)
 
 
 def _wire(app: Dash) -> _Wiring:
