@@ -358,3 +358,29 @@ export function fakeGraph({isDrawn = true} = {}) {
     },
   };
 }
+
+/** Web Locks that the test holds and releases. */
+export function fakeLocks() {
+  const held = new Set<string>();
+  const waiting = new Map<string, (() => void)[]>();
+  return {
+    hold(name: string) {
+      held.add(name);
+      return Promise.resolve(() => this.release(name));
+    },
+    release(name: string) {
+      held.delete(name);
+      const told = waiting.get(name) ?? [];
+      waiting.delete(name);
+      for (const resolve of told) resolve();
+    },
+    whenFree(name: string, signal?: AbortSignal): Promise<void> {
+      if (!held.has(name)) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        waiting.set(name, [...(waiting.get(name) ?? []), resolve]);
+        signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+      });
+    },
+    isHeld: (name: string) => held.has(name),
+  };
+}
