@@ -109,7 +109,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     places.set(position.connection, position.lastEventId);
     const tab = tabs.get(owners.tabOf(event.run) ?? "");
     if (!tab) return;
-    if (event.type === "end") owners.remove([{run: event.run, survives: false}]);
+    if (event.type === "end") owners.end(event.run);
     const delivery = {event, bytes, position};
     const last = tab.outbox.at(-1);
     if (last?.type === "events") last.events.push(delivery);

@@ -35,6 +35,13 @@ export function createOwners(onChange: () => void) {
       onChange();
     },
 
+    /** A run has ended; one that survives may be attached to, and then its end comes again. */
+    end(run: string): void {
+      if (owners.get(run)?.survives) return;
+      owners.delete(run);
+      onChange();
+    },
+
     remove(runs: readonly Claim[]): void {
       for (const {run} of runs) owners.delete(run);
       onChange();

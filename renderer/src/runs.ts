@@ -23,6 +23,8 @@ interface Run extends Source {
   connection: string | undefined;
   /** Cancelled or replaced; the server must hear of it once it has answered the start. */
   isGivenUp: boolean;
+  /** Attached to, and its snapshot has not come; what still comes from before has holes. */
+  isStale: boolean;
 }
 
 export interface RunsOptions {
@@ -112,7 +114,8 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
 
   function newRun(id: string, trigger: Trigger): Run {
     const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
-    return {id, trigger, cancels, seen: 0, connection: undefined, isGivenUp: false};
+    const state = {seen: 0, connection: undefined, isGivenUp: false, isStale: false};
+    return {id, trigger, cancels, ...state};
   }
 
   /** Shows the runs that this page has begun before it was reloaded. */
@@ -136,7 +139,10 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
 
   /** Has runs that go on without this page carried to it again. */
   async function attach(runs: readonly Run[]): Promise<void> {
-    for (const run of runs) run.connection = undefined;
+    for (const run of runs) {
+      run.connection = undefined;
+      run.isStale = true;
+    }
     try {
       const wanted = runs.map(({id, seen}) => ({run: id, seen}));
       const connection = await connections.attach({page: await page, runs: wanted});
@@ -161,13 +167,16 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
       case "update":
         if (!event.snapshot) {
           if (event.n <= run.seen) return; // replayed
-          if (event.n !== run.seen + 1) return lose(run);
+          if (event.n !== run.seen + 1) return run.isStale ? undefined : lose(run);
         }
+        run.isStale = false;
         run.seen = event.n;
         applier.add(run, resolveTargets(event.set, run), event.alone, bytes);
         return;
       case "end":
-        return isWhole(run, event) ? onEnded(run, event) : lose(run);
+        if (isWhole(run, event)) onEnded(run, event);
+        else if (!run.isStale) lose(run);
+        return;
     }
   }
 

@@ -162,6 +162,15 @@ describe("a tab", () => {
     expect(one.of("refusal")).toEqual([refusal]);
   });
 
+  it("gets the end of a run that it attaches to again, after one from before", async () => {
+    const {opened} = setup();
+    const one = await opened("a", "r", true);
+    one.stream.send(end("r", 3), update("r", 3), end("r", 3));
+    await settle();
+
+    expect(one.events()).toEqual(["r:3", "r:3", "r:3"]);
+  });
+
   it("that attaches owns the runs that it names", async () => {
     const {tab, requests} = setup();
     const one = tab("a");

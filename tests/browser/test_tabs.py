@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from tests.browser.conftest import Tab
+from tests.browser.conftest import WITHOUT_WORKER, Tab
 from tests.conftest import Served, serving, wait_until
-
-WITHOUT_WORKER = "delete globalThis.SharedWorker"
 
 
 @pytest.fixture(scope="module")
