@@ -20,6 +20,7 @@ import {
   type ToTab,
   type ToWorker,
 } from "./messages.ts";
+import {createOutbox} from "./outbox.ts";
 import {createOwners} from "./owners.ts";
 import type {RunEvent} from "./protocol.ts";
 
@@ -38,9 +39,7 @@ interface Tab {
   readonly id: string;
   readonly page: string;
   port: HubPort | undefined;
-  /** What waits to be posted: to the port with the rest of its chunk, or when there is a port. */
-  outbox: ToTab[];
-  kept: number;
+  readonly outbox: ReturnType<typeof createOutbox>;
   expiry: ReturnType<typeof setTimeout> | undefined;
   /** Whether the tab itself has asked to be awaited; it holds no lock then. */
   isSuspended: boolean;
@@ -110,27 +109,19 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const tab = tabs.get(owners.tabOf(event.run) ?? "");
     if (!tab) return;
     if (event.type === "end") owners.end(event.run);
-    const delivery = {event, bytes, position};
-    const last = tab.outbox.at(-1);
-    if (last?.type === "events") last.events.push(delivery);
-    else tab.outbox.push({type: "events", events: [delivery]});
+    tab.outbox.putEvent({event, bytes, position});
     if (tab.port) flow.sent(tab.id, bytes);
-    tab.kept += bytes;
-    if (!tab.port && tab.kept > KEPT_BYTES) leave(tab);
+    else if (tab.outbox.bytes() > KEPT_BYTES) leave(tab);
   }
 
   function flush(tab: Tab): void {
-    if (!tab.port) return;
-    const messages = tab.outbox;
-    tab.outbox = [];
-    tab.kept = 0;
-    for (const message of messages) tab.port.postMessage(message);
+    if (tab.port) tab.outbox.post(tab.port);
   }
 
   function tell(id: string, message: ToTab): void {
     const tab = tabs.get(id);
     if (!tab) return;
-    tab.outbox.push(message);
+    tab.outbox.put(message);
     flush(tab);
   }
 
@@ -143,11 +134,12 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const tab = tabs.get(id) ?? newTab(id, page);
     tabs.set(id, tab);
     clearTimeout(tab.expiry);
+    if (tab.port) tab.outbox.rewind(Infinity); // it counts anew
     tab.isSuspended = false;
     tab.port = port;
     hear(tab, endpoint);
     flow.begin(id);
-    flow.sent(id, tab.kept);
+    flow.sent(id, tab.outbox.bytes());
     port.postMessage({type: "welcome", worker, commands: [...commands]});
     flush(tab);
     owners.claim(id, claims);
@@ -177,6 +169,13 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     owners.claim(id, claims);
     keep(tab);
     void watch(tab);
+  }
+
+  function suspend(tab: Tab, heard: number): void {
+    tab.outbox.rewind(heard);
+    tab.isSuspended = true;
+    flow.forget(tab.id);
+    keep(tab);
   }
 
   function keep(tab: Tab): void {
@@ -264,9 +263,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
           case "applied":
             return flow.applied(tab.id, message.bytes);
           case "suspend":
-            flow.forget(tab.id);
-            tab.isSuspended = true;
-            return keep(tab);
+            return suspend(tab, message.heard);
           case "wake":
             return connections.wake();
           case "bye":
@@ -283,8 +280,7 @@ function newTab(id: string, page: string): Tab {
     id,
     page,
     port: undefined,
-    outbox: [],
-    kept: 0,
+    outbox: createOutbox(),
     expiry: undefined,
     isSuspended: false,
     turn: 0,

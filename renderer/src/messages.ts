@@ -57,8 +57,11 @@ export type ToWorker =
   | Ask
   /** How much of what it was sent the tab has applied, since its hello. */
   | {readonly type: "applied"; readonly bytes: number}
-  /** The tab is put into the back/forward cache; it says hello when it is back. */
-  | {readonly type: "suspend"}
+  /**
+   * The tab is put into the back/forward cache; it says hello when it is back. What was on the way
+   * after the messages that it has `heard` since its hello has not reached it.
+   */
+  | {readonly type: "suspend"; readonly heard: number}
   /** The network is back. */
   | {readonly type: "wake"}
   | {readonly type: "bye"};

@@ -51,6 +51,9 @@ interface Link {
   readonly port: TabPort;
   /** Of the wait for the worker's death. */
   readonly abort: AbortController;
+  /** Messages since the welcome. */
+  heard: number;
+  /** Bytes of events. */
   received: number;
   reported: number;
 }
@@ -92,7 +95,7 @@ export function createShared(options: SharedOptions) {
     const port = open((message) => {
       if (message.type !== "welcome") return link?.port === port ? receive(message) : undefined;
       if (!port || isOver) return;
-      link = {port, abort: new AbortController(), received: 0, reported: 0};
+      link = {port, abort: new AbortController(), heard: 0, received: 0, reported: 0};
       host.onCommands(message.commands);
       whenFree(workerLock(message.worker), link.abort.signal).then(onDied, () => undefined);
       settled(link);
@@ -160,6 +163,7 @@ export function createShared(options: SharedOptions) {
   }
 
   function receive(message: Exclude<ToTab, {type: "welcome"}>): void {
+    if (link) link.heard++;
     switch (message.type) {
       case "answer":
         moveTo(message.position);
@@ -257,7 +261,8 @@ export function createShared(options: SharedOptions) {
 
     suspend(): void {
       isAway = link !== undefined;
-      link?.port.postMessage({type: "suspend"});
+      link?.port.postMessage({type: "suspend", heard: link.heard});
+      link?.port.close(); // a message from a shared worker throws a page out of the cache
       letGo();
       owned.suspend();
     },

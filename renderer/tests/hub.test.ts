@@ -271,7 +271,7 @@ describe("a tab in the back/forward cache", () => {
   async function suspended() {
     const all = setup();
     const one = await all.opened("a", "r1");
-    one.receive({type: "suspend"});
+    one.receive({type: "suspend", heard: one.heard.length - 1});
     one.die();
     const count = one.heard.length;
     return {...all, one, sent: () => one.heard.length - count};
@@ -291,6 +291,19 @@ describe("a tab in the back/forward cache", () => {
     one.stream.send(update("r1", 3));
     await pass(60);
     expect(back.events()).toEqual(["r1:1", "r1:2", "r1:3"]);
+  });
+
+  it("gets again what was on the way when it was put aside", async () => {
+    const {opened, tab} = setup();
+    const one = await opened("a", "r1");
+    const heard = one.heard.length - 1;
+    one.stream.send(update("r1", 1));
+    await settle();
+    one.receive({type: "suspend", heard});
+    one.stream.send(update("r1", 2));
+    await settle();
+
+    expect(tab("a", {claims: [{run: "r1", survives: false}]}).events()).toEqual(["r1:1", "r1:2"]);
   });
 
   it("for more than half a minute has its runs stopped, and is told when it is back", async () => {
@@ -314,7 +327,7 @@ describe("a tab in the back/forward cache", () => {
   it("keeps a run that survives going, of which it is told that it has missed some", async () => {
     const all = setup();
     const one = await all.opened("a", "r1", true);
-    one.receive({type: "suspend"});
+    one.receive({type: "suspend", heard: one.heard.length - 1});
     await pass(30);
     expect(all.requests.size()).toBe(0);
 

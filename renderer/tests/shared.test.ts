@@ -308,7 +308,8 @@ describe("a page that is put aside", () => {
     const worker = await carried();
     const tab = worker.of("hello")[0]?.tab ?? "";
     shared.suspend();
-    expect(worker.of("suspend")).toHaveLength(1);
+    expect(worker.of("suspend")).toEqual([{type: "suspend", heard: 1}]);
+    expect(worker.state.isClosed).toBe(true);
     expect(locks.isHeld(tabLock(tab))).toBe(false);
     locks.release(workerLock("w"));
     await pass(60);

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab
+from tests.browser.conftest import CHROMIUM_FLAGS, WITHOUT_WORKER, Tab, chromium
 from tests.conftest import Served, serving, wait_until
 
 
@@ -110,7 +110,7 @@ def test_a_crashed_tab_ends_its_runs_and_no_others(
     """The worker may live in the process that crashes, and then another takes its place."""
     tabs = [Streaming(own_context, app, f"crash{victim}{n}-") for n in range(3)]
     gone = tabs.pop(victim)
-    stops_within(2, app, gone.name, lambda: crash(gone.tab))
+    stops_within(1, app, gone.name, lambda: crash(gone.tab))
     for one in tabs:
         one.ticks()
         assert one.name not in ended(app)
@@ -129,6 +129,30 @@ def test_a_reloaded_tab_ends_its_runs_and_no_others(
     second.ticks()
     assert "reload1-" not in ended(app)
     assert open_streams(app) == 1
+
+
+def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
+    browser: Browser, app: Served
+) -> None:
+    """Playwright switches the back/forward cache off, so this takes a browser of its own."""
+    kind = browser.browser_type
+    with kind.launch(
+        executable_path=chromium(),
+        args=CHROMIUM_FLAGS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    ) as caching:
+        one = Streaming(caching.new_context(), app, "cached-")
+        one.tab.page.evaluate(
+            "addEventListener('pageshow', event => { globalThis.isCached = event.persisted; })"
+        )
+        page = one.tab.page
+        page.goto(f"{app.url}_dash-layout")
+        with page.expect_event("framenavigated"):  # there is no load
+            page.evaluate("void setTimeout(() => history.back(), 50)")
+        one.tab.wait_until("globalThis.isCached")
+        one.ticks()
+        assert not one.tab.warnings
+        stops_within(1, app, "cached-", lambda: one.tab.click("stop"))
 
 
 def test_without_a_shared_worker_each_tab_has_its_own_stream(
