@@ -1,6 +1,9 @@
 """Wires apps: importing this package, or having it installed, is all that an app needs."""
 
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dash import Dash
@@ -16,6 +19,7 @@ from flash_events.stats import OPENMETRICS
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "stop")
 SCRIPT = "static/flash_events.js"
+WORKER = Path(__file__).parent / "static" / "flash_events_worker.js"
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -77,6 +81,7 @@ class _Wiring:
     def add_routes(self) -> None:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, self._view(action))
+        bridge.add_route(self.app, ROUTE + "worker", _worker, "GET")
         bridge.add_route(self.app, ROUTE + "metrics", self._metrics, "GET")
         bridge.on_serving(self.app, self._start, self._close)
 
@@ -132,6 +137,28 @@ class _Wiring:
             self._watch.close()
         if self._server is not None:
             await self._server.drain()
+
+
+@functools.cache
+def _worker_script() -> tuple[str, str]:
+    """The worker's script and its version, which `renderer/build.mjs` writes into the page's."""
+    script = WORKER.read_bytes()
+    return script.decode(), hashlib.sha256(script).hexdigest()[:16]
+
+
+async def _worker() -> Response:
+    """The script of the worker that the tabs of a browser share.
+
+    A page of another deploy gets none, and owns its connection itself: it may not understand this.
+    """
+    script, version = _worker_script()
+    if request.args.get("v") != version:
+        return Response("", 404, {"Cache-Control": "no-store"})
+    headers = {
+        "Content-Type": "text/javascript; charset=utf-8",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+    return Response(script, 200, headers)
 
 
 def _wire(app: Dash) -> _Wiring:

@@ -1,30 +1,42 @@
-// Builds src/index.ts into one classic script; `--check` only compares it with the committed one.
+// Builds the page's script and the worker's; `--check` only compares them with the committed ones.
+import {createHash} from "node:crypto";
 import {readFile, writeFile} from "node:fs/promises";
 import {gzipSync} from "node:zlib";
 import {build} from "esbuild";
 
+/** Every page loads the page's script; the worker's is loaded once per browser and deploy. */
 const LIMIT_BYTES = 12 * 1024;
-const target = new URL("../flash_events/static/flash_events.js", import.meta.url);
+const isCheck = process.argv.includes("--check");
 
-const result = await build({
-  entryPoints: [new URL("src/index.ts", import.meta.url).pathname],
-  bundle: true,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  legalComments: "none",
-  write: false,
-});
-const script = result.outputFiles[0].text;
-const size = gzipSync(script, {level: 9}).length;
-if (size > LIMIT_BYTES) {
-  throw new Error(`The script has ${size} bytes gzipped, more than ${LIMIT_BYTES}.`);
+async function bundle(entry, define = {}) {
+  const result = await build({
+    entryPoints: [new URL(`src/${entry}`, import.meta.url).pathname],
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: "es2022",
+    legalComments: "none",
+    define,
+    write: false,
+  });
+  return result.outputFiles[0].text;
 }
-if (process.argv.includes("--check")) {
-  if (script !== (await readFile(target, "utf8"))) {
-    throw new Error("flash_events/static is not what renderer/src builds. Run: make build");
+
+async function put(name, script) {
+  const target = new URL(`../flash_events/static/${name}`, import.meta.url);
+  const size = gzipSync(script, {level: 9}).length;
+  if (size > LIMIT_BYTES) {
+    throw new Error(`${name} has ${size} bytes gzipped, more than ${LIMIT_BYTES}.`);
   }
-} else {
-  await writeFile(target, script);
+  if (!isCheck) await writeFile(target, script);
+  else if (script !== (await readFile(target, "utf8").catch(() => ""))) {
+    throw new Error(`flash_events/static/${name} is not what renderer/src builds. Run: make build`);
+  }
+  console.log(`${name}: ${size} bytes gzipped`);
 }
-console.log(`flash_events.js: ${size} bytes gzipped`);
+
+const worker = await bundle("worker.ts");
+// The server compares this with its own file, see flash_events/plugin.py.
+const version = createHash("sha256").update(worker).digest("hex").slice(0, 16);
+await put("flash_events_worker.js", worker);
+await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: JSON.stringify(version)}));

@@ -1,6 +1,7 @@
 """Apps are wired by themselves; what has no event callbacks stays as it was."""
 
 import gc
+import hashlib
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from dash import Dash, Input, html
 from quart import Quart
 
 from flash_events import ConfigurationError, FlashEvents, bridge, event_callback
+from tests.conftest import ROOT
 
 START = Input("start", "n_clicks")
 
@@ -173,3 +175,19 @@ def test_a_request_waits_until_the_app_is_set_up() -> None:
         first.result(10)
         second.result(10)
     assert app.registered_paths["dash"]
+
+
+async def test_the_worker_is_served_to_pages_of_its_own_deploy_only() -> None:
+    app = new_app(routes_pathname_prefix="/app/", requests_pathname_prefix="/app/")
+    event_callback(START)(live)
+    client = app.server.test_client()
+    page_script = (ROOT / "flash_events/static/flash_events.js").read_text("utf-8")
+    script = (ROOT / "flash_events/static/flash_events_worker.js").read_bytes()
+    version = hashlib.sha256(script).hexdigest()[:16]
+    assert f'"{version}"' in page_script or f"{version}`" in page_script
+    response = await client.get(f"/app/_dash-flash-events/worker?v={version}")
+    assert await response.get_data() == script
+    assert response.headers["Content-Type"].startswith("text/javascript")
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    other = await client.get("/app/_dash-flash-events/worker?v=other")
+    assert (other.status_code, other.headers["Cache-Control"]) == (404, "no-store")

@@ -9,6 +9,7 @@
 
 import type {Command} from "./commands.ts";
 import type {Dash} from "./dash.ts";
+import {UNAPPLIED_BYTES} from "./flow.ts";
 import {isGraphIdle, onGraphChange} from "./graph.ts";
 import type {WireId} from "./ids.ts";
 import type {Props, Target} from "./protocol.ts";
@@ -19,9 +20,6 @@ const BUDGET_MS = 12;
 
 /** A command that is not taken by then is taken for done; the component may have failed. */
 const PATIENCE_MS = 10_000;
-
-/** Above this much unapplied data the page stops reading, which pauses the generators. */
-const UNAPPLIED_BYTES = 4 * 1024 * 1024;
 
 interface Queue {
   steps: Step[];
@@ -44,6 +42,8 @@ export interface ApplierOptions {
   readonly dash: Pick<Dash, "has" | "isMounted" | "get" | "set" | "expand" | "commit">;
   /** Told which props of a component a source was the last to set, right after. */
   onApplied(source: Source, id: WireId, props: Props): void;
+  /** Less may wait now than before. */
+  onFlushed?(): void;
   warn(message: string): void;
   isHidden(): boolean;
   nextFrame(callback: () => void): void;
@@ -53,7 +53,7 @@ export interface ApplierOptions {
 export type Applier = ReturnType<typeof createApplier>;
 
 export function createApplier(options: ApplierOptions) {
-  const {dash, onApplied, warn, isHidden, nextFrame, now} = options;
+  const {dash, onApplied, onFlushed, warn, isHidden, nextFrame, now} = options;
   const queues = new Map<WireId, Queue>();
   const warned = new Set<string>();
   let isScheduled = false;
@@ -144,6 +144,7 @@ export function createApplier(options: ApplierOptions) {
       whenDrained = [];
       for (const callback of waiting) callback();
     }
+    onFlushed?.();
   }
 
   function commitStates(ready: readonly (readonly [WireId, Queue])[]): void {
@@ -260,6 +261,8 @@ export function createApplier(options: ApplierOptions) {
     drop,
     flush,
     poke,
+    /** How many bytes wait to be applied. */
+    unapplied: () => unapplied,
     /** Resolves when so little waits that more may be read. */
     drained: () =>
       unapplied < UNAPPLIED_BYTES

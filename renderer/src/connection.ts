@@ -1,37 +1,19 @@
 /**
- * The page's connections: usually one, opened by the answer to the first start, carrying all runs.
+ * Connections: usually one, opened by the answer to the first start, carrying all runs.
  *
- * Touches no DOM; what it needs of the page comes in through `Host`.
+ * Touches no DOM, and runs in a page or in the worker that the tabs share; what it needs of either
+ * comes in through `Host`.
  */
 
 import {createParser} from "eventsource-parser";
 import {failureOf, isFinal, isStream, jitter, pause, StartFailed} from "./answers.ts";
+import type {AttachFields, Host, Position, StopFields} from "./host.ts";
 import {newId} from "./ids.ts";
-import {parseEvent, VERSION, type RunEvent} from "./protocol.ts";
+import {parseEvent, VERSION} from "./protocol.ts";
 
 const START_TRIES = 4;
 /** The server sends a heartbeat every 15 s. */
 const SILENCE_MS = 40_000;
-
-export interface RequestOptions {
-  readonly signal?: AbortSignal;
-  /** Lets the request outlive the page. */
-  readonly keepalive?: boolean;
-}
-
-export interface Host {
-  /** Posts JSON to the endpoint's action. */
-  post(action: "start" | "resume" | "stop", body: object, options: RequestOptions): Promise<Response>;
-  /** Takes an event of a run and its size; what it returns is awaited before more is read. */
-  onEvent(event: RunEvent, bytes: number): void;
-  /** More data waits to be applied than may; awaited before more is read. */
-  drained(): Promise<void> | undefined;
-  /** Props that the server names as commands. */
-  onCommands(props: readonly string[]): void;
-  /** A connection is gone for good; what it carried has a hole. */
-  onLost(connection: string): void;
-  warn(message: string): void;
-}
 
 interface Connection {
   id: string;
@@ -44,23 +26,15 @@ interface Connection {
   wake: (() => void) | undefined;
 }
 
-export type Connections = ReturnType<typeof createConnections>;
-
 export function createConnections(host: Host) {
   const open = new Set<Connection>();
-  /** Of starts that are not answered yet. */
-  const fresh = new Set<Connection>();
   let opening: Promise<unknown> | undefined;
   let isSuspended = false;
 
-  /**
-   * Posts a start. Resolves with the id of the connection that carries the run.
-   *
-   * While no connection is open, starts wait for the first one's answer, which opens it.
-   */
-  async function start(body: object, fields: object): Promise<string> {
+  /** While no connection is open, all wait for the first one's answer, which opens it. */
+  async function ask(action: "start" | "attach", body: object, fields: object): Promise<string> {
     while (!open.size && opening) await opening;
-    const started = postStart(body, fields);
+    const started = openOrJoin(action, body, fields);
     if (open.size) return started;
     const answered = started.catch(() => undefined).finally(() => {
       if (opening === answered) opening = undefined;
@@ -69,22 +43,17 @@ export function createConnections(host: Host) {
     return started;
   }
 
-  async function postStart(body: object, fields: object): Promise<string> {
+  async function openOrJoin(
+    action: "start" | "attach",
+    body: object,
+    fields: object,
+  ): Promise<string> {
     const connection = connectionOf(newId());
-    fresh.add(connection);
-    try {
-      return await openOrJoin(connection, body, fields);
-    } finally {
-      fresh.delete(connection);
-    }
-  }
-
-  async function openOrJoin(connection: Connection, body: object, fields: object): Promise<string> {
     const connections = [...open].map((one) => one.id);
     const envelope = {version: VERSION, connection: connection.id, connections, ...fields};
     for (let attempt = 1; ; attempt++) {
       const response = await host
-        .post("start", {...body, flash_events: envelope}, {signal: connection.abort.signal})
+        .post(action, {...body, flash_events: envelope}, {signal: connection.abort.signal})
         .catch(() => undefined);
       if (response?.status === 202) {
         const joined = ((await response.json()) as {connection: string}).connection;
@@ -107,41 +76,47 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** Asks the server to stop runs, until it has heard it. */
-  async function stop(runs: readonly string[]): Promise<void> {
+  async function stop(fields: StopFields): Promise<void> {
     for (let attempt = 1; attempt <= START_TRIES; attempt++) {
-      const fields = {version: VERSION, runs};
-      const response = await host.post("stop", {flash_events: fields}, {}).catch(() => undefined);
+      const response = await postStop(fields).catch(() => undefined);
       if (response && (response.ok || isFinal(response))) return;
       await pause(jitter(attempt));
     }
     host.warn("The server could not be asked to stop a run.");
   }
 
-  /** The page goes away: its runs stop. */
-  function close(): void {
-    const connections = [...open, ...fresh].map((one) => one.id);
-    for (const one of open) end(one);
-    if (!connections.length) return;
-    const fields = {version: VERSION, connections};
-    host.post("stop", {flash_events: fields}, {keepalive: true}).catch(() => undefined);
+  /** What asks may go away meanwhile: the page, or the worker with its last tab. */
+  function postStop(fields: StopFields): Promise<Response> {
+    return host.post("stop", {flash_events: {version: VERSION, ...fields}}, {keepalive: true});
   }
 
-  /** The page is put aside (back/forward cache), where an open request may not be. */
+  function close(fields: StopFields): void {
+    for (const one of open) end(one);
+    if (fields.runs.length) postStop(fields).catch(() => undefined);
+  }
+
   function suspend(): void {
     isSuspended = true;
     for (const one of open) one.abort.abort();
   }
 
-  /** The page is back, or the network: reconnects at once. */
   function wake(): void {
     isSuspended = false;
     for (const one of open) one.wake?.();
   }
 
+  /** Goes on with a connection that another has read so far. */
+  function adopt({connection: id, lastEventId}: Position): void {
+    if ([...open].some((one) => one.id === id)) return;
+    const connection = {...connectionOf(id), lastEventId};
+    open.add(connection);
+    void keepReading(connection, undefined, () => undefined);
+    connection.wake?.();
+  }
+
   async function keepReading(
     connection: Connection,
-    first: Response,
+    first: Response | undefined,
     onOpen: (id: string) => void,
   ): Promise<void> {
     let response: Response | undefined = first;
@@ -192,7 +167,10 @@ export function createConnections(host: Host) {
           case "start":
           case "update":
           case "end":
-            host.onEvent(event, data.length);
+            host.onEvent(event, data.length, {
+              connection: connection.id,
+              lastEventId: id ?? connection.lastEventId,
+            });
             break;
           case "drain":
           case undefined:
@@ -259,7 +237,16 @@ export function createConnections(host: Host) {
     // The body ends by itself after `close`; an abort now would drop what the page still sends.
   }
 
-  return {start, stop, close, suspend, wake, size: () => open.size};
+  return {
+    start: (body: object, fields: object) => ask("start", body, fields),
+    attach: (fields: AttachFields) => ask("attach", {}, fields),
+    stop,
+    close,
+    suspend,
+    wake,
+    adopt,
+    size: () => open.size,
+  };
 }
 
 function connectionOf(id: string): Connection {

@@ -39,6 +39,8 @@ export interface Entry {
   readonly flash_events: {
     readonly overlap: "restart" | "skip" | "queue" | "parallel";
     readonly keepAlive: boolean;
+    /** Whether a run is cancelled when its page goes away, or goes on without a viewer. */
+    readonly onDisconnect: "cancel" | "finish";
     readonly cancel: readonly (Dependency & {readonly allowed?: unknown})[];
     readonly reset: readonly (readonly [WireId, Props])[];
     readonly running: readonly (readonly [WireId, string, unknown, unknown])[];

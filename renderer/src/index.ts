@@ -4,8 +4,16 @@ import {createApplier} from "./apply.ts";
 import {addCommands} from "./commands.ts";
 import {createConnections} from "./connection.ts";
 import {clientside, connectDash} from "./dash.ts";
+import {postTo} from "./endpoint.ts";
+import type {Host} from "./host.ts";
 import {newId} from "./ids.ts";
+import {hold, whenFree} from "./locks.ts";
+import type {ToTab} from "./messages.ts";
 import {createRuns} from "./runs.ts";
+import {createShared} from "./shared.ts";
+
+/** Of the worker's script, so that a deploy brings its own worker; build.mjs fills it in. */
+declare const WORKER_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
@@ -13,28 +21,57 @@ const PAGE_KEY = "flash_events.page";
 async function pageId(): Promise<string> {
   try {
     const id = sessionStorage.getItem(PAGE_KEY) ?? newId();
-    const isOurs = await hold(`flash_events ${id}`);
+    const isOurs = await holdPage(id);
     const own = isOurs ? id : newId();
     sessionStorage.setItem(PAGE_KEY, own);
-    if (!isOurs) await hold(`flash_events ${own}`);
+    if (!isOurs) await holdPage(own);
     return own;
   } catch {
     return newId(); // a page that is embedded may have neither storage nor locks
   }
 }
 
-/** Whether no other tab holds the name; always true where pages have no locks (plain HTTP). */
-function hold(name: string): Promise<boolean> {
-  const {locks} = navigator as {locks?: LockManager};
-  if (!locks) return Promise.resolve(true);
-  return new Promise((resolve, reject) => {
-    const held = locks.request(name, {ifAvailable: true}, (lock) => {
-      resolve(lock !== null);
-      // Released on `pagehide`: a held lock keeps a page out of the back/forward cache.
-      return lock && new Promise<void>((free) => addEventListener("pagehide", () => free()));
-    });
-    held.catch(reject);
-  });
+/** Whether no other tab is this page; always true where pages have no locks (plain HTTP). */
+async function holdPage(id: string): Promise<boolean> {
+  if (!hasLocks()) return true;
+  const release = await hold(`flash_events ${id}`, true);
+  // Released on `pagehide`: a held lock keeps a page out of the back/forward cache.
+  if (release) addEventListener("pagehide", release, {once: true});
+  return release !== undefined;
+}
+
+function hasLocks(): boolean {
+  return "locks" in navigator;
+}
+
+/** A page that is embedded may have no storage, and then finds no runs after a reload. */
+const memory = {
+  read(key: string): string | null {
+    try {
+      return sessionStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  },
+  write(key: string, text: string): void {
+    try {
+      sessionStorage.setItem(key, text);
+    } catch {
+      // nothing is promised then
+    }
+  },
+};
+
+function openWorker(
+  onMessage: (message: ToTab) => void,
+  onError: () => void,
+): MessagePort | undefined {
+  if (!("SharedWorker" in globalThis) || !hasLocks()) return undefined;
+  const url = `${dash.url("worker")}?v=${WORKER_VERSION}`;
+  const worker = new SharedWorker(url, {name: "flash_events"});
+  worker.onerror = onError;
+  worker.port.onmessage = ({data}: MessageEvent<ToTab>) => onMessage(data);
+  return worker.port;
 }
 
 function warn(message: string): void {
@@ -55,31 +92,36 @@ function nextFrame(callback: () => void): void {
 }
 
 const dash = connectDash();
-const connections = createConnections({
-  post: (action, body, options) =>
-    fetch(dash.url(action), {
-      method: "POST",
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: dash.headers(),
-      body: JSON.stringify(body),
-      ...options,
-    }),
+const endpoint = () => ({url: dash.url(""), headers: dash.headers()});
+const page = pageId();
+const host: Host = {
+  post: (action, body, options) => postTo(endpoint(), action, body, options),
   onEvent: (event, bytes) => runs.onEvent(event, bytes),
-  onLost: (connection) => runs.onLost(connection),
+  onLost: (id) => runs.onLost(id),
   onCommands: addCommands,
   drained: () => applier.drained(),
   warn,
+};
+const connections = createShared({
+  host,
+  owned: createConnections(host),
+  page,
+  endpoint,
+  unapplied: () => applier.unapplied(),
+  open: openWorker,
+  hold,
+  whenFree,
 });
 const applier = createApplier({
   dash,
   onApplied: (source, id, props) => runs.onApplied(source, id, props),
+  onFlushed: () => connections.report(),
   warn,
   isHidden: () => document.hidden,
   nextFrame,
   now: () => performance.now(),
 });
-const runs = createRuns({dash, applier, connections, page: pageId(), warn});
+const runs = createRuns({dash, applier, connections, page, memory, warn});
 
 clientside()["flash_events"] = new Proxy(
   {},
@@ -97,9 +139,7 @@ dash.subscribe(() => {
   runs.check();
   applier.poke();
 });
-addEventListener("pagehide", (event) =>
-  event.persisted ? connections.suspend() : connections.close(),
-);
-addEventListener("pageshow", (event) => event.persisted && connections.wake());
+addEventListener("pagehide", (event) => (event.persisted ? connections.suspend() : runs.close()));
+addEventListener("pageshow", (event) => event.persisted && connections.restore());
 addEventListener("online", () => connections.wake());
 document.addEventListener("visibilitychange", () => document.hidden && applier.flush());

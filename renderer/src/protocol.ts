@@ -27,6 +27,8 @@ export interface Updated {
   readonly n: number;
   readonly set: readonly Target[];
   readonly alone?: boolean;
+  /** Stands for all updates up to `n`, whatever of them was received. */
+  readonly snapshot?: boolean;
 }
 
 export interface Ended {

@@ -2,15 +2,18 @@
 
 import type {Applier} from "./apply.ts";
 import {StartFailed} from "./answers.ts";
-import type {Connections} from "./connection.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
+import type {Connections} from "./host.ts";
 import {isDictId, newId, resolveMatch, type WireId} from "./ids.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
 import type {Source} from "./steps.ts";
+import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
 import {createInsertions, createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
 import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
 
 const QUEUE_LIMIT = 16;
+
+const LOST = "The connection to a run was lost for good; what it had not sent is missing.";
 
 interface Run extends Source {
   readonly trigger: Trigger;
@@ -20,20 +23,29 @@ interface Run extends Source {
   connection: string | undefined;
   /** Cancelled or replaced; the server must hear of it once it has answered the start. */
   isGivenUp: boolean;
+  /** Attached to, and its snapshot has not come; what still comes from before has holes. */
+  isStale: boolean;
 }
 
 export interface RunsOptions {
   readonly dash: Dash;
   readonly applier: Pick<Applier, "add" | "drop" | "flush">;
-  readonly connections: Pick<Connections, "start" | "stop">;
+  readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
   readonly page: Promise<string>;
+  readonly memory: Memory;
   warn(message: string): void;
 }
 
 export type Runs = ReturnType<typeof createRuns>;
 
-export function createRuns({dash, applier, connections, page, warn}: RunsOptions) {
+export function createRuns({dash, applier, connections, page, memory, warn}: RunsOptions) {
   const live = new Map<string, Run>();
+  /** With those that they replace: the server may have heard of them, or not. */
+  const unanswered = new Set<Run>();
+  const notes = createNotes(dash, memory, page);
+  const remoteStops = createRemoteStops(dash);
+  let pageId = "";
+  void page.then((id) => (pageId = id));
   const queued = new Map<string, Trigger[]>();
   const ownWrites = createOwnWrites(dash);
   const insertions = createInsertions(dash);
@@ -45,6 +57,7 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
   }
 
   function begin(entry: Entry, context: CallbackContext): void {
+    restore();
     const next = triggerOf(entry, context);
     const alive = aliveOf(next.key);
     const {overlap} = entry.flash_events;
@@ -65,18 +78,12 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
     replaced: readonly Run[],
     isOn = aliveOf(trigger.key).length > 0,
   ): Promise<void> {
-    const run: Run = {
-      id: newId(),
-      trigger,
-      cancels: watchCancels(dash, trigger),
-      seen: 0,
-      connection: undefined,
-      isGivenUp: false,
-    };
+    const run = newRun(newId(), trigger);
     const replaces = replaced.map((one) => one.id);
     for (const old of replaced) {
       old.isGivenUp = true;
       live.delete(old.id);
+      notes.remove(old.id);
       applier.drop(old);
     }
     live.set(run.id, run);
@@ -84,19 +91,71 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
       applier.add(run, runningTargets(trigger, 2));
       applier.flush();
     }
+    const asking = [run, ...replaced];
+    for (const one of asking) unanswered.add(one);
+    const isSurviving = survives(trigger.entry);
     try {
       const fields = {run: run.id, page: await page, replaces};
-      run.connection = await connections.start(trigger.body, fields);
-      if (run.isGivenUp) void connections.stop([run.id]);
+      if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
+      run.connection = await connections.start(trigger.body, fields, isSurviving);
+      if (run.isGivenUp) stop([run]);
     } catch (error) {
-      void connections.stop([run.id, ...replaces]); // what was not answered may have been heard
+      stop(asking); // what was not answered may have been heard
       if (!live.has(run.id)) return;
       const {code, message} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
       warn(`A run could not be started (${code}): ${message}`);
       dash.showError("An event callback could not be started", message);
       finish(run, "error");
+    } finally {
+      for (const one of asking) unanswered.delete(one);
     }
+  }
+
+  function newRun(id: string, trigger: Trigger): Run {
+    const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
+    const state = {seen: 0, connection: undefined, isGivenUp: false, isStale: false};
+    return {id, trigger, cancels, ...state};
+  }
+
+  /** Shows the runs that this page has begun before it was reloaded. */
+  function restore(): void {
+    const restored: Run[] = [];
+    for (const {id, trigger} of notes.due()) {
+      if (!trigger) {
+        notes.remove(id);
+        void connections.stop({page: pageId, runs: [id]});
+        continue;
+      }
+      const run = newRun(id, trigger);
+      if (!aliveOf(trigger.key).length) applier.add(run, runningTargets(trigger, 2));
+      live.set(id, run);
+      restored.push(run);
+    }
+    if (!restored.length) return;
+    applier.flush();
+    void attach(restored);
+  }
+
+  /** Has runs that go on without this page carried to it again. */
+  async function attach(runs: readonly Run[]): Promise<void> {
+    for (const run of runs) {
+      run.connection = undefined;
+      run.isStale = true;
+    }
+    try {
+      const wanted = runs.map(({id, seen}) => ({run: id, seen}));
+      const connection = await connections.attach({page: await page, runs: wanted});
+      for (const run of runs) run.connection = connection;
+      stop(runs.filter((run) => run.isGivenUp));
+    } catch {
+      stop(runs.filter((run) => run.isGivenUp));
+      for (const run of runs) if (live.has(run.id)) lose(run);
+    }
+  }
+
+  function stop(runs: readonly Run[]): void {
+    if (runs.length) void connections.stop({page: pageId, runs: runs.map((run) => run.id)});
   }
 
   function onEvent(event: RunEvent, bytes: number): void {
@@ -106,19 +165,24 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
       case "start":
         return;
       case "update":
-        if (event.n <= run.seen) return; // replayed
-        if (event.n !== run.seen + 1) return lose(run);
+        if (!event.snapshot) {
+          if (event.n <= run.seen) return; // replayed
+          if (event.n !== run.seen + 1) return run.isStale ? undefined : lose(run);
+        }
+        run.isStale = false;
         run.seen = event.n;
         applier.add(run, resolveTargets(event.set, run), event.alone, bytes);
         return;
       case "end":
-        if (event.reason !== "cancelled" && event.n !== run.seen) return lose(run);
-        return onEnded(run, event);
+        if (isWhole(run, event)) onEnded(run, event);
+        else if (!run.isStale) lose(run);
+        return;
     }
   }
 
   function onEnded(run: Run, event: Ended): void {
     const {error} = event;
+    if (event.reason === "lost") warn(LOST);
     if (error) {
       warn(`A run failed (${error.code}, ref ${error.ref} in the server's log).`);
       if (error.message) dash.showError("Error in an event callback", error.message);
@@ -127,19 +191,22 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
   }
 
   function lose(run: Run): void {
-    void connections.stop([run.id]);
-    warn("The connection to a run was lost for good; what it had not sent is missing.");
+    stop([run]);
+    warn(LOST);
     finish(run, "lost");
   }
 
-  function onLost(connection: string): void {
-    for (const run of [...live.values()]) if (run.connection === connection) lose(run);
+  /** A connection with all its runs, or a single run, is gone for good. */
+  function onLost(id: string): void {
+    const lost = [...live.values()].filter((run) => run.connection === id || run.id === id);
+    const surviving = lost.filter((run) => survives(run.trigger.entry));
+    for (const run of lost) if (!surviving.includes(run)) lose(run);
+    if (surviving.length) void attach(surviving);
   }
 
   /** Stops runs, and what is queued behind them. */
   function cancel(runs: readonly Run[]): void {
-    const started = runs.filter((run) => run.connection).map((run) => run.id);
-    if (started.length) void connections.stop(started);
+    stop(runs.filter((run) => run.connection));
     for (const run of runs) {
       run.isGivenUp = true;
       queued.delete(run.trigger.key);
@@ -151,6 +218,7 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
   function finish(run: Run, reason: Ended["reason"], set: readonly Target[] = []): void {
     const {entry, key} = run.trigger;
     live.delete(run.id);
+    notes.remove(run.id);
     if (reason === "cancelled") applier.drop(run);
     const next = queued.get(key)?.shift();
     const isLast = !next && !aliveOf(key).length;
@@ -170,22 +238,45 @@ export function createRuns({dash, applier, connections, page, warn}: RunsOptions
 
   /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
   function check(): void {
+    stopRemotely();
     cancel([...live.values()].filter((run) => run.cancels.look()));
     if (!dash.isReady()) return;
+    restore();
     cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger)));
     for (const [entry, context] of insertions.due()) begin(entry, context);
+  }
+
+  /** Stops runs that no page shows, or another one, before runs of this page are cancelled. */
+  function stopRemotely(): void {
+    const shown = new Set([...live.values()].map((run) => run.trigger.entry.output));
+    const callbacks = remoteStops.due().filter((callback) => !shown.has(callback));
+    if (callbacks.length) void connections.stop({page: pageId, runs: [], callbacks});
+  }
+
+  /** The page goes away, and with it the runs that do not outlive it. */
+  function close(): void {
+    const ending = [...new Set([...live.values(), ...unanswered])].filter(
+      (run) => run.isGivenUp || !survives(run.trigger.entry),
+    );
+    connections.close({page: pageId, runs: ending.map((run) => run.id)});
   }
 
   /** A run's own writes neither trigger nor cancel its callback. */
   function onApplied(source: Source, id: WireId, props: Props): void {
     const {entry} = (source as Run).trigger;
     ownWrites.record(entry, id, props);
+    remoteStops.accept(entry, id, props);
     for (const run of live.values()) {
       if (run.trigger.entry.output === entry.output) run.cancels.accept(id, props);
     }
   }
 
-  return {trigger, onEvent, onLost, onApplied, check, size: () => live.size};
+  return {trigger, onEvent, onLost, onApplied, check, close, size: () => live.size};
+}
+
+/** A cancelled run's last updates are dropped by the server, and a lost one's are missing. */
+function isWhole(run: Run, {reason, n}: Ended): boolean {
+  return reason === "cancelled" || reason === "lost" || n === run.seen;
 }
 
 function resolveTargets(targets: readonly Target[], {trigger}: Run): readonly Target[] {

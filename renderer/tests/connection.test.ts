@@ -617,12 +617,14 @@ it("leaves a connection that works alone when the network is back", async () => 
 });
 
 describe("close", () => {
+  const goodbye = {page: "p", runs: ["r"]};
+
   it("tells the server with a request that outlives the page, and comes back no more", async () => {
     const stream = await opened();
-    connections.close();
+    connections.close(goodbye);
     const request = await host.requests.next();
     expect(request.action).toBe("stop");
-    expect(request.envelope).toEqual({version: 1, connections: [C]});
+    expect(request.envelope).toEqual({version: 1, page: "p", runs: ["r"]});
     expect(request.options).toEqual({keepalive: true});
 
     stream.cut();
@@ -636,37 +638,110 @@ describe("close", () => {
     const stream = await opened();
     stream.cut();
     await settle();
-    connections.close();
+    connections.close(goodbye);
     expect((await host.requests.next()).action).toBe("stop");
     await pass(600);
 
     expect(host.requests.size()).toBe(0);
   });
 
-  it("names the connection of a start that is not answered yet", async () => {
-    connections.start({}, {}).catch(() => undefined);
-    const start = await host.requests.next();
-    connections.close();
-
-    const request = await host.requests.next();
-    expect(request.action).toBe("stop");
-    expect(request.envelope["connections"]).toEqual([start.envelope["connection"]]);
-  });
-
-  it("posts nothing when nothing is open", async () => {
-    connections.close();
+  it("posts nothing when there is no run to stop", async () => {
+    await opened();
+    connections.close({page: "p", runs: []});
     await settle();
 
     expect(host.requests.size()).toBe(0);
+    expect(connections.size()).toBe(0);
   });
+});
+
+describe("an attach", () => {
+  const wanted = {page: "p", runs: [{run: "r", seen: 3}]};
+
+  it("posts the runs, and opens a connection as a start does", async () => {
+    const attached = connections.attach(wanted);
+    const request = await host.requests.next();
+    expect(request.action).toBe("attach");
+    expect(request.body).toEqual({
+      flash_events: {
+        version: 1,
+        connection: expect.stringMatching(/^[\w-]{22}$/) as string,
+        connections: [],
+        ...wanted,
+      },
+    });
+    request.stream().send(OPEN);
+
+    expect(await attached).toBe(C);
+    expect(connections.size()).toBe(1);
+  });
+
+  it("joins an open connection", async () => {
+    await opened();
+    const attached = connections.attach(wanted);
+    const request = await host.requests.next();
+    expect(request.envelope).toMatchObject({connections: [C]});
+    request.json(202, {connection: C});
+
+    expect(await attached).toBe(C);
+  });
+
+  it("that is refused says why", async () => {
+    const attached = connections.attach(wanted);
+    (await host.requests.next()).json(404, {error: "not_found", message: "no"});
+
+    await expect(attached).rejects.toMatchObject({code: "not_found"});
+  });
+});
+
+describe("a connection that another has read so far", () => {
+  it("is resumed at once from where that was", async () => {
+    connections.adopt({connection: C, lastEventId: "e-7"});
+    await settle();
+    const request = await host.requests.next();
+    expect(request.action).toBe("resume");
+    expect(request.envelope).toEqual({version: 1, connection: C, lastEventId: "e-7"});
+    request.stream().send(OPEN, update(8));
+    await settle();
+
+    expect(numbers()).toEqual([8]);
+  });
+
+  it("is left alone when it is open here", async () => {
+    await opened();
+    connections.adopt({connection: C, lastEventId: "e-7"});
+    await pass(10);
+
+    expect(host.requests.size()).toBe(0);
+  });
+
+  it("is lost when the server does not know it any more", async () => {
+    connections.adopt({connection: C, lastEventId: "e-7"});
+    await settle();
+    (await host.requests.next()).json(404, {});
+    await settle();
+
+    expect(host.lost).toEqual([C]);
+  });
+});
+
+it("says of every event which connection brought it, and where that is then", async () => {
+  const stream = await opened();
+  stream.send(update(1), update(2));
+  await settle();
+
+  expect(host.positions).toEqual([
+    {connection: C, lastEventId: "e-1"},
+    {connection: C, lastEventId: "e-2"},
+  ]);
 });
 
 describe("stop", () => {
   it("names the runs", async () => {
-    const stopped = connections.stop(["a", "b"]);
+    const stopped = connections.stop({page: "p", runs: ["a", "b"]});
     const request = await host.requests.next();
     expect(request.action).toBe("stop");
-    expect(request.envelope).toEqual({version: 1, runs: ["a", "b"]});
+    expect(request.envelope).toEqual({version: 1, page: "p", runs: ["a", "b"]});
 
     request.json(200, {});
     await stopped;
@@ -674,7 +749,7 @@ describe("stop", () => {
   });
 
   it("is asked for again until the server has heard it", async () => {
-    const stopped = connections.stop(["a"]);
+    const stopped = connections.stop({page: "p", runs: ["a"]});
     const first = await host.requests.next();
     first.fail();
     await pass(1);
@@ -690,7 +765,7 @@ describe("stop", () => {
   });
 
   it("warns when the server cannot be asked", async () => {
-    const stopped = connections.stop(["a"]);
+    const stopped = connections.stop({page: "p", runs: ["a"]});
     for (let attempt = 1; attempt <= 4; attempt++) {
       (await host.requests.next()).fail();
       await pass(30);

@@ -1,7 +1,15 @@
 /** What the tests put in the place of Dash, of the server and of dcc.Graph. */
 
-import type {Connections, Host, RequestOptions} from "../src/connection.ts";
 import type {CallbackContext, Dash, Entry} from "../src/dash.ts";
+import type {
+  AttachFields,
+  Connections,
+  Host,
+  Position,
+  RequestOptions,
+  StartFields,
+  StopFields,
+} from "../src/host.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
 import type {Props} from "../src/protocol.ts";
 
@@ -182,6 +190,7 @@ export function entryOf(
     flash_events: {
       overlap: "restart",
       keepAlive: false,
+      onDisconnect: "cancel",
       cancel: [],
       reset: [],
       running: [],
@@ -201,32 +210,53 @@ export function changed(id: WireId, property: string, value: unknown): CallbackC
 
 interface StartRequest {
   readonly body: object;
-  readonly fields: {readonly run: string; readonly page: string; readonly replaces: string[]};
+  readonly fields: StartFields;
+  readonly survives: boolean;
   answer(connection: string): void;
   refuse(error: unknown): void;
 }
 
-/** Connections that note what they are asked for; the test answers the starts. */
+interface AttachRequest {
+  readonly fields: AttachFields;
+  answer(connection: string): void;
+  refuse(error: unknown): void;
+}
+
+/** Connections that note what they are asked for; the test answers starts and attaches. */
 export function fakeConnections() {
   const starts = mailbox<StartRequest>();
+  const attaches = mailbox<AttachRequest>();
   const stops: (readonly string[])[] = [];
-  const connections: Pick<Connections, "start" | "stop"> = {
-    start(body, fields) {
+  const stoppedCallbacks: (readonly string[])[] = [];
+  const closes: StopFields[] = [];
+  const connections: Pick<Connections, "start" | "attach" | "stop" | "close"> = {
+    start(body, fields, survives) {
       const {promise, resolve, reject} = deferred<string>();
-      starts.put({
-        body,
-        fields: fields as StartRequest["fields"],
-        answer: resolve,
-        refuse: reject,
-      });
+      starts.put({body, fields, survives, answer: resolve, refuse: reject});
       return promise;
     },
-    stop(runs) {
-      stops.push(runs);
+    attach(fields) {
+      const {promise, resolve, reject} = deferred<string>();
+      attaches.put({fields, answer: resolve, refuse: reject});
+      return promise;
+    },
+    stop({runs, callbacks}) {
+      if (callbacks) stoppedCallbacks.push(callbacks);
+      else stops.push(runs);
       return Promise.resolve();
     },
+    close: (fields) => void closes.push(fields),
   };
-  return {connections, starts, stops};
+  return {connections, starts, attaches, stops, stoppedCallbacks, closes};
+}
+
+/** A tab's storage. */
+export function fakeMemory(stored: Record<string, string> = {}) {
+  return {
+    stored,
+    read: (key: string) => stored[key] ?? null,
+    write: (key: string, text: string) => void (stored[key] = text),
+  };
 }
 
 export type FakeRequest = ReturnType<typeof requestOf>;
@@ -266,6 +296,7 @@ function requestOf(action: string, body: object, options: RequestOptions) {
 export function fakeHost() {
   const requests = mailbox<FakeRequest>();
   const events: {type: string; run: string; bytes: number}[] = [];
+  const positions: Position[] = [];
   const lost: string[] = [];
   const commands: string[] = [];
   const warnings: string[] = [];
@@ -279,8 +310,9 @@ export function fakeHost() {
       requests.put(request);
       return request.promise;
     },
-    onEvent(event, bytes) {
+    onEvent(event, bytes, position) {
       state.onEvent(event.run);
+      positions.push(position);
       events.push({...event, bytes});
     },
     drained: () => state.drained,
@@ -288,7 +320,7 @@ export function fakeHost() {
     onLost: (connection) => lost.push(connection),
     warn: (message) => warnings.push(message),
   };
-  return {host, requests, events, lost, commands, warnings, state};
+  return {host, requests, events, positions, lost, commands, warnings, state};
 }
 
 /**
@@ -324,5 +356,31 @@ export function fakeGraph({isDrawn = true} = {}) {
       for (const listener of told) listener();
       state.extendData = []; // in a promise that follows the drawing
     },
+  };
+}
+
+/** Web Locks that the test holds and releases. */
+export function fakeLocks() {
+  const held = new Set<string>();
+  const waiting = new Map<string, (() => void)[]>();
+  return {
+    hold(name: string) {
+      held.add(name);
+      return Promise.resolve(() => this.release(name));
+    },
+    release(name: string) {
+      held.delete(name);
+      const told = waiting.get(name) ?? [];
+      waiting.delete(name);
+      for (const resolve of told) resolve();
+    },
+    whenFree(name: string, signal?: AbortSignal): Promise<void> {
+      if (!held.has(name)) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        waiting.set(name, [...(waiting.get(name) ?? []), resolve]);
+        signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+      });
+    },
+    isHeld: (name: string) => held.has(name),
   };
 }

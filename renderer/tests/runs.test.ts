@@ -5,7 +5,7 @@ import type {Entry} from "../src/dash.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
 import {createRuns} from "../src/runs.ts";
-import {changed, entryOf, fakeConnections, fakeFrames, fakePage} from "./fakes.ts";
+import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
 
 /** A page with one event callback, real applier, and connections that the test answers. */
 function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
@@ -27,6 +27,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     applier,
     connections: server.connections,
     page: Promise.resolve("the page"),
+    memory: fakeMemory(),
     warn,
   });
   let clicks = 0;
@@ -719,6 +720,7 @@ describe("what a run writes itself", () => {
       applier,
       connections,
       page: Promise.resolve("p"),
+      memory: fakeMemory(),
       warn: () => undefined,
     });
     runs.trigger("cb", changed("go", "n_clicks", 1));

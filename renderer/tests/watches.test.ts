@@ -12,7 +12,7 @@ type Cancels = Entry["flash_events"]["cancel"];
 function watching(cancel: Cancels, layout: Parameters<typeof fakePage>[0]) {
   const page = fakePage(layout);
   const trigger = triggerOf(entryOf({cancel}), changed("go", "n_clicks", 1));
-  return {page, watch: watchCancels(page.dash, trigger)};
+  return {page, watch: watchCancels(page.dash, trigger.entry.flash_events.cancel, trigger.match)};
 }
 
 describe("a cancel Input", () => {
@@ -108,7 +108,8 @@ describe("a cancel Input", () => {
       {cancel: [{id: stopOf(["MATCH"]), property: "n_clicks"}]},
       {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]},
     );
-    const watch = watchCancels(page.dash, triggerOf(entry, changed(cardOf(1), "n_clicks", 1)));
+    const {match} = triggerOf(entry, changed(cardOf(1), "n_clicks", 1));
+    const watch = watchCancels(page.dash, entry.flash_events.cancel, match);
     page.change(stopOf(2), {n_clicks: 1});
     expect(watch.look()).toBe(false);
 

@@ -14,6 +14,7 @@ from quart import request
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from tests.apps.marks import mark
+from tests.apps.streams import noting_streams
 
 app = Dash(
     __name__,
@@ -24,6 +25,7 @@ app = Dash(
 )
 FlashEvents(app)  # settings come from the environment
 server = app.server
+server.asgi_app = noting_streams(server.asgi_app)
 
 
 def card(index: str) -> html.Div:
@@ -80,7 +82,7 @@ async def ticks(_n: int, ticker: str) -> AsyncIterator[Update]:
             yield stream_props("out", {"children": f"{ticker}{n}"})
             await asyncio.sleep(0.02)
     finally:
-        mark("ticks finally")
+        mark("ticks finally", ticker=ticker)
 
 
 def overlap_callback(mode: Any) -> None:

@@ -10,7 +10,6 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
-    Response,
     sync_playwright,
 )
 
@@ -26,14 +25,22 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 
+WITHOUT_WORKER = "delete globalThis.SharedWorker"
+"""As an init script: the page owns its connection, as in browsers without shared workers."""
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+
+def chromium() -> str:
+    """Where the browser is."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     assert path, "Chromium is needed for the browser tests: apt-get install chromium"
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
 
 
 @pytest.fixture(scope="session")
@@ -54,23 +61,17 @@ class Tab:
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
-    streams: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("response", self._answered)
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.text.startswith("flash_events"):
             self.warnings.append(message.text)
         elif message.type == "error":
             self.errors.append(message.text)
-
-    def _answered(self, response: Response) -> None:
-        if "event-stream" in response.headers.get("content-type", ""):
-            self.streams.append(response.url)
 
     def open(self, path: str = "") -> "Tab":
         """Loads the app and waits until Dash has made its first callbacks."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab
+from tests.browser.conftest import WITHOUT_WORKER, Tab
 from tests.conftest import Served, serving
 from tests.proxy import proxied
 
@@ -82,6 +82,7 @@ def test_closing_the_page_stops_its_runs_on_all_of_four_workers(
 def test_a_run_that_is_lost_says_so_and_is_reset(context: BrowserContext, kitchen: Served) -> None:
     with proxied(kitchen.url) as proxy:
         tab = new_tab(context, kitchen)
+        tab.page.add_init_script(WITHOUT_WORKER)  # `route` does not see a worker's requests
         tab.page.goto(proxy.url)
         tab.page.wait_for_selector("button")
         tab.page.route("**/resume", lambda route: route.fulfill(status=404, json={}))

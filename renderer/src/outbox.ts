@@ -1,0 +1,48 @@
+/** What waits to be posted to one tab, and what was posted so shortly ago that it may be lost. */
+
+import type {Delivery, ToTab} from "./messages.ts";
+
+/** So long may a message be on the way to a tab that is put aside meanwhile. */
+const RECENT_MS = 1000;
+
+export function createOutbox() {
+  let waiting: ToTab[] = [];
+  let waitingBytes = 0;
+  let posted = 0;
+  let recent: {readonly n: number; readonly at: number; readonly message: ToTab}[] = [];
+
+  return {
+    bytes: () => waitingBytes,
+
+    put(message: ToTab): void {
+      waiting.push(message);
+    },
+
+    /** Events that follow each other go in one message. */
+    putEvent(delivery: Delivery): void {
+      waitingBytes += delivery.bytes;
+      const last = waiting.at(-1);
+      if (last?.type === "events") last.events.push(delivery);
+      else waiting.push({type: "events", events: [delivery]});
+    },
+
+    post(port: {postMessage(message: ToTab): void}): void {
+      const messages = waiting;
+      const at = Date.now();
+      waiting = [];
+      waitingBytes = 0;
+      for (const message of messages) {
+        recent.push({n: ++posted, at, message});
+        port.postMessage(message);
+      }
+      recent = recent.filter((one) => at - one.at < RECENT_MS);
+    },
+
+    /** The tab has heard so many messages and no more; the others wait again. */
+    rewind(heard: number): void {
+      waiting.unshift(...recent.filter(({n}) => n > heard).map((one) => one.message));
+      recent = [];
+      posted = 0;
+    },
+  };
+}

@@ -1,0 +1,430 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {createConnections} from "../src/connection.ts";
+import {UNAPPLIED_BYTES} from "../src/flow.ts";
+import {createHub} from "../src/hub.ts";
+import {tabLock, type Claim, type Endpoint, type Hello, type ToTab} from "../src/messages.ts";
+import {fakeHost, fakeLocks} from "./fakes.ts";
+
+const C = "BBBBBBBBBBBBBBBBBBBBBB";
+const OPEN = `event: open\ndata: {"version":1,"connection":"${C}","commands":["special"]}\n\n`;
+
+const update = (run: string, n: number, id = n, text = "") =>
+  `id: e-${id}\nevent: update\ndata: {"run":"${run}","n":${n},"set":[],"text":"${text}"}\n\n`;
+
+const end = (run: string, n: number) =>
+  `id: e-${n}\nevent: end\ndata: {"run":"${run}","n":${n},"reason":"done"}\n\n`;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, "random").mockReturnValue(0);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+/** A hub with real connections, whose requests the test answers. */
+function setup() {
+  const locks = fakeLocks();
+  const {host, requests} = fakeHost();
+  const endpoints: string[] = [];
+  const hub = createHub({
+    id: "worker",
+    connect: createConnections,
+    post(endpoint: Endpoint, action, body, options) {
+      endpoints.push(`${endpoint.url}${action}`);
+      return host.post(action, body, options);
+    },
+    whenFree: (name) => locks.whenFree(name),
+  });
+
+  /** A tab, which has said hello. */
+  function tab(name: string, more: Partial<Hello> = {}) {
+    const heard: ToTab[] = [];
+    const receive = hub.connect({postMessage: (message) => heard.push(message)});
+    void locks.hold(tabLock(name));
+    const endpoint = {url: `/${name}/`, headers: {"X-Tab": name}};
+    const said = {tab: name, page: `page ${name}`, endpoint, claims: [], positions: [], peers: []};
+    receive({type: "hello", ...said, ...more});
+    let asked = 0;
+    return {
+      heard,
+      receive,
+      of: <T extends ToTab["type"]>(type: T) =>
+        heard.filter((one): one is Extract<ToTab, {type: T}> => one.type === type),
+      /** `run:n` of every event that came. */
+      events: () =>
+        heard.flatMap((one) =>
+          one.type === "events"
+            ? one.events.map(({event}) => `${event.run}:${"n" in event ? event.n : ""}`)
+            : [],
+        ),
+      lost: () => heard.flatMap((one) => (one.type === "lost" ? [one.id] : [])),
+      start(run: string, survives = false) {
+        receive({
+          type: "ask",
+          ask: ++asked,
+          action: "start",
+          endpoint,
+          body: {output: "cb"},
+          fields: {page: `page ${name}`, run, replaces: []},
+          claims: [{run, survives}],
+        });
+        return asked;
+      },
+      die: () => locks.release(tabLock(name)),
+    };
+  }
+
+  /** A tab whose run `run` has opened the connection. */
+  async function opened(name: string, run: string, survives = false) {
+    const one = tab(name);
+    one.start(run, survives);
+    const stream = (await requests.next()).stream();
+    stream.send(OPEN);
+    await settle();
+    return {...one, stream};
+  }
+
+  /** Starts another run, which joins the open connection. */
+  async function joined(one: ReturnType<typeof tab>, run: string, survives = false) {
+    one.start(run, survives);
+    (await requests.next()).json(202, {connection: C});
+    await settle();
+  }
+
+  /** The runs that the next request stops. */
+  async function stopped() {
+    const request = await requests.next();
+    expect(request.action).toBe("stop");
+    expect(request.options).toEqual({keepalive: true});
+    request.json(202, {});
+    return request.envelope["runs"];
+  }
+
+  return {hub, locks, requests, endpoints, tab, opened, joined, stopped};
+}
+
+describe("a tab", () => {
+  it("is welcomed with the worker's id and the commands that the server has named", async () => {
+    const {opened, tab} = setup();
+    const one = await opened("a", "r");
+    expect(one.heard[0]).toEqual({type: "welcome", worker: "worker", commands: []});
+    expect(one.of("commands")).toEqual([{type: "commands", props: ["special"]}]);
+
+    expect(tab("b").heard[0]).toEqual({type: "welcome", worker: "worker", commands: ["special"]});
+  });
+
+  it("starts runs with its own URL and headers, and joins the one connection", async () => {
+    const {opened, tab, requests, endpoints} = setup();
+    await opened("a", "r1");
+    const two = tab("b");
+    const ask = two.start("r2");
+    const request = await requests.next();
+    expect(request.body).toMatchObject({
+      output: "cb",
+      flash_events: {run: "r2", page: "page b", connections: [C]},
+    });
+    expect(endpoints).toEqual(["/a/start", "/b/start"]);
+    request.json(202, {connection: C});
+    await settle();
+
+    const position = {connection: C, lastEventId: ""};
+    expect(two.of("answer")).toEqual([{type: "answer", ask, position}]);
+  });
+
+  it("hears of its own runs only, and in one message what came at once", async () => {
+    const {opened, joined, tab} = setup();
+    const one = await opened("a", "r1");
+    const two = tab("b");
+    await joined(two, "r2");
+    one.stream.send(update("r1", 1) + update("r2", 1, 2) + update("r1", 2, 3) + end("unknown", 4));
+    await settle();
+
+    expect(one.events()).toEqual(["r1:1", "r1:2"]);
+    expect(two.events()).toEqual(["r2:1"]);
+    expect(one.of("events")).toHaveLength(1);
+    expect(two.of("events")[0]?.events[0]?.position).toEqual({connection: C, lastEventId: "e-2"});
+  });
+
+  it("is told why a start was refused", async () => {
+    const {tab, requests} = setup();
+    const one = tab("a");
+    const ask = one.start("r");
+    (await requests.next()).json(429, {error: "too_many", message: "Too many runs."});
+    await settle();
+
+    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs."};
+    expect(one.of("refusal")).toEqual([refusal]);
+  });
+
+  it("gets the end of a run that it attaches to again, after one from before", async () => {
+    const {opened} = setup();
+    const one = await opened("a", "r", true);
+    one.stream.send(end("r", 3), update("r", 3), end("r", 3));
+    await settle();
+
+    expect(one.events()).toEqual(["r:3", "r:3", "r:3"]);
+  });
+
+  it("that attaches owns the runs that it names", async () => {
+    const {tab, requests} = setup();
+    const one = tab("a");
+    one.receive({
+      type: "ask",
+      ask: 1,
+      action: "attach",
+      endpoint: {url: "/a/", headers: {}},
+      fields: {page: "page a", runs: [{run: "r", seen: 0}]},
+      claims: [{run: "r", survives: true}],
+    });
+    const request = await requests.next();
+    expect(request.action).toBe("attach");
+    request.stream().send(OPEN, update("r", 5));
+    await settle();
+
+    expect(one.events()).toEqual(["r:5"]);
+  });
+
+  it("is told when the connection is lost, as all are", async () => {
+    const {opened, tab, requests} = setup();
+    const one = await opened("a", "r");
+    const two = tab("b");
+    one.stream.cut();
+    await settle();
+    (await requests.next()).json(404, {});
+    await settle();
+
+    expect([one.lost(), two.lost()]).toEqual([[C], [C]]);
+  });
+});
+
+it("resumes with what a living tab has given, also when the tab that began has gone", async () => {
+  const {opened, joined, tab, stopped, requests, endpoints} = setup();
+  const one = await opened("a", "r1");
+  await joined(tab("b"), "r2");
+  one.receive({type: "bye"});
+  await stopped();
+  one.stream.cut();
+  await settle();
+  expect((await requests.next()).action).toBe("resume");
+
+  expect(endpoints.at(-1)).toBe("/b/resume");
+});
+
+describe("a tab that is gone", () => {
+  it("is known by its lock: its runs stop, and no others", async () => {
+    const {opened, joined, tab, stopped} = setup();
+    const one = await opened("a", "r1");
+    const two = tab("b");
+    await joined(two, "r2");
+    await joined(two, "r3");
+    two.die();
+    await pass(0.2);
+
+    expect(await stopped()).toEqual(["r2", "r3"]);
+    one.stream.send(update("r1", 1), update("r2", 1));
+    await settle();
+    expect(one.events()).toEqual(["r1:1"]);
+    expect(two.events()).toEqual([]);
+  });
+
+  it("also stops what it has started and has no answer to", async () => {
+    const {tab, requests, stopped} = setup();
+    const one = tab("a");
+    one.start("r");
+    await requests.next();
+    one.die();
+    await pass(0.2);
+
+    expect(await stopped()).toEqual(["r"]);
+  });
+
+  it("leaves the runs that survive alone", async () => {
+    const {opened, joined, stopped, requests} = setup();
+    const one = await opened("a", "r1", true);
+    await joined(one, "r2");
+    one.receive({type: "bye"});
+
+    expect(await stopped()).toEqual(["r2"]);
+    await pass(10);
+    expect(requests.size()).toBe(0);
+  });
+
+  it("stops nothing that has ended", async () => {
+    const {opened, requests} = setup();
+    const one = await opened("a", "r");
+    one.stream.send(end("r", 0));
+    await settle();
+    one.die();
+    await pass(1);
+
+    expect(requests.size()).toBe(0);
+  });
+});
+
+describe("a tab in the back/forward cache", () => {
+  async function suspended() {
+    const all = setup();
+    const one = await all.opened("a", "r1");
+    one.receive({type: "suspend", heard: one.heard.length - 1});
+    one.die();
+    const count = one.heard.length;
+    return {...all, one, sent: () => one.heard.length - count};
+  }
+
+  it("hears nothing, and gets what it has missed when it is back", async () => {
+    const {one, sent, tab, joined, requests} = await suspended();
+    one.stream.send(update("r1", 1), update("r1", 2));
+    await joined(tab("b"), "r2"); // would tell it of another tab
+    await pass(10);
+    expect(sent()).toBe(0);
+    expect(requests.size()).toBe(0);
+
+    const back = tab("a", {claims: [{run: "r1", survives: false}]});
+    expect(back.events()).toEqual(["r1:1", "r1:2"]);
+    expect(back.lost()).toEqual([]);
+    one.stream.send(update("r1", 3));
+    await pass(60);
+    expect(back.events()).toEqual(["r1:1", "r1:2", "r1:3"]);
+  });
+
+  it("gets again what was on the way when it was put aside", async () => {
+    const {opened, tab} = setup();
+    const one = await opened("a", "r1");
+    const heard = one.heard.length - 1;
+    one.stream.send(update("r1", 1));
+    await settle();
+    one.receive({type: "suspend", heard});
+    one.stream.send(update("r1", 2));
+    await settle();
+
+    expect(tab("a", {claims: [{run: "r1", survives: false}]}).events()).toEqual(["r1:1", "r1:2"]);
+  });
+
+  it("for more than half a minute has its runs stopped, and is told when it is back", async () => {
+    const {tab, stopped} = await suspended();
+    await pass(30);
+    expect(await stopped()).toEqual(["r1"]);
+
+    expect(tab("a", {claims: [{run: "r1", survives: false}]}).lost()).toEqual(["r1"]);
+  });
+
+  it("with more than a MiB waiting has its runs stopped, and is told when it is back", async () => {
+    const {one, tab, stopped} = await suspended();
+    one.stream.send(update("r1", 1, 1, "x".repeat(1024 * 1024)));
+    await settle();
+    expect(await stopped()).toEqual(["r1"]);
+
+    const back = tab("a", {claims: [{run: "r1", survives: false}]});
+    expect([back.lost(), back.events()]).toEqual([["r1"], []]);
+  });
+
+  it("keeps a run that survives going, of which it is told that it has missed some", async () => {
+    const all = setup();
+    const one = await all.opened("a", "r1", true);
+    one.receive({type: "suspend", heard: one.heard.length - 1});
+    await pass(30);
+    expect(all.requests.size()).toBe(0);
+
+    expect(all.tab("a", {claims: [{run: "r1", survives: true}]}).lost()).toEqual(["r1"]);
+  });
+});
+
+describe("a slow tab", () => {
+  const big = (run: string, n: number) => update(run, n, n, "x".repeat(UNAPPLIED_BYTES / 2));
+
+  async function slow() {
+    const all = setup();
+    const one = await all.opened("a", "r1");
+    const two = all.tab("b");
+    await all.joined(two, "r2");
+    for (const n of [1, 2, 3]) {
+      one.stream.send(big("r2", n));
+      await settle();
+    }
+    one.stream.send(update("r1", 1));
+    await settle();
+    return {...all, one, two};
+  }
+
+  it("that makes progress is waited for, and loses nothing", async () => {
+    const {one, two, requests} = await slow();
+    expect(one.events()).toEqual([]);
+    await pass(1.9);
+    two.receive({type: "applied", bytes: UNAPPLIED_BYTES});
+    await settle();
+
+    expect(one.events()).toEqual(["r1:1"]);
+    expect(two.lost()).toEqual([]);
+    expect(requests.size()).toBe(0);
+  });
+
+  it("that makes none has its runs stopped and is told, and the others go on", async () => {
+    const {one, two, stopped} = await slow();
+    await pass(2);
+
+    expect(await stopped()).toEqual(["r2"]);
+    expect(two.lost()).toEqual(["r2"]);
+    expect(one.events()).toEqual(["r1:1"]);
+    expect(one.lost()).toEqual([]);
+  });
+});
+
+describe("the successor of a worker that has died", () => {
+  const claim = (run: string): Claim => ({run, survives: false});
+  const at = (lastEventId: string, time: number) => [{connection: C, lastEventId, at: time}];
+
+  it("goes on from the latest position that a tab knows", async () => {
+    const {tab, requests} = setup();
+    const one = tab("a", {claims: [claim("r1")], positions: at("e-3", 100)});
+    const two = tab("b", {claims: [claim("r2")], positions: at("e-9", 200)});
+    await pass(0.2);
+    const request = await requests.next();
+    expect(request.action).toBe("resume");
+    expect(request.envelope).toMatchObject({connection: C, lastEventId: "e-9"});
+    request.stream().send(OPEN, update("r1", 7), update("r2", 8));
+    await settle();
+
+    expect([one.events(), two.events()]).toEqual([["r1:7"], ["r2:8"]]);
+    expect(requests.size()).toBe(0);
+  });
+
+  it("keeps what comes for a tab that others have named until it says hello", async () => {
+    const {tab, requests, locks} = setup();
+    void locks.hold(tabLock("b"));
+    const peers = [{tab: "b", page: "page b", claims: [claim("r2")]}];
+    tab("a", {positions: at("e-3", 100), peers});
+    await pass(0.2);
+    (await requests.next()).stream().send(OPEN, update("r2", 1));
+    await settle();
+
+    expect(tab("b", {claims: [claim("r2")]}).events()).toEqual(["r2:1"]);
+  });
+
+  it("stops the runs of a tab that others have named and that died too", async () => {
+    const {tab, stopped} = setup();
+    tab("a", {peers: [{tab: "b", page: "page b", claims: [claim("r2"), claim("r3")]}]});
+    await pass(0.2);
+
+    expect(await stopped()).toEqual(["r2", "r3"]);
+  });
+});
+
+it("tells every tab of the others' runs, so that they can name them to a successor", async () => {
+  const {opened, joined, tab} = setup();
+  const one = await opened("a", "r1");
+  const two = tab("b");
+  await joined(two, "r2", true);
+
+  expect(one.of("peers").at(-1)?.peers).toEqual([
+    {tab: "b", page: "page b", claims: [{run: "r2", survives: true}]},
+  ]);
+  expect(two.of("peers").at(-1)?.peers).toEqual([
+    {tab: "a", page: "page a", claims: [{run: "r1", survives: false}]},
+  ]);
+});

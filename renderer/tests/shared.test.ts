@@ -1,0 +1,363 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {tabLock, workerLock, type Peer, type ToTab, type ToWorker} from "../src/messages.ts";
+import {createShared} from "../src/shared.ts";
+import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+/** A worker as a page sees it; what it says is said by the test. */
+function fakeWorker(tell: (message: ToTab) => void, fail: () => void) {
+  const heard: ToWorker[] = [];
+  const state = {isClosed: false};
+  return {
+    heard,
+    state,
+    tell,
+    fail,
+    port: {
+      postMessage: (message: ToWorker) => void heard.push(message),
+      close: () => void (state.isClosed = true),
+    },
+    of: <T extends ToWorker["type"]>(type: T) =>
+      heard.filter((one): one is Extract<ToWorker, {type: T}> => one.type === type),
+  };
+}
+
+function setup({hasWorker = true} = {}) {
+  const locks = fakeLocks();
+  const owned = fakeConnections();
+  const workers: ReturnType<typeof fakeWorker>[] = [];
+  const events: string[] = [];
+  const lost: string[] = [];
+  const commands: string[] = [];
+  const away: string[] = [];
+  const state = {unapplied: 0, hasWorker};
+  const shared = createShared({
+    host: {
+      onEvent: ({run}, bytes) => events.push(`${run} ${bytes}`),
+      onLost: (id) => lost.push(id),
+      onCommands: (props) => commands.push(...props),
+      warn: () => undefined,
+    },
+    owned: {
+      ...owned.connections,
+      suspend: () => void away.push("suspend"),
+      wake: () => void away.push("wake"),
+    },
+    page: Promise.resolve("p"),
+    endpoint: () => ({url: "/", headers: {"X-Token": "t"}}),
+    unapplied: () => state.unapplied,
+    open(onMessage, onError) {
+      if (!state.hasWorker) return undefined;
+      const worker = fakeWorker(onMessage, onError);
+      workers.push(worker);
+      return worker.port;
+    },
+    hold: (name) => locks.hold(name),
+    whenFree: (name, signal) => locks.whenFree(name, signal),
+  });
+  const start = (run: string) =>
+    shared.start({output: "cb"}, {page: "p", run, replaces: []}, run === "finish");
+
+  /** The worker that the page has reached for last, with its lock held. */
+  async function welcome(name = "w") {
+    await settle();
+    const worker = workers.at(-1);
+    if (!worker) throw new Error("The page has not reached for a worker.");
+    void locks.hold(workerLock(name));
+    worker.tell({type: "welcome", worker: name, commands: ["special"]});
+    await settle();
+    return worker;
+  }
+
+  /** A run that a worker carries over connection `c`. */
+  async function carried(run = "r") {
+    const started = start(run);
+    const worker = await welcome();
+    const ask = worker.of("ask").at(-1)?.ask ?? 0;
+    worker.tell({type: "answer", ask, position: {connection: "c", lastEventId: "e-1"}});
+    expect(await started).toBe("c");
+    return worker;
+  }
+
+  return {shared, start, welcome, carried, locks, owned, workers, events, lost, commands, away, state};
+}
+
+const delivery = (run: string, lastEventId: string, bytes = 10) => ({
+  event: {type: "update", run, n: 1, set: []} as const,
+  bytes,
+  position: {connection: "c", lastEventId},
+});
+
+describe("a page", () => {
+  it("reaches for the worker with its first start, and not before", async () => {
+    const {start, workers, welcome, owned} = setup();
+    await pass(10);
+    expect(workers).toEqual([]);
+    void start("r");
+    await welcome();
+    void start("finish");
+    await settle();
+
+    const [worker] = workers;
+    expect(workers).toHaveLength(1);
+    expect(worker?.of("hello")).toMatchObject([
+      {page: "p", endpoint: {url: "/", headers: {"X-Token": "t"}}, claims: [], positions: []},
+    ]);
+    expect(worker?.of("ask")).toMatchObject([
+      {action: "start", body: {output: "cb"}, claims: [{run: "r", survives: false}]},
+      {fields: {run: "finish"}, claims: [{run: "finish", survives: true}]},
+    ]);
+    expect(owned.starts.size()).toBe(0);
+  });
+
+  it("holds its lock before it says hello", async () => {
+    const {start, workers, locks} = setup();
+    void start("r");
+    await settle();
+    const [hello] = workers[0]?.of("hello") ?? [];
+
+    expect(hello && locks.isHeld(tabLock(hello.tab))).toBe(true);
+  });
+
+  it("takes events, lost runs and commands from the worker", async () => {
+    const {carried, events, lost, commands} = setup();
+    const worker = await carried();
+    worker.tell({type: "events", events: [delivery("r", "e-2"), delivery("r", "e-3", 5)]});
+    worker.tell({type: "lost", id: "r"});
+
+    expect(events).toEqual(["r 10", "r 5"]);
+    expect(lost).toEqual(["r"]);
+    expect(commands).toEqual(["special"]);
+  });
+
+  it("learns why a start was refused", async () => {
+    const {start, welcome} = setup();
+    const started = start("r");
+    const worker = await welcome();
+    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many."});
+
+    await expect(started).rejects.toMatchObject({code: "too_many", message: "Too many."});
+  });
+
+  it("asks for stops itself", async () => {
+    const {shared, carried, owned} = setup();
+    await carried();
+    await shared.stop({page: "p", runs: ["r"]});
+
+    expect(owned.stops).toEqual([["r"]]);
+  });
+
+  it("says goodbye to the server and to the worker", async () => {
+    const {shared, carried, owned} = setup();
+    const worker = await carried();
+    shared.close({page: "p", runs: ["r"]});
+
+    expect(owned.closes).toEqual([{page: "p", runs: ["r"]}]);
+    expect(worker.of("bye")).toHaveLength(1);
+  });
+
+  it("reports what it has applied, but not every byte", async () => {
+    const {shared, carried, state} = setup();
+    const worker = await carried();
+    state.unapplied = 300_000;
+    worker.tell({type: "events", events: [delivery("r", "e-2", 400_000)]});
+    expect(worker.of("applied")).toEqual([]);
+    state.unapplied = 100_000;
+    shared.report();
+    state.unapplied = 99_000;
+    shared.report();
+
+    expect(worker.of("applied")).toEqual([{type: "applied", bytes: 300_000}]);
+  });
+});
+
+describe("a page owns its connections", () => {
+  /** That a run was started by the page itself. */
+  async function isOwned({owned}: ReturnType<typeof setup>, started: Promise<string>) {
+    (await owned.starts.next()).answer("own");
+    expect(await started).toBe("own");
+  }
+
+  it("where there are no shared workers", async () => {
+    const all = setup({hasWorker: false});
+    await isOwned(all, all.start("r"));
+  });
+
+  it("when the worker's script does not load", async () => {
+    const all = setup();
+    const started = all.start("r");
+    await settle();
+    all.workers[0]?.fail();
+    await isOwned(all, started);
+
+    expect(all.workers[0]?.state.isClosed).toBe(true);
+  });
+
+  it("when the worker does not answer within two seconds, whatever it says later", async () => {
+    const all = setup();
+    const started = all.start("r");
+    await pass(1.9);
+    expect(all.owned.starts.size()).toBe(0);
+    await pass(0.1);
+    await isOwned(all, started);
+    all.workers[0]?.tell({type: "welcome", worker: "w", commands: []});
+    await isOwned(all, all.start("r2"));
+
+    expect(all.workers).toHaveLength(1);
+  });
+
+  it("and suspends and wakes them", async () => {
+    const all = setup({hasWorker: false});
+    await isOwned(all, all.start("r"));
+    all.shared.suspend();
+    all.shared.restore();
+
+    expect(all.away).toEqual(["suspend", "wake"]);
+  });
+});
+
+describe("a worker that dies", () => {
+  const peers: Peer[] = [{tab: "t", page: "q", claims: [{run: "x", survives: false}]}];
+
+  it("is followed by another, which is told what it knew", async () => {
+    const {carried, workers, locks, welcome, lost, events} = setup();
+    const worker = await carried();
+    worker.tell({type: "events", events: [delivery("r", "e-7")]});
+    worker.tell({type: "peers", peers});
+    locks.release(workerLock("w"));
+    const next = await welcome("w2");
+
+    expect(workers).toHaveLength(2);
+    expect(next.of("hello")).toMatchObject([
+      {
+        tab: worker.of("hello")[0]?.tab,
+        claims: [{run: "r", survives: false}],
+        positions: [{connection: "c", lastEventId: "e-7"}],
+        peers,
+      },
+    ]);
+    expect(lost).toEqual([]);
+    next.tell({type: "events", events: [delivery("r", "e-8")]});
+    expect(events).toHaveLength(2);
+  });
+
+  it("is not told of runs that have ended or were stopped", async () => {
+    const {carried, locks, welcome, shared, start} = setup();
+    const worker = await carried();
+    void start("r2");
+    await settle();
+    const over = {type: "end", run: "r", n: 1, reason: "done"} as const;
+    worker.tell({type: "events", events: [{...delivery("r", "e-7"), event: over}]});
+    await shared.stop({page: "p", runs: ["r2"]});
+    locks.release(workerLock("w"));
+
+    expect((await welcome("w2")).of("hello")).toMatchObject([{claims: [], positions: []}]);
+  });
+
+  it("has its unanswered starts asked again", async () => {
+    const {start, welcome, locks} = setup();
+    const started = start("r");
+    await welcome();
+    locks.release(workerLock("w"));
+    const next = await welcome("w2");
+    expect(next.of("ask")).toMatchObject([{ask: 1, fields: {run: "r"}}]);
+    next.tell({type: "answer", ask: 1, position: {connection: "c", lastEventId: ""}});
+
+    expect(await started).toBe("c");
+  });
+
+  it("without a successor loses its runs, and the page owns what it starts from then on", async () => {
+    const {carried, start, locks, lost, state, owned} = setup();
+    await carried();
+    const started = start("r2");
+    await settle();
+    state.hasWorker = false;
+    locks.release(workerLock("w"));
+    await settle();
+    expect(lost).toEqual(["r"]);
+    const request = await owned.starts.next();
+    expect(request.fields.run).toBe("r2");
+    request.answer("own");
+
+    expect(await started).toBe("own");
+  });
+
+  it("again and again is given up", async () => {
+    const {carried, locks, welcome, workers, lost} = setup();
+    await carried();
+    locks.release(workerLock("w"));
+    for (let deaths = 2; deaths <= 6; deaths++) {
+      await welcome(`w${deaths}`);
+      locks.release(workerLock(`w${deaths}`));
+      await settle();
+    }
+
+    expect(workers).toHaveLength(6);
+    expect(lost).toEqual(["r"]);
+  });
+});
+
+describe("a page that is put aside", () => {
+  it("tells the worker before it lets go of its lock, and waits for no worker's death", async () => {
+    const {shared, carried, locks, workers, lost} = setup();
+    const worker = await carried();
+    const tab = worker.of("hello")[0]?.tab ?? "";
+    shared.suspend();
+    expect(worker.of("suspend")).toEqual([{type: "suspend", heard: 1}]);
+    expect(worker.state.isClosed).toBe(true);
+    expect(locks.isHeld(tabLock(tab))).toBe(false);
+    locks.release(workerLock("w"));
+    await pass(60);
+
+    expect([workers.length, lost]).toEqual([1, []]);
+  });
+
+  it("says hello as the same tab when it is back", async () => {
+    const {shared, carried, welcome, workers, locks} = setup();
+    const worker = await carried();
+    shared.suspend();
+    shared.restore();
+    const again = await welcome();
+    const [hello] = again.of("hello");
+
+    expect(workers).toHaveLength(2);
+    expect(hello?.tab).toBe(worker.of("hello")[0]?.tab);
+    expect(hello?.claims).toEqual([{run: "r", survives: false}]);
+    expect(locks.isHeld(tabLock(hello?.tab ?? ""))).toBe(true);
+  });
+
+  it("and had no worker reaches for none when it is back", async () => {
+    const {shared, workers} = setup();
+    shared.suspend();
+    shared.restore();
+    await settle();
+
+    expect(workers).toEqual([]);
+  });
+});
+
+it("wakes the worker's connections when the network is back", async () => {
+  const {shared, carried} = setup();
+  const worker = await carried();
+  shared.wake();
+
+  expect(worker.of("wake")).toHaveLength(1);
+});
+
+it("starts wait until it is known who owns the connections", async () => {
+  const {start, welcome} = setup();
+  const both = [start("a"), start("b")];
+  const answered = deferred<readonly string[]>();
+  Promise.all(both).then(answered.resolve, answered.reject);
+  const worker = await welcome();
+  for (const ask of [1, 2]) {
+    worker.tell({type: "answer", ask, position: {connection: "c", lastEventId: ""}});
+  }
+
+  expect(await answered.promise).toEqual(["c", "c"]);
+});
