@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.chromium import browser, context  # noqa: F401 - fixtures
+
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
 
@@ -117,6 +119,17 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app with graphs, a grid and notifications."""
     with serving("tests.apps.commands:server", tmp_path_factory.mktemp("commands")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app whose callbacks misbehave."""
+    with serving(
+        "tests.apps.faults:server",
+        tmp_path_factory.mktemp("faulty"),
+        FLASH_EVENTS_LINGER_SECONDS="0.1",  # many tests read until a connection is closed
+    ) as served:
         yield served
 
 
