@@ -25,7 +25,7 @@ POISONED = ("__proto__", "constructor", "prototype")
 
 BUTTONS = (
     "count flood hot idle waits stubborn late big unsendable poison poisoned-ids ids ordinary halt "
-    "missing endless"
+    "missing endless plain"
 )
 
 app.layout = html.Div(
@@ -37,9 +37,11 @@ app.layout = html.Div(
 )
 
 
-@server.get("/ping")
 async def ping() -> str:
     return "pong"
+
+
+server.add_url_rule("/ping", "ping", ping)
 
 
 @event_callback(Input("count", "n_clicks"))
@@ -209,6 +211,7 @@ async def poisoned_ids(_n: int) -> AsyncIterator[Update]:
     for name in POISONED:
         yield stream_props(name, {"polluted": "yes"})
         yield stream_props({"type": name, "index": 1}, {"polluted": "yes"})
+        yield stream_props({name: 1}, {"polluted": "yes"})
     yield stream_props("answer", {"children": "poisoned"})
 
 
@@ -216,3 +219,12 @@ async def poisoned_ids(_n: int) -> AsyncIterator[Update]:
 def ids(component_id: str) -> Iterator[Update]:
     """Streams to the id that is asked for."""
     yield stream_props(component_id, {"children": "written"})
+
+
+@event_callback(Input("plain", "n_clicks"))
+def plain(n: int) -> Iterator[Update]:
+    """A thread that lives for n seconds unless it is stopped."""
+    over = time.monotonic() + n
+    while time.monotonic() < over:
+        yield stream_props("out", {"children": "plain"})
+        time.sleep(0.02)

@@ -55,7 +55,9 @@ class Stream:
         connection.request("POST", parts.path, content, {"Content-Type": "application/json"})
         self._response: HTTPResponse = connection.getresponse()
         if self._response.status != 200:
-            raise Refusal(self._response.status, self._response.read())
+            refusal = Refusal(self._response.status, self._response.read())
+            self.close()
+            raise refusal
         self.headers = self._response.headers
         self._rest = b""
         self._events = self._read()
