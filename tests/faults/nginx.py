@@ -99,6 +99,9 @@ def hostile(directory: Path, server: str) -> tuple[str, dict[str, str]]:
     """
     ways = {
         "buffers": "proxy_http_version 1.1; proxy_buffering on; proxy_buffers 8 64k;",
+        "buffers whatever is said": (
+            "proxy_http_version 1.1; proxy_ignore_headers X-Accel-Buffering; proxy_buffering on;"
+        ),
         "gzips": "proxy_http_version 1.1; gzip on; gzip_proxied any; gzip_types *;",
         "speaks HTTP/1.0": "proxy_http_version 1.0;",
     }

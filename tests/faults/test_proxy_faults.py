@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from httpx_sse import ServerSentEvent
+from httpx_sse import EventSource, ServerSentEvent
 
 from tests.conftest import Served, serving
 from tests.faults import nginx
@@ -49,7 +49,10 @@ def test_fault_19_proxies_that_buffer_or_gzip_neither_delay_nor_end_an_idle_stre
             page = stack.enter_context(opened(behind(hearty, url)))
             body = page.body("waits", IDLE_TIMEOUT_SECONDS + 2)
             asked = time.monotonic()
-            streams[name] = stack.enter_context(page.stream("start", body))
+            request = page.client.stream("POST", page.url("start"), json=body)
+            answer = stack.enter_context(request)
+            assert (answer.headers.get("content-encoding") == "gzip") is (name == "gzips")
+            streams[name] = EventSource(answer).iter_sse()
             assert next_text(streams[name]) == "before"
             assert time.monotonic() - asked < FIRST_SECONDS, name
         for name, events in streams.items():
