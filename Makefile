@@ -9,7 +9,7 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo test format lint types unit renderer browser build tools clean
+.PHONY: help demo test faults soak format lint types unit renderer browser build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,12 @@ demo: $(VENV)/demo ## serve the live dashboard of the examples
 	@$(BIN)/hypercorn --bind 127.0.0.1:$(PORT) --log-level warning examples.live_dashboard:server
 
 test: lint types renderer unit browser ## install what the tests need and run everything
+
+faults: $(VENV)/test | tools ## the fault and security suites
+	@$(BIN)/pytest tests/faults tests/security
+
+soak: $(VENV)/test | tools ## what must run longer
+	@$(BIN)/pytest tests/soak
 
 format: $(VENV)/test ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -30,7 +36,7 @@ types: $(VENV)/test
 	@$(BIN)/mypy
 
 unit: $(VENV)/test ## tests without a browser
-	@$(BIN)/pytest tests --ignore tests/browser
+	@$(BIN)/pytest tests --ignore tests/browser --ignore tests/faults --ignore tests/security --ignore tests/soak
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
 	@$(BIN)/pytest tests/browser
@@ -59,11 +65,18 @@ renderer/node_modules: renderer/package-lock.json
 	@cd renderer && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# What is missing of the programs that the tests run, as Debian names their packages.
+MISSING = $(strip \
+	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium fonts-dejavu-core) \
+	$(if $(shell PATH="$$PATH:/usr/sbin" command -v nginx),,nginx-light) \
+	$(if $(shell command -v openssl),,openssl) \
+	$(if $(shell command -v redis-server),,redis-server))
+
 tools:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	@[ -z "$(MISSING)" ] || { \
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
-			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
-		{ echo "Chromium is needed for the browser tests: apt-get install chromium"; exit 1; }; }
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(MISSING) >/dev/null; } || \
+		{ echo "The tests need some programs: apt-get install $(MISSING)"; exit 1; }; }
 
 clean: ## remove what make has made
 	@rm -rf $(VENV) renderer/node_modules

@@ -161,7 +161,13 @@ def encode(event: Event) -> bytes:
 
 
 def with_id(event_id: str, event: bytes) -> bytes:
-    """An encoded event with its position in the log."""
+    """An encoded event with its position in the log.
+
+    Raises:
+        ValueError: the id would not be one line of SSE.
+    """
+    if not event_id.isprintable():  # CR, LF and NUL among others
+        raise ValueError(f"Expected an event id without line ends and NUL, got {event_id!r:.80}.")
     return b"id: %b\n%b" % (event_id.encode(), event)
 
 

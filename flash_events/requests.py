@@ -17,6 +17,9 @@ _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MAX_IDS = 512
 """Of a list of ids."""
 
+_EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,48}-[0-9]{1,15})?")
+"""`<epoch>-<n>`, or nothing where no event has come yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
@@ -130,7 +133,7 @@ def parse_resume(body: Any) -> ResumeRequest:
     """Reads the body of a resume; raises `Refused` where it is not one."""
     fields = _envelope(body)
     last = fields.get("lastEventId", "")
-    if not isinstance(last, str) or len(last) > 64:
+    if not isinstance(last, str) or not _EVENT_ID.fullmatch(last):
         raise _bad("Expected 'lastEventId' to be the id of an event.")
     return ResumeRequest(_id(fields, "connection"), last)
 

@@ -123,8 +123,15 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
             "Expected a component id (a string, a dict or a component), "
             f"got {type(component_id).__name__} {component_id!r:.80}."
         )
-    if type(component_id) is str and component_id.startswith("{"):
-        _check_json(component_id)
+    if type(component_id) is str:
+        if component_id.startswith("{"):
+            _check_json(component_id)
+        if not component_id.isprintable():  # rare, and quick to tell
+            _check_characters(component_id, component_id)
+    elif type(component_id) is dict:
+        for part in (*component_id, *component_id.values()):
+            if type(part) is str and not part.isprintable():
+                _check_characters(part, component_id)
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
@@ -134,6 +141,15 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
         if type(prop) is not str:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
     return component_id, dict(props)
+
+
+def _check_characters(text: str, component_id: object) -> None:
+    """Line ends would part an event in two, wherever an id is written as it is: wire, log, key."""
+    if any(character in text for character in "\r\n\0"):
+        raise UpdateError(
+            f"Expected a component id without CR, LF and NUL, got {component_id!r:.80}. "
+            "Take them out of the id, in the layout too."
+        )
 
 
 def _check_json(component_id: str) -> None:

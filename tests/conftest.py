@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.chromium import browser, context  # noqa: F401 - fixtures
+
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
 
@@ -132,6 +134,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app whose callbacks misbehave."""
+    with serving(
+        "tests.apps.faults:server",
+        tmp_path_factory.mktemp("faulty"),
+        FLASH_EVENTS_LINGER_SECONDS="0.1",  # many tests read until a connection is closed
+    ) as served:
+        yield served
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be cut, as a bad network does."""
+"""A TCP proxy that fails on command, as networks do: it cuts, stalls, or drops an answer."""
 
 import socket
 import struct
@@ -12,17 +12,22 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes bytes between clients and one server until it is told to cut."""
+    """Passes bytes between clients and one server until it is told to fail."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self._target = (parts.hostname, parts.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._allowance: int | None = None
+        self._flows = threading.Event()
+        self._flows.set()
         self.carried = threading.Event()
         """Set whenever bytes have come from the server."""
+        self.cuts = 0
+        """How often an allowance was used up."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> int:
@@ -36,9 +41,26 @@ class Proxy:
             victim.close()
         return len(victims) // 2
 
+    def cut_after(self, count: int) -> None:
+        """Resets every connection once so many further bytes have come from the server.
+
+        With 0, the next answer is dropped: the server has sent it, and nobody gets it.
+        """
+        with self._lock:
+            self._allowance = count
+
+    def stall(self) -> None:
+        """Passes nothing on and reads nothing, while every connection stays open."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """Goes on after a stall."""
+        self._flows.set()
+
     def close(self) -> None:
         self._listener.close()
         self.cut()
+        self.flow()
 
     def _accept(self) -> None:
         while True:
@@ -57,15 +79,33 @@ class Proxy:
     def _pass_on(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
+                if is_answer and (allowed := self._take(len(data))) < len(data):
+                    sink.sendall(data[:allowed])
+                    self.cuts += 1
+                    self.cut()
+                    return
                 sink.sendall(data)
                 if is_answer:
                     self.carried.set()
+        self._flows.wait()
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
         for one in (source, sink):
             with self._lock:
                 self._open.discard(one)
             one.close()
+
+    def _take(self, count: int) -> int:
+        """How many of so many bytes may pass; fewer than all only once."""
+        with self._lock:
+            if self._allowance is None:
+                return count
+            if self._allowance >= count:
+                self._allowance -= count
+                return count
+            allowed, self._allowance = self._allowance, None
+            return allowed
 
 
 @contextmanager

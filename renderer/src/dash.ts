@@ -99,12 +99,16 @@ function state(): State | undefined {
   return store()?.getState();
 }
 
+/** What a record says of a name, and not what every object has: an id may be `__proto__`. */
+function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return record && Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
 export type Dash = ReturnType<typeof connectDash>;
 
 export function connectDash() {
   function pathOf(id: WireId): Path | undefined {
-    const paths = state()?.paths;
-    if (!isDictId(id)) return paths?.strs[id];
+    if (!isDictId(id)) return own(state()?.paths?.strs, id);
     const {values, candidates} = patternOf(id);
     return candidates.find((one) => one.values.every((value, i) => value === values[i]))?.path;
   }
@@ -112,7 +116,7 @@ export function connectDash() {
   function patternOf(id: WireId) {
     const parsed = parseId(id);
     const keys = Object.keys(parsed).sort();
-    const candidates = state()?.paths?.objs[keys.join(",")] ?? [];
+    const candidates = own(state()?.paths?.objs, keys.join(",")) ?? [];
     return {keys, values: keys.map((key) => parsed[key]), candidates};
   }
 

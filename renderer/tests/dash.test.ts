@@ -75,6 +75,10 @@ describe("the page's components", () => {
     [cardOf(3), false, undefined],
     [cardOf("2"), false, undefined],
     ['{"other":1}', false, undefined],
+    ["__proto__", false, undefined],
+    ["constructor", false, undefined],
+    ['{"__proto__":1}', false, undefined],
+    ['{"constructor":1}', false, undefined],
   ])("are found by their ids (%s)", (id, isThere, children) => {
     expect(dash.has(id)).toBe(isThere);
     expect(dash.get(id, "children")).toBe(children);

@@ -35,8 +35,15 @@ add_callback(one, "one")
 two = Dash("two", backend="quart", server=False, url_base_pathname="/two/")
 # Dash 4.4 gives the WebSocket routes of all apps one name, which Quart refuses the second time.
 two.backend.websocket_capability = False
-two.layout = html.Div(LAYOUT)
+two.layout = html.Div([*LAYOUT, html.Button("only here", id="only-here")])
 add_callback(two, "two")
+
+
+@FlashEvents(two).event_callback(Input("only-here", "n_clicks"))
+async def only_here(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": "of app two"})
+
+
 two.init_app(server)
 
 

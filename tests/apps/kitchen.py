@@ -40,7 +40,7 @@ def card(index: str) -> html.Div:
 
 BUTTONS = (
     "start stop reset skip queue parallel restart burst fail "
-    "plain setprops context values patches missing everyone ordinary "
+    "plain setprops context values patches everyone ordinary "
     "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
     "timeout bad insert remove pairs flood keep stubborn"
 )
@@ -201,14 +201,6 @@ async def cards(_n: int) -> AsyncIterator[Update]:
 @event_callback(Input("everyone", "n_clicks"))
 async def everyone(_n: int) -> AsyncIterator[Update]:
     yield stream_props({"type": "card", "index": ALL}, {"children": "everyone"})
-
-
-@event_callback(Input("missing", "n_clicks"))
-async def missing(_n: int) -> AsyncIterator[Update]:
-    for i in range(3):
-        yield stream_props(
-            [("nowhere", {"children": i}), ("out", {"children": f"beside missing {i}"})]
-        )
 
 
 @event_callback(Input("patches", "n_clicks"))

@@ -1,55 +1,15 @@
-"""Headless Chromium, and pages that report what went wrong in them."""
+"""Pages that report what went wrong in them."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    sync_playwright,
-)
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 from tests.conftest import Served, wait_until
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 WITHOUT_WORKER = "delete globalThis.SharedWorker"
 """As an init script: the page owns its connection, as in browsers without shared workers."""
-
-
-def chromium() -> str:
-    """Where the browser is."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    assert path, "Chromium is needed for the browser tests: apt-get install chromium"
-    return path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-
-
-@pytest.fixture(scope="session")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all tests, so that scripts come from the cache; tabs share nothing that counts."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
 
 
 @dataclass

@@ -116,13 +116,6 @@ class TestBursts:
         assert desk.page.evaluate(f"{ROWS}.getDisplayedRowCount()") == 0
 
 
-def test_a_missing_target_is_warned_about_once_and_the_rest_is_applied(tab: Tab) -> None:
-    tab.click("missing")
-    tab.wait_for("out", "beside missing 2")
-    assert [warning for warning in tab.warnings if "nowhere" in warning] == tab.warnings
-    assert len(tab.warnings) == 1
-
-
 def test_a_batch_is_applied_in_one_commit(tab: Tab) -> None:
     tab.page.evaluate(
         """() => {

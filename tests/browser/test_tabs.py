@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from tests.browser.conftest import CHROMIUM_FLAGS, WITHOUT_WORKER, Tab, chromium
+from tests.browser.conftest import WITHOUT_WORKER, Tab
+from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import Served, serving, wait_until
 
 
@@ -137,7 +138,7 @@ def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
     """Playwright switches the back/forward cache off, so this takes a browser of its own."""
     kind = browser.browser_type
     with kind.launch(
-        executable_path=chromium(),
+        executable_path=executable(),
         args=CHROMIUM_FLAGS,
         ignore_default_args=["--disable-back-forward-cache"],
     ) as caching:

@@ -1,0 +1,119 @@
+"""Rows 3 to 6: what a client does that does not say goodbye."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Served, wait_until
+from tests.faults.client import Follower, Stream, read_until
+from tests.faults.conftest import GRACE_SECONDS, HEARTBEAT_SECONDS
+from tests.faults.unread import leave_unread
+from tests.proxy import proxied
+from tests.test_endpoint import Page, opened
+
+STOP_SECONDS = 1.0
+
+
+@pytest.fixture
+def page(faulty: Served) -> Iterator[Page]:
+    with opened(faulty) as page:
+        yield page
+
+
+@pytest.fixture
+def hasty_page(hasty: Served) -> Iterator[Page]:
+    with opened(hasty) as page:
+        yield page
+
+
+def test_fault_03_a_body_that_ends_without_a_word_was_cut_and_goes_on_elsewhere(
+    page: Page, faulty: Served
+) -> None:
+    """The server ends a stream cleanly when a later one takes over; no event may be missing."""
+    follower = Follower(page, page.body("waits", 1), faulty.url)
+    first = follower.open()
+    for event in read_until(first, "update"):
+        follower.take(event)
+    second = follower.open()
+    assert [event.name for event in first.events()] == []  # it ended, and without `close`
+    for event in second.events():
+        follower.take(event)
+    assert (follower.numbers, follower.is_closed) == ([1, 2], True)
+
+
+def test_fault_04_a_reset_runs_finally_within_a_second_after_the_grace(
+    hasty_page: Page, hasty: Served
+) -> None:
+    before = len(hasty.marks("idle finally"))
+    stream = Stream(hasty_page.url("start"), hasty_page.body("idle"))
+    read_until(stream, "update")
+    gone = time.time()
+    stream.reset()
+    done = hasty.wait_for_mark("idle finally", before + 1)
+    assert done["time"] - gone < GRACE_SECONDS + STOP_SECONDS
+
+
+def test_fault_04_a_client_that_comes_back_within_the_grace_keeps_its_run(
+    page: Page, faulty: Served
+) -> None:
+    before = len(faulty.marks("idle finally"))
+    follower = Follower(page, page.body("idle"), faulty.url)
+    stream = follower.open()
+    for event in read_until(stream, "update"):
+        follower.take(event)
+    stream.reset()
+    read_until(follower.open(), "open")
+    assert len(faulty.marks("idle finally")) == before
+    page.stop(follower.start["flash_events"]["run"])
+
+
+@pytest.mark.parametrize("given_up", ["runs", "connections"])
+def test_fault_04_after_a_reset_a_stop_cancels_without_grace(
+    page: Page, faulty: Served, given_up: str
+) -> None:
+    before = len(faulty.marks("idle finally"))
+    body = page.body("idle")
+    stream = Stream(page.url("start"), body)
+    read_until(stream, "update")
+    stream.reset()
+    asked = time.time()
+    fields = body["flash_events"]
+    page.post("stop", {"flash_events": {"version": 1, given_up: [fields[given_up[:-1]]]}})
+    done = faulty.wait_for_mark("idle finally", before + 1)
+    assert done["time"] - asked < STOP_SECONDS
+
+
+def test_fault_05_a_client_that_stops_reading_costs_no_memory_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    leave_unread(tmp_path, seconds=30)
+
+
+def test_fault_06_a_client_that_closes_while_the_stream_is_idle_is_cleaned_up(
+    hasty_page: Page, hasty: Served
+) -> None:
+    before = len(hasty.marks("idle finally"))
+    with proxied(hasty.url) as proxy:
+        stream = Stream(f"{proxy.url}_dash-flash-events/start", hasty_page.body("idle"))
+        read_until(stream, "update")
+        gone = time.time()
+        stream.close()
+        done = hasty.wait_for_mark("idle finally", before + 1)
+    assert done["time"] - gone < 2 * HEARTBEAT_SECONDS + GRACE_SECONDS + STOP_SECONDS
+
+
+def test_fault_06_an_idle_stream_shows_that_it_lives_at_every_heartbeat(
+    hasty_page: Page, hasty: Served
+) -> None:
+    """What a client needs to find out that the server, or what lies between, has gone silent."""
+    body = hasty_page.body("idle")
+    with proxied(hasty.url) as proxy:
+        stream = Stream(f"{proxy.url}_dash-flash-events/start", body)
+        read_until(stream, "update")
+        for _ in range(2):
+            proxy.carried.clear()
+            wait_until(proxy.carried.is_set, 2 * HEARTBEAT_SECONDS, "a heartbeat")
+        hasty_page.stop(body["flash_events"]["run"])
+        stream.close()

@@ -1,0 +1,104 @@
+"""Rows 7, 8, 9 and 23: what a generator does that its author should not have written."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.apps.faults import FAILURES, SECRET, UNSENDABLE
+from tests.conftest import Served
+from tests.faults.client import Stream, read_until
+from tests.faults.conftest import GRACE_SECONDS
+from tests.test_endpoint import Page, opened
+
+NOTICE_SECONDS = 10.0
+STOP_SECONDS = 1.0
+
+
+@pytest.fixture
+def page(faulty: Served) -> Iterator[Page]:
+    with opened(faulty) as page:
+        yield page
+
+
+def pings(served: Served, count: int) -> list[str]:
+    """What the worker answers to others, asked one after the other."""
+    with httpx.Client(timeout=10) as client:
+        return [client.get(f"{served.url}ping").text for _ in range(count)]
+
+
+def test_fault_07_the_worker_answers_others_beside_a_hot_generator_whose_client_vanishes(
+    hasty: Served,
+) -> None:
+    before = len(hasty.marks("hot finally"))
+    with opened(hasty) as page:
+        stream = Stream(page.url("start"), page.body("hot"))
+        read_until(stream, "update")
+        reader = threading.Thread(target=lambda: list_quietly(stream))
+        reader.start()  # at full production
+        assert pings(hasty, 20) == ["pong"] * 20
+        gone = time.time()
+        stream.reset()
+        assert pings(hasty, 20) == ["pong"] * 20
+        done = hasty.wait_for_mark("hot finally", before + 1)
+        assert done["time"] - gone < GRACE_SECONDS + STOP_SECONDS
+        reader.join(10)
+        assert pings(hasty, 1) == ["pong"]
+
+
+def list_quietly(stream: Stream) -> None:
+    """Reads until the stream is cut, whatever that raises in a reader of a closed socket."""
+    try:
+        for _ in stream.events():
+            pass
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def test_fault_08_a_generator_that_swallows_its_cancellation_is_given_up_loudly(
+    page: Page, faulty: Served
+) -> None:
+    body = page.body("stubborn", 12)
+    stream = Stream(page.url("start"), body)
+    read_until(stream, "update")
+    asked = time.monotonic()
+    page.stop(body["flash_events"]["run"])
+    end = read_until(stream, "end")[-1].data
+    assert time.monotonic() - asked < NOTICE_SECONDS + 0.5  # for the end to travel
+    assert end["reason"] == "cancelled"
+    assert "tests.apps.faults.stubborn goes on 1 s after it was cancelled" in faulty.log()
+    assert "tests.apps.faults.stubborn does not stop" in faulty.log()
+    assert faulty.wait_for_mark("stubborn gave in")  # and no second end, whatever it does now
+    assert [event.name for event in stream.events()] == ["close"]
+    assert pings(faulty, 1) == ["pong"]
+
+
+@pytest.mark.parametrize("where", FAILURES)
+def test_fault_09_a_generator_that_raises_is_one_sanitised_error(
+    page: Page, faulty: Served, where: str
+) -> None:
+    stream = Stream(page.url("start"), page.body(f"fails-{where}"))
+    ends = [event.data for event in stream.events() if event.name == "end"]
+    [end] = ends
+    assert (end["reason"], end["error"]["code"]) == ("error", "callback_error")
+    assert set(end["error"]) == {"code", "ref"}
+    assert end["set"] == [["answer", {"children": f"{where} failed"}]]
+    assert end["n"] == (0 if where == "before" else 1)
+    log = faulty.log()
+    assert end["error"]["ref"] in log
+    assert SECRET in log
+
+
+@pytest.mark.parametrize("depth", UNSENDABLE)
+def test_fault_23_a_value_that_cannot_be_sent_is_named_with_id_prop_and_type(
+    page: Page, faulty: Served, depth: str
+) -> None:
+    before = len(faulty.log())
+    stream = Stream(page.url("start"), page.body("unsendable", depth))
+    events = list(stream.events())
+    assert [event.name for event in events] == ["open", "start", "end", "close"]
+    assert events[2].data["error"]["code"] == "callback_error"
+    said = faulty.log()[before:]
+    assert "'children' of component 'out' cannot be sent: Foreign at children" in said

@@ -1,0 +1,200 @@
+"""What the endpoint refuses, and that a refusal tells a stranger nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Served, serving, wait_until
+from tests.faults.client import Stream, behind, read_until
+from tests.test_endpoint import Page, new_id, opened
+
+ACTIONS = ("start", "resume", "stop")
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def page(faulty: Served) -> Iterator[Page]:
+    with opened(faulty) as page:
+        yield page
+
+
+def refused(response: httpx.Response, status: int, code: str) -> None:
+    assert (response.status_code, response.json()["error"]) == (status, code)
+    assert response.headers["content-type"] == "application/json"
+    assert set(response.json()) == {"error", "message"}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
+)
+def test_only_json_is_accepted_which_a_form_of_another_site_cannot_send(
+    page: Page, action: str, content_type: str
+) -> None:
+    body = json.dumps(page.body("count", 1))
+    headers = {"Content-Type": content_type} if content_type else {}
+    response = page.client.post(page.url(action), content=body, headers=headers)
+    refused(response, 415, "content_type")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "https://[evil"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:1"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"},
+    ],
+)
+def test_a_foreign_origin_is_refused(page: Page, action: str, headers: dict[str, str]) -> None:
+    began = len(page.served.marks("count began"))
+    refused(page.post(action, page.body("count", 1), **headers), 403, "origin")
+    assert len(page.served.marks("count began")) == began
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("size", [MIB, 3 * MIB])
+def test_a_body_over_the_limit_is_refused_with_and_without_its_length(
+    page: Page, action: str, size: int
+) -> None:
+    content = json.dumps({"x": "x" * size}).encode()
+    headers = {"Content-Type": "application/json"}
+    refused(page.client.post(page.url(action), content=content, headers=headers), 413, "too_large")
+    chunks = (content[at : at + 65536] for at in range(0, len(content), 65536))
+    refused(page.client.post(page.url(action), content=chunks, headers=headers), 413, "too_large")
+
+
+def test_an_unknown_and_a_foreign_callback_are_answered_alike(page: Page) -> None:
+    ordinary = next(entry["output"] for entry in page.entries if "flash_events" not in entry)
+    wanted = ("0" * 32, ordinary, "", "__proto__", page.callback("count")["output"] + "\0")
+    answers = []
+    for output in wanted:
+        answer = page.post("start", {**page.body("count", 1), "output": output})
+        refused(answer, 404, "unknown_callback")
+        answers.append(answer.content)
+    assert len(set(answers)) == 1
+
+
+def test_a_callback_of_another_app_on_the_same_server_is_as_unknown(tmp_path: Path) -> None:
+    with (
+        serving("tests.apps.embedded:server", tmp_path, path="/one/") as one,
+        opened(one) as page,
+    ):
+        other = Page(behind(one, one.url.replace("/one/", "/two/")))
+        foreign = {**page.body("start"), "output": other.callback("only-here")["output"]}
+        unknown = {**page.body("start"), "output": "0" * 32}
+        other.client.close()
+        answers = [page.post("start", body) for body in (foreign, unknown)]
+        for answer in answers:
+            refused(answer, 404, "unknown_callback")
+        assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize("name", ["run", "page", "connection"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "short",
+        "A" * 21,
+        "A" * 23,
+        "A" * 21 + "\n",
+        "A" * 22 + "\n",
+        "A" * 21 + "\r",
+        "A" * 21 + "\0",
+        "A" * 21 + "/",
+        "\ud800" * 22,
+        "\uff21" * 22,
+        "../../../../etc/passwd",
+        "__proto__",
+        None,
+        7,
+        ["A" * 22],
+        {"$gt": ""},
+    ],
+)
+def test_an_id_that_is_not_128_random_bits_is_refused(page: Page, name: str, value: Any) -> None:
+    body = page.body("count", 1, **{name: value})
+    refused(page.client.post(page.url("start"), **as_json(body)), 400, "bad_request")
+
+
+@pytest.mark.parametrize("name", ["connections", "replaces"])
+@pytest.mark.parametrize("value", [["A" * 21 + "\n"], [None], "A" * 22, {}, ["A" * 22] * 513])
+def test_lists_of_ids_are_checked_too(page: Page, name: str, value: Any) -> None:
+    refused(page.post("start", page.body("count", 1, **{name: value})), 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["x-1\r\nid: y", "x-1\n", "x\0-1", "\ud800-1", "x" * 65, "x-1 ", "x-\u0661", 1, None, ["x-1"]],
+)
+def test_an_event_id_with_line_ends_or_nul_is_refused(page: Page, last: Any) -> None:
+    body = page.body("waits", 60)
+    stream = Stream(page.url("start"), body)
+    read_until(stream, "update")
+    resume = page.resume(body["flash_events"]["connection"], last)
+    refused(page.client.post(page.url("resume"), **as_json(resume)), 400, "bad_request")
+    page.stop(body["flash_events"]["run"])
+    stream.close()
+
+
+def as_json(body: Any) -> dict[str, Any]:
+    """Lone surrogates, too, which httpx would not write."""
+    return {
+        "content": json.dumps(body).encode(),
+        "headers": {"Content-Type": "application/json"},
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'"x"'])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_is_no_request_is_refused_and_hurts_nothing(
+    page: Page, action: str, body: bytes
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    refused(page.client.post(page.url(action), content=body, headers=headers), 400, "bad_request")
+
+
+def test_an_unknown_and_a_malformed_connection_tell_nothing_of_others(page: Page) -> None:
+    answers = [page.post("resume", page.resume(new_id(), last)) for last in ("", "x-1")]
+    for answer in answers:
+        refused(answer, 404, "lost")
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize(
+    ("setting", "component"),
+    [
+        ("MAX_RUNS_PER_PAGE", "waits"),
+        ("MAX_RUNS_PER_CONNECTION", "waits"),
+        ("MAX_THREADS", "plain"),
+    ],
+)
+def test_more_runs_than_allowed_are_refused_until_slots_come_back(
+    tmp_path: Path, setting: str, component: str
+) -> None:
+    limit: Any = {f"FLASH_EVENTS_{setting}": "2"}
+    with serving("tests.apps.faults:server", tmp_path, **limit) as served, opened(served) as page:
+        first = page.body(component, 60)
+        connection = first["flash_events"]["connection"]
+        stream = Stream(page.url("start"), first)
+        read_until(stream, "open")
+        second, third = (page.body(component, 60, connections=[connection]) for _ in range(2))
+        assert page.post("start", second).status_code == 202
+        for _ in range(3):
+            answer = page.post("start", third)
+            refused(answer, 429, "too_many")
+            assert int(answer.headers["retry-after"]) > 0
+        page.stop(first["flash_events"]["run"])
+        wait_until(lambda: page.post("start", third).status_code == 202, 2, "a free slot")
+        page.post("stop", {"flash_events": {"version": 1, "connections": [connection]}})
+        assert [event.name for event in stream.events()][-1] == "close"
