@@ -136,6 +136,7 @@ def test_the_browser_is_told_what_it_must_know_without_a_server(registry: bridge
     )
     assert spec_of(registry) == {
         "overlap": "queue",
+        "onDisconnect": "cancel",
         "keepAlive": True,
         "cancel": [
             {"id": "stop", "property": "n_clicks", "allowed": 0},
