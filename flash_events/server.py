@@ -18,6 +18,7 @@ from flash_events.connections import Connection, Connections
 from flash_events.errors import BrokerDown, LogFull, LogGone, Refused
 from flash_events.identity import owner_of
 from flash_events.live import LiveRuns, too_many
+from flash_events.loop_watch import LoopWatch
 from flash_events.protocol import Reason
 from flash_events.settings import Settings
 from flash_events.stats import Stats
@@ -76,6 +77,7 @@ class Server:
         self._connections = Connections(settings, self._on_connection_gone)
         self._runs = LiveRuns(app, settings, self._broker)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
         self.stats = Stats(self._runs, self._connections)
@@ -90,6 +92,7 @@ class Server:
         if self._starting is None:
             start = self._broker.start(self._on_signal, self._on_worker_lost)
             self._starting = asyncio.create_task(start)
+            self._watch = LoopWatch()
         await asyncio.shield(self._starting)
 
     async def drain(self) -> None:
@@ -108,6 +111,8 @@ class Server:
                 for connection in self._connections:
                     await connection.drained()
         await self._broker.close()
+        if self._watch is not None:
+            self._watch.close()
 
     async def answer(
         self,

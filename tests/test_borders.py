@@ -51,9 +51,10 @@ MAY_IMPORT = {
     "stats": {"connections", "live"},
     "server": {
         "live", "connections", "protocol", "bridge", "brokers", "brokers.signals", "requests",
-        "identity", "stats", "settings", "errors",
+        "identity", "stats", "loop_watch", "settings", "errors",
     },
     "shutdown": set(),
+    "loop_watch": set(),
     "plugin": {"bridge", "callbacks", "server", "settings", "shutdown", "stats", "errors"},
     "__init__": {"callbacks", "errors", "plugin", "settings", "updates"},
 }  # fmt: skip

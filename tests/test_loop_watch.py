@@ -1,0 +1,33 @@
+"""Who blocks the event loop is named in the log."""
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from flash_events.loop_watch import BLOCKED_SECONDS, LoopWatch
+
+
+async def slow_callback() -> None:
+    time.sleep(BLOCKED_SECONDS + 1)  # noqa: ASYNC251 - that is what is watched for
+
+
+async def test_a_blocked_loop_is_reported_once_with_the_name_of_the_culprit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "flash_events")
+    watch = LoopWatch()
+    await asyncio.sleep(0.5)
+    await slow_callback()
+    await asyncio.sleep(0.5)
+    watch.close()
+    [record] = caplog.records
+    assert "slow_callback" in record.getMessage()
+
+
+async def test_a_loop_that_turns_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    watch = LoopWatch()
+    await asyncio.sleep(BLOCKED_SECONDS + 0.5)
+    watch.close()
+    assert not caplog.records
