@@ -2,14 +2,11 @@
 
 import contextlib
 import functools
-import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from uuid import UUID
 
-from _plotly_utils.utils import PlotlyJSONEncoder
 from dash import Dash, get_app, hooks
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
@@ -187,37 +184,6 @@ def open_call(app: Dash, body: Any) -> Call:
     for hook in app._hooks.get_hooks("custom_data"):
         context.custom_data[hook.data["namespace"]] = hook(context)
     return Call(args, kwargs, context)
-
-
-class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc]
-    """Plotly's encoder, which Dash uses too: NaN and Infinity become null."""
-
-    def default(self, value: object) -> Any:
-        return str(value) if isinstance(value, UUID) else super().default(value)
-
-
-_encode_any = _Encoder().encode
-_encode_most = json.JSONEncoder(
-    default=_Encoder().default, allow_nan=False, separators=(",", ":"), ensure_ascii=False
-).encode
-
-
-def to_json(value: object) -> bytes:
-    """Encodes as Dash does (components, figures, Patch, numpy, pandas, dates), NaN as null.
-
-    Raises:
-        TypeError: a value has no JSON form.
-        ValueError: a value contains itself.
-    """
-    try:
-        return _encode_most(value).encode()
-    except ValueError:  # NaN and Infinity have no JSON form, a lone surrogate has no UTF-8 form
-        return str(_encode_any(value)).encode()
-
-
-def children_of(value: object) -> Any:
-    """What a component or figure holds, to search a value that cannot be sent for the culprit."""
-    return value.to_plotly_json() if hasattr(value, "to_plotly_json") else value
 
 
 def is_debug(app: Dash) -> bool:

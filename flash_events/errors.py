@@ -37,10 +37,6 @@ class LogFull(FlashEventsError):
     """As many runs use an event log as may."""
 
 
-class BrokerDown(FlashEventsError):
-    """The broker does not answer in time."""
-
-
 class Refused(FlashEventsError):
     """A request that is answered with an HTTP error before a stream begins.
 
@@ -59,3 +55,9 @@ class Refused(FlashEventsError):
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
+
+
+def too_many(what: str, setting: str) -> Refused:
+    """A refusal that says which limit was reached."""
+    message = f"Too many {what}; the limit is the setting {setting}."
+    return Refused(429, "too_many", message, retry_after_seconds=5)

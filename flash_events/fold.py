@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flash_events import bridge
+from flash_events.encoding import to_json
 
 COMMANDS = frozenset(
     ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
@@ -89,7 +89,7 @@ class Fold:
 
         def close() -> None:
             if together:
-                bodies.append(b'"set":%b' % bridge.to_json(together))
+                bodies.append(b'"set":%b' % to_json(together))
                 together.clear()
 
         for entry in self._entries.values():

@@ -13,7 +13,7 @@ from flash_events import bridge, protocol
 from flash_events.brokers.base import Broker, EventLog, RunRecord
 from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.errors import Refused
+from flash_events.errors import too_many
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.protocol import Reason
@@ -232,8 +232,3 @@ class LiveRuns:
         task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def too_many(what: str, setting: str) -> Refused:
-    """A refusal that says which limit was reached."""
-    return Refused(429, "too_many", f"Too many {what}; the limit is the setting {setting}.", 5)

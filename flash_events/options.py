@@ -7,6 +7,7 @@ from dash import ALL, ALLSMALLER, MATCH, Input, Output
 from dash.dependencies import DashDependency, Wildcard
 
 from flash_events import bridge
+from flash_events.encoding import to_json
 from flash_events.errors import CallbackError, UpdateError
 from flash_events.updates import stream_props
 
@@ -170,7 +171,7 @@ def _is_one_entry(value: Any) -> bool:
 
 def _checked(value: Any, what: str) -> Any:
     try:
-        bridge.to_json(value)
+        to_json(value)
     except (TypeError, ValueError) as error:
         raise CallbackError(f"{what} cannot be sent to the browser: {error}.") from None
     return value

@@ -10,6 +10,7 @@ from dash import Dash
 from quart import Response, request
 
 from flash_events import bridge, callbacks
+from flash_events.encoding import to_json
 from flash_events.errors import ConfigurationError
 from flash_events.server import Server
 from flash_events.settings import Settings
@@ -117,7 +118,7 @@ class _Wiring:
                 response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
                 return response
             headers_out = {"Content-Type": "application/json", **reply.headers}
-            return Response(bridge.to_json(reply.fields), reply.status, headers_out)
+            return Response(to_json(reply.fields), reply.status, headers_out)
 
         return view
 

@@ -38,6 +38,7 @@ from enum import StrEnum
 from typing import Any
 
 from flash_events import bridge
+from flash_events.encoding import children_of, to_json
 from flash_events.errors import EncodingError
 from flash_events.updates import Update
 
@@ -183,7 +184,7 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
     """
     try:
         targets = [[_wire_id(component_id), props] for component_id, props in update.targets]
-        body = b'"set":%b' % bridge.to_json(targets)
+        body = b'"set":%b' % to_json(targets)
     except (TypeError, ValueError, RecursionError) as error:
         raise _culprit(update, error) from error
     if len(body) > max_bytes:
@@ -237,7 +238,7 @@ def _frame(name: str, fields: dict[str, Any]) -> bytes:
 
 
 def _body(fields: dict[str, Any]) -> bytes:
-    body = b'"set":%b' % bridge.to_json(fields["set"])
+    body = b'"set":%b' % to_json(fields["set"])
     return body + b',"alone":true' if fields.get("alone") else body
 
 
@@ -268,11 +269,11 @@ def _culprit(update: Update, error: Exception) -> EncodingError:
 def _unsendable(value: Any, path: str) -> tuple[str, Any] | None:
     """The innermost value that cannot be sent, and its path; None if all can."""
     try:
-        bridge.to_json(value)
+        to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         if "Circular" in str(error):
             return path, value
-        inner = bridge.children_of(value)
+        inner = children_of(value)
         if isinstance(inner, dict):
             parts = [(f"{path}[{key!r}]", part) for key, part in inner.items()]
         elif isinstance(inner, list | tuple):

@@ -4,22 +4,24 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from dash import Dash
 
 from flash_events import bridge, protocol, requests
-from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
+from flash_events.brokers import Broker, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Attach, Gone, Moved, Signal, Stop, Stopped
 from flash_events.connections import Connection, Connections
-from flash_events.errors import BrokerDown, LogFull, LogGone, Refused
+from flash_events.errors import Refused
 from flash_events.identity import owner_of
-from flash_events.live import LiveRuns, too_many
+from flash_events.live import LiveRuns
 from flash_events.loop_watch import LoopWatch
+from flash_events.places import Place, Places
 from flash_events.protocol import Reason
+from flash_events.replies import Reply, accepted, refused
 from flash_events.settings import Settings
 from flash_events.stats import Stats
 
@@ -30,25 +32,6 @@ BROKER_SECONDS = 1.5
 
 DRAIN_SECONDS = 1.5
 """For so long a stopping worker lets its clients read what is there for them."""
-
-JOIN_TRIES = 4
-"""So many of a page's open connections are tried before a new one is opened."""
-
-STREAM_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, free of any web framework: JSON fields, or a stream."""
-
-    status: int = 200
-    fields: dict[str, Any] | None = None
-    stream: AsyncIterator[bytes] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Server:
@@ -75,6 +58,7 @@ class Server:
         )
         self._broker: Broker = open_broker(settings.broker, limits)
         self._connections = Connections(settings, self._on_connection_gone)
+        self._places = Places(settings, self._broker, self._connections)
         self._runs = LiveRuns(app, settings, self._broker)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: LoopWatch | None = None
@@ -132,20 +116,14 @@ class Server:
             try:
                 async with asyncio.timeout(BROKER_SECONDS):
                     return await self._act(action, body, owner)
-            except (TimeoutError, BrokerDown):
+            except TimeoutError:
                 logger.warning("A %s is refused: the broker does not answer.", action)
                 raise Refused(
                     HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
                 ) from None
         except Refused as refusal:
             self.stats.refusals += 1
-            fields = {"error": refusal.code, "message": refusal.message}
-            headers_out = (
-                {"Retry-After": str(refusal.retry_after_seconds)}
-                if refusal.retry_after_seconds is not None
-                else {}
-            )
-            return Reply(refusal.status, fields, headers=headers_out)
+            return refused(refusal)
 
     async def _act(self, action: str, body: Any, owner: str) -> Reply:
         match action:
@@ -153,8 +131,7 @@ class Server:
                 return await self._start(requests.parse_start(body), owner)
             case "resume":
                 self.stats.resumes += 1
-                request = requests.parse_resume(body)
-                return await self._stream(request.connection, owner, "", request.last_event_id)
+                return await self._resume(requests.parse_resume(body), owner)
             case "attach":
                 return await self._attach(requests.parse_attach(body), owner)
             case _:
@@ -175,7 +152,7 @@ class Server:
         kept_by = (owner or request.page) if callback.is_kept else ""
         worker = self._broker.worker
         record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
-        place = await self._place(record, request.page, request.connections)
+        place = await self._places.place(record, request.page, request.connections)
         record = replace(record, connection=place.connection)
         known = await self._broker.claim(record)
         if known is not None:  # its answer was lost, and the page asks again
@@ -185,26 +162,30 @@ class Server:
         return place.reply()
 
     async def _start_again(
-        self, known: RunRecord, place: "_Place", request: requests.StartRequest, owner: str
+        self, known: RunRecord, place: Place, request: requests.StartRequest, owner: str
     ) -> Reply:
         if known.connection != place.connection:
             place.log.leave(request.run)
         if not known.worker:
             raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
         if known.connection in request.connections:
-            return Reply(HTTPStatus.ACCEPTED, {"connection": known.connection})
-        return await self._stream(known.connection, owner, request.page, "")
+            return accepted(connection=known.connection)
+        return await self._places.resume(known.connection, owner, request.page, "")
+
+    async def _resume(self, request: requests.ResumeRequest, owner: str) -> Reply:
+        self._refuse_while_draining()
+        return await self._places.resume(request.connection, owner, "", request.last_event_id)
 
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
         records = await self._broker.find(list(request.runs))
         connections = request.connections
-        place: _Place | None = None
+        place: Place | None = None
         for (run, seen), found in zip(request.runs.items(), records, strict=True):
             is_known = found is not None and found.owner == owner and found.kept_by
             record = found if found and is_known else RunRecord(run, "", "", owner)
             record = replace(record, connection=request.connection)
-            place = await self._place(record, request.page, connections, place)
+            place = await self._places.place(record, request.page, connections, place)
             if record.worker:
                 self._broker.signal(record.worker, Attach(run, place.connection, seen))
             else:
@@ -219,58 +200,7 @@ class Server:
         if request.callbacks:
             kept = await self._broker.kept(owner or request.page, request.callbacks)
         await self._runs.stop((*request.runs, *kept), owner)
-        return Reply(HTTPStatus.ACCEPTED, {})
-
-    async def _place(
-        self,
-        record: RunRecord,
-        page: str,
-        connections: tuple[str, ...],
-        chosen: "_Place | None" = None,
-    ) -> "_Place":
-        """A connection for a run: one that the page has open, if it can be reached, or a new one.
-
-        Args:
-            record: of the run; its connection is the id for a new one.
-            page: the tab that asks.
-            connections: that the page has open.
-            chosen: where another run of the same request goes.
-        """
-        most = self.settings.max_runs_per_connection
-        run, worker, owner = record.run, record.worker or self._broker.worker, record.owner
-        try:
-            for connection_id in (chosen.connection,) if chosen else self._reachable(connections):
-                log = await self._broker.join(connection_id, owner, run, worker, most)
-                if log is not None:
-                    return _Place(connection_id, log, chosen.opened if chosen else None)
-        except LogFull:
-            raise too_many("runs of this connection", "max_runs_per_connection") from None
-        if len(self._connections) >= self.settings.max_connections:
-            raise too_many("connections to this worker", "max_connections")
-        if self._connections.of_page(page) >= self.settings.max_connections_per_page:
-            raise too_many("connections of this page", "max_connections_per_page")
-        opened = await self._broker.open(record.connection, owner, run, worker)
-        if opened is None:
-            raise _unknown_connection()
-        connection = self._connections.hold(record.connection, page, opened)
-        return _Place(record.connection, opened, connection)
-
-    def _reachable(self, connections: tuple[str, ...]) -> tuple[str, ...]:
-        """Those held here come first: their events need not travel."""
-        here = [one for one in connections if self._connections.get(one) is not None]
-        elsewhere = [one for one in connections if one not in here and self._broker.is_shared]
-        return tuple((here + elsewhere)[:JOIN_TRIES])
-
-    async def _stream(self, connection_id: str, owner: str, page: str, after: str) -> Reply:
-        self._refuse_while_draining()
-        log = await self._broker.take(connection_id, owner)
-        if log is None:
-            raise _unknown_connection()
-        try:
-            await log.check(after)
-        except LogGone as error:
-            raise Refused(HTTPStatus.GONE, "lost", str(error)) from None
-        return _streamed(self._connections.hold(connection_id, page, log), after)
+        return accepted()
 
     def _refuse_while_draining(self) -> None:
         if self._draining is not None:
@@ -312,31 +242,3 @@ class Server:
         task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a run's events go.
-
-    Attributes:
-        connection: its id.
-        log: of this connection.
-        opened: the connection, where it is new and its stream is the answer.
-    """
-
-    connection: str
-    log: EventLog
-    opened: Connection | None = None
-
-    def reply(self) -> Reply:
-        if self.opened is not None:
-            return _streamed(self.opened, "")
-        return Reply(HTTPStatus.ACCEPTED, {"connection": self.connection})
-
-
-def _streamed(connection: Connection, after: str) -> Reply:
-    return Reply(stream=connection.stream(after), headers=STREAM_HEADERS)
-
-
-def _unknown_connection() -> Refused:
-    return Refused(HTTPStatus.NOT_FOUND, "lost", "No such connection.")

@@ -10,9 +10,10 @@ PACKAGE = Path(__file__).parent.parent / "flash_events"
 MAY_IMPORT = {
     "errors": set(),
     "bridge": {"errors"},
+    "encoding": set(),
     "updates": {"bridge", "errors"},
-    "protocol": {"updates", "bridge", "errors"},
-    "options": {"updates", "bridge", "errors"},
+    "protocol": {"updates", "bridge", "encoding", "errors"},
+    "options": {"updates", "bridge", "encoding", "errors"},
     "callbacks": {"options", "updates", "bridge", "errors"},
     "identity": {"errors"},
     "settings": {"identity", "errors"},
@@ -28,15 +29,19 @@ MAY_IMPORT = {
     "brokers.lease": set(),
     "brokers.redis_scripts": set(),
     "brokers.redis_pipe": set(),
+    "brokers.redis_keys": set(),
+    "brokers.redis_records": {"brokers.base", "brokers.redis_keys", "brokers.redis_pipe"},
+    "brokers.redis_window": {"brokers.base"},
     "brokers.redis_log": {
-        "brokers", "brokers.admission", "brokers.base", "brokers.redis_pipe", "errors",
+        "brokers", "brokers.admission", "brokers.base", "brokers.redis_pipe",
+        "brokers.redis_window", "errors",
     },
     "brokers.redis": {
-        "brokers", "brokers.base", "brokers.lease", "brokers.redis_log", "brokers.redis_pipe",
-        "brokers.signals", "errors",
+        "brokers", "brokers.base", "brokers.lease", "brokers.redis_keys", "brokers.redis_log",
+        "brokers.redis_pipe", "brokers.redis_records", "brokers.signals", "errors",
     },
     "brokers": {"brokers.base", "brokers.memory", "brokers.redis", "errors"},
-    "fold": {"bridge"},
+    "fold": {"encoding"},
     "outlet": {"protocol", "brokers.base", "fold", "errors"},
     "runs": {
         "callbacks", "protocol", "bridge", "outlet", "updates", "threads", "settings",
@@ -49,13 +54,17 @@ MAY_IMPORT = {
     "connections": {"protocol", "brokers.base", "settings", "errors"},
     "requests": {"protocol", "settings", "errors"},
     "stats": {"connections", "live"},
+    "replies": {"connections", "errors"},
+    "places": {"brokers", "connections", "replies", "settings", "errors"},
     "server": {
-        "live", "connections", "protocol", "bridge", "brokers", "brokers.signals", "requests",
-        "identity", "stats", "loop_watch", "settings", "errors",
+        "live", "connections", "places", "replies", "protocol", "bridge", "brokers",
+        "brokers.signals", "requests", "identity", "stats", "loop_watch", "settings", "errors",
     },
     "shutdown": set(),
     "loop_watch": set(),
-    "plugin": {"bridge", "callbacks", "server", "settings", "shutdown", "stats", "errors"},
+    "plugin": {
+        "bridge", "encoding", "callbacks", "server", "settings", "shutdown", "stats", "errors",
+    },
     "__init__": {"callbacks", "errors", "plugin", "settings", "updates"},
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import pytest
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, html
 
 from flash_events import ConfigurationError, bridge, event_callback
+from flash_events.encoding import to_json
 from flash_events.errors import Refused
 
 
@@ -148,7 +149,7 @@ def test_groupings_are_flattened() -> None:
 def test_a_patch_is_json() -> None:
     patch = Patch()
     patch["a"] = 1
-    assert b'"__dash_patch_update"' in bridge.to_json(patch)
+    assert b'"__dash_patch_update"' in to_json(patch)
 
 
 def test_debug_follows_dashs_dev_tools(app: Dash) -> None:

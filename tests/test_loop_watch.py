@@ -19,7 +19,7 @@ async def test_a_blocked_loop_is_reported_once_with_the_name_of_the_culprit(
     caplog.set_level(logging.WARNING, "flash_events")
     watch = LoopWatch()
     await asyncio.sleep(0.5)
-    await slow_callback()
+    await asyncio.create_task(slow_callback())
     await asyncio.sleep(0.5)
     watch.close()
     [record] = caplog.records

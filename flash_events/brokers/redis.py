@@ -2,18 +2,16 @@
 
 Each worker has one connection for all that it asks (`Pipe`), one on which it waits for signals (its
 inbox, a stream), and one in a thread that renews its lease, so that a worker that is only busy is
-not taken for dead. Every key begins with `flash_events:`; ids are hashed, never copied into a key.
+not taken for dead.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,10 +23,12 @@ from redis.exceptions import RedisError
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.lease import Lease
+from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
 from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_records import RunRecords
 from flash_events.brokers.signals import Gone, Moved, Readable, Room, Signal, Stop, decode, encode
-from flash_events.errors import BrokerDown, ConfigurationError, LogFull
+from flash_events.errors import ConfigurationError, LogFull
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,7 @@ CLOSE_SECONDS = 0.5
 BLOCK_MS = 4000
 WATCH_SECONDS = 0.5
 RENEW_SECONDS = 5.0
-REMEMBER_MS = 300_000
-"""For so long after its end a run is known; while it lives, this is renewed."""
-
+RECORDS_SECONDS = 60.0
 INBOX_LENGTH = 100_000
 
 
@@ -70,10 +68,10 @@ class RedisBroker(Broker):
         self._client: Redis = Redis.from_url(url, **options)
         self._inbox_client: Redis = Redis.from_url(url, **options)
         self._pipe = Pipe(self._client)
-        self._lease = Lease(url, _key(self.worker, "lease"), _key(self.worker, "inbox"))
+        self._lease = Lease(url, key(self.worker, "lease"), key(self.worker, "inbox"))
         self._logs: dict[str, RedisLog] = {}
         self._held: set[str] = set()
-        self._claimed: dict[str, RunRecord] = {}
+        self._records = RunRecords(self._pipe, int(limits.orphan_seconds * 1000))
         self._missing: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._on_signal: Callable[[Signal], None] = lambda _: None
@@ -106,8 +104,8 @@ class RedisBroker(Broker):
             task.cancel()
         self._lease.stop()
         if self._tasks:
-            self._pipe.call("DEL", _key(self.worker, "lease"))
-            self._pipe.call("DEL", _key(self.worker, "inbox"))
+            self._pipe.call("DEL", key(self.worker, "lease"))
+            self._pipe.call("DEL", key(self.worker, "inbox"))
             await self._pipe.close(CLOSE_SECONDS)
         for client in (self._client, self._inbox_client):
             with suppress(RedisError, OSError):
@@ -155,44 +153,19 @@ class RedisBroker(Broker):
         return log
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
-        fields = {**asdict(record), "nonce": secrets.token_hex(8)}  # ours, if it is sent twice
-        earlier = await self._register(record.run, fields, REMEMBER_MS)
-        if earlier is not None and earlier.get("nonce") != fields["nonce"]:
-            return _record(earlier)
-        self._claimed[record.run] = record
-        if record.kept_by:
-            self._tell("HSET", _key(record.kept_by, "kept"), record.run, record.callback)
-            self._tell("PEXPIRE", _key(record.kept_by, "kept"), REMEMBER_MS)
-        return None
+        return await self._records.claim(record)
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
-        found = await asyncio.gather(*(self._call("GET", _key(run, "run")) for run in runs))
-        return [None if text is None else _record(json.loads(text)) for text in found]
+        return await self._records.find(runs)
 
     async def kept(self, kept_by: str, callbacks: Sequence[str]) -> tuple[str, ...]:
-        names = [part.decode() for part in await self._call("HGETALL", _key(kept_by, "kept"))]
-        runs = zip(names[::2], names[1::2], strict=True)
-        return tuple(run for run, callback in runs if callback in callbacks)
+        return await self._records.kept(kept_by, callbacks)
 
     def retire(self, record: RunRecord) -> None:
-        self._claimed.pop(record.run, None)
-        ended = json.dumps(asdict(replace(record, is_ended=True)))
-        self._tell("SET", _key(record.run, "run"), ended, "PX", REMEMBER_MS)
-        if record.kept_by:
-            self._tell("HDEL", _key(record.kept_by, "kept"), record.run)
+        self._records.retire(record)
 
     async def stop(self, signal: Stop) -> tuple[str, ...]:
-        orphan_ms = int(self._limits.orphan_seconds * 1000)
-        found = await asyncio.gather(
-            *(
-                self._register(run, asdict(RunRecord(run, "", "", signal.owner)), orphan_ms)
-                for run in signal.runs
-            )
-        )
-        runs_of: dict[str, list[str]] = {}
-        for fields in found:
-            if fields is not None and fields["worker"] and not fields["is_ended"]:
-                runs_of.setdefault(fields["worker"], []).append(fields["run"])
+        runs_of = await self._records.locate(signal.runs, signal.owner)
         for worker, runs in runs_of.items():
             self.signal(worker, replace(signal, runs=tuple(runs)))
         return tuple(run for runs in runs_of.values() for run in runs)
@@ -201,9 +174,9 @@ class RedisBroker(Broker):
         if worker == self.worker:
             self._on_signal(signal)
             return
-        inbox = _key(worker, "inbox")
+        inbox = key(worker, "inbox")
         limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)  # none of a worker that is dead
-        self._tell("XADD", inbox, *limit, "*", "s", encode(signal))
+        self._pipe.tell("XADD", inbox, *limit, "*", "s", encode(signal))
 
     def _hold(self, connection: str, epoch: str, run: str = "", worker: str = "") -> RedisLog:
         self._held.add(connection)
@@ -221,35 +194,15 @@ class RedisBroker(Broker):
                 signal = Readable(connection) if handed is None else Room(connection, handed)
                 self.signal(worker, signal)
 
-            log = RedisLog(self._pipe, _keys(connection), self.worker, self._limits, tell)
+            log = RedisLog(self._pipe, log_keys(connection), self.worker, self._limits, tell)
             self._logs[connection] = log
         return log
 
     async def _run(self, script: str, connection: str, *args: str | int) -> Any:
-        return await self._answered(self._pipe.run(script, _keys(connection), *args))
-
-    async def _call(self, *command: str | int) -> Any:
-        return await self._answered(self._pipe.call(*command))
-
-    async def _answered(self, asked: "asyncio.Future[Any]") -> Any:
-        try:
-            return await asked
-        except RedisError as error:
-            logger.exception("Redis has refused a command")
-            raise BrokerDown(str(error)) from error
-
-    async def _register(self, run: str, fields: dict[str, Any], ttl_ms: int) -> Any:
-        """Writes a run's record unless there is one; returns that."""
-        key, text = _key(run, "run"), json.dumps(fields)
-        earlier = await self._call("SET", key, text, "NX", "GET", "PX", ttl_ms)
-        return None if earlier is None else json.loads(earlier)
-
-    def _tell(self, *command: str | int | bytes) -> None:
-        """Sends a command whose answer does not matter."""
-        self._pipe.call(*command).add_done_callback(_log_refusal)
+        return await self._pipe.run(script, log_keys(connection), *args)
 
     async def _listen(self) -> None:
-        inbox = _key(self.worker, "inbox")
+        inbox = key(self.worker, "inbox")
         last: Any = "0"
         while True:
             try:
@@ -294,12 +247,11 @@ class RedisBroker(Broker):
                 if time.monotonic() - renewed > RENEW_SECONDS:
                     renewed = time.monotonic()
                     await self._renew()
-                if time.monotonic() - remembered > REMEMBER_MS / 5000:
+                if time.monotonic() - remembered > RECORDS_SECONDS:
                     remembered = time.monotonic()
-                    for run in self._claimed:
-                        self._tell("PEXPIRE", _key(run, "run"), REMEMBER_MS)
-            except BrokerDown:
-                continue
+                    self._records.renew()
+            except RedisError:
+                logger.exception("Redis has refused a command")
 
     async def _look_for_the_dead(self) -> None:
         """A worker counts as dead when its lease is missing twice while Redis answers."""
@@ -311,7 +263,7 @@ class RedisBroker(Broker):
         }
         self._missing = {worker: n for worker, n in self._missing.items() if worker in workers}
         for worker in workers:
-            is_there = await self._call("EXISTS", _key(worker, "lease"))
+            is_there = await self._pipe.call("EXISTS", key(worker, "lease"))
             self._missing[worker] = 0 if is_there else self._missing.get(worker, 0) + 1
             if self._missing[worker] == 2:
                 logger.warning("Another worker has died; its runs are lost.")
@@ -324,37 +276,13 @@ class RedisBroker(Broker):
                     log.wake()  # it reads, and finds out
             elif log.is_unused:
                 del self._logs[connection]
-            elif not await self._call("EXISTS", _keys(connection)[1]):
+            elif not await self._pipe.call("EXISTS", log_keys(connection)[1]):
                 log.close()
                 self._on_signal(Gone(connection))
 
 
-def _key(name: str, kind: str) -> str:
-    digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-    return f"flash_events:{{{digest}}}:{kind}"
-
-
-def _keys(connection: str) -> tuple[str, str, str, str]:
-    return (
-        _key(connection, "log"),
-        _key(connection, "meta"),
-        _key(connection, "runs"),
-        _key(connection, "blocked"),
-    )
-
-
-def _record(fields: dict[str, Any]) -> RunRecord:
-    fields.pop("nonce", None)
-    return RunRecord(**fields)
-
-
 def _entries(answer: Any) -> list[tuple[bytes, list[bytes]]]:
     return [(entry_id, fields) for _, entries in answer or () for entry_id, fields in entries]
-
-
-def _log_refusal(asked: "asyncio.Future[Any]") -> None:
-    if not asked.cancelled() and asked.exception() is not None:
-        logger.error("Redis has refused a command: %s", asked.exception())
 
 
 def _without_password(url: str) -> str:

@@ -2,27 +2,26 @@
 
 import asyncio
 import contextvars
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.admission import Admission
 from flash_events.brokers.base import Batch, EventLog, LogLimits
 from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_window import Window
 from flash_events.errors import LogGone
+
+logger = logging.getLogger(__name__)
 
 APPEND_BYTES = 64 * 1024
 """Of one entry of the stream, unless a single event is larger."""
 
 READ_ENTRIES = 16
 """Of one read."""
-
-TIME_STEP_SECONDS = 1.0
-STEPS = 64
-"""How finely the log remembers what was handed over when: in steps of time and of bytes."""
 
 
 class RedisLog(EventLog):
@@ -52,7 +51,6 @@ class RedisLog(EventLog):
         self._pipe = pipe
         self._keys = keys
         self._worker = worker
-        self._limits = limits
         self._tell = tell
         self._admission = Admission(limits)
         self._writer = secrets.token_hex(8)
@@ -69,10 +67,7 @@ class RedisLog(EventLog):
         self._readable = asyncio.Event()
         self.runs: dict[str, str] = {}
         """The live runs that write to it, each with its worker, as of the last read."""
-        self._read: deque[tuple[int, int]] = deque()
-        """Entries that were read and not handed over: number of the last event, total cost."""
-        self._replayable: deque[tuple[float, int, int]] = deque()
-        """Entries that were handed over: when, number of the last event, total bytes."""
+        self._window = Window(limits)
 
     @property
     def is_unused(self) -> bool:
@@ -156,6 +151,12 @@ class RedisLog(EventLog):
         if self._flushing is None or self._flushing.done():
             # In a context of its own, or the current request would be kept.
             self._flushing = asyncio.create_task(self._send(), context=contextvars.Context())
+            self._flushing.add_done_callback(self._on_flushed)
+
+    def _on_flushed(self, flushing: "asyncio.Task[None]") -> None:
+        if not flushing.cancelled() and (error := flushing.exception()) is not None:
+            logger.error("An event log cannot be written", exc_info=error)
+            self.close()
 
     async def _send(self) -> None:
         while (self._queue or self._leaving or self._asked_for_room) and not self.is_gone:
@@ -228,7 +229,6 @@ class RedisLog(EventLog):
         position = self._first_of(entries, number, last)
         parts: list[bytes] = []
         prefix = f"id: {self.epoch}-".encode()
-        now = monotonic()
         for entry_id, fields in entries:
             values = dict(zip(fields[::2], fields[1::2], strict=True))
             end = int(entry_id.rpartition(b"-")[2])
@@ -237,21 +237,9 @@ class RedisLog(EventLog):
                 if n > position:
                     parts.append(b"%b%d\n%b\n\n" % (prefix, n, event))
             position = end
-            self._note(now, end, int(values[b"c"]), int(values[b"b"]))
+            self._window.note(end, int(values[b"c"]), int(values[b"b"]))
         event_id = f"{self.epoch}-{position}" if position else ""
         return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
-
-    def _note(self, now: float, end: int, cost: int, size: int) -> None:
-        """Remembers an entry that is read for the first time."""
-        if self._replayable and end <= self._replayable[-1][1]:
-            return
-        self._read.append((end, cost))
-        if len(self._replayable) > 1:
-            before, last = self._replayable[-2], self._replayable[-1]
-            step_bytes = self._limits.replay_bytes // STEPS
-            if last[0] - before[0] < TIME_STEP_SECONDS and last[2] - before[2] < step_bytes:
-                self._replayable.pop()
-        self._replayable.append((now, end, size))
 
     def _first_of(self, entries: list[Any], number: int, last: int) -> int:
         """Proves that nothing is missing between an event and the entries after it."""
@@ -268,8 +256,7 @@ class RedisLog(EventLog):
 
     async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Any]]:
         """Reads, says what was handed over, and cuts off what nobody may ask for any more."""
-        while self._read and self._read[0][0] <= number:
-            self._handed = max(self._handed, self._read.popleft()[1])
+        self._handed = max(self._handed, self._window.handed(number))
         asked = self._pipe.run(
             scripts.READ,
             self._keys,
@@ -277,7 +264,7 @@ class RedisLog(EventLog):
             self._handed,
             number,
             count,
-            self._keep_from(number),
+            self._window.keep_from(number),
         )
         asked.add_done_callback(self._on_read)
         # Who reads may lose patience; but what the script has done must be taken note of.
@@ -296,17 +283,3 @@ class RedisLog(EventLog):
         for worker in told:
             if worker.decode() != self._worker:
                 self._tell(worker.decode(), self._handed)
-
-    def _keep_from(self, number: int) -> int | str:
-        """The first event that must stay replayable; "" where there is nothing new to cut off."""
-        now = monotonic()
-        keep: int | str = ""
-        newest = self._replayable[-1][2] if self._replayable else 0
-        while len(self._replayable) > 1 and self._replayable[0][1] <= number:
-            when, end, size = self._replayable[0]
-            is_old = now - when > self._limits.replay_seconds
-            if not is_old and newest - size <= self._limits.replay_bytes:
-                break
-            self._replayable.popleft()
-            keep = end + 1
-        return keep

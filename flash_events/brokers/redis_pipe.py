@@ -49,6 +49,10 @@ class Pipe:
             self._task = asyncio.create_task(self._work(), context=contextvars.Context())
         return future
 
+    def tell(self, *command: Part) -> None:
+        """Sends a command whose answer does not matter."""
+        self.call(*command).add_done_callback(_log_refusal)
+
     def run(self, script: str, keys: tuple[str, ...], *args: Part) -> "asyncio.Future[Any]":
         """Runs a Lua script."""
         digest = self._scripts.get(script)
@@ -115,3 +119,8 @@ class Pipe:
                 await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError):
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def _log_refusal(asked: "asyncio.Future[Any]") -> None:
+    if not asked.cancelled() and asked.exception() is not None:
+        logger.error("Redis has refused a command: %s", asked.exception())

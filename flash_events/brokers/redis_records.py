@@ -1,0 +1,93 @@
+"""What all workers may know of runs, in Redis."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from flash_events.brokers.base import RunRecord
+from flash_events.brokers.redis_keys import key
+from flash_events.brokers.redis_pipe import Pipe
+
+REMEMBER_MS = 300_000
+"""For so long after its end a run is known; while it lives, this is renewed."""
+
+
+class RunRecords:
+    """Who runs what, and which runs go on without a viewer.
+
+    Args:
+        pipe: to Redis.
+        given_up_ms: for so long a run that was stopped before it came may not start.
+    """
+
+    def __init__(self, pipe: Pipe, given_up_ms: int) -> None:
+        self._pipe = pipe
+        self._given_up_ms = given_up_ms
+        self._claimed: dict[str, RunRecord] = {}
+
+    async def claim(self, record: RunRecord) -> RunRecord | None:
+        """See `Broker.claim`."""
+        fields = {**asdict(record), "nonce": secrets.token_hex(8)}  # ours, if it is sent twice
+        earlier = await self._register(record.run, fields, REMEMBER_MS)
+        if earlier is not None and earlier.get("nonce") != fields["nonce"]:
+            return _record(earlier)
+        self._claimed[record.run] = record
+        if record.kept_by:
+            self._pipe.tell("HSET", key(record.kept_by, "kept"), record.run, record.callback)
+            self._pipe.tell("PEXPIRE", key(record.kept_by, "kept"), REMEMBER_MS)
+        return None
+
+    async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
+        """See `Broker.find`."""
+        found = await asyncio.gather(*(self._pipe.call("GET", key(run, "run")) for run in runs))
+        return [None if text is None else _record(json.loads(text)) for text in found]
+
+    async def kept(self, kept_by: str, callbacks: Sequence[str]) -> tuple[str, ...]:
+        """See `Broker.kept`."""
+        found = await self._pipe.call("HGETALL", key(kept_by, "kept"))
+        names = [part.decode() for part in found]
+        runs = zip(names[::2], names[1::2], strict=True)
+        return tuple(run for run, callback in runs if callback in callbacks)
+
+    def retire(self, record: RunRecord) -> None:
+        """See `Broker.retire`."""
+        self._claimed.pop(record.run, None)
+        ended = json.dumps(asdict(replace(record, is_ended=True)))
+        self._pipe.tell("SET", key(record.run, "run"), ended, "PX", REMEMBER_MS)
+        if record.kept_by:
+            self._pipe.tell("HDEL", key(record.kept_by, "kept"), record.run)
+
+    async def locate(self, runs: Sequence[str], owner: str) -> dict[str, list[str]]:
+        """The live ones of these runs, by worker; those that are unknown are given up."""
+        found = await asyncio.gather(
+            *(
+                self._register(run, asdict(RunRecord(run, "", "", owner)), self._given_up_ms)
+                for run in runs
+            )
+        )
+        runs_of: dict[str, list[str]] = {}
+        for fields in found:
+            if fields is not None and fields["worker"] and not fields["is_ended"]:
+                runs_of.setdefault(fields["worker"], []).append(fields["run"])
+        return runs_of
+
+    def renew(self) -> None:
+        """Keeps what is known of the runs of this worker."""
+        for record in self._claimed.values():
+            self._pipe.tell("PEXPIRE", key(record.run, "run"), REMEMBER_MS)
+            if record.kept_by:
+                self._pipe.tell("PEXPIRE", key(record.kept_by, "kept"), REMEMBER_MS)
+
+    async def _register(self, run: str, fields: dict[str, Any], ttl_ms: int) -> Any:
+        """Writes a run's record unless there is one; returns that."""
+        text = json.dumps(fields)
+        earlier = await self._pipe.call("SET", key(run, "run"), text, "NX", "GET", "PX", ttl_ms)
+        return None if earlier is None else json.loads(earlier)
+
+
+def _record(fields: dict[str, Any]) -> RunRecord:
+    fields.pop("nonce", None)
+    return RunRecord(**fields)
