@@ -14,7 +14,7 @@ from flash_events.encoding import to_json
 from flash_events.errors import ConfigurationError
 from flash_events.server import Server
 from flash_events.settings import Settings
-from flash_events.shutdown import ShutdownWatch
+from flash_events.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
@@ -131,7 +131,7 @@ class _Wiring:
     async def _start(self) -> None:
         if self._has_callbacks():
             await self.ready().start()
-            self._watch = ShutdownWatch(self.ready().drain)
+            self._watch = watch_shutdown(self.ready().drain)
 
     async def _close(self) -> None:
         if self._watch is not None:

@@ -8,48 +8,56 @@ SIGTERM, and not where they handle it themselves.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from weakref import WeakKeyDictionary
 
 EXIT_SECONDS = 4.0
 """After so long a stopping worker ends itself: a client that does not read keeps hypercorn."""
 
 LOOK_SECONDS = 0.5
+LOOKS = 40
 """How often we look for hypercorn's tasks, which begin after the application, and at requests."""
 
 _HYPERCORNS_TASKS = frozenset(("raise_shutdown",))
 """Private: `hypercorn/utils.py`; `tests/test_shutdown.py` breaks when they are renamed."""
 
 
-class ShutdownWatch:
-    """Calls `drain` once, when the worker is about to stop.
+Drain = Callable[[], Awaitable[None]]
 
-    Args:
-        drain: ends streams; the worker goes on serving meanwhile.
+
+class ShutdownWatch:
+    """Drains all apps of a worker once, when it is about to stop.
+
+    The worker goes on serving meanwhile. One per event loop: see `watch_shutdown`.
     """
 
-    def __init__(self, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._drain = drain
+    def __init__(self) -> None:
+        self._drains: list[Drain] = []
         self._loop = asyncio.get_running_loop()
         self._draining: asyncio.Task[None] | None = None
         self._exit: asyncio.TimerHandle | None = None
         self._look_again: asyncio.TimerHandle | None = None
         self._has_signal = False
-        self._is_watching = False
+        self._looks_left = LOOKS
         if _is_unhandled(self._loop):
             with suppress(NotImplementedError, ValueError):  # Windows, or not the main thread
                 self._loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
                 self._has_signal = True
         self._look_now_and_then()
 
+    def add(self, drain: Drain) -> None:
+        """Has another app drained, too."""
+        self._drains.append(drain)
+
     def look(self) -> None:
-        """Looks for hypercorn's tasks unless they are watched already."""
-        if self._is_watching:
+        """Looks for hypercorn's tasks, unless they were found or are not there at all."""
+        if not self._looks_left:
             return
+        self._looks_left -= 1
         for task in asyncio.all_tasks(self._loop):
             if _name(task) in _HYPERCORNS_TASKS:
-                self._is_watching = True
+                self._looks_left = 0
                 task.add_done_callback(lambda _: self._begin())
 
     def close(self) -> None:
@@ -59,10 +67,12 @@ class ShutdownWatch:
                 timer.cancel()
         if self._has_signal:
             self._loop.remove_signal_handler(signal.SIGTERM)
+            self._has_signal = False
+        _of_loop.pop(self._loop, None)
 
     def _look_now_and_then(self) -> None:
         self.look()
-        if not self._is_watching:
+        if self._looks_left:
             self._look_again = self._loop.call_later(LOOK_SECONDS, self._look_now_and_then)
 
     def _on_sigterm(self) -> None:
@@ -75,6 +85,9 @@ class ShutdownWatch:
             self._exit = self._loop.call_later(EXIT_SECONDS, self._die)
         return self._draining
 
+    async def _drain(self) -> None:
+        await asyncio.gather(*(drain() for drain in self._drains))
+
     def _die_unless_serving_ends(self) -> None:
         """Without hypercorn's own shutdown nobody else would end this worker."""
         if any(_name(task) in _HYPERCORNS_TASKS for task in asyncio.all_tasks(self._loop)):
@@ -86,6 +99,19 @@ class ShutdownWatch:
             self._has_signal = False
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, ShutdownWatch] = WeakKeyDictionary()
+
+
+def watch_shutdown(drain: Drain) -> ShutdownWatch:
+    """Has `drain()` awaited when this worker is about to stop."""
+    loop = asyncio.get_running_loop()
+    watch = _of_loop.get(loop)
+    if watch is None:
+        watch = _of_loop[loop] = ShutdownWatch()
+    watch.add(drain)
+    return watch
 
 
 def _is_unhandled(loop: asyncio.AbstractEventLoop) -> bool:
