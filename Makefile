@@ -35,7 +35,7 @@ lint: $(VENV)/test
 types: $(VENV)/test
 	@$(BIN)/mypy
 
-unit: $(VENV)/test ## tests without a browser
+unit: $(VENV)/test | tools ## tests without a browser
 	@$(BIN)/pytest tests --ignore tests/browser --ignore tests/faults --ignore tests/security --ignore tests/soak
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium

@@ -15,7 +15,7 @@ def test_the_first_listing_is_the_quickstart() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", README)
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README)
     assert links
     missing = [one for one in links if "://" not in one and not (ROOT / one).exists()]
     assert not missing
