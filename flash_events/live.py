@@ -181,9 +181,8 @@ class LiveRuns:
         live = self._by_id.get(signal.run)
         outlet = live.run.outlet if live is not None else self._ended.get(signal.run)
         if outlet is None or not outlet.attach(log, signal.seen):
+            # The page is told; the run goes on to its end, as was promised.
             log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
-            if live is not None:
-                live.run.stop(Reason.LOST)
         elif live is not None:
             live.connection = signal.connection
 

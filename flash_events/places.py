@@ -75,8 +75,7 @@ class Places:
                     return Place(connection_id, log, chosen.opened if chosen else None)
         except LogFull:
             raise too_many("runs of this connection", "max_runs_per_connection") from None
-        if len(self._connections) >= self._settings.max_connections:
-            raise too_many("connections to this worker", "max_connections")
+        self._check_room()
         if self._connections.of_page(page) >= self._settings.max_connections_per_page:
             raise too_many("connections of this page", "max_connections_per_page")
         opened = await self._broker.open(record.connection, owner, run, worker)
@@ -89,8 +88,11 @@ class Places:
         """What follows an event of a connection, which this worker holds from now on.
 
         Raises:
-            Refused: the connection is unknown or foreign, or no longer has what follows.
+            Refused: the connection is unknown or foreign, or no longer has what follows, or this
+                worker holds too many.
         """
+        if self._connections.get(connection_id) is None:
+            self._check_room()
         log = await self._broker.take(connection_id, owner)
         if log is None:
             raise _unknown_connection()
@@ -99,6 +101,10 @@ class Places:
         except LogGone as error:
             raise Refused(HTTPStatus.GONE, "lost", str(error)) from None
         return streamed(self._connections.hold(connection_id, page, log), after)
+
+    def _check_room(self) -> None:
+        if len(self._connections) >= self._settings.max_connections:
+            raise too_many("connections to this worker", "max_connections")
 
     def _reachable(self, connections: tuple[str, ...]) -> tuple[str, ...]:
         """Those held here come first: their events need not travel."""

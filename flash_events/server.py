@@ -196,10 +196,10 @@ class Server:
         return place.reply()
 
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
-        kept: tuple[str, ...] = ()
+        await self._runs.stop(request.runs, owner)
         if request.callbacks:
             kept = await self._broker.kept(owner or request.page, request.callbacks)
-        await self._runs.stop((*request.runs, *kept), owner)
+            await self._runs.stop(kept, owner)
         return accepted()
 
     def _refuse_while_draining(self) -> None:

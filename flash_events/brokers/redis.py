@@ -234,6 +234,7 @@ class RedisBroker(Broker):
     def _on_forgotten(self) -> None:
         """Redis has lost what it knew of us, so probably the rest, too."""
         logger.warning("Redis was emptied; streams whose logs are gone end as lost.")
+        self._records.renew()
         for log in self._logs.values():
             log.wake()
 

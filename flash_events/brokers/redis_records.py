@@ -26,7 +26,7 @@ class RunRecords:
     def __init__(self, pipe: Pipe, given_up_ms: int) -> None:
         self._pipe = pipe
         self._given_up_ms = given_up_ms
-        self._claimed: dict[str, RunRecord] = {}
+        self._claimed: dict[str, dict[str, Any]] = {}
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
         """See `Broker.claim`."""
@@ -34,10 +34,8 @@ class RunRecords:
         earlier = await self._register(record.run, fields, REMEMBER_MS)
         if earlier is not None and earlier.get("nonce") != fields["nonce"]:
             return _record(earlier)
-        self._claimed[record.run] = record
-        if record.kept_by:
-            self._pipe.tell("HSET", key(record.kept_by, "kept"), record.run, record.callback)
-            self._pipe.tell("PEXPIRE", key(record.kept_by, "kept"), REMEMBER_MS)
+        self._claimed[record.run] = fields
+        self._keep(fields)
         return None
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
@@ -75,11 +73,16 @@ class RunRecords:
         return runs_of
 
     def renew(self) -> None:
-        """Keeps what is known of the runs of this worker."""
-        for record in self._claimed.values():
-            self._pipe.tell("PEXPIRE", key(record.run, "run"), REMEMBER_MS)
-            if record.kept_by:
-                self._pipe.tell("PEXPIRE", key(record.kept_by, "kept"), REMEMBER_MS)
+        """Keeps what is known of the runs of this worker, and says it again if it was lost."""
+        for run, fields in self._claimed.items():
+            self._pipe.tell("SET", key(run, "run"), json.dumps(fields), "PX", REMEMBER_MS)
+            self._keep(fields)
+
+    def _keep(self, fields: dict[str, Any]) -> None:
+        if fields["kept_by"]:
+            kept = key(fields["kept_by"], "kept")
+            self._pipe.tell("HSET", kept, fields["run"], fields["callback"])
+            self._pipe.tell("PEXPIRE", kept, REMEMBER_MS)
 
     async def _register(self, run: str, fields: dict[str, Any], ttl_ms: int) -> Any:
         """Writes a run's record unless there is one; returns that."""
