@@ -374,12 +374,13 @@ def test_four_workers_without_a_broker_stop_what_any_of_them_runs(tmp_path: Path
         for n in range(1, 13):
             with (
                 opened(served) as page,
-                opened(served) as other,  # another TCP connection, another worker most times
                 page.stream("start", body := page.body("start")) as events,
             ):
                 while next(events).event != "update":
                     pass
-                asked = time_of(other.stop(body["flash_events"]["run"]))
+                # Another TCP connection, another worker most times.
+                fields = {"version": 1, "page": page.page, "runs": [body["flash_events"]["run"]]}
+                asked = time_of(httpx.post(page.url("stop"), json={"flash_events": fields}))
                 done = served.wait_for_mark("ticks finally", n)
                 assert done["time"] - asked < 1
             workers.add(done["pid"])
@@ -393,9 +394,7 @@ def test_a_resume_on_another_worker_is_lost_and_the_log_says_the_cure_once(tmp_p
             next(events)
             connection = body["flash_events"]["connection"]
             for _ in range(40):  # one of two workers answers, by chance
-                with opened(served) as other:
-                    foreign = other.resume(connection, "another-1")
-                    answer = other.post("resume", foreign)
+                answer = httpx.post(page.url("resume"), json=page.resume(connection, "another-1"))
                 assert answer.status_code in (404, 410)
                 lost += answer.status_code == 404
             page.stop(body["flash_events"]["run"])

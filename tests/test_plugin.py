@@ -162,10 +162,12 @@ def test_a_request_waits_until_the_app_is_set_up() -> None:
         go_on.wait(10)
         return html.Div(html.Button(id="start"))
 
-    app.layout = layout
-    app._got_first_request["setup_server"] = False  # setting a layout has asked for it
+    go_on.set()
+    app.layout = layout  # which asks for it
+    app._got_first_request["setup_server"] = False
+    asked.clear()
+    go_on.clear()
     with ThreadPoolExecutor(2) as pool:
-        asked.clear()
         first = pool.submit(app._setup_server)
         assert asked.wait(10)
         second = pool.submit(app._setup_server)
