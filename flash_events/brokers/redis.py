@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -26,7 +27,7 @@ from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.lease import Lease
 from flash_events.brokers.redis_log import RedisLog
-from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_pipe import AT_ONCE, Pipe
 from flash_events.brokers.signals import Gone, Moved, Readable, Room, Signal, Stop, decode, encode
 from flash_events.errors import BrokerDown, ConfigurationError, LogFull
 
@@ -120,7 +121,7 @@ class RedisBroker(Broker):
         return None if answer is None else self._hold(connection, answer.decode(), run, worker)
 
     async def take(self, connection: str, owner: str) -> EventLog | None:
-        answer = await self._run(scripts.TAKE, connection, owner, self.worker)
+        answer = await self._run(scripts.TAKE, connection, owner, self.worker, self._ttl_ms)
         if answer is None:
             return None
         epoch, before = answer[0].decode(), answer[1].decode()
@@ -203,7 +204,8 @@ class RedisBroker(Broker):
             return
         inbox = _key(worker, "inbox")
         limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)  # none of a worker that is dead
-        self._tell("XADD", inbox, *limit, "*", "s", encode(signal))
+        once = secrets.token_hex(8)  # it may be sent twice, and must be heard once
+        self._tell("XADD", inbox, *limit, "*", "s", encode(signal), "k", once)
 
     def _hold(self, connection: str, epoch: str, run: str = "", worker: str = "") -> RedisLog:
         self._held.add(connection)
@@ -251,6 +253,7 @@ class RedisBroker(Broker):
     async def _listen(self) -> None:
         inbox = _key(self.worker, "inbox")
         last: Any = "0"
+        heard: deque[bytes] = deque(maxlen=AT_ONCE)
         while True:
             try:
                 answer = await self._inbox_client.execute_command(  # type: ignore[no-untyped-call]
@@ -261,7 +264,8 @@ class RedisBroker(Broker):
                 continue
             for entry_id, fields in _entries(answer):
                 last = entry_id
-                if b"s" in fields:
+                if b"s" in fields and fields[-1] not in heard:
+                    heard.append(fields[-1])
                     self._hear(decode(fields[fields.index(b"s") + 1]))
 
     def _hear(self, signal: Signal) -> None:
@@ -296,10 +300,15 @@ class RedisBroker(Broker):
                     await self._renew()
                 if time.monotonic() - remembered > REMEMBER_MS / 5000:
                     remembered = time.monotonic()
-                    for run in self._claimed:
-                        self._tell("PEXPIRE", _key(run, "run"), REMEMBER_MS)
+                    self._remember()
             except BrokerDown:
                 continue
+
+    def _remember(self) -> None:
+        for run, record in self._claimed.items():
+            self._tell("PEXPIRE", _key(run, "run"), REMEMBER_MS)
+            if record.kept_by:
+                self._tell("PEXPIRE", _key(record.kept_by, "kept"), REMEMBER_MS)
 
     async def _look_for_the_dead(self) -> None:
         """A worker counts as dead when its lease is missing twice while Redis answers."""
