@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.5
 """How often we look for hypercorn's tasks, which begin after the application, and at requests."""
 
 _HYPERCORNS_TASKS = frozenset(("raise_shutdown",))
-"""Private: `hypercorn/utils.py`; `tests/faults/test_fault_10_11_workers.py` breaks when they are renamed."""
+"""Private: `hypercorn/utils.py`; the tests of fault 11 break when they are renamed."""
 
 
 class ShutdownWatch:
