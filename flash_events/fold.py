@@ -20,6 +20,8 @@ _FORGOTTEN = frozenset(("sendNotifications",))
 _REPLACES = {"figure": ("extendData", "prependData"), "rowData": ("rowTransaction",)}
 """What a new value of a prop makes needless."""
 
+_MOVE_POINTS = frozenset(("figure", "extendData", "prependData"))
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -50,6 +52,8 @@ class Fold:
         self._entries: dict[int, _Entry] = {}
         self._of_prop: dict[tuple[str, str], list[int]] = {}
         self._next = 0
+        self._last_moved = ""
+        self._barrier = 0
         self.size = 0
         self.collapsed = 0
         self.is_complete = True
@@ -110,18 +114,35 @@ class Fold:
         if is_state:
             for replaced in (prop, *_REPLACES.get(prop, ())):
                 self._remove(component, replaced)
-        earlier = self._of_prop.setdefault((component, prop), [])
-        if prop == "extendData" and earlier and not is_alone:
-            last = self._entries[earlier[-1]]
-            before = last.size
-            if not self._has_changed_since(component, earlier[-1]) and _join(last, value, size):
-                self.size += last.size - before
-                self.collapsed += 1
-                return
+        if prop in _MOVE_POINTS:
+            self._note_move(component)
+        if prop == "extendData" and not is_alone and self._extend(component, value, size):
+            return
         self._next += 1
         self._entries[self._next] = _Entry(component, prop, value, size, is_alone, is_state)
-        earlier.append(self._next)
+        self._of_prop.setdefault((component, prop), []).append(self._next)
         self.size += size
+
+    def _note_move(self, component: str) -> None:
+        """Two ids may mean one component if one is a wildcard: nothing is joined across them."""
+        before, self._last_moved = self._last_moved, component
+        if before != component and (_is_wildcard(before) or _is_wildcard(component)):
+            self._barrier = self._next
+
+    def _extend(self, component: str, value: Any, size: int) -> bool:
+        """Joins points to earlier ones of the same traces, if nothing between touches these."""
+        for position in reversed(self._of_prop.get((component, "extendData"), ())):
+            if position <= self._barrier or self._has_changed_since(component, position):
+                return False
+            earlier = self._entries[position]
+            before = earlier.size
+            if _join(earlier, value, size):
+                self.size += earlier.size - before
+                self.collapsed += 1
+                return True
+            if _may_share_traces(earlier.value, value):
+                return False
+        return False
 
     def _has_changed_since(self, component: str, position: int) -> bool:
         """Whether the graph has got something else that moves points."""
@@ -159,15 +180,43 @@ def _join(earlier: _Entry, value: Any, size: int) -> bool:
     return True
 
 
-def _parts(value: Any) -> tuple[dict[str, list[list[Any]]], Any, int | None] | None:
+def _may_share_traces(one: Any, other: Any) -> bool:
+    first, second = _parts(one), _parts(other)
+    return first is None or second is None or not _traces(first).isdisjoint(_traces(second))
+
+
+def _traces(parts: "_Parts") -> set[int]:
+    arrays, indices, _ = parts
+    return set(indices if indices is not None else range(max(map(len, arrays.values()), default=0)))
+
+
+_Parts = tuple[dict[str, list[list[Any]]], list[int] | None, int | None]
+
+
+def _parts(value: Any) -> _Parts | None:
     """Arrays, trace indices, maxPoints; None for what cannot be joined (typed arrays, say)."""
     arrays, indices, max_points = value, None, None
     if isinstance(value, list):
-        arrays, indices, max_points = [*value, None, None][:3]
+        arrays, indices, max_points = [*value, None, None, None][:3]
     if not isinstance(arrays, dict) or not (max_points is None or type(max_points) is int):
         return None
-    is_plain = all(
+    if max_points is not None and max_points < 0:  # to plotly.js it is no limit
+        max_points = None
+    is_plain = (indices is None or _are_plain(indices)) and all(
         isinstance(traces, list) and all(isinstance(trace, list) for trace in traces)
         for traces in arrays.values()
     )
     return (arrays, indices, max_points) if is_plain else None
+
+
+def _are_plain(indices: Any) -> bool:
+    """Whether each names another trace; -1 means the last one, whichever that is."""
+    return (
+        isinstance(indices, list)
+        and all(type(index) is int and index >= 0 for index in indices)
+        and len(set(indices)) == len(indices)
+    )
+
+
+def _is_wildcard(component: str) -> bool:
+    return '["ALL"]' in component or '["MATCH"]' in component

@@ -73,10 +73,9 @@ class Outlet:
             return
         self._is_appending = True  # the number is taken
         try:
-            await self._deliver(self._update(body))
+            await self._deliver(self._update(body), body)
         finally:
             self._is_appending = False
-        self._sent(body)
 
     def end(
         self,
@@ -143,27 +142,29 @@ class Outlet:
         """Whether nobody watches, and what they would have to be told is too much already."""
         return self._log is None and self._fold is not None and self._fold.is_full
 
-    async def _deliver(self, event: bytes) -> None:
+    async def _deliver(self, event: bytes, body: bytes = b"") -> None:
         while True:
             self._moved.clear()
             log = self._log
             if self._must_pause():
                 await self._moved.wait()
-            elif log is None or (await self._append(log, event) and log is self._log):
+            elif log is None:
+                if body:
+                    self._sent(body)
+                return
+            elif await self._append(log, event, body):
                 return
 
-    async def _append(self, log: EventLog, event: bytes) -> bool:
+    async def _append(self, log: EventLog, event: bytes, body: bytes) -> bool:
         """Appends unless the log goes away, or the run moves to another one meanwhile."""
         if self._fold is None:
-            await log.append(self.run, event)
-            return True
-        appending = asyncio.ensure_future(log.append(self.run, event))
+            return await self._put(log, event, body)
+        appending = asyncio.ensure_future(self._put(log, event, body))
         moving = asyncio.ensure_future(self._moved.wait())
         try:
             await asyncio.wait({appending, moving}, return_when=asyncio.FIRST_COMPLETED)
             if appending.done():
-                appending.result()
-                return True
+                return appending.result()
         except LogGone:
             if log is self._log:
                 self._log = None
@@ -171,3 +172,12 @@ class Outlet:
             for task in (appending, moving):
                 task.cancel()
         return False
+
+    async def _put(self, log: EventLog, event: bytes, body: bytes) -> bool:
+        """Appends and counts in one step: a snapshot, or a cancel, comes before both or after."""
+        await log.append(self.run, event)
+        if self._fold is not None and log is not self._log:
+            return False
+        if body:
+            self._sent(body)
+        return True

@@ -80,7 +80,7 @@ class Places:
             raise too_many("connections of this page", "max_connections_per_page")
         opened = await self._broker.open(record.connection, owner, run, worker)
         if opened is None:
-            raise _unknown_connection()
+            raise unknown_connection()
         connection = self._connections.hold(record.connection, page, opened)
         return Place(record.connection, opened, connection)
 
@@ -95,7 +95,7 @@ class Places:
             self._check_room()
         log = await self._broker.take(connection_id, owner)
         if log is None:
-            raise _unknown_connection()
+            raise unknown_connection()
         try:
             await log.check(after)
         except LogGone as error:
@@ -113,5 +113,6 @@ class Places:
         return tuple((here + elsewhere)[:JOIN_TRIES])
 
 
-def _unknown_connection() -> Refused:
+def unknown_connection() -> Refused:
+    """What is foreign is refused in the same words."""
     return Refused(HTTPStatus.NOT_FOUND, "lost", "No such connection.")

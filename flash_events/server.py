@@ -19,7 +19,7 @@ from flash_events.errors import Refused
 from flash_events.identity import owner_of
 from flash_events.live import LiveRuns
 from flash_events.loop_watch import LoopWatch
-from flash_events.places import Place, Places
+from flash_events.places import Place, Places, unknown_connection
 from flash_events.protocol import Reason
 from flash_events.replies import Reply, accepted, refused
 from flash_events.settings import Settings
@@ -146,6 +146,9 @@ class Server:
                 "No such event callback in this app. The page may be older than the app; reload.",
             )
         self._refuse_while_draining()
+        [known] = await self._broker.find([request.run])
+        if known is not None:  # its answer was lost, and the page asks again
+            return await self._start_again(known, request, owner)
         replaces = (*request.replaces, request.run)
         self._runs.check_limits(callback, request.page, replaces)
         call = bridge.open_call(self._app, request.body)
@@ -155,17 +158,19 @@ class Server:
         place = await self._places.place(record, request.page, request.connections)
         record = replace(record, connection=place.connection)
         known = await self._broker.claim(record)
-        if known is not None:  # its answer was lost, and the page asks again
-            return await self._start_again(known, place, request, owner)
+        if known is not None:  # it is asked twice at once
+            if known.connection != place.connection:
+                place.log.leave(request.run)
+            return await self._start_again(known, request, owner)
         self._runs.start(record, request.page, callback, call, place.log, request.replaces)
         self.stats.starts += 1
         return place.reply()
 
     async def _start_again(
-        self, known: RunRecord, place: Place, request: requests.StartRequest, owner: str
+        self, known: RunRecord, request: requests.StartRequest, owner: str
     ) -> Reply:
-        if known.connection != place.connection:
-            place.log.leave(request.run)
+        if known.owner != owner:
+            raise unknown_connection()
         if not known.worker:
             raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
         if known.connection in request.connections:

@@ -20,7 +20,7 @@ LOOKS = 40
 """How often we look for hypercorn's tasks, which begin after the application, and at requests."""
 
 _HYPERCORNS_TASKS = frozenset(("raise_shutdown",))
-"""Private: `hypercorn/utils.py`; `tests/test_shutdown.py` breaks when they are renamed."""
+"""Private: `hypercorn/utils.py`; the tests of fault 11 break when they are renamed."""
 
 
 Drain = Callable[[], Awaitable[None]]

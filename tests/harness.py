@@ -1,5 +1,6 @@
 """Drives one run into a real event log and reads what it sends."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,18 +23,49 @@ LIMITS = LogLimits(2**20, 1000, 2**20, 60)
 
 
 @dataclass
-class Streamed:
-    """A run and what it has sent so far."""
+class Reader:
+    """Reads a log as the client of its connection does, and keeps what it has read."""
 
-    run: Run
     log: EventLog
     events: list[protocol.Event] = field(default_factory=list)
     _after: str = ""
 
+    async def read(self) -> None:
+        """Waits for what comes next."""
+        batch = await self.log.read(self._after)
+        self._after = batch.last or self._after
+        for event in parse(batch.data):
+            decoded = protocol.decode(event.event, event.data)
+            assert decoded is not None
+            self.events.append(decoded)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Reads until a condition holds."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await self.read()
+
+    async def available(self) -> list[protocol.Event]:
+        """What there is to read, and what was read before."""
+        async with asyncio.timeout(5):
+            await self.read()
+        return self.events
+
+    async def until_end(self) -> None:
+        """Reads until a run has ended."""
+        await self.until(lambda: any(isinstance(one, protocol.Ended) for one in self.events))
+
+
+@dataclass
+class Streamed(Reader):
+    """A run and what it has sent so far."""
+
+    run: Run = field(kw_only=True)
+
     async def next(self) -> protocol.Event:
         """The next event of the run."""
         if len(self.events) == self._taken:
-            await self._read()
+            await self.read()
         self._taken += 1
         return self.events[self._taken - 1]
 
@@ -42,14 +74,10 @@ class Streamed:
     async def to_end(self) -> protocol.Ended:
         """Reads until the run has ended."""
         while not (self.events and isinstance(self.events[-1], protocol.Ended)):
-            await self._read()
+            await self.read()
         ended = self.events[-1]
         assert isinstance(ended, protocol.Ended)
         return ended
-
-    async def read_rest(self) -> None:
-        """Reads what is left of a finished log."""
-        await self._read()
 
     @property
     def sets(self) -> list[Any]:
@@ -60,14 +88,6 @@ class Streamed:
     def ends(self) -> int:
         """How many `end` events were sent."""
         return sum(isinstance(event, protocol.Ended) for event in self.events)
-
-    async def _read(self) -> None:
-        batch = await self.log.read(self._after)
-        self._after = batch.last or self._after
-        for event in parse(batch.data):
-            decoded = protocol.decode(event.event, event.data)
-            assert decoded is not None
-            self.events.append(decoded)
 
 
 def body(encoded: bytes) -> Any:
@@ -103,7 +123,7 @@ async def running(
     run = Run(callback, call, Outlet(RUN_ID, log, fold), app, settings, before)
     run.start(lambda _: None)
     try:
-        yield Streamed(run, log)
+        yield Streamed(log, run=run)
     finally:
         run.stop()
         await run.stopped(5)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,54 @@ def redis_server(directory: Path, appendonly: bool = False) -> Iterator[RedisSer
         yield server
     finally:
         server.stop()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key of Redis and all that it holds.
+
+    Attributes:
+        key: its name.
+        kind: the name's last part.
+        ttl_ms: until it expires; -1 for never.
+        values: fields, members and values, as they are.
+    """
+
+    key: str
+    kind: str
+    ttl_ms: int
+    values: list[bytes]
+
+    @property
+    def text(self) -> str:
+        return b" ".join(self.values).decode()
+
+
+def dump(client: Redis) -> list[Entry]:
+    """Everything that is in Redis."""
+    entries = []
+    for key in client.scan_iter(count=1000):
+        ttl_ms: Any = client.pttl(key)
+        values = _values(client, key)
+        if ttl_ms != -2 and values:  # it may go while we look
+            name = key.decode()
+            entries.append(Entry(name, name.rpartition(":")[2], ttl_ms, values))
+    return entries
+
+
+def _values(client: Any, key: bytes) -> list[bytes]:
+    match client.type(key).decode():
+        case "string":
+            value = client.get(key)
+            return [] if value is None else [value]
+        case "hash":
+            return [part for pair in client.hgetall(key).items() for part in pair]
+        case "set":
+            return list(client.smembers(key))
+        case "stream":
+            entries = client.xrange(key)
+            return [part for _, fields in entries for pair in fields.items() for part in pair]
+        case "none":
+            return []
+        case other:
+            raise AssertionError(f"a {other} at {key!r}")

@@ -221,6 +221,15 @@ async def test_a_run_joins_and_is_seen(broker: Broker, connection: str, log: Eve
         await broker.join(connection, "owner", "third", broker.worker, 2)
 
 
+async def test_a_run_that_is_in_joins_again_though_the_log_is_full(
+    broker: Broker, connection: str, log: EventLog
+) -> None:
+    """Its start was repeated, as the answer was lost."""
+    assert await broker.join(connection, "owner", "run", broker.worker, 1) is log
+    with pytest.raises(LogFull):
+        await broker.join(connection, "owner", "second", broker.worker, 1)
+
+
 async def test_what_is_foreign_or_unknown_cannot_be_joined_or_taken(
     broker: Broker, connection: str, log: EventLog
 ) -> None:

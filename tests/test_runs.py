@@ -483,7 +483,7 @@ class TestSetProps:
             await late[0]
             await asyncio.sleep(0)
             streamed.log.append_now(protocol.encode(protocol.Closed()))
-            await streamed.read_rest()
+            await streamed.read()
         assert streamed.sets == [[["out", {"children": 1}]]]
 
     async def test_more_than_may_wait_for_a_slow_reader_is_an_error(self) -> None:

@@ -77,7 +77,9 @@ class Lease:
         pipeline.set(self._key, 1, px=LEASE_MS, get=True)
         pipeline.exists(self._inbox)
         before, has_inbox = pipeline.execute()
+        pipeline = redis.pipeline(transaction=True)  # or a death between leaves it for ever
         if not has_inbox:
-            redis.xadd(self._inbox, {"hello": "1"})
-        redis.pexpire(self._inbox, INBOX_MS)
+            pipeline.xadd(self._inbox, {"hello": "1"})
+        pipeline.pexpire(self._inbox, INBOX_MS)
+        pipeline.execute()
         return before is not None

@@ -234,7 +234,7 @@ class MemoryBroker(Broker):
         log = self._logs.get(connection)
         if log is None or log.owner != owner or log.is_finished:
             return None
-        if len(log.runs) >= max_runs:
+        if run not in log.runs and len(log.runs) >= max_runs:
             raise LogFull
         log.runs.setdefault(run, worker)
         return log

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +26,7 @@ from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.lease import Lease
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
-from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_pipe import AT_ONCE, Pipe
 from flash_events.brokers.redis_records import RunRecords
 from flash_events.brokers.signals import Gone, Moved, Readable, Room, Signal, Stop, decode, encode
 from flash_events.errors import ConfigurationError, LogFull
@@ -118,7 +119,7 @@ class RedisBroker(Broker):
         return None if answer is None else self._hold(connection, answer.decode(), run, worker)
 
     async def take(self, connection: str, owner: str) -> EventLog | None:
-        answer = await self._run(scripts.TAKE, connection, owner, self.worker)
+        answer = await self._run(scripts.TAKE, connection, owner, self.worker, self._ttl_ms)
         if answer is None:
             return None
         epoch, before = answer[0].decode(), answer[1].decode()
@@ -176,7 +177,8 @@ class RedisBroker(Broker):
             return
         inbox = key(worker, "inbox")
         limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)  # none of a worker that is dead
-        self._pipe.tell("XADD", inbox, *limit, "*", "s", encode(signal))
+        once = secrets.token_hex(8)  # it may be sent twice, and must be heard once
+        self._pipe.tell("XADD", inbox, *limit, "*", "s", encode(signal), "k", once)
 
     def _hold(self, connection: str, epoch: str, run: str = "", worker: str = "") -> RedisLog:
         self._held.add(connection)
@@ -204,6 +206,7 @@ class RedisBroker(Broker):
     async def _listen(self) -> None:
         inbox = key(self.worker, "inbox")
         last: Any = "0"
+        heard: deque[bytes] = deque(maxlen=AT_ONCE)
         while True:
             try:
                 answer = await self._inbox_client.execute_command(  # type: ignore[no-untyped-call]
@@ -214,7 +217,8 @@ class RedisBroker(Broker):
                 continue
             for entry_id, fields in _entries(answer):
                 last = entry_id
-                if b"s" in fields:
+                if b"s" in fields and fields[-1] not in heard:
+                    heard.append(fields[-1])
                     self._hear(decode(fields[fields.index(b"s") + 1]))
 
     def _hear(self, signal: Signal) -> None:

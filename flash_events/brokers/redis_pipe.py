@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 logger = logging.getLogger(__name__)
 
 Part = bytes | str | int
+_Asked = tuple[tuple[Part, ...], "asyncio.Future[Any]"]
 
 AT_ONCE = 256
 """Commands of one pipeline."""
@@ -34,7 +35,7 @@ class Pipe:
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
-        self._queue: deque[tuple[tuple[Part, ...], asyncio.Future[Any]]] = deque()
+        self._queue: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._scripts: dict[str, str] = {}
         self.is_up = True
@@ -88,17 +89,19 @@ class Pipe:
                 logger.warning("Redis answers again.")
             self.is_up = True
             retry_seconds = RETRY_SECONDS
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                await self._load_scripts()
-                self._queue.extendleft(reversed(batch))  # those that were done do nothing again
-                continue
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, Exception):
+            unknown: list[_Asked] = []
+            for (command, future), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, NoScriptError):
+                    unknown.append((command, future))
+                elif future.done():
+                    pass  # nobody waits for it any more
+                elif isinstance(answer, Exception):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
+            if unknown:
+                await self._load_scripts()
+                self._queue.extendleft(reversed(unknown))
 
     async def _send(self, commands: list[tuple[Part, ...]]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipeline:

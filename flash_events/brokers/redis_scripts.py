@@ -23,7 +23,10 @@ local function put(count, cost, data)
   local bytes = redis.call('HINCRBY', meta, 'bytes', #data)
   local epoch = redis.call('HGET', meta, 'epoch')
   redis.call('XADD', log, epoch .. '-' .. last, 'n', count, 'c', costs, 'b', bytes, 'd', data)
-  if last == count then redis.call('PEXPIRE', log, redis.call('PTTL', meta)) end
+  if last == tonumber(count) then redis.call('PEXPIRE', log, redis.call('PTTL', meta)) end
+end
+local function renew(ttl)
+  for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ttl) end
 end
 local function join(run, worker)
   redis.call('HSETNX', runs, run, worker)
@@ -54,10 +57,11 @@ return epoch
 TAKE = (
     _HEAD
     + """
-local owner, holder = unpack(ARGV)
+local owner, holder, ttl = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'epoch', 'owner', 'holder')
 if not known[1] or known[2] ~= owner then return false end
 redis.call('HSET', meta, 'holder', holder)
+renew(ttl)
 return {known[1], known[3]}
 """
 )
@@ -69,7 +73,8 @@ JOIN = (
 local owner, run, worker, most = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'epoch', 'owner', 'finished')
 if not known[1] or known[2] ~= owner or known[3] then return false end
-if redis.call('HLEN', runs) >= tonumber(most) then return 'full' end
+local is_in = redis.call('HEXISTS', runs, run) == 1
+if not is_in and redis.call('HLEN', runs) >= tonumber(most) then return 'full' end
 join(run, worker)
 return known[1]
 """
@@ -159,7 +164,7 @@ RENEW = (
     _HEAD
     + """
 if redis.call('HGET', meta, 'holder') ~= ARGV[1] then return 0 end
-for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+renew(ARGV[2])
 return 1
 """
 )

@@ -38,11 +38,11 @@ def test_fault_01_the_vectors_are_the_same_events_cut_anywhere() -> None:
 
 
 # With memory, a resume that reaches another worker is lost, so there is one worker only.
-@pytest.mark.parametrize(("broker", "workers"), [("memory://", 1)])
+@pytest.mark.parametrize(("broker", "workers"), [("memory", 1), ("redis", 1), ("redis", 4)])
 def test_fault_02_a_connection_cut_a_hundred_times_loses_nothing(
-    broker: str, workers: int, tmp_path: Path
+    broker: str, workers: int, tmp_path: Path, redis_url: str
 ) -> None:
-    cut_many_times(broker, workers, tmp_path)
+    cut_many_times("memory://" if broker == "memory" else redis_url, workers, tmp_path)
 
 
 def test_fault_14_what_was_trimmed_while_the_client_was_away_is_admitted_as_a_gap(

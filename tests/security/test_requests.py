@@ -174,6 +174,7 @@ def test_an_unknown_and_a_malformed_connection_tell_nothing_of_others(page: Page
 @pytest.mark.parametrize(
     ("setting", "component"),
     [
+        ("MAX_RUNS", "waits"),
         ("MAX_RUNS_PER_PAGE", "waits"),
         ("MAX_RUNS_PER_CONNECTION", "waits"),
         ("MAX_THREADS", "plain"),
@@ -191,10 +192,40 @@ def test_more_runs_than_allowed_are_refused_until_slots_come_back(
         second, third = (page.body(component, 60, connections=[connection]) for _ in range(2))
         assert page.post("start", second).status_code == 202
         for _ in range(3):
-            answer = page.post("start", third)
-            refused(answer, 429, "too_many")
-            assert int(answer.headers["retry-after"]) > 0
+            too_many(page.post("start", third), setting)
+        assert page.post("start", second).status_code == 202  # repeated, it is no further one
         page.stop(first["flash_events"]["run"])
         wait_until(lambda: page.post("start", third).status_code == 202, 2, "a free slot")
-        page.post("stop", {"flash_events": {"version": 1, "connections": [connection]}})
+        page.stop(*(body["flash_events"]["run"] for body in (second, third)))
         assert [event.name for event in stream.events()][-1] == "close"
+
+
+@pytest.mark.parametrize("setting", ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_PAGE"])
+def test_more_connections_than_allowed_are_refused_until_slots_come_back(
+    tmp_path: Path, setting: str
+) -> None:
+    limits: Any = {f"FLASH_EVENTS_{setting}": "2", "FLASH_EVENTS_GRACE_SECONDS": "0.3"}
+    with serving("tests.apps.faults:server", tmp_path, **limits) as served, opened(served) as page:
+        streams = [Stream(page.url("start"), page.body("waits", 60)) for _ in range(2)]
+        for stream in streams:
+            read_until(stream, "update")
+        for _ in range(3):
+            too_many(page.post("start", page.body("waits", 60)), setting)
+        with opened(served) as other:
+            wanted = other.body("count", 1)
+            if setting == "MAX_CONNECTIONS":
+                too_many(other.post("start", wanted), setting)
+            else:
+                assert other.post("start", wanted).status_code == 200
+        streams[0].reset()  # its slot is free after the grace
+        wait_until(
+            lambda: page.post("start", page.body("count", 1)).status_code == 200, 2, "a slot"
+        )
+        streams[1].close()
+
+
+def too_many(answer: httpx.Response, setting: str) -> None:
+    """Refused for now, by this limit."""
+    refused(answer, 429, "too_many")
+    assert answer.json()["message"].endswith(f"the limit is the setting {setting.lower()}.")
+    assert int(answer.headers["retry-after"]) > 0

@@ -1,4 +1,4 @@
-"""On SIGTERM a worker ends or moves its streams, runs every `finally`, and exits in time."""
+"""Rows 10 and 11: workers that are killed, and workers that are told to stop."""
 
 import os
 import signal
@@ -7,21 +7,79 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Served, serving
+from tests.conftest import serving
+from tests.machines import (
+    connection_of,
+    has_exited_in_time,
+    kill,
+    machines,
+    take_updates,
+    terminate,
+)
 from tests.test_endpoint import data, opened
-from tests.test_workers import connection_of, machines, take_updates
-
-EXIT_SECONDS = 5
 
 
-def terminate(served: Served) -> float:
-    served.process.send_signal(signal.SIGTERM)
-    return time.monotonic()
+def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with (
+        machines(tmp_path, redis_url) as served,
+        opened(served[0]) as here,
+        opened(served[1]) as there,
+    ):
+        first = here.body("endless0")
+        with here.stream("start", first) as events:
+            next(events)
+            second = there.body("endless1", connections=[connection_of(first)])
+            assert there.post("start", second).status_code == 202
+            lost = second["flash_events"]["run"]
+            next(event for event in events if data(event).get("run") == lost)
+            killed = time.monotonic()
+            kill(served[1])
+            ends = (event for event in events if event.event == "end")
+            assert data(next(ends)) == {"run": lost, "n": 0, "reason": "lost"}
+            assert time.monotonic() - killed < 10
+            take_updates(events, 3)  # the other goes on
+            here.stop(first["flash_events"]["run"])
 
 
-def has_exited_in_time(served: Served, asked: float) -> None:
-    served.process.wait(EXIT_SECONDS)
-    assert time.monotonic() - asked < EXIT_SECONDS
+def test_fault_10_a_connection_whose_holder_was_killed_goes_on_elsewhere(
+    tmp_path: Path, redis_url: str
+) -> None:
+    with (
+        machines(tmp_path, redis_url) as served,
+        opened(served[0]) as here,
+        opened(served[1]) as there,
+    ):
+        first = here.body("endless0")
+        numbers: list[int] = []
+        last = ""
+        with here.stream("start", first) as events:
+            next(events)
+            second = there.body("endless1", connections=[connection_of(first)])
+            assert there.post("start", second).status_code == 202
+            goes_on = second["flash_events"]["run"]
+            for event in events:
+                last = event.id or last
+                if event.event == "update" and data(event)["run"] == goes_on:
+                    numbers.append(data(event)["n"])
+                    if len(numbers) == 5:
+                        break
+            killed = time.monotonic()
+            kill(served[0])
+        with there.stream("resume", there.resume(connection_of(first), last)) as events:
+            ended = ""
+            for event in events:
+                if event.event == "update" and data(event)["run"] == goes_on:
+                    numbers.append(data(event)["n"])
+                if event.event == "end":
+                    ended = data(event)["run"]
+                if ended and len(numbers) > 20:
+                    break
+            assert time.monotonic() - killed < 10
+        assert ended == first["flash_events"]["run"]
+        assert numbers == list(range(1, len(numbers) + 1))
+        there.stop(goes_on)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +90,7 @@ def has_exited_in_time(served: Served, asked: float) -> None:
         ("tests.apps.debug", 1, "endless", "endless finally"),  # by app.run
     ],
 )
-def test_streams_that_cannot_move_end_as_lost(
+def test_fault_11_streams_that_cannot_move_end_as_lost(
     tmp_path: Path, app: str, workers: int, component: str, mark: str
 ) -> None:
     with serving(app, tmp_path, workers=workers) as served, opened(served) as page:
@@ -46,13 +104,13 @@ def test_streams_that_cannot_move_end_as_lost(
         assert len(served.marks(mark)) == 1
 
 
-def test_a_worker_with_an_idle_client_exits_in_time(tmp_path: Path) -> None:
+def test_fault_11_a_worker_with_an_idle_client_exits_in_time(tmp_path: Path) -> None:
     with serving("tests.apps.kitchen:server", tmp_path) as served, opened(served) as page:
         page.client.get(served.url)  # its connection is kept alive
         has_exited_in_time(served, terminate(served))
 
 
-def test_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path: Path) -> None:
+def test_fault_11_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path: Path) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path) as served,
         opened(served) as page,
@@ -63,7 +121,7 @@ def test_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path: Path) ->
         has_exited_in_time(served, terminate(served))
 
 
-def test_a_connection_moves_to_another_worker_with_the_runs_that_live_there(
+def test_fault_11_a_connection_moves_to_another_worker_with_the_runs_that_live_there(
     tmp_path: Path, redis_url: str
 ) -> None:
     with (
@@ -99,7 +157,7 @@ def test_a_connection_moves_to_another_worker_with_the_runs_that_live_there(
         there.stop(stays)
 
 
-def test_a_worker_that_stops_takes_no_starts(tmp_path: Path) -> None:
+def test_fault_11_a_worker_that_stops_takes_no_starts(tmp_path: Path) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path) as served,
         opened(served) as page,

@@ -1,0 +1,262 @@
+"""Rows 12 and 13: Redis that is restarted, emptied, cut off or stalled."""
+
+import asyncio
+import re
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
+from flash_events.brokers.signals import Signal, Stopped
+from tests.conftest import serving
+from tests.machines import connection_of, machines, take_updates
+from tests.proxy import proxied
+from tests.redis_server import RedisServer, dump, redis_server
+from tests.test_endpoint import opened
+
+
+def test_fault_12_it_is_missed_at_start_up(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError) as raised,
+        serving(
+            "tests.apps.kitchen:server",
+            tmp_path,
+            FLASH_EVENTS_BROKER="redis://user:secret@127.0.0.1:9/0",
+        ),
+    ):
+        pass
+    assert "Redis at redis://127.0.0.1:9/0 does not answer" in str(raised.value)
+    assert "secret" not in str(raised.value).split("does not answer")[1][:200]
+
+
+def test_fault_12_starts_are_refused_soon_and_streams_go_on_when_it_is_back(tmp_path: Path) -> None:
+    with (
+        redis_server(tmp_path, appendonly=True) as redis,
+        machines(tmp_path, redis.url, count=1) as [served],
+        opened(served) as page,
+    ):
+        body = page.body("start")
+        numbers = []
+        with page.stream("start", body) as events:
+            numbers += take_updates(events, 5)
+            redis.stop()
+            began = time.monotonic()
+            refused = httpx.post(page.url("start"), json=page.body("start"), timeout=5)
+            assert refused.status_code == 503
+            assert time.monotonic() - began < 2
+            redis.start()
+            numbers += take_updates(events, 100)
+        assert numbers == list(range(1, 106))
+        page.stop(body["flash_events"]["run"])
+        served.wait_for_mark("ticks finally", seconds=5)
+
+
+def test_fault_12_streams_whose_log_is_gone_end_and_say_so(tmp_path: Path) -> None:
+    with (
+        redis_server(tmp_path) as redis,
+        machines(tmp_path, redis.url, count=1) as [served],
+        opened(served) as page,
+    ):
+        body = page.body("start")
+        with page.stream("start", body) as events:
+            take_updates(events, 5)
+            redis.client.flushall()
+            list(events)  # the body ends
+        assert page.post("resume", page.resume(connection_of(body))).status_code == 404
+        served.wait_for_mark("ticks finally", seconds=5)
+        with page.stream("start", page.body("fail")) as events:
+            assert [event.event for event in events][-1] == "close"
+
+
+APPENDS = 2_000
+LIMITS = LogLimits(100_000, 100, 16 * 1024 * 1024, 60)
+
+
+@asynccontextmanager
+async def started(
+    url: str, on_signal: Callable[[Signal], None] = lambda _: None
+) -> AsyncIterator[Broker]:
+    broker = open_broker(url, LIMITS)
+    await broker.start(on_signal, lambda _: None)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def streamed(broker: Broker, at: Callable[[int], object]) -> list[int]:
+    """Appends many events, calls `at` with the number of each, and reads them all."""
+    log = await broker.open(secrets.token_urlsafe(16), "", "run", broker.worker)
+    assert log is not None
+
+    async def write(log: EventLog) -> None:
+        for n in range(APPENDS):
+            at(n)
+            await log.append("run", b"data: %d\n\n" % n)
+        log.leave("run", b"data: %d\n\n" % APPENDS)
+
+    writing = asyncio.create_task(write(log))
+    got: list[int] = []
+    after = ""
+    async with asyncio.timeout(60):
+        while not got or got[-1] != APPENDS:
+            batch = await log.read(after)
+            got += [int(n) for n in re.findall(rb"data: (\d+)", batch.data)]
+            after = batch.last or after
+    await writing
+    return got
+
+
+async def test_fault_12_what_was_not_answered_is_sent_again_in_order_and_applied_once(
+    tmp_path: Path,
+) -> None:
+    with redis_server(tmp_path) as redis, proxied(redis.url) as proxy:
+        cuts = [0, 0]
+
+        def cut(n: int) -> None:
+            if n % 100 == 50:
+                cuts[0] += bool(proxy.cut())
+            elif n % 100 == 99:  # what was sent is done, and its answer lost
+                proxy.cut_after(0)
+                cuts[1] += 1
+
+        async with started(f"redis://{urlsplit(proxy.url).netloc}/0") as broker:
+            assert await streamed(broker, cut) == list(range(APPENDS + 1))
+        assert cuts[0] > 10
+        assert proxy.cuts > 10
+
+
+async def test_fault_12_scripts_that_were_flushed_in_the_middle_are_loaded_again(
+    tmp_path: Path,
+) -> None:
+    with redis_server(tmp_path) as redis:
+
+        def flush(n: int) -> None:
+            if n % 100 == 50:
+                redis.client.script_flush()
+
+        async with started(redis.url) as broker:
+            assert await streamed(broker, flush) == list(range(APPENDS + 1))
+
+
+async def test_fault_12_a_signal_whose_answer_was_lost_is_heard_once(tmp_path: Path) -> None:
+    heard: list[Signal] = []
+    with redis_server(tmp_path) as redis, proxied(redis.url) as proxy:
+        async with (
+            started(redis.url, heard.append) as here,
+            started(f"redis://{urlsplit(proxy.url).netloc}/0") as there,
+        ):
+            signals = [Stopped((f"run {n}",)) for n in range(20)]
+            for n, signal in enumerate(signals):
+                if n % 4 == 0:
+                    cuts = proxy.cuts
+                    proxy.cut_after(0)
+                there.signal(here.worker, signal)
+                if n % 4 == 0:
+                    await until(lambda cuts=cuts: proxy.cuts > cuts)  # type: ignore[misc]
+            await until(lambda: signals[-1] in heard)
+    assert heard == signals
+
+
+async def test_fault_12_what_lives_longer_than_it_is_remembered_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a kept run could no longer be cancelled after five minutes."""
+    monkeypatch.setattr("flash_events.brokers.redis.REMEMBER_MS", 3_000)
+    with redis_server(tmp_path) as redis:
+        async with started(redis.url) as broker:
+            record = RunRecord("run", broker.worker, "connection", "owner", "page", "callback")
+            await broker.claim(record)
+            await broker.find(["run"])  # all before it was done
+            keys = {entry.kind: entry.key for entry in dump(redis.client)}
+
+            def left(kind: str) -> int:
+                return int(redis.client.pttl(keys[kind]))
+
+            for kind in ("run", "kept"):
+                await until(lambda kind=kind: left(kind) < 2_500)  # type: ignore[misc]
+                await until(lambda kind=kind: left(kind) > 2_500)  # type: ignore[misc]
+            assert await broker.kept("page", ["callback"]) == ("run",)
+
+
+async def test_fault_12_a_log_that_is_taken_late_lives_on(tmp_path: Path) -> None:
+    """Its holder has died, and nobody has renewed it since."""
+    with redis_server(tmp_path) as redis:
+        async with started(redis.url) as died, started(redis.url) as takes:
+            log = await died.open("connection", "", "run", died.worker)
+            assert log is not None
+            await log.append("run", b"data: 1\n\n")
+            await log.read("")
+            kinds = ("log", "meta", "runs")
+            entries = [entry for entry in dump(redis.client) if entry.kind in kinds]
+            for entry in entries:
+                redis.client.pexpire(entry.key, 2_000)
+            assert await takes.take("connection", "") is not None
+            for entry in entries:
+                assert int(redis.client.pttl(entry.key)) > 10_000
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits until a condition holds, which what happens elsewhere may take a moment for."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.001)
+
+
+STALL_SECONDS = 5.0
+
+
+def freeze(redis: RedisServer) -> None:
+    redis.freeze()
+    threading.Timer(STALL_SECONDS, redis.thaw).start()
+
+
+def pause(redis: RedisServer) -> None:
+    redis.client.client_pause(int(STALL_SECONDS * 1000))
+
+
+@pytest.mark.parametrize("stall", [freeze, pause])
+def test_fault_13_while_redis_stalls_heartbeats_go_on_and_updates_are_late_not_lost(
+    tmp_path: Path, stall: Callable[[RedisServer], None]
+) -> None:
+    with (
+        redis_server(tmp_path) as redis,
+        machines(tmp_path, redis.url, FLASH_EVENTS_HEARTBEAT_SECONDS="1", count=2) as [
+            served,
+            other,
+        ],
+        opened(served) as page,
+        opened(other) as there,
+    ):
+        first = page.body("start")
+        second = there.body("endless1", connections=[connection_of(first)])
+        with page.client.stream("POST", page.url("start"), json=first) as response:
+            chunks = response.iter_bytes()
+            seen = next(chunks)
+            assert there.post("start", second).status_code == 202
+            while seen.count(b"event: update") < 20:
+                seen += next(chunks)
+            stall(redis)
+            stalled = time.monotonic()
+            while time.monotonic() - stalled < STALL_SECONDS - 0.5:
+                seen += next(chunks)
+            assert 3 <= seen.count(b": heartbeat") <= 5
+            before = seen.count(b"event: update")
+            while seen.count(b"event: update") < before + 500:
+                seen += next(chunks)
+        assert b"event: end" not in seen
+        for body in (first, second):
+            run = body["flash_events"]["run"].encode()
+            pattern = b'event: update\ndata: {"run":"' + run + rb'","n":(\d+)'
+            numbers = [int(n) for n in re.findall(pattern, seen)]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) > 50
+            page.stop(run.decode())
+        assert "has died" not in served.log() + other.log()
