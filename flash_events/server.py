@@ -1,4 +1,4 @@
-"""The endpoint: start a run, resume a connection, stop runs, attach to runs that went on alone."""
+"""The endpoint: starts and stops runs, resumes connections, attaches to runs that went on alone."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from dash import Dash
 
 from flash_events import bridge, protocol, requests
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
-from flash_events.brokers.signals import Attach, Gone, Moved, Signal, Stop, Stopped
+from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop, Stopped
 from flash_events.connections import Connection, Connections
 from flash_events.errors import BrokerDown, LogFull, LogGone, Refused
 from flash_events.identity import owner_of
@@ -152,6 +152,8 @@ class Server:
                 return await self._stream(request.connection, owner, "", request.last_event_id)
             case "attach":
                 return await self._attach(requests.parse_attach(body), owner)
+            case "alive":
+                return await self._alive(requests.parse_alive(body), owner)
             case _:
                 return await self._stop(requests.parse_stop(body), owner)
 
@@ -209,6 +211,14 @@ class Server:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()
 
+    async def _alive(self, request: requests.AliveRequest, owner: str) -> Reply:
+        connection = self._connections.get(request.connection)
+        if connection is not None and connection.owner == owner:
+            connection.alive()  # whether the broker answers or not
+        elif not await self._broker.touch(request.connection, owner):
+            raise _unknown_connection()
+        return Reply(HTTPStatus.ACCEPTED, {})
+
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
         kept: tuple[str, ...] = ()
         if request.callbacks:
@@ -247,7 +257,7 @@ class Server:
         opened = await self._broker.open(record.connection, owner, run, worker)
         if opened is None:
             raise _unknown_connection()
-        connection = self._connections.hold(record.connection, page, opened)
+        connection = self._connections.hold(record.connection, owner, page, opened)
         return _Place(record.connection, opened, connection)
 
     def _reachable(self, connections: tuple[str, ...]) -> tuple[str, ...]:
@@ -265,7 +275,7 @@ class Server:
             await log.check(after)
         except LogGone as error:
             raise Refused(HTTPStatus.GONE, "lost", str(error)) from None
-        return _streamed(self._connections.hold(connection_id, page, log), after)
+        return _streamed(self._connections.hold(connection_id, owner, page, log), after)
 
     def _refuse_while_draining(self) -> None:
         if self._draining is not None:
@@ -283,6 +293,9 @@ class Server:
                 self._runs.on_gone(signal)
             case Attach():
                 self._runs.on_attach(signal)
+            case Alive(connection):
+                if (held := self._connections.get(connection)) is not None:
+                    held.alive()
             case Moved(connection):
                 self._connections.release(connection)
 

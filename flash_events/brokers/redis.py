@@ -27,7 +27,17 @@ from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.lease import Lease
 from flash_events.brokers.redis_log import RedisLog
 from flash_events.brokers.redis_pipe import Pipe
-from flash_events.brokers.signals import Gone, Moved, Readable, Room, Signal, Stop, decode, encode
+from flash_events.brokers.signals import (
+    Alive,
+    Gone,
+    Moved,
+    Readable,
+    Room,
+    Signal,
+    Stop,
+    decode,
+    encode,
+)
 from flash_events.errors import BrokerDown, ConfigurationError, LogFull
 
 logger = logging.getLogger(__name__)
@@ -127,6 +137,13 @@ class RedisBroker(Broker):
         if before != self.worker:
             self.signal(before, Moved(connection))
         return self._hold(connection, epoch)
+
+    async def touch(self, connection: str, owner: str) -> bool:
+        known = await self._call("HMGET", _keys(connection)[1], "holder", "owner")
+        if known[0] is None or known[1].decode() != owner:
+            return False
+        self.signal(known[0].decode(), Alive(connection))
+        return True
 
     async def drop(self, connection: str) -> Mapping[str, str]:
         self._held.discard(connection)
