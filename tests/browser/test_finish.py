@@ -1,12 +1,10 @@
 """A run that outlives its page: reloads, absences, and the stop button, wherever it is pressed."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
@@ -98,6 +96,17 @@ def test_a_reloaded_page_gets_what_it_missed_and_what_follows(
     kept.close()
 
 
+def test_a_page_that_is_reloaded_before_it_is_ready_finds_its_run_in_the_end(
+    context: BrowserContext, app: Served
+) -> None:
+    kept = Kept(context, app)
+    for _ in range(8):
+        kept.tab.page.goto(app.url, wait_until="commit")
+    kept.goes_on()
+    kept.stops()
+    kept.tab.page.close()
+
+
 def test_a_page_that_comes_back_after_the_end_finds_what_was_streamed(
     context: BrowserContext, app: Served
 ) -> None:
@@ -133,19 +142,12 @@ def test_a_run_whose_tab_is_closed_goes_on_to_its_end(
     ) as served:
         kept = Kept(context, served)
         kept.close()
-        wait_until(lambda: metric(served, "connections") == 0, 10, "the end of the grace")
-        updates = metric(served, "updates_total")
-        wait_until(lambda: metric(served, "updates_total") > updates + 5, 10, "more updates")
+        wait_until(lambda: served.metric("connections") == 0, 10, "the end of the grace")
+        updates = served.metric("updates_total")
+        wait_until(lambda: served.metric("updates_total") > updates + 5, 10, "more updates")
         assert not served.marks("keep finally")
         with ended(served):
             assert len(served.marks("keep finally")) == 1
-
-
-def metric(served: Served, name: str) -> int:
-    text = httpx.get(f"{served.url}_dash-flash-events/metrics").text
-    found = re.search(rf"^flash_events_{name} (\d+)$", text, re.MULTILINE)
-    assert found, text
-    return int(found[1])
 
 
 @pytest.mark.parametrize("grace_seconds", GRACES.values(), ids=list(GRACES))
