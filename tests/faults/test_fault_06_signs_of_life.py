@@ -110,3 +110,19 @@ def test_fault_06_an_answer_for_an_unknown_connection_is_refused(page: Page) -> 
     answer = page.post("alive", alive(page.body("idle")))
     assert (answer.status_code, answer.json()["error"]) == (404, "lost")
     assert page.post("alive", {"flash_events": {"version": 1}}).status_code == 400
+
+
+def test_fault_06_an_answer_for_somebody_elses_connection_is_refused(tmp_path: Path) -> None:
+    with (
+        serving("tests.apps.kitchen:server", tmp_path, USERS="1") as served,
+        opened(served) as ann,
+        opened(served) as bob,
+    ):
+        ann.client.cookies.set("user", "ann")
+        bob.client.cookies.set("user", "bob")
+        body = ann.body("endless0")
+        with ann.stream("start", body) as events:
+            next(events)
+            assert bob.post("alive", alive(body)).status_code == 404
+            assert ann.post("alive", alive(body)).status_code == 202
+            assert ann.stop(body["flash_events"]["run"]).status_code == 202
