@@ -8,6 +8,7 @@ the last event that it received, on this worker or, through a shared broker, on 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from time import monotonic
 
 from flash_events import protocol
 from flash_events.brokers.base import Batch, EventLog
@@ -19,7 +20,55 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS = 0.1
 """What has not come by then does not keep a draining connection."""
 
+UNANSWERED_HEARTBEATS = 2
+"""A client that has answered heartbeats, and now leaves so many unanswered, is gone."""
+
+ANSWER_SECONDS = 0.5
+"""For so long the last of them is waited for, and for those before until the next is due."""
+
 _CLOSED = protocol.encode(protocol.Closed())
+
+
+class _Pulse:
+    """When heartbeats are due, and whether the client answers them.
+
+    A proxy may go on taking what it is sent for a client that has gone. Only a client that has
+    answered once must go on answering.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._unanswered: int | None = None
+        self._due = monotonic() + seconds
+
+    @property
+    def due_seconds(self) -> float:
+        """Until the next heartbeat."""
+        return self._due - monotonic()
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether there is no answer when the next heartbeat is due."""
+        return self._unanswered == UNANSWERED_HEARTBEATS
+
+    def answer(self) -> None:
+        """The client lives."""
+        self._unanswered = 0
+
+    def restart(self) -> None:
+        """A client has come, which is as good as an answer."""
+        self._due = monotonic() + self._seconds
+        if self._unanswered is not None:
+            self._unanswered = 0
+
+    def beat(self) -> None:
+        """A heartbeat is sent."""
+        seconds = self._seconds
+        if self._unanswered is not None:
+            self._unanswered += 1
+            if self.has_stopped:
+                seconds = min(seconds, ANSWER_SECONDS)
+        self._due = monotonic() + seconds
 
 
 class Connection:
@@ -27,6 +76,7 @@ class Connection:
 
     Attributes:
         id: minted by the browser.
+        owner: whose it is.
         page: the tab that opened it.
         log: what its runs append to.
         runs: the live runs that it carries, each with its worker, as of the last read.
@@ -35,17 +85,20 @@ class Connection:
     def __init__(
         self,
         connection_id: str,
+        owner: str,
         page: str,
         log: EventLog,
         settings: Settings,
         on_gone: Callable[["Connection"], None],
     ) -> None:
         self.id = connection_id
+        self.owner = owner
         self.page = page
         self.log = log
         self.runs: Mapping[str, str] = {}
         self._settings = settings
         self._on_gone = on_gone
+        self._pulse = _Pulse(settings.heartbeat_seconds)
         self._readers = 0
         self._is_draining = False
         self._unread = asyncio.Event()
@@ -61,11 +114,13 @@ class Connection:
         """Yields what follows the event `after` until the connection is closed.
 
         A later call takes over from an earlier one, whose client must have lost it. Where the log
-        is gone the body just ends: the client resumes, and is told.
+        is gone, or the client has stopped answering, the body just ends: a client that is there
+        resumes, and is told.
         """
         self._readers += 1
         reader = self._readers
         self._stop_grace()
+        self._pulse.restart()
         self._unread.clear()
         self.log.wake()
         is_idle = False
@@ -75,9 +130,13 @@ class Connection:
                 batch = await self._next(after, is_idle)
                 if reader != self._readers:
                     return
-                if batch is None:
+                if self._pulse.due_seconds <= 0:
+                    if self._pulse.has_stopped:
+                        logger.info("A client no longer answers; its stream ends.")
+                        return
+                    self._pulse.beat()
                     yield protocol.HEARTBEAT
-                else:
+                if batch is not None:
                     if batch.data:
                         yield batch.data
                     after = batch.last or after
@@ -101,6 +160,10 @@ class Connection:
                 self._unread.set()
                 self._start_grace()
 
+    def alive(self) -> None:
+        """Its client has answered a heartbeat."""
+        self._pulse.answer()
+
     def release(self) -> None:
         """Another worker holds it now: its response here ends."""
         self._readers += 1
@@ -118,13 +181,12 @@ class Connection:
             await self._unread.wait()
 
     async def _next(self, after: str, is_idle: bool) -> Batch | None:
-        """What comes next; None when nothing came for so long that a heartbeat is due."""
-        heartbeat_seconds = self._settings.heartbeat_seconds
-        seconds = heartbeat_seconds
+        """What comes next; None when something else is due before."""
+        seconds = self._pulse.due_seconds
         if self._is_draining:
             seconds = DRAIN_SECONDS
         elif is_idle:
-            seconds = min(heartbeat_seconds, self._settings.linger_seconds)
+            seconds = min(seconds, self._settings.linger_seconds)
         try:
             async with asyncio.timeout(seconds):
                 return await self.log.read(after)
@@ -132,7 +194,7 @@ class Connection:
             pass
         if is_idle:
             try:
-                async with asyncio.timeout(heartbeat_seconds):
+                async with asyncio.timeout(self._settings.heartbeat_seconds):
                     if await self.log.finish_if_idle(_CLOSED):
                         return await self.log.read(after)
             except TimeoutError:
@@ -168,11 +230,11 @@ class Connections:
         """The connection with this id, if this worker holds it."""
         return self._by_id.get(connection_id)
 
-    def hold(self, connection_id: str, page: str, log: EventLog) -> Connection:
+    def hold(self, connection_id: str, owner: str, page: str, log: EventLog) -> Connection:
         """The connection with this id, which this worker holds from now on."""
         connection = self._by_id.get(connection_id)
         if connection is None:
-            connection = Connection(connection_id, page, log, self._settings, self._forget)
+            connection = Connection(connection_id, owner, page, log, self._settings, self._forget)
             self._by_id[connection_id] = connection
         return connection
 

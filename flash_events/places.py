@@ -81,7 +81,7 @@ class Places:
         opened = await self._broker.open(record.connection, owner, run, worker)
         if opened is None:
             raise unknown_connection()
-        connection = self._connections.hold(record.connection, page, opened)
+        connection = self._connections.hold(record.connection, owner, page, opened)
         return Place(record.connection, opened, connection)
 
     async def resume(self, connection_id: str, owner: str, page: str, after: str) -> Reply:
@@ -100,7 +100,7 @@ class Places:
             await log.check(after)
         except LogGone as error:
             raise Refused(HTTPStatus.GONE, "lost", str(error)) from None
-        return streamed(self._connections.hold(connection_id, page, log), after)
+        return streamed(self._connections.hold(connection_id, owner, page, log), after)
 
     def _check_room(self) -> None:
         if len(self._connections) >= self._settings.max_connections:

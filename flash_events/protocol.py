@@ -24,8 +24,11 @@ any `n`: who sends it does not know how many updates there were.
 
 Events of a connection: `open` (`version`, `connection`, `commands`?; the first event of every
 stream, without an id), `drain` (go elsewhere, this worker stops), `close` (nothing is left to
-come; a body that ends without it was cut). Lines that begin with `:` are heartbeats. Unknown
-events are ignored.
+come; a body that ends without it was cut, and is resumed). Unknown events are ignored.
+
+Lines that begin with `:` are heartbeats, which come among events, too. A client may answer them
+with the action `alive`: `{"flash_events": {"version", "connection"}}`. One that has done so once
+and then leaves two in a row unanswered is taken for gone: the body ends.
 
 Component ids are written as Dash writes them: strings as they are, dicts as JSON with sorted keys,
 `["MATCH"]` and `["ALL"]` for wildcards, which the browser resolves. `tests/vectors/` holds

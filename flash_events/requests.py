@@ -82,6 +82,13 @@ class AttachRequest:
     connections: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AliveRequest:
+    """Answers a heartbeat of a connection."""
+
+    connection: str
+
+
 def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
     """Raises `Refused` for a foreign origin, a wrong content type or too large a body.
 
@@ -159,6 +166,11 @@ def parse_attach(body: Any) -> AttachRequest:
         connection=_id(fields, "connection"),
         connections=_ids(fields, "connections"),
     )
+
+
+def parse_alive(body: Any) -> AliveRequest:
+    """Reads the body of an answer to a heartbeat; raises `Refused` where it is not one."""
+    return AliveRequest(_id(_envelope(body), "connection"))
 
 
 def parse_json(text: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The endpoint: start a run, resume a connection, stop runs, attach to runs that went on alone."""
+"""The endpoint: starts and stops runs, resumes connections, attaches to runs that went on alone."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from dash import Dash
 
 from flash_events import bridge, protocol, requests
 from flash_events.brokers import Broker, LogLimits, RunRecord, open_broker
-from flash_events.brokers.signals import Attach, Gone, Moved, Signal, Stop, Stopped
+from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop, Stopped
 from flash_events.connections import Connection, Connections
 from flash_events.errors import Refused
 from flash_events.identity import owner_of
@@ -134,6 +134,8 @@ class Server:
                 return await self._resume(requests.parse_resume(body), owner)
             case "attach":
                 return await self._attach(requests.parse_attach(body), owner)
+            case "alive":
+                return await self._alive(requests.parse_alive(body), owner)
             case _:
                 return await self._stop(requests.parse_stop(body), owner)
 
@@ -200,6 +202,14 @@ class Server:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()
 
+    async def _alive(self, request: requests.AliveRequest, owner: str) -> Reply:
+        connection = self._connections.get(request.connection)
+        if connection is not None and connection.owner == owner:
+            connection.alive()  # whether the broker answers or not
+        elif not await self._broker.touch(request.connection, owner):
+            raise unknown_connection()
+        return accepted()
+
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
         await self._runs.stop(request.runs, owner)
         if request.callbacks:
@@ -223,6 +233,9 @@ class Server:
                 self._runs.on_gone(signal)
             case Attach():
                 self._runs.on_attach(signal)
+            case Alive(connection):
+                if (held := self._connections.get(connection)) is not None:
+                    held.alive()
             case Moved(connection):
                 self._connections.release(connection)
 

@@ -19,7 +19,8 @@ class Settings:
     Attributes:
         broker: where event logs live: `memory://` (this process only) or `redis://host:port/db`
             (all workers on all machines; also `rediss://` and `unix://`).
-        heartbeat_seconds: between two signs of life on an idle connection.
+        heartbeat_seconds: between two signs of life on a connection, which the page answers; the
+            grace begins when it leaves two in a row unanswered.
         grace_seconds: how long runs go on after their client vanished without a word.
         linger_seconds: how long a connection stays open after its last run ended.
         log_bytes: event log not yet handed to the socket, above which runs wait.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -47,6 +48,13 @@ class Served:
         """The process ids of its workers."""
         command = ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"]
         return [int(pid) for pid in subprocess.check_output(command).split()]
+
+    def metric(self, name: str) -> int:
+        """A counter or gauge of its one worker, which has to be served with metrics."""
+        text = httpx.get(f"{self.url}_dash-flash-events/metrics").text
+        found = re.search(rf"^flash_events_{name} (\d+)$", text, re.MULTILINE)
+        assert found, text
+        return int(found[1])
 
     def log(self) -> str:
         """What the server has written."""

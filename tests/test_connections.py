@@ -1,7 +1,7 @@
 """A connection streams its log, resumes, says that it lives, and ends when nothing is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -37,7 +37,7 @@ class Hub:
         """A connection with one run."""
         log = await self.broker.open(ID, "", "run", "")
         assert log is not None
-        return self.all.hold(ID, "P" * 22, log)
+        return self.all.hold(ID, "", "P" * 22, log)
 
     def _on_gone(self, connection: Connection) -> None:
         self.gone.append(connection)
@@ -190,3 +190,70 @@ async def test_an_unknown_position_is_refused() -> None:
     connection = await Hub().open()
     with pytest.raises(LogGone):
         await connection.log.check("other-3")
+
+
+async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answered: int) -> int:
+    """Reads to the end, answers the first heartbeats; returns how many there were."""
+    count = 0
+    async for chunk in stream:
+        if chunk == protocol.HEARTBEAT:
+            count += 1
+            if count <= answered:
+                answer()
+    return count
+
+
+@pytest.mark.parametrize("answered", [1, 3])
+async def test_a_client_that_stops_answering_is_taken_for_gone(answered: int) -> None:
+    hub = Hub(heartbeat_seconds=0.02, grace_seconds=0.02)
+    connection = await hub.open()
+    async with asyncio.timeout(1):
+        assert await beats(connection.stream(), connection.alive, answered) == answered + 2
+        await hub.is_gone.wait()
+
+
+async def test_a_client_that_has_never_answered_is_left_alone() -> None:
+    connection = await Hub(heartbeat_seconds=0.001).open()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        for _ in range(20):
+            assert await anext(stream) == protocol.HEARTBEAT
+
+
+async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -> None:
+    connection = await Hub(heartbeat_seconds=0.001).open()
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        for _ in range(20):
+            connection.alive()
+            assert await anext(stream) == protocol.HEARTBEAT
+            assert await anext(stream) == protocol.HEARTBEAT
+
+
+async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() -> None:
+    hub = Hub(heartbeat_seconds=0.01)
+    connection = await hub.open()
+    connection.alive()
+    assert await beats(connection.stream(), connection.alive, 0) == 2
+    connection.log.offer("run", started(1))
+    async with aclosing(connection.stream()) as stream:
+        await anext(stream)
+        assert b"event: start" in await anext(stream)
+        assert await anext(stream) == protocol.HEARTBEAT
+    assert not hub.gone
+
+
+async def test_heartbeats_come_among_events_too() -> None:
+    """A stream that is never silent must notice as well that its client has gone."""
+    connection = await Hub(heartbeat_seconds=0.02).open()
+    connection.alive()
+
+    async def write() -> None:
+        while True:
+            connection.log.offer("run", started(1))
+            await asyncio.sleep(0.001)
+
+    writing = asyncio.create_task(write())
+    async with asyncio.timeout(1):
+        assert await beats(connection.stream(), connection.alive, 1) == 3
+    writing.cancel()

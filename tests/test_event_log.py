@@ -4,22 +4,28 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
-from flash_events.brokers.signals import Stop
+from flash_events.brokers.signals import Alive, Signal, Stop
 from flash_events.errors import LogFull, LogGone
 
 LIMITS = LogLimits(waiting_bytes=10_000, waiting_events=100, replay_bytes=4_000, replay_seconds=60)
 
 
+@pytest.fixture
+def heard() -> list[Signal]:
+    return []
+
+
 @pytest.fixture(params=["memory", "redis"])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+async def broker(request: pytest.FixtureRequest, heard: list[Signal]) -> AsyncIterator[Broker]:
     is_memory = request.param == "memory"
     url = "memory://" if is_memory else request.getfixturevalue("redis_url")
     broker = open_broker(url, LIMITS)
-    await broker.start(lambda _: None, lambda _: None)
+    await broker.start(heard.append, lambda _: None)
     yield broker
     await broker.close()
 
@@ -324,3 +330,24 @@ async def test_resuming_while_others_append_loses_nothing(log: EventLog) -> None
         after = ids[-1].decode() if ids else after
     assert got == list(range(1_000))
     await writer
+
+
+async def test_a_sign_of_life_is_heard_by_the_holder(
+    broker: Broker, log: EventLog, connection: str, heard: list[Signal]
+) -> None:
+    assert await broker.touch(connection, "owner")
+    assert not await broker.touch(connection, "somebody else")
+    assert not await broker.touch(secrets.token_urlsafe(16), "owner")
+    assert heard == [Alive(connection)]
+
+
+async def test_a_sign_of_life_travels_to_the_holder(redis_url: str, connection: str) -> None:
+    heard: asyncio.Queue[Signal] = asyncio.Queue()
+    async with AsyncExitStack() as stack:
+        holder, other = (open_broker(redis_url, LIMITS) for _ in range(2))
+        for broker, hear in ((holder, heard.put_nowait), (other, print)):
+            await broker.start(hear, lambda _: None)
+            stack.push_async_callback(broker.close)
+        await holder.open(connection, "owner", "run", holder.worker)
+        assert await other.touch(connection, "owner")
+        assert await asyncio.wait_for(heard.get(), 5) == Alive(connection)

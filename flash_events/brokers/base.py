@@ -165,6 +165,13 @@ class Broker(ABC):
         """A log that this worker holds from now on; None where it is unknown or foreign."""
 
     @abstractmethod
+    async def touch(self, connection: str, owner: str) -> bool:
+        """Tells the worker that holds a log that its client lives.
+
+        False where the log is unknown or foreign, as far as this worker can know.
+        """
+
+    @abstractmethod
     async def drop(self, connection: str) -> Mapping[str, str]:
         """Forgets a log that this worker holds; returns its live runs, each with its worker.
 

@@ -1,4 +1,4 @@
-"""`memory://`: event logs of one process; siblings are only asked to stop runs."""
+"""`memory://`: event logs of one process; siblings hear of stops and of clients that live."""
 
 import asyncio
 import contextvars
@@ -11,7 +11,7 @@ from time import monotonic
 from flash_events.brokers.admission import Admission
 from flash_events.brokers.base import Batch, Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.siblings import Siblings, family
-from flash_events.brokers.signals import Signal, Stop
+from flash_events.brokers.signals import Alive, Signal, Stop
 from flash_events.errors import LogFull, LogGone
 
 logger = logging.getLogger(__name__)
@@ -220,6 +220,17 @@ class MemoryBroker(Broker):
                 'FlashEvents(app, broker="redis://...").'
             )
         return log if log is not None and log.owner == owner else None
+
+    async def touch(self, connection: str, owner: str) -> bool:
+        log, signal = self._logs.get(connection), Alive(connection)
+        if log is not None:
+            if log.owner == owner:
+                self._on_signal(signal)
+            return log.owner == owner
+        if self._siblings is None or not self._siblings.exist():
+            return False
+        self._siblings.tell(signal)
+        return True
 
     async def drop(self, connection: str) -> Mapping[str, str]:
         log = self._logs.pop(connection, None)

@@ -28,7 +28,17 @@ from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
 from flash_events.brokers.redis_pipe import AT_ONCE, Pipe
 from flash_events.brokers.redis_records import RunRecords
-from flash_events.brokers.signals import Gone, Moved, Readable, Room, Signal, Stop, decode, encode
+from flash_events.brokers.signals import (
+    Alive,
+    Gone,
+    Moved,
+    Readable,
+    Room,
+    Signal,
+    Stop,
+    decode,
+    encode,
+)
 from flash_events.errors import ConfigurationError, LogFull
 
 logger = logging.getLogger(__name__)
@@ -126,6 +136,13 @@ class RedisBroker(Broker):
         if before != self.worker:
             self.signal(before, Moved(connection))
         return self._hold(connection, epoch)
+
+    async def touch(self, connection: str, owner: str) -> bool:
+        known = await self._pipe.call("HMGET", log_keys(connection)[1], "holder", "owner")
+        if known[0] is None or known[1].decode() != owner:
+            return False
+        self.signal(known[0].decode(), Alive(connection))
+        return True
 
     async def drop(self, connection: str) -> Mapping[str, str]:
         self._held.discard(connection)

@@ -1,4 +1,4 @@
-"""Workers of one server that share no broker: stops reach the worker that has the run.
+"""Workers of one server that share no broker: a stop reaches the worker that has the run.
 
 Only signals pass between siblings, never events, over a Unix datagram socket per worker in a
 private directory that is named after their parent process.

@@ -36,6 +36,13 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """The client of a connection has answered a heartbeat."""
+
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attach:
     """A page wants what a run has streamed so far, and what follows, on this connection.
 
@@ -65,10 +72,10 @@ class Room:
     handed: int
 
 
-Signal = Stop | Stopped | Gone | Moved | Attach | Readable | Room
+Signal = Stop | Stopped | Gone | Moved | Alive | Attach | Readable | Room
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Stop, Stopped, Gone, Moved, Attach, Readable, Room)
+    kind.__name__: kind for kind in (Stop, Stopped, Gone, Moved, Alive, Attach, Readable, Room)
 }
 
 

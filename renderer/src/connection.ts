@@ -14,6 +14,8 @@ import {parseEvent, VERSION} from "./protocol.ts";
 const START_TRIES = 4;
 /** The server sends a heartbeat every 15 s. */
 const SILENCE_MS = 40_000;
+/** After so long without a heartbeat, which may be held up behind data, it is answered anyway. */
+const ANSWER_MS = 20_000;
 
 interface Connection {
   id: string;
@@ -152,6 +154,7 @@ export function createConnections(host: Host) {
     if (!reader) return;
     const decoder = new TextDecoder();
     const parser = createParser({
+      onComment: answer,
       onEvent({id, event: name, data}) {
         const event = readEvent(connection, name, data);
         switch (event?.type) {
@@ -179,6 +182,20 @@ export function createConnections(host: Host) {
         if (id !== undefined) connection.lastEventId = id;
       },
     });
+    let isAnswering = false;
+    let answerer = setTimeout(answer, ANSWER_MS);
+    /** Says that this client lives, which the server cannot know from what lies between. */
+    function answer(): void {
+      clearTimeout(answerer);
+      answerer = setTimeout(answer, ANSWER_MS);
+      if (isAnswering) return;
+      isAnswering = true;
+      const fields = {version: VERSION, connection: connection.id};
+      host
+        .post("alive", {flash_events: fields}, {signal: abort.signal})
+        .catch(() => undefined)
+        .finally(() => (isAnswering = false));
+    }
     let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
     try {
       for (;;) {
@@ -191,6 +208,7 @@ export function createConnections(host: Host) {
       }
     } finally {
       clearTimeout(watchdog);
+      clearTimeout(answerer);
       abort.abort(); // in Firefox, cancelling the reader alone leaves the request open
     }
   }

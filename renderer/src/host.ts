@@ -8,7 +8,7 @@ export interface RequestOptions {
   readonly keepalive?: boolean;
 }
 
-export type Action = "start" | "attach" | "resume" | "stop";
+export type Action = "start" | "attach" | "resume" | "alive" | "stop";
 
 /** What a start and an attach say besides what Dash would post. */
 export interface StartFields {

@@ -66,6 +66,7 @@ describe("cutting the bytes into pieces", () => {
     const connections = createConnections({
       ...host,
       post: (action) => {
+        if (action === "alive") return Promise.resolve(new Response());
         posted.push(action);
         const rest = [...pieces];
         const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -527,6 +528,72 @@ describe("a connection that is cut", () => {
     void connections.start({}, {run: "b"});
 
     expect((await host.requests.next()).envelope).toMatchObject({run: "b", connections: [C]});
+  });
+});
+
+describe("a heartbeat", () => {
+  const HEARTBEAT = ": heartbeat\n\n";
+
+  it("is answered with the connection's id", async () => {
+    const stream = await opened();
+    stream.send(HEARTBEAT);
+    await settle();
+
+    expect(host.answers.map((one) => one.body)).toEqual([
+      {flash_events: {version: 1, connection: C}},
+    ]);
+  });
+
+  it("is not answered while an earlier answer is on its way", async () => {
+    const stream = await opened();
+    stream.send(HEARTBEAT, HEARTBEAT);
+    await settle();
+    expect(host.answers).toHaveLength(1);
+
+    host.answers[0]?.json(202, {});
+    await settle();
+    stream.send(HEARTBEAT);
+    await settle();
+    expect(host.answers).toHaveLength(2);
+  });
+
+  it("whose answer fails is answered when the next one comes", async () => {
+    const stream = await opened();
+    stream.send(HEARTBEAT);
+    await settle();
+    host.answers[0]?.fail();
+    await settle();
+    stream.send(HEARTBEAT);
+    await settle();
+
+    expect(host.answers).toHaveLength(2);
+    expect(host.warnings).toEqual([]);
+    expect(stream.signal?.aborted).toBe(false);
+  });
+
+  it("that is held up while the page applies what it has is answered all the same", async () => {
+    const stream = await opened();
+    host.state.drained = new Promise(() => undefined);
+    stream.send(update(1), HEARTBEAT);
+    for (const expected of [1, 2, 3]) {
+      await pass(20);
+      expect(host.answers).toHaveLength(expected);
+      host.answers.at(-1)?.json(202, {});
+      await settle();
+    }
+  });
+
+  it("is not answered any more when the stream is over", async () => {
+    const stream = await opened();
+    stream.send(HEARTBEAT);
+    await settle();
+    stream.cut();
+    await settle();
+    expect(host.answers[0]?.options.signal?.aborted).toBe(true);
+
+    await resumed();
+    await pass(600);
+    expect(host.answers).toHaveLength(1);
   });
 });
 

@@ -292,9 +292,13 @@ function requestOf(action: string, body: object, options: RequestOptions) {
   };
 }
 
-/** A host whose requests the test answers, and a record of what it is told. */
+/**
+ * A host whose requests the test answers, and a record of what it is told. What answers heartbeats
+ * is put aside.
+ */
 export function fakeHost() {
   const requests = mailbox<FakeRequest>();
+  const answers: FakeRequest[] = [];
   const events: {type: string; run: string; bytes: number}[] = [];
   const positions: Position[] = [];
   const lost: string[] = [];
@@ -307,7 +311,8 @@ export function fakeHost() {
   const host: Host = {
     post(action, body, options) {
       const request = requestOf(action, body, options);
-      requests.put(request);
+      if (action === "alive") answers.push(request);
+      else requests.put(request);
       return request.promise;
     },
     onEvent(event, bytes, position) {
@@ -320,7 +325,7 @@ export function fakeHost() {
     onLost: (connection) => lost.push(connection),
     warn: (message) => warnings.push(message),
   };
-  return {host, requests, events, positions, lost, commands, warnings, state};
+  return {host, requests, answers, events, positions, lost, commands, warnings, state};
 }
 
 /**

@@ -1,26 +1,32 @@
 """An app with components on which setting a prop does something."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
 import plotly.express as px
-from dash import Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, Output, Patch, State, dcc, html
 
 from flash_events import Update, event_callback, stream_props
+from tests.apps.marks import mark
 
 app = Dash(__name__, backend="quart")
 server = app.server
 
-BUTTONS = "points steady traces packed before rows mixed clear notify numbers tabbed stop ordinary"
+BUTTONS = (
+    "points steady traces packed before rows mixed clear notify numbers tabbed stop ordinary keep"
+)
 
 app.layout = dmc.MantineProvider(
     [
         html.Div([html.Button(name, id=name, n_clicks=0) for name in BUTTONS.split()]),
         dcc.Input(id="seconds", value="1"),
         *[html.Div(id=name) for name in ("message", "answer")],
+        html.Div([], id="listed"),
         dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}, {"x": [], "y": []}]}),
         dcc.Graph(id="express", figure=px.line(x=[0.0, 1.0], y=[10.0, 11.0])),
         dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[], getRowId="params.data.n"),
@@ -139,3 +145,19 @@ async def numbers(_n: int, seconds: str) -> AsyncIterator[Update]:
         yield stream_props("graph", {"extendData": [{"x": [[i]], "y": [[i]]}, [0]]})
         await asyncio.sleep(pause)
     yield stream_props("message", {"children": "all sent"})
+
+
+@event_callback(Input("keep", "n_clicks"), on_disconnect="finish")
+async def keep(_n: int) -> AsyncIterator[Update]:
+    """A window of 50 points and a list that grows, until a file says that it is over."""
+    mark("keep began")
+    count = 0
+    while not Path(os.environ["MARKS"] + ".end").exists():  # noqa: ASYNC240
+        yield stream_props("graph", {"extendData": [{"x": [[count]], "y": [[count]]}, [0], 50]})
+        patch = Patch()
+        patch.append(f"{count} ")
+        yield stream_props("listed", {"children": patch})
+        count += 1
+        await asyncio.sleep(0.02)
+    yield stream_props("message", {"children": f"over after {count}"})
+    mark("keep finally")

@@ -10,7 +10,7 @@ from typing import Any
 
 import dash
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
-from quart import request
+from quart import Request, request
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from tests.apps.marks import mark
@@ -23,7 +23,14 @@ app = Dash(
     requests_pathname_prefix=os.environ.get("REQUESTS_PREFIX"),
     routes_pathname_prefix=os.environ.get("ROUTES_PREFIX"),
 )
-FlashEvents(app)  # settings come from the environment
+
+
+def user(request: Request) -> str | None:
+    return request.cookies.get("user")
+
+
+# Other settings come from the environment.
+FlashEvents(app, identify=user if "USERS" in os.environ else None)
 server = app.server
 server.asgi_app = noting_streams(server.asgi_app)
 

@@ -39,9 +39,17 @@ class Stream:
         url: of the action.
         body: what to post.
         receive_bytes: of the kernel's buffer; the kernel chooses without it.
+        on_heartbeat: called at each.
     """
 
-    def __init__(self, url: str, body: object, receive_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        body: object,
+        receive_bytes: int | None = None,
+        on_heartbeat: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._on_heartbeat = on_heartbeat
         parts = urlsplit(url)
         self._socket = socket.socket()
         if receive_bytes is not None:
@@ -70,7 +78,9 @@ class Stream:
         while data := self._response.read1(65536):
             *frames, self._rest = (self._rest + data).split(b"\n\n")
             for frame in frames:
-                if not frame.startswith(b":"):
+                if frame.startswith(b":"):
+                    self._on_heartbeat()
+                else:
                     fields = dict(line.split(b": ", 1) for line in frame.split(b"\n"))
                     yield Event(
                         fields.get(b"id", b"").decode(),

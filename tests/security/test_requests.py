@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from flash_events.plugin import ACTIONS
 from tests.conftest import Served, serving, wait_until
 from tests.faults.client import Stream, behind, read_until
 from tests.test_endpoint import Page, new_id, opened
 
-ACTIONS = ("start", "resume", "stop")
 MIB = 1024 * 1024
 
 
