@@ -12,6 +12,7 @@ from dash import Dash
 from flash_events import FlashEvents
 from tests.conftest import Served, serving, wait_until
 from tests.faults.client import Stream, read_until
+from tests.redis_server import redis_server
 from tests.test_endpoint import Page, new_id, opened
 
 SAMPLE = re.compile(r"flash_events_([a-z_]+) (\d+)")
@@ -158,8 +159,7 @@ def test_what_a_client_does_not_read_waits_in_bytes(page: Page, watch: Watch) ->
     watch.wait_for(queued_bytes=0, connections=0, ends_cancelled=1)
 
 
-def test_a_run_whose_updates_reach_nobody_is_lost(tmp_path: Path) -> None:
-    """Here as its page attaches with more than can be told again."""
+def test_a_kept_run_goes_on_when_there_is_more_than_can_be_told_again(tmp_path: Path) -> None:
     with (
         serving(
             "tests.apps.users:server",
@@ -180,6 +180,27 @@ def test_a_run_whose_updates_reach_nobody_is_lost(tmp_path: Path) -> None:
             fields = {"version": 1, "runs": runs, **ids}
             with page.stream("attach", {"flash_events": fields}) as answer:
                 assert [event.event for event in answer] == ["open", "end", "close"]
+            watch.wait_for(starts=1, ends_lost=0, runs=1)
+            page.stop(body["flash_events"]["run"])
+            watch.wait_for(ends_cancelled=1, runs=0)
+
+
+def test_a_run_whose_updates_reach_nobody_is_lost(tmp_path: Path) -> None:
+    with (
+        redis_server(tmp_path) as redis,
+        serving(
+            "tests.apps.kitchen:server",
+            tmp_path,
+            FLASH_EVENTS_METRICS="1",
+            FLASH_EVENTS_BROKER=redis.url,
+        ) as served,
+        opened(served) as page,
+    ):
+        watch = Watch(served)
+        with page.stream("start", page.body("start")) as events:
+            while next(events).event != "update":
+                pass
+            redis.client.flushall()
             watch.wait_for(starts=1, ends_lost=1, runs=0)
 
 
