@@ -12,7 +12,7 @@ from tests.conftest import Served, serving, wait_until
 from tests.faults.client import Stream, behind, read_until
 from tests.test_endpoint import Page, new_id, opened
 
-ACTIONS = ("start", "resume", "stop")
+ACTIONS = ("start", "resume", "attach", "stop")
 MIB = 1024 * 1024
 
 
