@@ -180,7 +180,7 @@ class LiveRuns:
         log = self._broker.writer(signal.connection, signal.run)
         live = self._by_id.get(signal.run)
         outlet = live.run.outlet if live is not None else self._ended.get(signal.run)
-        if outlet is None or not outlet.attach(log, signal.seen):
+        if outlet is None or not outlet.attach(log, signal.seen, signal.request):
             # The page is told; the run goes on to its end, as was promised.
             log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
         elif live is not None:

@@ -29,6 +29,7 @@ class Outlet:
         self._number = 0
         self._is_appending = False
         self._moved = asyncio.Event()
+        self._request = ""
         self._end: bytes | None = None
         self.reason = Reason.LOST
         """Why it has ended, once it has."""
@@ -104,16 +105,20 @@ class Outlet:
         self._moved.set()
         return self._fold is not None
 
-    def attach(self, log: EventLog, seen: int) -> bool:
+    def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
         """Goes on with another connection, after all that it has missed.
 
         Args:
             log: of the connection.
             seen: the number of the last update that its page has applied.
+            request: the same when the page asks again because the answer was lost.
 
         Returns:
             False where that is not to be had.
         """
+        if request and request == self._request and log is self._log:
+            return True  # it must not be told twice
+        self._request = request
         fold = self._fold
         if fold is None or not fold.is_complete or (seen and not fold.is_idempotent):
             return False

@@ -193,8 +193,9 @@ class Server:
             record = found if found and is_known else RunRecord(run, "", "", owner)
             record = replace(record, connection=request.connection)
             place = await self._places.place(record, request.page, connections, place)
+            attach = Attach(run, place.connection, seen, request.connection)
             if record.worker:
-                self._broker.signal(record.worker, Attach(run, place.connection, seen))
+                self._broker.signal(record.worker, attach)
             else:
                 end = protocol.Ended(run, 0, Reason.LOST)
                 place.log.leave(run, protocol.encode(end))

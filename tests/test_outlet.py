@@ -239,6 +239,18 @@ class TestAttach:
             await reading
         assert patches_of(after_first_snapshot(reader.events)) == list(range(1, 101))
 
+    async def test_a_request_that_is_repeated_is_not_told_twice(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(5)
+            log = MemoryLog(LIMITS)
+            for _ in range(2):
+                assert streamed.run.outlet.attach(log, 0, "request")
+            await counter.go_on(1)
+            assert shown(await Reader(log).available()) == [("snapshot", 5, 5), ("update", 6, 6)]
+            assert streamed.run.outlet.attach(log, 0, "another")
+            assert shown(await Reader(log).available())[-1] == ("snapshot", 6, 6)
+
     async def test_after_the_end_it_is_the_snapshot_and_the_end(self) -> None:
         async def brief(_n: int) -> AsyncIterator[Update]:
             for n in range(1, 4):

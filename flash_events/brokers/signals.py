@@ -50,11 +50,13 @@ class Attach:
         run: its id.
         connection: where its events shall go from now on.
         seen: the number of the last update that the page has applied.
+        request: the same when the page asks again because the answer was lost.
     """
 
     run: str
     connection: str
     seen: int
+    request: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_n_updates_in_are_n_events_out_whatever_they_hold(sent: list[tuple[str, 
         for n, (prop, value) in enumerate(sent)
     )
     got = [json.loads(event.data)["set"][0][1] for event in parse(wire)]
-    assert got == [{prop: value} for prop, value in sent]
+    assert got == as_json([{prop: value} for prop, value in sent])
     assert [event.event for event in parse(wire)] == ["update"] * len(sent)
     assert [event.id for event in parse(wire)] == [f"e-{n}" for n in range(len(sent))]
 
@@ -63,7 +63,7 @@ def test_the_same_through_a_client_that_is_not_ours(sent: list[Any]) -> None:
     )
     answer = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=wire)
     got = [json.loads(event.data) for event in EventSource(answer).iter_sse()]
-    assert [one["set"][0][1]["children"] for one in got] == sent
+    assert [one["set"][0][1]["children"] for one in got] == as_json(sent)
 
 
 @given(values)
@@ -73,6 +73,11 @@ def test_an_event_is_one_line_of_data_so_that_no_line_end_of_a_value_is_one_of_t
     wire = protocol.encode(protocol.Updated(RUN, 1, encoded("children", value)))
     assert re.fullmatch(rb"event: update\ndata: [^\r\n]*\n\n", wire)
     assert b"\0" not in wire
+
+
+def as_json(value: Any) -> Any:
+    """Two halves of a surrogate pair are one character to whoever reads them."""
+    return json.loads(json.dumps(value))
 
 
 def encoded(prop: str, value: Any) -> bytes:
