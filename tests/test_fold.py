@@ -143,7 +143,7 @@ def sets(fold: Fold) -> list[Any]:
     return [pair for body in fold.bodies() for pair in json.loads(b"{%b}" % body)["set"]]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(updates, max_size=25))
 def test_what_it_says_brings_a_fresh_page_to_where_all_updates_would(sent: list[Any]) -> None:
     watched, fresh, fold = ModelPage(), ModelPage(), Fold(MIB)

@@ -1,26 +1,40 @@
 """The examples do what they show, in a browser."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 
 import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.conftest import Tab
-from tests.conftest import serving
+from tests.conftest import Served, serving
+
+Examples = Callable[[str], Served]
 
 ROWS = "dash_ag_grid.getApi('grid').getDisplayedRowCount()"
 
 
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
+    """Serves each example once, when it is asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def serve(name: str) -> Served:
+            home = tmp_path_factory.mktemp(name)
+            return stack.enter_context(serving(f"examples.{name}:server", home))
+
+        yield serve
+
+
 @contextmanager
-def example(name: str, context: BrowserContext, directory: Path) -> Iterator[Tab]:
+def opened(context: BrowserContext, served: Served) -> Iterator[Tab]:
     """An example in a browser; nothing may have gone wrong in it."""
-    with serving(f"examples.{name}:server", directory) as served:
-        tab = Tab(context.new_page(), served).open()
-        yield tab
-        tab.page.close()
-        assert not tab.errors
+    tab = Tab(context.new_page(), served).open()
+    yield tab
+    tab.page.close()
+    assert not tab.errors
 
 
 def points(component_id: str, trace: int = 0) -> str:
@@ -28,8 +42,8 @@ def points(component_id: str, trace: int = 0) -> str:
     return f"{graph}?.data[{trace}].x.length"
 
 
-def test_quickstart_streams_stops_and_resets(context: BrowserContext, tmp_path: Path) -> None:
-    with example("quickstart", context, tmp_path) as tab:
+def test_quickstart_streams_stops_and_resets(context: BrowserContext, examples: Examples) -> None:
+    with opened(context, examples("quickstart")) as tab:
         tab.page.wait_for_selector("#graph .js-plotly-plot")
         tab.click("start")
         tab.wait_until(f"{points('graph', 5)} > 10")
@@ -43,8 +57,8 @@ class TestProgressTable:
     """The gapminder table fills; cancel empties it; reload begins again."""
 
     @pytest.fixture
-    def tab(self, context: BrowserContext, tmp_path: Path) -> Iterator[Tab]:
-        with example("progress_table", context, tmp_path) as tab:
+    def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
+        with opened(context, examples("progress_table")) as tab:
             tab.page.wait_for_selector("#grid .ag-root")
             yield tab
 
@@ -75,8 +89,8 @@ class TestLiveDashboard:
     """Four stocks tick until they are ended, the page is left, or the feed fails."""
 
     @pytest.fixture
-    def tab(self, context: BrowserContext, tmp_path: Path) -> Iterator[Tab]:
-        with example("live_dashboard", context, tmp_path) as tab:
+    def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
+        with opened(context, examples("live_dashboard")) as tab:
             tab.page.wait_for_selector("#graph-MSFT .js-plotly-plot")
             tab.click("start")
             for stock in ("GOOG", "AAPL", "AMZN", "MSFT"):

@@ -162,7 +162,7 @@ def test_points_and_patches_survive_reloads_without_double_or_loss(
         listed = "document.getElementById('listed').textContent.split(' ').length"
         points = "document.querySelector('#graph .js-plotly-plot')?.data[0].x"
         least = 60  # more points than the window holds
-        for _ in range(3):
+        for _ in range(2):
             tab.wait_until(f"{points}?.length && {listed} > {least}", seconds=20)
             tab.page.reload()
             tab.page.wait_for_selector("button")

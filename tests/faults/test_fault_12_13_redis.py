@@ -15,11 +15,11 @@ import pytest
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Signal, Stopped
-from tests.conftest import serving
+from tests.conftest import serving, wait_until
 from tests.machines import connection_of, machines, take_updates
 from tests.proxy import proxied
 from tests.redis_server import RedisServer, dump, redis_server
-from tests.test_endpoint import opened
+from tests.test_endpoint import new_id, opened
 
 
 def test_fault_12_it_is_missed_at_start_up(tmp_path: Path) -> None:
@@ -112,6 +112,31 @@ async def streamed(broker: Broker, at: Callable[[int], object]) -> list[int]:
             after = batch.last or after
     await writing
     return got
+
+
+def test_fault_12_a_run_that_finishes_is_found_again_when_redis_was_emptied(tmp_path: Path) -> None:
+    with (
+        redis_server(tmp_path) as redis,
+        machines(tmp_path, redis.url, count=1) as [served],
+        opened(served) as page,
+    ):
+        body = page.body("keep")
+        run = body["flash_events"]["run"]
+        with page.stream("start", body) as events:
+            take_updates(events, 5)
+            redis.client.flushall()
+            list(events)  # the body ends
+
+        def found() -> bool:
+            fields = {"connection": new_id(), "connections": [], "runs": [{"run": run, "seen": 0}]}
+            attach = {"flash_events": {"version": 1, "page": page.page, **fields}}
+            with page.stream("attach", attach) as events:
+                return next(event for event in events if event.event != "open").event == "update"
+
+        wait_until(found, 5, "the run")
+        assert not served.marks("keep finally")
+        page.stop(run)
+        served.wait_for_mark("keep finally", seconds=1)
 
 
 async def test_fault_12_what_was_not_answered_is_sent_again_in_order_and_applied_once(
