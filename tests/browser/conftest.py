@@ -63,6 +63,13 @@ class Tab:
         wait_until(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
 
 
+def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
+    tab.wait_for(component_id, prefix)
+    text = f"document.getElementById('{component_id}').textContent"
+    before = int(tab.text(component_id).removeprefix(prefix) or 0)
+    tab.wait_until(f"Number({text}.slice({len(prefix)})) > {before + 2}", seconds=20)
+
+
 @pytest.fixture
 def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
     """The app with graphs, a grid and notifications; nothing may have gone wrong in it."""

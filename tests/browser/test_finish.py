@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab
-from tests.browser.test_tabs import goes_on
+from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
 from tests.conftest import Served, serving, wait_until
 
 KITCHEN = "tests.apps.kitchen:server"

@@ -194,7 +194,8 @@ async def test_fault_12_what_lives_longer_than_it_is_remembered_is_still_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a kept run could no longer be cancelled after five minutes."""
-    monkeypatch.setattr("flash_events.brokers.redis.REMEMBER_MS", 3_000)
+    monkeypatch.setattr("flash_events.brokers.redis_records.REMEMBER_MS", 3_000)
+    monkeypatch.setattr("flash_events.brokers.redis.RECORDS_SECONDS", 0.6)
     with redis_server(tmp_path) as redis:
         async with started(redis.url) as broker:
             record = RunRecord("run", broker.worker, "connection", "owner", "page", "callback")

@@ -57,7 +57,8 @@ def test_fault_19_proxies_that_buffer_or_gzip_neither_delay_nor_end_an_idle_stre
             assert time.monotonic() - asked < FIRST_SECONDS, name
         for name, events in streams.items():
             assert next_text(events) == "after", name
-            assert [event.event for event in events] == ["end", "close"], name
+            rest = [event.event for event in events if event.data]  # or it is a heartbeat
+            assert rest == ["end", "close"], name
 
 
 def test_fault_19_the_documented_nginx_streams_over_http2_and_resumes_at_the_same_server(

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Request
 
 from tests.apps.faults import POISONED
-from tests.browser.conftest import Tab
+from tests.browser.conftest import WITHOUT_WORKER, Tab
 
 POLLUTED = "({}).polluted ?? [].polluted ?? (() => 0).polluted ?? Object.polluted ?? null"
 
@@ -31,6 +31,9 @@ def test_names_of_every_object_are_nobody_as_ids(tab: Tab) -> None:
 
 
 def test_ids_are_128_random_bits_in_bodies_and_never_in_an_address(tab: Tab) -> None:
+    tab.page.add_init_script(WITHOUT_WORKER)  # Playwright does not see a worker's requests
+    tab.page.reload()
+    tab.page.wait_for_selector("button")
     posted: list[Request] = []
     tab.page.on("request", lambda request: posted.append(request))
     tab.click("endless")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab
+from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
 from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import Served, serving, wait_until
 
@@ -47,13 +47,6 @@ class Streaming:
         """Waits until both streams have gone on for a little."""
         goes_on(self.tab, "out", self.name)
         goes_on(self.tab, "endless-out0")
-
-
-def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
-    tab.wait_for(component_id, prefix)
-    text = f"document.getElementById('{component_id}').textContent"
-    before = int(tab.text(component_id).removeprefix(prefix) or 0)
-    tab.wait_until(f"Number({text}.slice({len(prefix)})) > {before + 2}", seconds=20)
 
 
 def open_streams(served: Served) -> int:
