@@ -7,7 +7,7 @@ from uuid import UUID
 from plotly.utils import PlotlyJSONEncoder
 
 
-class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc]
+class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc] # Plotly has no types
     """Plotly's encoder, which Dash uses too: NaN and Infinity become null."""
 
     def default(self, value: object) -> Any:

@@ -1,5 +1,6 @@
 """Real servers for real tests: hypercorn in a process of its own, with one worker or several."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chromium import browser, context  # noqa: F401 - fixtures
+from tests.chromium import browser, context  # noqa: F401 - pytest finds fixtures here by name
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
@@ -67,6 +68,13 @@ def wait_until(condition: Any, seconds: float, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
         time.sleep(0.01)  # between two looks; what ends the wait is the condition
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """The same on an event loop, which goes on meanwhile."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nothing tells when it changes elsewhere
+            await asyncio.sleep(0.001)
 
 
 def free_port() -> int:

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "brokers.redis_scripts": set(),
     "brokers.redis_pipe": set(),
     "brokers.redis_keys": set(),
+    "brokers.redis_inbox": {"brokers.redis_pipe", "brokers.signals"},
     "brokers.redis_records": {"brokers.base", "brokers.redis_keys", "brokers.redis_pipe"},
     "brokers.redis_window": {"brokers.base"},
     "brokers.redis_log": {
@@ -37,7 +38,8 @@ MAY_IMPORT = {
         "brokers.redis_window", "errors",
     },
     "brokers.redis": {
-        "brokers", "brokers.base", "brokers.lease", "brokers.redis_keys", "brokers.redis_log",
+        "brokers", "brokers.base", "brokers.lease", "brokers.redis_inbox", "brokers.redis_keys",
+        "brokers.redis_log",
         "brokers.redis_pipe", "brokers.redis_records", "brokers.signals", "errors",
     },
     "brokers": {"brokers.base", "brokers.memory", "brokers.redis", "errors"},

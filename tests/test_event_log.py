@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Alive, Signal, Stop
 from flash_events.errors import LogFull, LogGone
+from tests.conftest import until
 
 LIMITS = LogLimits(waiting_bytes=10_000, waiting_events=100, replay_bytes=4_000, replay_seconds=60)
 
@@ -40,13 +41,6 @@ async def log(broker: Broker, connection: str) -> EventLog:
     log = await broker.open(connection, "owner", "run", broker.worker)
     assert log is not None
     return log
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until a condition holds, which what happens elsewhere may take a moment for."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.001)
 
 
 def event(n: int, size: int = 0) -> bytes:

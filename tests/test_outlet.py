@@ -1,7 +1,7 @@
 """Where a run's events go when nobody watches, and when somebody watches again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from flash_events.brokers.memory import MemoryLog
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.protocol import Ended, Reason, Started, Updated
+from tests.conftest import until
 from tests.harness import LIMITS, RUN_ID, Reader, Streamed, body, running
 
 MIB = 1024 * 1024
@@ -83,12 +84,6 @@ class Appender(Counter):
 
     def _value(self) -> Any:
         return appended(self.count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.001)
 
 
 async def settle() -> None:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,9 +23,10 @@ from redis.exceptions import RedisError
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.lease import Lease
+from flash_events.brokers.redis_inbox import Inbox
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
-from flash_events.brokers.redis_pipe import AT_ONCE, Pipe
+from flash_events.brokers.redis_pipe import Pipe
 from flash_events.brokers.redis_records import RunRecords
 from flash_events.brokers.signals import (
     Alive,
@@ -36,7 +36,6 @@ from flash_events.brokers.signals import (
     Room,
     Signal,
     Stop,
-    decode,
     encode,
 )
 from flash_events.errors import ConfigurationError, LogFull
@@ -48,7 +47,6 @@ SOCKET_SECONDS = 10.0
 """Without an answer for so long, a connection is given up and made anew."""
 
 CLOSE_SECONDS = 0.5
-BLOCK_MS = 4000
 WATCH_SECONDS = 0.5
 RENEW_SECONDS = 5.0
 RECORDS_SECONDS = 60.0
@@ -78,6 +76,7 @@ class RedisBroker(Broker):
         }
         self._client: Redis = Redis.from_url(url, **options)
         self._inbox_client: Redis = Redis.from_url(url, **options)
+        self._inbox = Inbox(self._inbox_client, key(self.worker, "inbox"), self._hear)
         self._pipe = Pipe(self._client)
         self._lease = Lease(url, key(self.worker, "lease"), key(self.worker, "inbox"))
         self._logs: dict[str, RedisLog] = {}
@@ -106,7 +105,7 @@ class RedisBroker(Broker):
             client.response_callbacks.clear()  # answers as they come
         self._lease.start(self._on_forgotten)
         self._tasks = [
-            asyncio.create_task(self._listen(), name="flash_events inbox"),
+            asyncio.create_task(self._inbox.listen(), name="flash_events inbox"),
             asyncio.create_task(self._watch(), name="flash_events watch"),
         ]
 
@@ -220,24 +219,6 @@ class RedisBroker(Broker):
     async def _run(self, script: str, connection: str, *args: str | int) -> Any:
         return await self._pipe.run(script, log_keys(connection), *args)
 
-    async def _listen(self) -> None:
-        inbox = key(self.worker, "inbox")
-        last: Any = "0"
-        heard: deque[bytes] = deque(maxlen=AT_ONCE)
-        while True:
-            try:
-                answer = await self._inbox_client.execute_command(  # type: ignore[no-untyped-call]
-                    "XREAD", "BLOCK", BLOCK_MS, "COUNT", 512, "STREAMS", inbox, last
-                )
-            except (RedisError, OSError, TimeoutError):
-                await asyncio.sleep(WATCH_SECONDS)
-                continue
-            for entry_id, fields in _entries(answer):
-                last = entry_id
-                if b"s" in fields and fields[-1] not in heard:
-                    heard.append(fields[-1])
-                    self._hear(decode(fields[fields.index(b"s") + 1]))
-
     def _hear(self, signal: Signal) -> None:
         match signal:
             case Readable(connection) | Room(connection, _):
@@ -272,8 +253,8 @@ class RedisBroker(Broker):
                 if time.monotonic() - remembered > RECORDS_SECONDS:
                     remembered = time.monotonic()
                     self._records.renew()
-            except RedisError:
-                logger.exception("Redis has refused a command")
+            except Exception:  # whatever it was: who no longer watches loses all that is held
+                logger.exception("The watch over workers and logs has stumbled")
 
     async def _look_for_the_dead(self) -> None:
         """A worker counts as dead when its lease is missing twice while Redis answers."""
@@ -301,10 +282,6 @@ class RedisBroker(Broker):
             elif not await self._pipe.call("EXISTS", log_keys(connection)[1]):
                 log.close()
                 self._on_signal(Gone(connection))
-
-
-def _entries(answer: Any) -> list[tuple[bytes, list[bytes]]]:
-    return [(entry_id, fields) for _, entries in answer or () for entry_id, fields in entries]
 
 
 def _without_password(url: str) -> str:

@@ -119,7 +119,7 @@ class Pipe:
     async def _load_scripts(self) -> None:
         try:
             for script in list(self._scripts):
-                await self._redis.execute_command("SCRIPT", "LOAD", script)  # type: ignore[no-untyped-call]
+                await self._redis.script_load(script)
         except (RedisError, OSError, TimeoutError):
             await asyncio.sleep(RETRY_SECONDS)
 

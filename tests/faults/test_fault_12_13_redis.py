@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,9 +16,9 @@ import pytest
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Signal, Stopped
-from tests.conftest import serving, wait_until
+from tests.conftest import serving, until, wait_until
 from tests.machines import connection_of, machines, take_updates
-from tests.proxy import proxied
+from tests.proxy import Proxy, proxied
 from tests.redis_server import RedisServer, dump, redis_server
 from tests.test_endpoint import new_id, opened
 
@@ -77,6 +78,10 @@ def test_fault_12_streams_whose_log_is_gone_end_and_say_so(tmp_path: Path) -> No
 
 APPENDS = 2_000
 LIMITS = LogLimits(100_000, 100, 16 * 1024 * 1024, 60)
+
+
+def has_cut(proxy: Proxy, count: int) -> bool:
+    return proxy.cuts >= count
 
 
 @asynccontextmanager
@@ -181,11 +186,9 @@ async def test_fault_12_a_signal_whose_answer_was_lost_is_heard_once(tmp_path: P
             signals = [Stopped((f"run {n}",)) for n in range(20)]
             for n, signal in enumerate(signals):
                 if n % 4 == 0:
-                    cuts = proxy.cuts
                     proxy.cut_after(0)
                 there.signal(here.worker, signal)
-                if n % 4 == 0:
-                    await until(lambda cuts=cuts: proxy.cuts > cuts)  # type: ignore[misc]
+                await until(partial(has_cut, proxy, n // 4 + 1))
             await until(lambda: signals[-1] in heard)
     assert heard == signals
 
@@ -206,9 +209,15 @@ async def test_fault_12_what_lives_longer_than_it_is_remembered_is_still_known(
             def left(kind: str) -> int:
                 return int(redis.client.pttl(keys[kind]))
 
+            def is_ageing(kind: str) -> bool:
+                return left(kind) < 2_500
+
+            def is_renewed(kind: str) -> bool:
+                return left(kind) > 2_500
+
             for kind in ("run", "kept"):
-                await until(lambda kind=kind: left(kind) < 2_500)  # type: ignore[misc]
-                await until(lambda kind=kind: left(kind) > 2_500)  # type: ignore[misc]
+                await until(partial(is_ageing, kind))
+                await until(partial(is_renewed, kind))
             assert await broker.kept("page", ["callback"]) == ("run",)
 
 
@@ -227,13 +236,6 @@ async def test_fault_12_a_log_that_is_taken_late_lives_on(tmp_path: Path) -> Non
             assert await takes.take("connection", "") is not None
             for entry in entries:
                 assert int(redis.client.pttl(entry.key)) > 10_000
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until a condition holds, which what happens elsewhere may take a moment for."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.001)
 
 
 STALL_SECONDS = 5.0
