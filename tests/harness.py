@@ -12,7 +12,7 @@ from dash._utils import AttributeDict
 
 from flash_events import Settings, bridge, event_callback, protocol
 from flash_events.brokers.base import EventLog, LogLimits
-from flash_events.brokers.memory import MemoryLog
+from flash_events.brokers.memory_log import MemoryLog
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.runs import Run

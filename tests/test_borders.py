@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "brokers.base": {"brokers.signals"},
     "brokers.admission": {"brokers.base", "errors"},
     "brokers.siblings": {"brokers.signals"},
+    "brokers.memory_log": {"brokers.admission", "brokers.base", "errors"},
     "brokers.memory": {
-        "brokers.admission", "brokers.base", "brokers.siblings", "brokers.signals", "errors",
+        "brokers.base", "brokers.memory_log", "brokers.siblings", "brokers.signals", "errors",
     },
     "brokers.lease": set(),
     "brokers.redis_scripts": set(),

@@ -9,7 +9,7 @@ from dash import Patch
 
 from flash_events import Settings, Update, protocol, stream_props
 from flash_events.brokers.base import LogLimits
-from flash_events.brokers.memory import MemoryLog
+from flash_events.brokers.memory_log import MemoryLog
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.protocol import Ended, Reason, Started, Updated

@@ -147,17 +147,14 @@ def test_a_reader_that_does_not_read_pauses_a_run_on_another_machine(
     with here.stream("start", first) as events:
         next(events)
         there.post("start", there.body("flood", connections=[connection_of(first)]))
-        paused = 0
 
         def is_paused() -> bool:
-            nonlocal paused
-            counts = [mark["count"] for mark in pair[1].marks("flood")]
-            is_same = bool(counts) and counts[-1] == paused
-            paused = counts[-1] if counts else 0
-            time.sleep(0.3)  # the next count would have come by then
-            return is_same
+            """Its last note is so old that the next would have come."""
+            notes = pair[1].marks("flood")
+            return bool(notes) and time.time() - notes[-1]["time"] > 0.5
 
         wait_until(is_paused, 20, "pause of the flood")
+        paused = pair[1].marks("flood")[-1]["count"]
         flood = [data(event)["n"] for event in events_until(events, "flood", paused)]
         assert flood == list(range(1, paused + 1))
     here.stop(first["flash_events"]["run"])

@@ -1,10 +1,8 @@
 """An app with components on which setting a prop does something."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
@@ -12,7 +10,7 @@ import plotly.express as px
 from dash import Dash, Input, Output, Patch, State, dcc, html
 
 from flash_events import Update, event_callback, stream_props
-from tests.apps.marks import mark
+from tests.apps.marks import mark, may_end
 
 app = Dash(__name__, backend="quart")
 server = app.server
@@ -152,7 +150,7 @@ async def keep(_n: int) -> AsyncIterator[Update]:
     """A window of 50 points and a list that grows, until a file says that it is over."""
     mark("keep began")
     count = 0
-    while not Path(os.environ["MARKS"] + ".end").exists():  # noqa: ASYNC240
+    while not may_end():
         yield stream_props("graph", {"extendData": [{"x": [[count]], "y": [[count]]}, [0], 50]})
         patch = Patch()
         patch.append(f"{count} ")

@@ -100,7 +100,7 @@ async def stubborn(n: int) -> AsyncIterator[Update]:
     while time.monotonic() < over:
         try:
             await asyncio.sleep(0.05)
-        except BaseException:  # what nobody should write, and some do
+        except BaseException:  # row 8 of the fault table: what nobody should write, and some do
             continue
     mark("stubborn gave in")
 
@@ -227,4 +227,4 @@ def plain(n: int) -> Iterator[Update]:
     over = time.monotonic() + n
     while time.monotonic() < over:
         yield stream_props("out", {"children": "plain"})
-        time.sleep(0.02)
+        time.sleep(0.02)  # a plain generator may block

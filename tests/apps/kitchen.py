@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import dash
@@ -13,7 +12,7 @@ from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
 from quart import Request, request
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
-from tests.apps.marks import mark
+from tests.apps.marks import mark, may_end
 from tests.apps.streams import noting_streams
 
 app = Dash(
@@ -365,7 +364,7 @@ async def keep(_n: int, ticker: str) -> AsyncIterator[Update]:
     try:
         yield stream_props("message", {"children": f"kept for {ticker}"})
         count = 0
-        while not Path(os.environ["MARKS"] + ".end").exists():  # noqa: ASYNC240
+        while not may_end():
             count += 1
             yield stream_props("out", {"children": f"keep {count}"})
             await asyncio.sleep(0.02)

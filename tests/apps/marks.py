@@ -12,3 +12,8 @@ def mark(name: str, **details: Any) -> None:
     line = json.dumps({"name": name, "time": time.time(), "pid": os.getpid(), **details})
     with Path(os.environ["MARKS"]).open("a") as file:
         file.write(line + "\n")
+
+
+def may_end() -> bool:
+    """Whether the test has said that what goes on without a viewer may end."""
+    return Path(os.environ["MARKS"] + ".end").exists()
