@@ -12,6 +12,12 @@ WITHOUT_WORKER = "delete globalThis.SharedWorker"
 """As an init script: the page owns its connection, as in browsers without shared workers."""
 
 
+NOTE_CLICKS = """addEventListener("click", ({timeStamp}) => {
+    globalThis.clickedAt = (performance.timeOrigin + timeStamp) / 1000;
+}, true)"""
+"""As an init script: a driver may wait long for a page in the background before it clicks."""
+
+
 @dataclass
 class Tab:
     """A page of the app, with what it said."""
@@ -26,6 +32,7 @@ class Tab:
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.add_init_script(NOTE_CLICKS)
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.text.startswith("flash_events"):
@@ -41,6 +48,10 @@ class Tab:
 
     def click(self, component_id: str) -> None:
         self.page.click(f"[id='{component_id}']")
+
+    def clicked_at(self) -> float:
+        """When the last click came to the page, as seconds since the epoch."""
+        return float(self.page.evaluate("clickedAt"))
 
     def text(self, component_id: str) -> str:
         text = "id => document.getElementById(id)?.textContent ?? ''"

@@ -60,8 +60,18 @@ def ended(served: Served) -> set[str]:
 def stops_within(seconds: float, served: Served, name: str, act: Callable[[], object]) -> None:
     asked = time.time()
     act()
+    assert end_of(served, name) - asked < seconds
+
+
+def stops_at_a_click(tab: Tab, name: str) -> None:
+    tab.click("stop")
+    assert end_of(tab.served, name) - tab.clicked_at() < 1
+
+
+def end_of(served: Served, name: str) -> float:
+    """When the run came to its end, as seconds since the epoch."""
     wait_until(lambda: name in ended(served), 10, f"the end of {name!r}")
-    assert served.marks("ticks finally")[-1]["time"] - asked < seconds
+    return float(served.marks("ticks finally")[-1]["time"])
 
 
 def crash(tab: Tab) -> None:
@@ -146,7 +156,7 @@ def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
         one.tab.wait_until("globalThis.isCached")
         one.ticks()
         assert not one.tab.warnings
-        stops_within(1, app, "cached-", lambda: one.tab.click("stop"))
+        stops_at_a_click(one.tab, "cached-")
 
 
 def test_without_a_shared_worker_each_tab_has_its_own_stream(
@@ -157,7 +167,7 @@ def test_without_a_shared_worker_each_tab_has_its_own_stream(
     assert open_streams(app) == 2
     stops_within(1, app, "alone0-", first.tab.page.close)
     second.ticks()
-    stops_within(1, app, "alone1-", lambda: second.tab.click("stop"))
+    stops_at_a_click(second.tab, "alone1-")
     second.tab.wait_for("out", "reset")
 
 
@@ -171,7 +181,7 @@ def test_a_page_whose_worker_does_not_load_streams_by_itself(
     )
     one = Streaming(own_context, app, "other-")
     assert open_streams(app) == 1
-    stops_within(1, app, "other-", lambda: one.tab.click("stop"))
+    stops_at_a_click(one.tab, "other-")
 
 
 def test_a_strict_policy_lets_the_worker_in(own_context: BrowserContext, tmp_path: Path) -> None:
