@@ -12,7 +12,7 @@ from typing import Any
 from dash import Dash
 from dash.exceptions import PreventUpdate
 
-from flash_events import bridge, protocol
+from flash_events import bridge, current, protocol
 from flash_events.callbacks import EventCallback
 from flash_events.errors import LogGone, RunTimeout
 from flash_events.outlet import Outlet
@@ -149,9 +149,7 @@ class Run:
 
     async def _consume_async(self) -> None:
         loop = asyncio.get_running_loop()
-        self._call.activate(
-            lambda *target: self._side_updates.add(self._encode_set_props(*target), loop)
-        )
+        self._activate(lambda body: self._side_updates.add(body, loop))
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
         turn = perf_counter()
@@ -168,11 +166,21 @@ class Run:
     async def _consume_in_thread(self) -> None:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
-        self._call.activate(lambda *target: thread.push(self._encode_set_props(*target)))
+        self._activate(lambda body: thread.push(body))
         thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
         async with thread:
             async for body in thread:
                 await self._send(body)
+
+    def _activate(self, push: Callable[[bytes], None]) -> None:
+        """Has updates that do not come by `yield` pushed, encoded."""
+
+        def aside(update: Update) -> None:
+            for body in self._encode(update):
+                push(body)
+
+        self._call.activate(lambda *target: aside(stream_props(*target)))
+        current.stream_aside.set(aside)
 
     def _encode(self, item: Any) -> list[bytes]:
         if item is None:
@@ -183,10 +191,6 @@ class Run:
             raise not_an_update(item)
         self.callback.check_ids(item)
         return [protocol.encode_update(item, self._settings.max_event_bytes)]
-
-    def _encode_set_props(self, component_id: str, props: dict[str, Any]) -> bytes:
-        update = stream_props(component_id, props)
-        return protocol.encode_update(update, self._settings.max_event_bytes)
 
     async def _send(self, body: bytes) -> None:
         for side_update in self._side_updates.drain():

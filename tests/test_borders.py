@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "bridge": {"errors"},
     "encoding": set(),
     "updates": {"bridge", "errors"},
+    "current": {"updates"},
     "protocol": {"updates", "bridge", "encoding", "errors"},
     "options": {"updates", "bridge", "encoding", "errors"},
     "callbacks": {"options", "updates", "bridge", "errors"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     "fold": {"encoding"},
     "outlet": {"protocol", "brokers.base", "fold", "errors"},
     "runs": {
-        "callbacks", "protocol", "bridge", "outlet", "updates", "threads", "settings",
+        "callbacks", "current", "protocol", "bridge", "outlet", "updates", "threads", "settings",
         "side_updates", "errors",
     },
     "live": {
