@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dash import Dash, get_app, hooks
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
 from dash._grouping import flatten_grouping
-from dash._utils import AttributeDict, stringify_id
+from dash._utils import AttributeDict, inputs_to_vals, stringify_id
 from dash._validate import validate_and_group_input_args
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
@@ -186,14 +187,37 @@ def open_call(app: Dash, body: Any) -> Call:
     return Call(args, kwargs, context)
 
 
-def is_debug(app: Dash) -> bool:
+def dump_context(call: Call) -> dict[str, Any]:
+    """What of a call's context has a JSON form; what has none (the response, say) is left out."""
+    fields: dict[str, Any] = {}
+    for name, value in call.context.items():
+        with contextlib.suppress(TypeError, ValueError):
+            fields[name] = json.loads(json.dumps(value))
+    return fields
+
+
+def load_call(fields: dict[str, Any], indices: Any) -> Call:
+    """A call from a dumped context and from how Dash groups arguments (`Dependencies.details`)."""
+    context = _with_attributes(fields)
+    values = inputs_to_vals(context.inputs_list + context.states_list)
+    args, kwargs = validate_and_group_input_args(values, indices)
+    return Call(args, kwargs, context)
+
+
+def _with_attributes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return AttributeDict({name: _with_attributes(inner) for name, inner in value.items()})
+    return [_with_attributes(inner) for inner in value] if isinstance(value, list) else value
+
+
+def is_debug(app: Dash | None) -> bool:
     """Whether the app runs with Dash's dev tools."""
-    return bool(app._dev_tools.get("ui"))
+    return app is not None and bool(app._dev_tools.get("ui"))
 
 
-def call_app_on_error(app: Dash, error: Exception) -> bool:
+def call_app_on_error(app: Dash | None, error: Exception) -> bool:
     """Calls the app's own `on_error`, if it has one; says whether it had."""
-    if app._on_error is None:
+    if app is None or app._on_error is None:
         return False
     app._on_error(error)
     return True

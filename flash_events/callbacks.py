@@ -14,6 +14,7 @@ from dash import Input
 
 from flash_events import bridge, options
 from flash_events.errors import CallbackError, UpdateError
+from flash_events.queues import RunQueue, queue_of
 from flash_events.updates import Update
 
 OnError = Callable[[Exception], Any]
@@ -35,6 +36,7 @@ class EventCallback:
         on_error: gets the exception; may return updates.
         timeout: seconds that a run may last, or None.
         is_kept: its runs go on without a viewer.
+        queue: brings its runs to the workers of a task queue; None for the web's own workers.
     """
 
     id: str
@@ -44,6 +46,7 @@ class EventCallback:
     on_error: OnError | None
     timeout: float | None
     is_kept: bool = False
+    queue: RunQueue | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ def event_callback(
     on_error: OnError | None = None,
     overlap: options.Overlap = "restart",
     on_disconnect: options.OnDisconnect = "cancel",
+    worker: Any = None,
     timeout: float | None = None,
     keep_alive: bool = False,
     prevent_initial_call: bool = True,
@@ -90,7 +94,9 @@ def event_callback(
         on_disconnect: what becomes of a run whose viewer has closed the page or vanished:
             `"cancel"` stops it, `"finish"` lets it go on; the page, when it is reloaded, gets what
             it has missed.
-        timeout: seconds after which a run ends as `error`.
+        worker: a Celery app, in whose workers the body then runs; it needs Redis as the broker
+            of events. None runs it in the web server.
+        timeout: seconds after which a run ends as `error`; in a worker they count from its start.
         keep_alive: lets a run go on when the components that trigger it have left the page.
         prevent_initial_call: False also starts a run when the page, or the Input's component,
             appears.
@@ -105,8 +111,8 @@ def event_callback(
     if unknown:
         raise CallbackError(
             f"Unknown option {next(iter(unknown))!r} of @event_callback. Known are: inputs, state, "
-            "cancel, reset_props, running, on_error, overlap, on_disconnect, timeout, keep_alive, "
-            "prevent_initial_call."
+            "cancel, reset_props, running, on_error, overlap, on_disconnect, worker, timeout, "
+            "keep_alive, prevent_initial_call."
         )
     grouped = {
         name: dict(deps) if isinstance(deps, dict) else deps  # Dash merges State into it
@@ -127,6 +133,7 @@ def event_callback(
         )
     triggers = bridge.flatten([*dependencies, *grouped.values()])
     match_keys = options.match_keys_of(dep for dep in triggers if isinstance(dep, Input))
+    queue = None if worker is None else queue_of(worker)
     spec = {
         "overlap": overlap,
         "onDisconnect": on_disconnect,
@@ -143,13 +150,15 @@ def event_callback(
         callback_id = _callback_id(function, parsed)
         is_kept = on_disconnect == "finish"
         callback = EventCallback(
-            callback_id, function, is_async, match_keys, on_error, timeout, is_kept
+            callback_id, function, is_async, match_keys, on_error, timeout, is_kept, queue
         )
         home = _home_of(callback_id) if registry is None else registry
         earlier = bridge.find(home, callback_id)
         if earlier is not None:
             _refuse_twins(earlier, callback)
         bridge.register(home, callback_id, parsed, spec, callback)
+        if queue is not None:
+            queue.register(callback, parsed.details["inputs_state_indices"])
         return function
 
     return decorate

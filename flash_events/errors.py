@@ -29,6 +29,10 @@ class RunTimeout(FlashEventsError, TimeoutError):
     """A run lasted longer than its callback's `timeout`."""
 
 
+class WorkerLost(FlashEventsError):
+    """The process that drove a run, or a streamed task, has died."""
+
+
 class LogGone(FlashEventsError):
     """An event log no longer has what comes after the asked event, or is gone altogether."""
 

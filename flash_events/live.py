@@ -60,7 +60,7 @@ class LiveRuns:
         broker: tells other workers.
     """
 
-    def __init__(self, app: Dash, settings: Settings, broker: Broker) -> None:
+    def __init__(self, app: Dash | None, settings: Settings, broker: Broker) -> None:
         self._app = app
         self._settings = settings
         self._broker = broker
@@ -110,13 +110,17 @@ class LiveRuns:
         page: str,
         callback: EventCallback,
         call: bridge.Call,
-        log: EventLog,
-        replaces: tuple[str, ...],
-    ) -> None:
-        """Starts a run that writes to `log`, once those that it replaces have stopped."""
+        log: EventLog | None,
+        replaces: tuple[str, ...] = (),
+        is_again: bool = False,
+    ) -> Run:
+        """Starts a run that writes to `log`, once those that it replaces have stopped.
+
+        `is_again` says that another worker has had it, and died.
+        """
         settings = self._settings
         fold = Fold(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
-        outlet = Outlet(record.run, log, fold)
+        outlet = Outlet(record.run, log, fold, is_again)
         here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
         # What the replaced runs wait for themselves must have stopped, too.
@@ -137,6 +141,18 @@ class LiveRuns:
         live = Live(run, record, page, record.connection, replaced)
         self._by_id[run.id] = live
         run.start(self._on_ended)
+        return run
+
+    async def replace(self, runs: tuple[str, ...], owner: str) -> None:
+        """Stops runs wherever they live and waits for their `finally`, for a second at most."""
+        here, elsewhere = self._sorted(runs)
+        lives = [self._by_id[run] for run in here if self._is_owned(run, owner)]
+        for live in lives:
+            live.run.stop()
+        stops: list[Awaitable[object]] = [live.settled() for live in lives]
+        if elsewhere:
+            stops.append(self._stop_elsewhere(elsewhere, owner))
+        await asyncio.gather(*stops)
 
     async def stop(self, runs: tuple[str, ...], owner: str) -> None:
         """Stops runs wherever they live, if they are this owner's."""

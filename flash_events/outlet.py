@@ -20,11 +20,15 @@ class Outlet:
         run: its id.
         log: of the connection that carries its events.
         fold: of a kept run.
+        is_again: whether another worker had the run, and died.
     """
 
-    def __init__(self, run: str, log: EventLog, fold: Fold | None = None) -> None:
+    def __init__(
+        self, run: str, log: EventLog | None, fold: Fold | None = None, is_again: bool = False
+    ) -> None:
         self.run = run
-        self._log: EventLog | None = log
+        self._is_again = is_again
+        self._log = log
         self._fold = fold
         self._number = 0
         self._is_appending = False
@@ -51,6 +55,9 @@ class Outlet:
 
     async def start(self) -> None:
         """Says that the generator is about to start."""
+        if self._is_again:  # the page must count from 1 again
+            nothing = protocol.Updated(self.run, 0, b'"set":[]', is_snapshot=True)
+            await self._deliver(protocol.encode(nothing))
         await self._deliver(protocol.encode(protocol.Started(self.run)))
 
     def offer(self, body: bytes) -> bool:
@@ -124,14 +131,30 @@ class Outlet:
             return False
         if self._log is not None and self._log is not log:
             self._log.leave(self.run)
-        for body in fold.bodies():
-            snapshot = protocol.Updated(self.run, self._number, body, is_snapshot=True)
-            log.append_now(protocol.encode(snapshot))
+        for event in self._snapshots(fold):
+            log.append_now(event)
         self._log = log
         if self._end is not None:
             log.leave(self.run, self._end)
         self._moved.set()
         return True
+
+    def testament(self) -> tuple[list[bytes], bytes] | None:
+        """What a page must be told that comes after the end: events, and the `end`."""
+        if self._fold is None or not self._fold.is_complete or self._end is None:
+            return None
+        return self._snapshots(self._fold), self._end
+
+    async def delivered(self) -> None:
+        """Waits until what it has sent is where others can read it."""
+        if self._log is not None:
+            await self._log.sent()
+
+    def _snapshots(self, fold: Fold) -> list[bytes]:
+        return [
+            protocol.encode(protocol.Updated(self.run, self._number, body, is_snapshot=True))
+            for body in fold.bodies()
+        ]
 
     def _update(self, body: bytes) -> bytes:
         return protocol.encode(protocol.Updated(self.run, self._number + 1, body))

@@ -19,8 +19,9 @@ Events of a run; every one names its run:
 |          |                                    | `code`, `ref` and, in debug, `message`          |
 
 An update that is a `snapshot` is what all updates up to `n` come to, for a page that attaches to
-a run; there may be several with the same `n`, or none. An `end` with the reason `lost` may have
-any `n`: who sends it does not know how many updates there were.
+a run; there may be several with the same `n`, or none. A snapshot whose `n` is 0 says that the
+run has begun anew. An `end` with the reason `lost` may have any `n`, and one with `n` 0 comes from
+somebody who does not know how many updates there were.
 
 Events of a connection: `open` (`version`, `connection`, `commands`?; the first event of every
 stream, without an id), `drain` (go elsewhere, this worker stops), `close` (nothing is left to
@@ -41,7 +42,8 @@ from enum import StrEnum
 from typing import Any
 
 from flash_events import bridge
-from flash_events.encoding import children_of, to_json
+from flash_events.culprits import culprit
+from flash_events.encoding import to_json
 from flash_events.errors import EncodingError
 from flash_events.updates import Update
 
@@ -141,6 +143,17 @@ class Closed:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded(Update):
+    """An update that another process has encoded already.
+
+    Attributes:
+        body: from `encode_update`.
+    """
+
+    body: bytes = b""
+
+
 Event = Started | Updated | Ended | Opened | Draining | Closed
 
 
@@ -185,17 +198,26 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
     Raises:
         EncodingError: a value cannot be sent (names id, prop and type), or it is too large.
     """
+    if isinstance(update, Encoded):
+        return update.body
     try:
         targets = [[_wire_id(component_id), props] for component_id, props in update.targets]
         body = b'"set":%b' % to_json(targets)
     except (TypeError, ValueError, RecursionError) as error:
-        raise _culprit(update, error) from error
+        raise culprit(update, error) from error
     if len(body) > max_bytes:
         raise EncodingError(
             f"An update of {len(body):,} bytes is larger than max_event_bytes={max_bytes:,}. "
             "Stream it in parts, or raise max_event_bytes in FlashEvents(app, ...)."
         )
     return body + b',"alone":true' if update.alone else body
+
+
+def decode_update(body: bytes) -> Encoded:
+    """An update from what `encode_update` has made of it; its ids are as they are on the wire."""
+    fields = json.loads(b"{%b}" % body)
+    targets = tuple((component_id, props) for component_id, props in fields["set"])
+    return Encoded(targets, bool(fields.get("alone")), body)
 
 
 def decode(name: str, data: str) -> Event | None:
@@ -247,45 +269,3 @@ def _body(fields: dict[str, Any]) -> bytes:
 
 def _wire_id(component_id: Any) -> str:
     return component_id if type(component_id) is str else bridge.wire_id(component_id)
-
-
-def _culprit(update: Update, error: Exception) -> EncodingError:
-    for component_id, props in update.targets:
-        for prop, value in props.items():
-            found = _unsendable(value, "")
-            if found is not None:
-                path, culprit = found
-                hint = (
-                    " A DataFrame has several JSON forms; choose one, for instance "
-                    '.to_dict("records").'
-                    if type(culprit).__name__ == "DataFrame"
-                    else ""
-                )
-                return EncodingError(
-                    f"The value of {prop!r} of component {component_id!r} cannot be sent: "
-                    f"{type(culprit).__name__} at {prop}{path} has no JSON form.{hint}"
-                )
-    ids = ", ".join(repr(component_id) for component_id, _ in update.targets)
-    return EncodingError(f"The update of {ids} cannot be sent: {error}")
-
-
-def _unsendable(value: Any, path: str) -> tuple[str, Any] | None:
-    """The innermost value that cannot be sent, and its path; None if all can."""
-    try:
-        to_json(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        if "Circular" in str(error):
-            return path, value
-        inner = children_of(value)
-        if isinstance(inner, dict):
-            parts = [(f"{path}[{key!r}]", part) for key, part in inner.items()]
-        elif isinstance(inner, list | tuple):
-            parts = [(f"{path}[{index}]", part) for index, part in enumerate(inner)]
-        else:
-            return path, value
-        for part_path, part in parts:
-            found = _unsendable(part, part_path)
-            if found is not None:
-                return found
-        return path, value
-    return None

@@ -2,25 +2,24 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
-from inspect import isawaitable
 from time import perf_counter
 from typing import Any
 
 from dash import Dash
 from dash.exceptions import PreventUpdate
 
-from flash_events import bridge, current, protocol
+from flash_events import bridge, current
 from flash_events.callbacks import EventCallback
 from flash_events.errors import LogGone, RunTimeout
+from flash_events.failures import encode_item, handle
 from flash_events.outlet import Outlet
 from flash_events.protocol import Failure, Reason
 from flash_events.settings import Settings
 from flash_events.side_updates import SideUpdates
 from flash_events.threads import GeneratorThread
-from flash_events.updates import Update, not_an_update, stream_props, together
+from flash_events.updates import Update, stream_props
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Run:
         callback: EventCallback,
         call: bridge.Call,
         outlet: Outlet,
-        app: Dash,
+        app: Dash | None,
         settings: Settings,
         before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
@@ -80,6 +79,11 @@ class Run:
         self._stop_reason = reason
         self._task.cancel()
         self._stopper = asyncio.create_task(self._insist(self._task))
+
+    async def ended(self) -> None:
+        """Waits until the generator has stopped, however long that takes."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
 
     async def stopped(self, within_seconds: float = STOP_SECONDS) -> bool:
         """Waits until the generator has stopped; says whether it has."""
@@ -126,13 +130,12 @@ class Run:
         except LogGone:
             self._stop_reason = Reason.LOST
         except (Exception, asyncio.CancelledError) as error:  # a generator may raise what it likes
-            timed_out = isinstance(error, TimeoutError) and self._limit.expired()
             if self._is_cancelled():
                 if not isinstance(error, asyncio.CancelledError):
                     logger.exception("%s failed while it was cancelled", self.callback.name)
             else:
                 reason = Reason.ERROR
-                failure, body = await self._handle(error, timed_out)
+                failure, body = await self._handle(error)
         if self._is_cancelled():
             reason = self._stop_reason or Reason.CANCELLED
         self.outlet.end(reason, self._side_updates.drain(), failure, body)
@@ -183,51 +186,20 @@ class Run:
         current.stream_aside.set(aside)
 
     def _encode(self, item: Any) -> list[bytes]:
-        if item is None:
-            return []
-        if isinstance(item, list | tuple):
-            item = together(item)
-        if not isinstance(item, Update):
-            raise not_an_update(item)
-        self.callback.check_ids(item)
-        return [protocol.encode_update(item, self._settings.max_event_bytes)]
+        return encode_item(self.callback, item, self._settings)
 
     async def _send(self, body: bytes) -> None:
         for side_update in self._side_updates.drain():
             await self.outlet.send(side_update)
         await self.outlet.send(body)
 
-    async def _handle(self, error: BaseException, timed_out: bool) -> tuple[Failure, bytes | None]:
-        """Logs an error, lets the callback's or the app's handler answer it, hides its text."""
-        if timed_out:
+    async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
+        code = "callback_error"
+        if isinstance(error, TimeoutError) and self._limit.expired():
             error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
+            code = "timeout"
         elif not isinstance(error, Exception):
             error = RuntimeError("Something that the generator awaits was cancelled.")
-        ref = secrets.token_hex(4)
-        logger.error("%s failed (ref %s)", self.callback.name, ref, exc_info=error)
-        debug = self._settings.debug
-        is_debug = bridge.is_debug(self._app) if debug is None else debug
-        message = f"{type(error).__name__}: {error}" if is_debug else None
-        failure = Failure("timeout" if timed_out else "callback_error", ref, message)
-        try:
-            return failure, await self._ask_handlers(error)
-        except Exception:  # a handler that fails must not hide the error that it handles
-            logger.exception("on_error of %s failed (ref %s)", self.callback.name, ref)
-            return failure, None
-
-    async def _ask_handlers(self, error: Exception) -> bytes | None:
-        updates: list[Any] = []
-        self._call.activate(lambda *target: updates.append(stream_props(*target)))
-        if self.callback.on_error is not None:
-            answer = self.callback.on_error(error)
-            if isawaitable(answer):
-                answer = await answer
-            if isinstance(answer, list | tuple):
-                updates.extend(answer)
-            elif answer is not None:
-                updates.append(answer)
-        else:
-            bridge.call_app_on_error(self._app, error)
-        if not updates:
-            return None
-        return self._encode(updates)[0]
+        return await handle(
+            error, code, self.callback, self._app, self._settings, self._call.activate
+        )

@@ -6,21 +6,25 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from dash import Dash
 
 from flash_events import bridge, protocol, requests
-from flash_events.brokers import Broker, LogLimits, RunRecord, open_broker
+from flash_events.brokers import Broker, EventLog, RunRecord, open_broker
+from flash_events.brokers.base import QUEUED, SharedBroker
 from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop, Stopped
 from flash_events.connections import Connection, Connections
 from flash_events.errors import Refused
+from flash_events.feeds import Feeds, feeds
 from flash_events.identity import owner_of
 from flash_events.live import LiveRuns
 from flash_events.loop_watch import LoopWatch
 from flash_events.places import Place, Places, unknown_connection
 from flash_events.protocol import Reason
+from flash_events.queued import QueuedRuns
 from flash_events.replies import Reply, accepted, refused
 from flash_events.settings import Settings
 from flash_events.stats import Stats
@@ -49,17 +53,12 @@ class Server:
     def __init__(self, app: Dash, settings: Settings) -> None:
         self._app = app
         self.settings = settings
-        limits = LogLimits(
-            settings.log_bytes,
-            settings.log_events,
-            settings.replay_bytes,
-            settings.replay_seconds,
-            settings.grace_seconds,
-        )
-        self._broker: Broker = open_broker(settings.broker, limits)
+        self._broker: Broker = open_broker(settings.broker, settings.log_limits)
         self._connections = Connections(settings, self._on_connection_gone)
         self._places = Places(settings, self._broker, self._connections)
         self._runs = LiveRuns(app, settings, self._broker)
+        self._queued = QueuedRuns(app, settings, self._broker)
+        self._feeds = Feeds(self._broker) if isinstance(self._broker, SharedBroker) else None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -74,6 +73,7 @@ class Server:
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:
+            self._queued.check()
             start = self._broker.start(self._on_signal, self._on_worker_lost)
             self._starting = asyncio.create_task(start)
             self._watch = LoopWatch()
@@ -94,6 +94,8 @@ class Server:
             async with asyncio.timeout(DRAIN_SECONDS):
                 for connection in self._connections:
                     await connection.drained()
+        if self._feeds is not None:
+            await self._feeds.finish()
         await self._broker.close()
         if self._watch is not None:
             self._watch.close()
@@ -155,7 +157,7 @@ class Server:
         self._runs.check_limits(callback, request.page, replaces)
         call = bridge.open_call(self._app, request.body)
         kept_by = (owner or request.page) if callback.is_kept else ""
-        worker = self._broker.worker
+        worker = self._broker.worker if callback.queue is None else QUEUED
         record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
         place = await self._places.place(record, request.page, request.connections)
         record = replace(record, connection=place.connection)
@@ -164,7 +166,14 @@ class Server:
             if known.connection != place.connection:
                 place.log.leave(request.run)
             return await self._start_again(known, request, owner)
-        self._runs.start(record, request.page, callback, call, place.log, request.replaces)
+        log, replaces = place.log, request.replaces
+        if callback.queue is None:
+            feeds.set(self._feeds)
+            self._runs.start(record, request.page, callback, call, log, replaces)
+        else:
+            before = partial(self._runs.replace, replaces, owner)
+            self._queued.start(record, callback, call, log, before)
+        self._queued.insist(replaces, owner)
         self.stats.starts += 1
         return place.reply()
 
@@ -194,6 +203,8 @@ class Server:
             record = replace(record, connection=request.connection)
             place = await self._places.place(record, request.page, connections, place)
             attach = Attach(run, place.connection, seen, request.connection)
+            if await self._queued.show(record, attach, place.log):
+                continue
             if record.worker:
                 self._broker.signal(record.worker, attach)
             else:
@@ -212,10 +223,11 @@ class Server:
         return accepted()
 
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
-        await self._runs.stop(request.runs, owner)
+        runs = request.runs
         if request.callbacks:
-            kept = await self._broker.kept(owner or request.page, request.callbacks)
-            await self._runs.stop(kept, owner)
+            runs += await self._broker.kept(owner or request.page, request.callbacks)
+        await self._runs.stop(runs, owner)
+        self._queued.insist(runs, owner)
         return accepted()
 
     def _refuse_while_draining(self) -> None:
@@ -228,6 +240,7 @@ class Server:
         match signal:
             case Stop():
                 self._runs.on_stop(signal)
+                self._queued.on_stop(signal)
             case Stopped():
                 self._runs.on_stopped(signal)
             case Gone():
@@ -247,16 +260,22 @@ class Server:
         runs = await self._broker.drop(connection.id)
         for worker in set(runs.values()):
             self._broker.signal(worker, Gone(connection.id))
+        await self._queued.on_gone(runs)
 
     def _on_worker_lost(self, worker: str) -> None:
+        if self._feeds is not None:
+            self._feeds.on_worker_lost(worker)
         for connection in self._connections:
             for run, home in connection.runs.items():
                 if home == worker:
-                    end = protocol.encode(protocol.Ended(run, 0, Reason.LOST))
-                    self._later(connection.log.lose(run, worker, end))
-                    self.stats.lost_with_worker += 1
+                    self._later(self._lose(connection.log, run, worker))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _lose(self, log: EventLog, run: str, worker: str) -> None:
+        event = await self._queued.last_event(run)
+        if event is not None and await log.lose(run, worker, event):
+            self.stats.lost_with_worker += 1
+
+    def _later(self, work: Coroutine[Any, Any, object]) -> None:
         """In a context of its own, or the current request would be kept until it is done."""
         task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from flash_events.brokers.base import LogLimits
 from flash_events.errors import ConfigurationError
 from flash_events.identity import Identify
 
@@ -88,6 +89,17 @@ class Settings:
                 f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
                 f"reconnect after 40 s of silence, got {self.heartbeat_seconds!r}."
             )
+
+    @property
+    def log_limits(self) -> LogLimits:
+        """The bounds of each event log."""
+        return LogLimits(
+            self.log_bytes,
+            self.log_events,
+            self.replay_bytes,
+            self.replay_seconds,
+            self.grace_seconds,
+        )
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:

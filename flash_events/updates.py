@@ -94,6 +94,19 @@ def together(updates: Iterable[object]) -> Update:
     return Update(tuple(targets), alone)
 
 
+def as_update(item: object) -> Update:
+    """What was yielded, as one update.
+
+    Raises:
+        UpdateError: it is neither an update nor a list of them.
+    """
+    if isinstance(item, list | tuple):
+        return together(item)
+    if not isinstance(item, Update):
+        raise not_an_update(item)
+    return item
+
+
 def not_an_update(got: object) -> UpdateError:
     """The error for a value that is yielded where an update was expected."""
     return UpdateError(

@@ -21,7 +21,7 @@ class Admission:
 
     def __init__(self, limits: LogLimits) -> None:
         self._limit = limits.waiting_bytes
-        self._least_cost = max(1, limits.waiting_bytes // limits.waiting_events)
+        self.cost = limits.cost
         self.waiting = 0
         self.foreign = 0
         self._waiting_of_run: Counter[str] = Counter()
@@ -33,10 +33,6 @@ class Admission:
     def is_wanted(self) -> bool:
         """Whether a writer waits for room."""
         return bool(self._blocked)
-
-    def cost(self, event: bytes) -> int:
-        """What an event costs."""
-        return max(len(event), self._least_cost)
 
     def admits(self, run: str, event: bytes) -> bool:
         """Whether there is room for an event of a run."""

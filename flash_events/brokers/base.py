@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from flash_events.brokers.signals import Signal, Stop
 
+QUEUED = "queued"
+"""Stands for the worker of a run that waits in a task queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
@@ -29,6 +32,10 @@ class LogLimits:
     replay_bytes: int
     replay_seconds: float
     orphan_seconds: float = 30.0
+
+    def cost(self, event: bytes) -> int:
+        """What an event costs: its bytes, and at least its share of a log's events."""
+        return max(len(event), self.waiting_bytes // self.waiting_events, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ class RunRecord:
 
     Attributes:
         run: its id.
-        worker: the one that has its generator; "" for a run that was stopped before it started.
+        worker: the one that has its generator; `QUEUED` for a run that waits in a task queue, ""
+            for one that was stopped before it started.
         connection: that carries its events.
         owner: whose it is; "" where nobody asks.
         kept_by: the owner, or the page, for a run that goes on without a viewer; else "".
@@ -94,8 +102,15 @@ class EventLog(ABC):
         """A run's last event, which does not wait: the run no longer uses the log."""
 
     @abstractmethod
-    async def lose(self, run: str, worker: str, event: bytes) -> None:
-        """The last event of a run whose worker has died, unless it has left by itself."""
+    async def lose(self, run: str, worker: str, event: bytes) -> bool:
+        """The last event of a run, told by another than its worker; says whether it was told.
+
+        It is not where the run has left by itself, or another worker has it ("" for any).
+        """
+
+    async def sent(self) -> None:
+        """Waits until what was appended is where others can read it."""
+        return
 
     @abstractmethod
     async def finish_if_idle(self, event: bytes) -> bool:
@@ -220,3 +235,37 @@ class Broker(ABC):
     @abstractmethod
     def signal(self, worker: str, signal: Signal) -> None:
         """Tells one worker something; this one, too."""
+
+
+class SharedBroker(Broker):
+    """A broker through which the workers of a task queue can take runs over, too."""
+
+    is_shared = True
+
+    @abstractmethod
+    async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
+        """This worker takes over a run that has been queued, or whose worker has died.
+
+        Returns the log and the number of the attempt, from 1; None where the run has ended, or
+        its log is gone.
+        """
+
+    @abstractmethod
+    async def move(self, record: RunRecord) -> None:
+        """Replaces what is known of a run that waits, or that this worker has adopted."""
+
+    @abstractmethod
+    async def call_off(self, connection: str) -> None:
+        """What the runs of a log emit is wanted no more: those that emit are told so."""
+
+    @abstractmethod
+    async def lose(self, connection: str, run: str, worker: str, event: bytes) -> bool:
+        """`EventLog.lose`, for a log that this worker neither holds nor writes to."""
+
+    @abstractmethod
+    async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
+        """Keeps for some minutes what a page must be told that asks for a run after its end."""
+
+    @abstractmethod
+    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
+        """What was kept: events, and the last one; empty where nothing is."""

@@ -1,15 +1,14 @@
 """A worker's sign of life in Redis, renewed from a thread: a busy event loop is not a dead one."""
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
+
+from flash_events.brokers.redis_client import sync_client
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +16,7 @@ LEASE_MS = 8000
 """A worker that has died is taken for alive for so long."""
 
 RENEW_SECONDS = 0.5
+SOCKET_SECONDS = 2.0
 INBOX_MS = 60_000
 
 
@@ -35,13 +35,11 @@ class Lease:
         self._inbox = inbox
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="flash_events lease", daemon=True)
-        self._on_forgotten: Callable[[], None] = lambda: None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_forgotten: Callable[[], object] = lambda: None
 
-    def start(self, on_forgotten: Callable[[], None]) -> None:
-        """Begins; `on_forgotten` is called on the loop when Redis has lost the lease."""
+    def start(self, on_forgotten: Callable[[], object] = lambda: None) -> None:
+        """Begins; `on_forgotten` is called in a thread when Redis has lost the lease."""
         self._on_forgotten = on_forgotten
-        self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,13 +49,7 @@ class Lease:
             self._thread.join(1)
 
     def _work(self) -> None:
-        redis: Redis = Redis.from_url(
-            self._url,
-            socket_timeout=2,
-            socket_connect_timeout=2,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        redis = sync_client(self._url, SOCKET_SECONDS)
         is_first = True
         while not self._stopped.is_set():
             try:
@@ -65,8 +57,8 @@ class Lease:
             except (RedisError, OSError):
                 self._stopped.wait(RENEW_SECONDS)
                 continue
-            if not was_there and not is_first and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._on_forgotten)
+            if not was_there and not is_first:
+                self._on_forgotten()
             is_first = False
             self._stopped.wait(RENEW_SECONDS)
         redis.close()

@@ -62,9 +62,11 @@ class MemoryLog(EventLog):
         self.runs.pop(run, None)
         self._readable.set()
 
-    async def lose(self, run: str, worker: str, event: bytes) -> None:
-        if self.runs.get(run) == worker:
-            self.leave(run, event)
+    async def lose(self, run: str, worker: str, event: bytes) -> bool:
+        if run not in self.runs or worker not in ("", self.runs[run]):
+            return False
+        self.leave(run, event)
+        return True
 
     async def finish_if_idle(self, event: bytes) -> bool:
         if self.runs:

@@ -13,16 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from flash_events.brokers import redis_scripts as scripts
-from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
+from flash_events.brokers.base import QUEUED, EventLog, LogLimits, RunRecord, SharedBroker
 from flash_events.brokers.lease import Lease
+from flash_events.brokers.redis_client import async_client, require_redis
 from flash_events.brokers.redis_inbox import Inbox
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
@@ -38,13 +35,9 @@ from flash_events.brokers.signals import (
     Stop,
     encode,
 )
-from flash_events.errors import ConfigurationError, LogFull
+from flash_events.errors import LogFull
 
 logger = logging.getLogger(__name__)
-
-CONNECT_SECONDS = 3.0
-SOCKET_SECONDS = 10.0
-"""Without an answer for so long, a connection is given up and made anew."""
 
 CLOSE_SECONDS = 0.5
 WATCH_SECONDS = 0.5
@@ -53,7 +46,7 @@ RECORDS_SECONDS = 60.0
 INBOX_LENGTH = 100_000
 
 
-class RedisBroker(Broker):
+class RedisBroker(SharedBroker):
     """Keeps every log in Redis.
 
     Args:
@@ -68,14 +61,8 @@ class RedisBroker(Broker):
         self._url = url
         self._limits = limits
         self._ttl_ms = int((limits.orphan_seconds + 2 * RENEW_SECONDS) * 1000)
-        options: dict[str, Any] = {
-            "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_timeout": SOCKET_SECONDS,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-        }
-        self._client: Redis = Redis.from_url(url, **options)
-        self._inbox_client: Redis = Redis.from_url(url, **options)
+        self._client = async_client(url)
+        self._inbox_client = async_client(url)
         self._inbox = Inbox(self._inbox_client, key(self.worker, "inbox"), self._hear)
         self._pipe = Pipe(self._client)
         self._lease = Lease(url, key(self.worker, "lease"), key(self.worker, "inbox"))
@@ -91,19 +78,11 @@ class RedisBroker(Broker):
         self, on_signal: Callable[[Signal], None], on_worker_lost: Callable[[str], None]
     ) -> None:
         self._on_signal, self._on_worker_lost = on_signal, on_worker_lost
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                info = await self._client.info("server")
-        except (RedisError, OSError, TimeoutError) as error:
-            raise ConfigurationError(
-                f"Redis at {_without_password(self._url)} does not answer ({error}). Start it, or "
-                "correct the setting broker (FLASH_EVENTS_BROKER)."
-            ) from None
-        if int(str(info["redis_version"]).partition(".")[0]) < 7:
-            raise ConfigurationError(f"Expected Redis 7 or newer, got {info['redis_version']}.")
+        await require_redis(self._client, self._url)
         for client in (self._client, self._inbox_client):
             client.response_callbacks.clear()  # answers as they come
-        self._lease.start(self._on_forgotten)
+        loop = asyncio.get_running_loop()
+        self._lease.start(lambda: loop.call_soon_threadsafe(self._on_forgotten))
         self._tasks = [
             asyncio.create_task(self._inbox.listen(), name="flash_events inbox"),
             asyncio.create_task(self._watch(), name="flash_events watch"),
@@ -164,6 +143,24 @@ class RedisBroker(Broker):
             log.writers.add(run)
         return log
 
+    async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
+        nonce = secrets.token_hex(8)
+        answer = await self._run(scripts.ADOPT, connection, run, self.worker, nonce)
+        if answer is None or not int(answer[1]):
+            return None
+        return self.writer(connection, run), int(answer[1])
+
+    async def call_off(self, connection: str) -> None:
+        for worker in await self._run(scripts.CALL_OFF, connection):
+            self.signal(worker.decode(), Room(connection, 0))
+
+    async def lose(self, connection: str, run: str, worker: str, event: bytes) -> bool:
+        cost = self._limits.cost(event)
+        holder = await self._run(scripts.LOSE, connection, run, worker, cost, event)
+        if holder is not None:
+            self.signal(holder.decode(), Readable(connection))
+        return holder is not None
+
     def writer(self, connection: str, run: str) -> EventLog:
         log = self._log(connection)
         log.writers.add(run)
@@ -171,6 +168,15 @@ class RedisBroker(Broker):
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
         return await self._records.claim(record)
+
+    async def move(self, record: RunRecord) -> None:
+        await self._records.move(record)
+
+    async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
+        await self._records.leave_testament(run, events, end)
+
+    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
+        return await self._records.testament(run)
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
         return await self._records.find(runs)
@@ -188,8 +194,8 @@ class RedisBroker(Broker):
         return tuple(run for runs in runs_of.values() for run in runs)
 
     def signal(self, worker: str, signal: Signal) -> None:
-        if worker == self.worker:
-            self._on_signal(signal)
+        if worker in (self.worker, QUEUED):
+            self._hear(signal)
             return
         inbox = key(worker, "inbox")
         limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)  # none of a worker that is dead
@@ -216,7 +222,7 @@ class RedisBroker(Broker):
             self._logs[connection] = log
         return log
 
-    async def _run(self, script: str, connection: str, *args: str | int) -> Any:
+    async def _run(self, script: str, connection: str, *args: bytes | str | int) -> Any:
         return await self._pipe.run(script, log_keys(connection), *args)
 
     def _hear(self, signal: Signal) -> None:
@@ -262,7 +268,7 @@ class RedisBroker(Broker):
             worker
             for connection in self._held
             for worker in self._log(connection).runs.values()
-            if worker != self.worker
+            if worker not in (self.worker, QUEUED)
         }
         self._missing = {worker: n for worker, n in self._missing.items() if worker in workers}
         for worker in workers:
@@ -282,8 +288,3 @@ class RedisBroker(Broker):
             elif not await self._pipe.call("EXISTS", log_keys(connection)[1]):
                 log.close()
                 self._on_signal(Gone(connection))
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 APPEND_BYTES = 64 * 1024
 """Of one entry of the stream, unless a single event is larger."""
 
-READ_ENTRIES = 16
-"""Of one read."""
+READ_ENTRIES = 256
+"""Of one read, whose bytes `redis_scripts.READ` bounds."""
 
 
 class RedisLog(EventLog):
@@ -102,10 +102,16 @@ class RedisLog(EventLog):
         self._leaving.append(run)
         self._flush()
 
-    async def lose(self, run: str, worker: str, event: bytes) -> None:
+    async def lose(self, run: str, worker: str, event: bytes) -> bool:
         cost = self._admission.cost(event)
-        await self._pipe.run(scripts.LOSE, self._keys, run, worker, cost, event)
-        self._readable.set()
+        holder = await self._pipe.run(scripts.LOSE, self._keys, run, worker, cost, event)
+        if holder is not None:
+            self._tell(holder.decode(), None)
+        return holder is not None
+
+    async def sent(self) -> None:
+        while self._flushing is not None and not self._flushing.done():
+            await asyncio.wait({self._flushing})
 
     async def finish_if_idle(self, event: bytes) -> bool:
         cost = self._admission.cost(event)

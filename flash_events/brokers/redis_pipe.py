@@ -12,7 +12,9 @@ from collections import deque
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
+
+from flash_events.brokers.redis_client import is_passing
 
 logger = logging.getLogger(__name__)
 
@@ -108,11 +110,8 @@ class Pipe:
             for command in commands:
                 pipeline.execute_command(*command)
             answers = await pipeline.execute(raise_on_error=False)
-        for answer in answers:  # loading, read-only, out of memory: not the command's fault
-            is_refusal = isinstance(answer, ResponseError) and not isinstance(answer, NoScriptError)
-            if isinstance(answer, RedisError) and not isinstance(answer, ResponseError):
-                raise answer
-            if is_refusal and str(answer).startswith(("LOADING", "READONLY", "OOM", "MASTERDOWN")):
+        for answer in answers:
+            if is_passing(answer):
                 raise answer
         return list(answers)
 

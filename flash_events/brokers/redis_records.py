@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from flash_events.brokers.base import RunRecord
+from flash_events.brokers.base import QUEUED, RunRecord
 from flash_events.brokers.redis_keys import key
 from flash_events.brokers.redis_pipe import Pipe
 
 REMEMBER_MS = 300_000
 """For so long after its end a run is known; while it lives, this is renewed."""
+
+QUEUED_MS = 24 * 3600 * 1000
+"""For so long a run is known that waits in a task queue, as nobody renews it."""
 
 
 class RunRecords:
@@ -31,12 +34,23 @@ class RunRecords:
     async def claim(self, record: RunRecord) -> RunRecord | None:
         """See `Broker.claim`."""
         fields = {**asdict(record), "nonce": secrets.token_hex(8)}  # ours, if it is sent twice
-        earlier = await self._register(record.run, fields, REMEMBER_MS)
+        earlier = await self._register(record.run, fields, _ttl_ms(record))
         if earlier is not None and earlier.get("nonce") != fields["nonce"]:
             return _record(earlier)
-        self._claimed[record.run] = fields
+        if record.worker != QUEUED:  # who takes it over keeps it known
+            self._claimed[record.run] = fields
         self._keep(fields)
         return None
+
+    async def move(self, record: RunRecord) -> None:
+        """See `SharedBroker.move`."""
+        fields = asdict(record)
+        await self._pipe.call(
+            "SET", key(record.run, "run"), json.dumps(fields), "PX", _ttl_ms(record)
+        )
+        if record.worker != QUEUED:
+            self._claimed[record.run] = fields
+        self._keep(fields)
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
         """See `Broker.find`."""
@@ -72,6 +86,17 @@ class RunRecords:
                 runs_of.setdefault(fields["worker"], []).append(fields["run"])
         return runs_of
 
+    async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
+        """See `SharedBroker.leave_testament`."""
+        data = b"".join((*events, end))
+        await self._pipe.call("SET", key(run, "testament"), data, "PX", REMEMBER_MS)
+
+    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
+        """See `SharedBroker.testament`."""
+        data = await self._pipe.call("GET", key(run, "testament"))
+        events = [part + b"\n\n" for part in (data or b"").split(b"\n\n")[:-1]]
+        return events[:-1], events[-1] if events else b""
+
     def renew(self) -> None:
         """Keeps what is known of the runs of this worker, and says it again if it was lost."""
         for run, fields in self._claimed.items():
@@ -82,13 +107,18 @@ class RunRecords:
         if fields["kept_by"]:
             kept = key(fields["kept_by"], "kept")
             self._pipe.tell("HSET", kept, fields["run"], fields["callback"])
-            self._pipe.tell("PEXPIRE", kept, REMEMBER_MS)
+            ttl_ms = QUEUED_MS if fields["worker"] == QUEUED else REMEMBER_MS
+            self._pipe.tell("PEXPIRE", kept, ttl_ms)
 
     async def _register(self, run: str, fields: dict[str, Any], ttl_ms: int) -> Any:
         """Writes a run's record unless there is one; returns that."""
         text = json.dumps(fields)
         earlier = await self._pipe.call("SET", key(run, "run"), text, "NX", "GET", "PX", ttl_ms)
         return None if earlier is None else json.loads(earlier)
+
+
+def _ttl_ms(record: RunRecord) -> int:
+    return QUEUED_MS if record.worker == QUEUED else REMEMBER_MS
 
 
 def _record(fields: dict[str, Any]) -> RunRecord:

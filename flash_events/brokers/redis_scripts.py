@@ -6,14 +6,18 @@ script needs two connections:
     log      a stream; an entry holds `d`, `n` events in one piece of bytes, with `c`, the cost, and
              `b`, the bytes, of all that was ever appended, up to here. Its id is
              `<epoch>-<number of its last event>`: no number is left out, whichever worker writes.
-    meta     a hash: epoch, owner, holder, last (number), cost, bytes, handed (cost), finished, and
-             for each writer the number of its last append, so that one that is sent again after a
-             broken connection does nothing.
+    meta     a hash: epoch, owner, holder, last (number), cost, bytes, handed (cost), finished,
+             stopped, and for each writer the number of its last append, so that one that is sent
+             again after a broken connection does nothing; for each run that was adopted the
+             number of the attempt.
     runs     a hash: the live runs that write to the log, each with its worker.
     blocked  a set: the workers that wait for room.
 
 They expire together, unless their holder renews them.
 """
+
+READ_BYTES = 512 * 1024
+"""Of one read, and one entry more."""
 
 _HEAD = """
 local log, meta, runs, blocked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -106,13 +110,69 @@ LOSE = (
     _HEAD
     + """
 local run, worker, cost, data = unpack(ARGV)
-if redis.call('HGET', runs, run) == worker and redis.call('EXISTS', meta) == 1 then
-  redis.call('HDEL', runs, run)
-  put(1, cost, data)
-end
+local home = redis.call('HGET', runs, run)
+local holder = redis.call('HGET', meta, 'holder')
+if not home or not holder or (worker ~= '' and home ~= worker) then return false end
+redis.call('HDEL', runs, run)
+put(1, cost, data)
+return holder
 """
 )
-"""The end of a run whose worker has died."""
+"""The end of a run, told by another than its worker ('' for any). Returns the holder."""
+
+ADOPT = (
+    _HEAD
+    + """
+local run, worker, nonce = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'holder', 'stopped', 'n:' .. run)
+if not known[1] or redis.call('HEXISTS', runs, run) == 0 then return false end
+if known[3] then redis.call('HDEL', runs, run) return {known[1], 0, known[2]} end
+redis.call('HSET', runs, run, worker)
+if known[4] ~= nonce then
+  redis.call('HSET', meta, 'n:' .. run, nonce)
+  redis.call('HINCRBY', meta, 'a:' .. run, 1)
+end
+return {known[1], redis.call('HGET', meta, 'a:' .. run), known[2]}
+"""
+)
+"""Another worker takes a run over. Returns epoch, attempt (0: it is wanted no more), holder."""
+
+EMIT = (
+    _HEAD
+    + """
+local run, worker, attempt, number, home, limit, cost, count, data = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'holder', 'handed', 'cost', 'stopped', 'a:' .. run,
+  'w:' .. run .. attempt)
+if not known[1] or known[4] or known[5] ~= attempt then return false end
+if tonumber(number) <= tonumber(known[6] or 0) then return {known[1], 1, 1} end
+if redis.call('HGET', runs, run) ~= worker then return false end
+local waiting = tonumber(known[3]) - tonumber(known[2])
+if waiting > 0 and waiting + tonumber(cost) > tonumber(limit) then
+  redis.call('SADD', blocked, worker)
+  redis.call('PEXPIRE', blocked, redis.call('PTTL', meta))
+  return {known[1], 0, 0}
+end
+redis.call('HSET', meta, 'w:' .. run .. attempt, number)
+put(count, cost, data)
+if home ~= '' then redis.call('HSET', runs, run, home) end
+return {known[1], 1, waiting == 0 and 1 or 0}
+"""
+)
+"""Appends events of a run that was adopted, if there is room; `home` takes the run then.
+
+Returns the holder, whether there was room, and whether the holder had read all before and must be
+told of this; nothing for a run that is wanted no more, or that another attempt has taken over.
+"""
+
+CALL_OFF = (
+    _HEAD
+    + """
+if redis.call('EXISTS', meta) == 0 then return {} end
+redis.call('HSET', meta, 'stopped', 1)
+return redis.call('SMEMBERS', blocked)
+"""
+)
+"""Its runs are wanted no more. Returns the workers that wait for room."""
 
 FINISH = (
     _HEAD
@@ -127,6 +187,7 @@ return 1
 
 READ = (
     _HEAD
+    + f"local READ_BYTES = {READ_BYTES}\n"
     + """
 local holder, handed, after, count, keep = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'epoch', 'holder', 'handed', 'last', 'finished', 'cost')
@@ -141,6 +202,10 @@ if tonumber(handed) > tonumber(known[3]) then
 end
 if keep ~= '' then redis.call('XTRIM', log, 'MINID', known[1] .. '-' .. keep) end
 local entries = redis.call('XRANGE', log, '(' .. known[1] .. '-' .. after, '+', 'COUNT', count)
+local size = 0
+for i, entry in ipairs(entries) do
+  if size > READ_BYTES then entries[i] = nil else size = size + #entry[2][8] end
+end
 return {known[4], known[5] or '', entries, redis.call('HGETALL', runs), told, known[6], known[3]}
 """
 )

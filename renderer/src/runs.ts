@@ -274,9 +274,12 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
   return {trigger, onEvent, onLost, onApplied, check, close, size: () => live.size};
 }
 
-/** A cancelled run's last updates are dropped by the server, and a lost one's are missing. */
+/**
+ * A cancelled run's last updates are dropped by the server, and a lost one's are missing. Who tells
+ * the end of a worker that has died does not know how many there were.
+ */
 function isWhole(run: Run, {reason, n}: Ended): boolean {
-  return reason === "cancelled" || reason === "lost" || n === run.seen;
+  return reason === "cancelled" || reason === "lost" || !n || n === run.seen;
 }
 
 function resolveTargets(targets: readonly Target[], {trigger}: Run): readonly Target[] {

@@ -1,0 +1,66 @@
+"""Clients of Redis that do not retry by themselves, as their users do that in the right order."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+
+from flash_events.errors import ConfigurationError
+
+CONNECT_SECONDS = 3.0
+SOCKET_SECONDS = 10.0
+"""Without an answer for so long, a connection is given up and made anew."""
+
+
+def async_client(url: str) -> AsyncRedis:
+    """A client for the event loop."""
+    return AsyncRedis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=SOCKET_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def sync_client(url: str, socket_seconds: float = SOCKET_SECONDS) -> Redis:
+    """A client for threads."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=min(CONNECT_SECONDS, socket_seconds),
+        socket_timeout=socket_seconds,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def is_passing(error: object) -> bool:
+    """Whether a command may be answered when it is sent again: Redis is loading, or read-only."""
+    if isinstance(error, ResponseError):
+        return str(error).startswith(("LOADING", "READONLY", "OOM", "MASTERDOWN"))
+    return isinstance(error, RedisError | OSError) and not isinstance(error, NoScriptError)
+
+
+async def require_redis(client: AsyncRedis, url: str) -> None:
+    """Raises `ConfigurationError` where Redis does not answer, or is too old."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            info: Any = await client.info("server")
+    except (RedisError, OSError, TimeoutError) as error:
+        raise ConfigurationError(
+            f"Redis at {_without_password(url)} does not answer ({error}). Start it, or "
+            "correct the setting broker (FLASH_EVENTS_BROKER)."
+        ) from None
+    if int(str(info["redis_version"]).partition(".")[0]) < 7:
+        raise ConfigurationError(f"Expected Redis 7 or newer, got {info['redis_version']}.")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

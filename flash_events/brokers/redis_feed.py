@@ -1,0 +1,148 @@
+"""Writes what one task emits to the log of the run that streams it."""
+
+import secrets
+import threading
+from collections import deque
+
+from flash_events.brokers import redis_scripts as scripts
+from flash_events.brokers.base import QUEUED
+from flash_events.brokers.redis_process import RedisProcess
+from flash_events.errors import LogGone
+
+AHEAD = 256
+"""So many events a task may be ahead of what Redis has."""
+
+BATCH_BYTES = 64 * 1024
+
+
+class FeedWriter:
+    """One attempt of one task; a thread sends what is emitted, together where it comes together.
+
+    Args:
+        process: that the task runs in.
+        connection: the log, held by a worker of the web.
+        run: as what the log knows the task.
+    """
+
+    def __init__(self, process: RedisProcess, connection: str, run: str) -> None:
+        self.attempt = 0
+        self._process = process
+        self._connection = connection
+        self._run = run
+        self._holder = ""
+        self._number = 0
+        self._heard = "0"
+        self._queue: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
+        self._is_sending = False
+        self._error: Exception | None = None
+
+    def adopt(self) -> bool:
+        """Takes the task over; says whether it is still wanted."""
+        self._process.renew_lease()
+        worker, nonce = self._process.worker, secrets.token_hex(8)
+        answer = self._process.run(scripts.ADOPT, self._connection, self._run, worker, nonce)
+        if answer is None:
+            return False
+        self.attempt, self._holder = int(answer[1]), answer[2].decode()
+        if not self.attempt:
+            self._process.tell(self._holder, self._connection)
+        return self.attempt > 0
+
+    def emit(self, event: bytes) -> None:
+        """Has an event appended, in order; waits while too many wait already.
+
+        Raises:
+            LogGone: what the task emits is wanted no more.
+        """
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
+            self._changed.wait_for(lambda: self._error or len(self._queue) < AHEAD)
+            self._raise()
+            self._queue.append(event)
+            self._changed.notify_all()
+
+    def tell(self, event: bytes, hand_back: bool = False) -> None:
+        """Appends an event when all before it is there; `hand_back` queues the task again.
+
+        Raises:
+            LogGone: what the task emits is wanted no more.
+        """
+        self._flush()
+        self._raise()
+        self._send([event], QUEUED if hand_back else "")
+
+    def end(self, event: bytes, anyone: bool = False) -> bool:
+        """The task's last event; says whether it was the first to tell.
+
+        Args:
+            event: what is told.
+            anyone: whether it may be told of a task of another process.
+        """
+        self._flush()
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        worker = "" if anyone else self._process.worker
+        cost = self._process.limits.cost(event)
+        args = (self._connection, self._run, worker, cost, event)
+        holder = self._process.run(scripts.LOSE, *args)
+        if holder is not None:
+            self._process.tell(holder.decode(), self._connection)
+        return holder is not None
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise LogGone(str(self._error)) from self._error
+
+    def _flush(self) -> None:
+        """Waits until Redis has all that was emitted, or wants it no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or not (self._queue or self._is_sending))
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._is_sending = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._queue or self._is_closing)
+                if not self._queue:
+                    return
+                self._is_sending = True
+                batch = [self._queue.popleft()]
+                size = len(batch[0])
+                while self._queue and size < BATCH_BYTES:
+                    batch.append(self._queue.popleft())
+                    size += len(batch[-1])
+                self._changed.notify_all()
+            try:
+                self._send(batch)
+            except Exception as error:  # whatever it was: it is raised where the task can see it
+                with self._changed:
+                    self._error = error
+                    self._changed.notify_all()
+                return
+
+    def _send(self, events: list[bytes], home: str = "") -> None:
+        """Appends events, waiting for room."""
+        self._number += 1
+        limits = self._process.limits
+        cost = sum(limits.cost(event) for event in events)
+        numbers = (self.attempt, self._number, home, limits.waiting_bytes, cost, len(events))
+        worker, data = self._process.worker, b"".join(events)
+        while True:
+            answer = self._process.run(
+                scripts.EMIT, self._connection, self._run, worker, *numbers, data
+            )
+            if answer is None:
+                raise LogGone("What the task emits is wanted no more.")
+            _, has_room, is_idle = answer
+            if is_idle:
+                self._process.tell(self._holder, self._connection)
+            if has_room:
+                return
+            self._heard = self._process.hear(self._heard)

@@ -1,0 +1,88 @@
+"""What a worker of a task queue asks of Redis, without an event loop: it runs plain code."""
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from flash_events.brokers.base import LogLimits
+from flash_events.brokers.lease import Lease
+from flash_events.brokers.redis_client import is_passing, sync_client
+from flash_events.brokers.redis_keys import key, log_keys
+from flash_events.brokers.signals import Readable, encode
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 1.0
+ROOM_MS = 1000
+"""After this time a writer looks again whether there is room, told or not."""
+
+
+class RedisProcess:
+    """One process of a task queue.
+
+    Args:
+        url: as redis-py takes it.
+        limits: of the logs that it writes to.
+
+    Attributes:
+        worker: its id, while it writes.
+    """
+
+    def __init__(self, url: str, limits: LogLimits) -> None:
+        self.worker = secrets.token_hex(16)
+        self.limits = limits
+        self._client: Any = sync_client(url)  # untyped in parts
+        self._inbox = key(self.worker, "inbox")
+        self._lease = Lease(url, key(self.worker, "lease"), self._inbox)
+        self._has_lease = False
+        self._starting = threading.Lock()
+
+    def renew_lease(self) -> None:
+        """Begins to say that the process lives, if it has not yet."""
+        with self._starting:
+            if not self._has_lease:
+                self._lease.start()
+                self._has_lease = True
+
+    def run(self, script: str, connection: str, *args: bytes | str | int) -> Any:
+        """Runs a script about a log, as often as it takes until Redis answers."""
+        keys = log_keys(connection)
+        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        return self.call(script, "EVALSHA", digest, len(keys), *keys, *args)
+
+    def call(self, script: str, *command: bytes | str | int) -> Any:
+        """Sends a command until it is answered; loads the script where Redis has lost it."""
+        seconds = RETRY_SECONDS
+        while True:
+            try:
+                return self._client.execute_command(*command)
+            except NoScriptError:
+                self._client.script_load(script)
+            except (RedisError, OSError) as error:
+                if not is_passing(error):
+                    raise
+                if seconds == RETRY_SECONDS:
+                    logger.warning("Redis does not answer (%s); trying on.", error)
+                time.sleep(seconds)
+                seconds = min(2 * seconds, MAX_RETRY_SECONDS)
+
+    def tell(self, worker: str, connection: str) -> None:
+        """Tells the holder of a log that there is news."""
+        signal, once = encode(Readable(connection)), secrets.token_hex(8)
+        inbox = key(worker, "inbox")
+        self.call("", "XADD", inbox, "NOMKSTREAM", "*", "s", signal, "k", once)
+
+    def hear(self, after: str) -> str:
+        """Waits a little for a signal; returns where to go on hearing."""
+        found = self.call("", "XREAD", "BLOCK", ROOM_MS, "STREAMS", self._inbox, after)
+        if not found:
+            return after
+        [[_, entries]] = found.items() if isinstance(found, dict) else found
+        last: bytes = entries[-1][0]
+        return last.decode()

@@ -1,0 +1,45 @@
+"""What the web's workers ask of Celery, each in a thread, as Celery waits for its broker."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery
+from celery.canvas import Signature
+from celery.result import AsyncResult
+
+logger = logging.getLogger(__name__)
+
+
+class Control:
+    """Sends and revokes tasks of one Celery app."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    async def send(self, canvas: Signature, **options: Any) -> AsyncResult:
+        """Sends a task or a canvas."""
+        return await asyncio.to_thread(canvas.apply_async, **options)
+
+    async def revoke(self, task_ids: Iterable[str], terminate: bool = False) -> None:
+        """Has tasks not started any more or, with `terminate`, their processes end."""
+        ids = list(task_ids)
+        if ids:
+            await asyncio.to_thread(self._app.control.revoke, ids, terminate=terminate)
+
+    async def waiting(self, part: Signature) -> int | None:
+        """How many tasks wait in the queue of one, where the broker can tell."""
+        return await asyncio.to_thread(self._count, part)
+
+    def _count(self, part: Signature) -> int | None:
+        try:
+            queue = self._app.amqp.router.route(part.options, part.task)["queue"]
+            with self._app.connection_for_write() as connection:
+                found = connection.default_channel.queue_declare(
+                    getattr(queue, "name", queue), passive=True
+                )
+        except Exception as error:  # each driver raises its own, and a length is a courtesy
+            logger.debug("The length of a queue is not known: %s", error)
+            return None
+        return int(found.message_count)

@@ -1,0 +1,108 @@
+"""What tasks tell the run that streams them: updates and changes of their state, as bytes.
+
+An update is `<part> <attempt> <what protocol.encode_update makes>`, the change of a state is JSON.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from flash_events import protocol
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life."""
+
+    QUEUED = "queued"
+    STARTED = "started"
+    RETRY = "retry"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    REVOKED = "revoked"
+    LOST = "lost"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows."""
+        return self not in (TaskState.QUEUED, TaskState.STARTED, TaskState.RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """Where one task is.
+
+    Attributes:
+        part: which task it is, of those that are streamed together; counts from 0.
+        name: of the task.
+        state: see `TaskState`.
+        attempt: counts from 1; 0 while it has not started. Larger after a retry or a redelivery:
+            what it streams then comes a second time, so reset what must not double.
+        waiting: about how many tasks wait before it in its queue, where the broker can tell.
+        task_id: as Celery knows it.
+        error: why it has failed.
+    """
+
+    part: int
+    name: str
+    state: TaskState = TaskState.QUEUED
+    attempt: int = 0
+    waiting: int | None = None
+    task_id: str = ""
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate(protocol.Encoded):
+    """An update that a task has emitted.
+
+    Attributes:
+        part: which task it is, of those that are streamed together; counts from 0.
+        attempt: of the task; counts from 1, and is larger after a retry or a redelivery.
+    """
+
+    part: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A task has got into another state.
+
+    Attributes:
+        part: which task.
+        attempt: of the task; 0 where who tells does not know.
+        state: the new one.
+        task_id: as Celery knows the task.
+        pool: of the worker, in state `STARTED`.
+        result: in state `SUCCESS`, as kombu's JSON; None where it has no JSON form.
+        error: in state `FAILURE`, as Celery's backends keep it.
+    """
+
+    part: int
+    attempt: int
+    state: TaskState
+    task_id: str = ""
+    pool: str = ""
+    result: str | None = None
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+def encode_update(part: int, attempt: int, body: bytes) -> bytes:
+    """An update that a task has emitted."""
+    return b"%d %d %b\n\n" % (part, attempt, body)
+
+
+def encode(change: Changed) -> bytes:
+    """The change of a task's state."""
+    return json.dumps(asdict(change)).encode() + b"\n\n"
+
+
+def decode(message: bytes) -> TaskUpdate | Changed:
+    """What a task has told, without the line ends."""
+    if message.startswith(b"{"):
+        fields = json.loads(message)
+        return Changed(**{**fields, "state": TaskState(fields["state"])})
+    part, attempt, body = message.split(b" ", 2)
+    update = protocol.decode_update(body)
+    return TaskUpdate(update.targets, update.alone, body, int(part), int(attempt))

@@ -1,0 +1,74 @@
+"""In the web: sends whole runs to the workers of a Celery app, and has them ended."""
+
+from dataclasses import asdict
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import CeleryError
+
+from flash_events.callbacks import EventCallback
+from flash_events.celery.control import Control
+from flash_events.celery.streams import redelivers
+from flash_events.celery.worker_runs import TASK, drive
+from flash_events.errors import CallbackError
+from flash_events.queues import Order, RunQueue
+
+_QUEUE = "_flash_events_queue"
+"""The attribute of a Celery app that holds its queue."""
+
+
+class CeleryQueue(RunQueue):
+    """The workers of one Celery app, which know its event callbacks when they have imported them.
+
+    Args:
+        app: gets one more task, which drives runs; routes and options may be set for its name.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._control = Control(app)
+        self._callbacks: dict[str, tuple[EventCallback, Any]] = {}
+
+        def run(order: dict[str, Any]) -> None:  # Celery takes functions, not methods
+            self._drive(Order(**order))
+
+        self._task = app.task(run, name=TASK, ignore_result=True)
+
+    @property
+    def redelivers(self) -> bool:
+        return redelivers(self._task)
+
+    def register(self, callback: Any, indices: Any) -> None:
+        self._callbacks[callback.id] = (callback, indices)
+
+    async def send(self, order: Order) -> None:
+        await self._control.send(self._task.s(asdict(order)), task_id=order.run)
+
+    async def take_back(self, run: str) -> None:
+        await self._control.revoke([run])
+
+    async def terminate(self, run: str) -> None:
+        await self._control.revoke([run], terminate=True)
+
+    def _drive(self, order: Order) -> None:
+        known = self._callbacks.get(order.callback)
+        if known is None:
+            raise CeleryError(
+                f"No event callback {order.callback!r} in this worker. Let it import the module "
+                "that defines the callback: celery -A <that module>, or include=[...]."
+            )
+        callback, indices = known
+        drive(order, callback, indices)
+
+
+def queue_of_app(app: Any) -> CeleryQueue:
+    """The queue of a Celery app; raises `CallbackError` where it is none."""
+    if not isinstance(app, Celery):
+        raise CallbackError(
+            f"Expected worker to be a Celery app, got {type(app).__name__} {app!r:.80}. "
+            "Write: worker=celery_app."
+        )
+    queue: CeleryQueue | None = getattr(app, _QUEUE, None)
+    if queue is None:
+        queue = CeleryQueue(app)
+        setattr(app, _QUEUE, queue)
+    return queue

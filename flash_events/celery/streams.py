@@ -1,0 +1,285 @@
+"""In a run: `stream_task` sends a task, and is what the task emits, as it emits it."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from celery.canvas import Signature
+from celery.exceptions import TaskRevokedError, WorkerLostError
+from celery.result import AsyncResult, GroupResult
+from kombu.utils.json import loads
+
+from flash_events.brokers.base import QUEUED
+from flash_events.celery.canvas import ids_of, label, parts_of, result_of
+from flash_events.celery.control import Control
+from flash_events.celery.messages import (
+    Changed,
+    TaskState,
+    TaskStatus,
+    TaskUpdate,
+    decode,
+    encode,
+)
+from flash_events.celery.tasks import HEADER
+from flash_events.errors import ConfigurationError
+from flash_events.feeds import Feed, feeds
+from flash_events.updates import Update, as_update
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""So often the length of the queue is looked at while a task waits in it."""
+
+STOP_SECONDS = 1.0
+"""For so long a task that is wanted no more may clean up before its process is terminated."""
+
+TERMINATE_SECONDS = 5.0
+
+
+OnState = Callable[[TaskStatus], Any]
+
+
+def stream_task(
+    task: Any, *args: Any, on_state: OnState | None = None, **kwargs: Any
+) -> "TaskStream":
+    """Sends a task to Celery, and streams what it emits.
+
+    Use it in an async event callback: `async with stream_task(crunch, 10_000) as task:` and, in
+    it, `async for update in task: yield update`. Who leaves early, for instance because the run is
+    cancelled, stops the task: its next `emit` raises, so that its `finally` runs; what has not
+    ended after a second is terminated.
+
+    Args:
+        task: a Celery task, or a signature, group, chain or chord.
+        args: of the task; none for a signature, which has its own.
+        on_state: called with a `TaskStatus` whenever a task gets into another state; what it
+            returns (an update, a list of them, None) is streamed in order with the rest.
+        kwargs: of the task.
+
+    Raises:
+        ConfigurationError: outside a run, or without Redis as the broker of events.
+    """
+    if isinstance(task, Signature):
+        if args or kwargs:
+            raise TypeError(
+                f"Expected no arguments beside the signature {task!r:.80}, which has its own. "
+                "Write stream_task(crunch.s(10_000))."
+            )
+        canvas = task
+    elif callable(getattr(task, "s", None)):
+        canvas = task.s(*args, **kwargs)
+    else:
+        raise TypeError(
+            f"Expected a Celery task or signature, got {type(task).__name__} {task!r:.80}. "
+            "Decorate the function with @celery_app.task."
+        )
+    return TaskStream(canvas.clone(), on_state)
+
+
+class TaskStream:
+    """The updates of a task, or of several, as an async iterator; use it with `async with`."""
+
+    def __init__(self, canvas: Signature, on_state: OnState | None = None) -> None:
+        self._canvas = canvas
+        self._on_state = on_state
+        self._parts = list(parts_of(canvas))
+        self._status = [TaskStatus(n, part.task) for n, part in enumerate(self._parts)]
+        self._results: dict[int, Any] = {}
+        self._ready: deque[Update] = deque()
+        self._control = Control(canvas.app)
+        self._feeds = feeds.get()
+        self._feed: Feed | None = None
+        self._sent: AsyncResult | GroupResult | None = None
+
+    @property
+    def parts(self) -> tuple[TaskStatus, ...]:
+        """Where each task is: of one that was sent alone, the only one."""
+        return tuple(self._status)
+
+    @property
+    def state(self) -> TaskState:
+        """Where the whole is: that of its task, or of the part that says most."""
+        states = {status.state for status in self._status}
+        for state in (TaskState.FAILURE, TaskState.LOST, TaskState.REVOKED, TaskState.STARTED):
+            if state in states:
+                return state
+        if states == {TaskState.SUCCESS}:
+            return TaskState.SUCCESS
+        return TaskState.RETRY if TaskState.RETRY in states else TaskState.QUEUED
+
+    @property
+    def attempt(self) -> int:
+        """Of the task that has begun most often; counts from 1, and is 0 while none has started."""
+        return max(status.attempt for status in self._status)
+
+    @property
+    def waiting(self) -> int | None:
+        """About how many tasks wait before the first one, where the broker can tell."""
+        return self._status[0].waiting
+
+    async def result(self) -> Any:
+        """What the task returns; for a group the list of results, for a chain the last one.
+
+        Waits for the end. Updates that nobody has iterated until then are dropped.
+
+        Raises:
+            Exception: what the task has raised, as the same class where it can be imported here.
+            TaskRevokedError: somebody else has revoked it.
+            WorkerLostError: its process has died.
+        """
+        async for _ in self:
+            pass
+        return result_of(self._canvas, self._results)
+
+    async def __aenter__(self) -> Self:
+        if self._feeds is None:
+            raise ConfigurationError(
+                "stream_task works in an event callback whose app has Redis as its broker: set "
+                "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and for the workers."
+            )
+        numbers = [str(status.part) for status in self._status]
+        feed = self._feed = await self._feeds.open(numbers, self._on_lost)
+        label(self._canvas, HEADER, {"feed": feed.id})
+        try:
+            waiting = await self._control.waiting(self._parts[0])
+            self._sent = await self._control.send(self._canvas)
+        except BaseException:
+            self._feeds.later(self._call_off(feed))
+            raise
+        self._change(0, waiting=waiting)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        feed, self._feed = self._feed, None
+        if feed is None or self._feeds is None:
+            return
+        if all(status.state.is_final for status in self._status):
+            self._feeds.later(self._feeds.close(feed))
+        else:
+            self._feeds.later(self._call_off(feed))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        while not self._ready:
+            for status in self._status:
+                if status.error is not None:
+                    raise status.error
+            if all(status.state is TaskState.SUCCESS for status in self._status):
+                raise StopAsyncIteration
+            await self._read()
+        return self._ready.popleft()
+
+    async def _read(self) -> None:
+        if self._feed is None:
+            raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
+        try:
+            async with asyncio.timeout(LOOK_SECONDS if self._is_queued() else None):
+                messages = await self._feed.read()
+        except TimeoutError:
+            await self._look()
+            return
+        for message in messages:
+            told = decode(message)
+            if isinstance(told, TaskUpdate):
+                self._ready.append(told)
+            else:
+                await self._on_changed(told)
+
+    def _is_queued(self) -> bool:
+        return self._status[0].state is TaskState.QUEUED
+
+    async def _look(self) -> None:
+        """How far the queue has moved."""
+        length, before = await self._control.waiting(self._parts[0]), self.waiting
+        if length is not None and self._is_queued():
+            ahead = max(0, length - 1)
+            waiting = ahead if before is None else min(before, ahead)
+            if waiting != before:
+                self._change(0, waiting=waiting)
+
+    async def _on_changed(self, told: Changed) -> None:
+        part, state = told.part, told.state
+        error: Exception | None = None
+        match state:
+            case TaskState.SUCCESS:
+                self._results[part] = await self._result_of(told)
+            case TaskState.FAILURE:
+                error = self._canvas.app.backend.exception_to_python(told.error)
+            case TaskState.REVOKED:
+                error = TaskRevokedError("revoked")
+            case TaskState.LOST:
+                error = WorkerLostError("The process that ran the task has died.")
+        attempt = told.attempt or self._status[part].attempt
+        ident = told.task_id or self._status[part].task_id
+        self._change(part, state=state, attempt=attempt, task_id=ident, waiting=None, error=error)
+
+    async def _result_of(self, told: Changed) -> Any:
+        if told.result is not None:
+            return loads(told.result)
+        result = self._canvas.app.AsyncResult(told.task_id)  # it has no JSON form, or is large
+        return await asyncio.to_thread(result.get)
+
+    def _change(self, part: int, **changes: Any) -> None:
+        status = self._status[part] = replace(self._status[part], **changes)
+        answer = self._on_state(status) if self._on_state is not None else None
+        if answer is not None:
+            self._ready.append(as_update(answer))
+
+    def _on_lost(self, part: str) -> bytes | None:
+        """A process has died; its task comes again if it says so."""
+        task = self._canvas.app.tasks.get(self._parts[int(part)].task)
+        if task is not None and redelivers(task):
+            self._change(int(part), state=TaskState.QUEUED)
+            return None
+        return encode(Changed(int(part), 0, TaskState.LOST))
+
+    async def _call_off(self, feed: Feed) -> None:
+        """The tasks are wanted no more: they stop at their next `emit`, or are terminated."""
+        assert self._feeds is not None
+        await feed.call_off()
+        await self._control.revoke(ids_of(self._sent))
+        if not await self._ended(feed, STOP_SECONDS):
+            running = [self._status[int(part)] for part in self._running(feed)]
+            await self._control.revoke([status.task_id for status in running], terminate=True)
+            await self._ended(feed, TERMINATE_SECONDS)
+        await self._feeds.close(feed)
+
+    async def _ended(self, feed: Feed, seconds: float) -> bool:
+        """Waits until no task runs any more; says whether that is so."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._running(feed):
+                    for message in await feed.read():
+                        told = decode(message)
+                        if isinstance(told, Changed):
+                            await self._on_changed(told)
+                return True
+        return False
+
+    def _running(self, feed: Feed) -> list[str]:
+        """Those that a process has begun and not ended."""
+        assert self._feeds is not None
+        return [
+            part
+            for part, home in feed.homes.items()
+            if home not in (self._feeds.worker, QUEUED)
+            and not self._status[int(part)].state.is_final
+        ]
+
+
+def redelivers(task: Any) -> bool:
+    """Whether Celery runs a task again whose process has died."""
+    is_rejected = task.acks_late and task.reject_on_worker_lost
+    return bool(is_rejected or getattr(task, "retry_on_worker_lost", False))

@@ -1,0 +1,218 @@
+"""In a worker: `emit`, and what Celery tells of the tasks that are streamed."""
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from billiard import current_process
+from celery import signals, states
+from celery.exceptions import Ignore, WorkerLostError
+from kombu.utils.json import dumps
+
+from flash_events import current, protocol
+from flash_events.brokers.redis_feed import FeedWriter
+from flash_events.brokers.redis_process import RedisProcess
+from flash_events.celery.messages import Changed, TaskState, encode, encode_update
+from flash_events.errors import ConfigurationError, LogGone
+from flash_events.settings import Settings
+from flash_events.updates import Update, as_update
+
+logger = logging.getLogger(__name__)
+
+HEADER = "flash_events"
+"""The header of a task's message that says where the task streams to."""
+
+
+class TaskStopped(Ignore):  # type: ignore[misc] # Celery has no types
+    """Nobody wants any more what the task emits; its `finally` runs, and it counts as revoked."""
+
+
+class _Stream:
+    """One attempt of a task that is streamed."""
+
+    def __init__(self, note: dict[str, Any], task: Any) -> None:
+        self.task = task
+        self.part = int(note["part"])
+        self.settings = worker_settings()
+        process = _process_of(os.getpid())
+        self.writer = FeedWriter(process, note["feed"], str(self.part))
+        self.is_wanted = self.writer.adopt()
+        self.was_stopped = False
+
+    def emit(self, update: Update) -> None:
+        body = protocol.encode_update(update, self.settings.max_event_bytes)
+        self._write(self.writer.emit, encode_update(self.part, self.writer.attempt, body))
+
+    def tell(self, state: TaskState, **details: Any) -> None:
+        change = Changed(self.part, self.writer.attempt, state, self.task.request.id, **details)
+        if state.is_final:
+            self.writer.end(encode(change))
+        else:
+            write = partial(self.writer.tell, hand_back=state is not TaskState.STARTED)
+            self._write(write, encode(change))
+
+    def _write(self, write: Callable[[bytes], None], event: bytes) -> None:
+        try:
+            if not self.is_wanted:
+                raise LogGone("What the task emits is wanted no more.")
+            write(event)
+        except LogGone as error:
+            self.was_stopped = True
+            raise TaskStopped(str(error)) from None
+
+
+_stream: ContextVar[tuple[str, _Stream | ConfigurationError] | None] = ContextVar(
+    "flash_events_stream", default=None
+)
+"""The id of the task that runs, and where it streams to, or why it cannot."""
+
+
+def _stream_of(task: Any) -> _Stream | ConfigurationError | None:
+    """Of this very task, not of one that calls it."""
+    task_id, stream = _stream.get() or ("", None)
+    return stream if task_id == task.request.id else None
+
+
+def emit(update: Any) -> None:
+    """Streams an update out of a task, to the run that streams this task.
+
+    The update is on its way when it returns. It waits while the run is far behind, and while
+    Redis is restarted. In a task that nobody streams it does nothing, and says so once.
+
+    Args:
+        update: `stream_props(...)`, or a list of them that belong together.
+
+    Raises:
+        TaskStopped: the run is over. Let it pass; clean up in `finally`.
+        UpdateError: it is no update, or cannot be sent.
+        ConfigurationError: this worker does not know Redis.
+    """
+    _, stream = _stream.get() or ("", None)
+    if stream is None:
+        _say_once("emit() does nothing here: it is not called in a task that a run streams.")
+    elif isinstance(stream, _Stream):
+        stream.emit(as_update(update))
+    else:
+        raise stream
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logger.warning(message)
+
+
+@functools.cache
+def worker_settings() -> Settings:
+    """Those of the environment; raises `ConfigurationError` where they do not name Redis."""
+    settings = Settings.load()
+    if settings.broker == "memory://":
+        raise ConfigurationError(
+            "A worker that streams needs Redis, and its setting broker is 'memory://'. Set "
+            "FLASH_EVENTS_BROKER=redis://host:port/db for the workers as for the web server."
+        )
+    return settings
+
+
+@functools.cache
+def _process_of(_pid: int) -> RedisProcess:
+    """One for each process; a child must not use its parent's connections."""
+    settings = worker_settings()
+    return RedisProcess(settings.broker, settings.log_limits)
+
+
+def _note_of(request: Any) -> dict[str, Any] | None:
+    note = (request.headers or {}).get(HEADER)
+    return note if isinstance(note, dict) else None
+
+
+def _on_prerun(task: Any, **_: Any) -> None:
+    note = _note_of(task.request)
+    if note is None:
+        return
+    try:
+        stream = _Stream(note, task)
+        _stream.set((task.request.id, stream))
+        current.stream_aside.set(stream.emit)
+        if stream.is_wanted:
+            stream.tell(TaskState.STARTED, pool=_pool())
+    except TaskStopped:
+        pass  # the first `emit` says so
+    except ConfigurationError as error:
+        _stream.set((task.request.id, error))
+
+
+def _on_postrun(task: Any, retval: Any, state: str, **_: Any) -> None:
+    stream = _stream_of(task)
+    if stream is None:
+        return
+    _stream.set(None)
+    current.stream_aside.set(None)
+    if isinstance(stream, _Stream) and stream.is_wanted:
+        with suppress(TaskStopped):  # the run is over
+            _tell_end(stream, retval, state)
+
+
+def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
+    task = stream.task
+    match state:
+        case states.SUCCESS:
+            stream.tell(TaskState.SUCCESS, result=_json(retval))
+        case states.FAILURE:
+            error = task.backend.prepare_exception(retval, "json")
+            stream.tell(TaskState.FAILURE, error=error)
+        case states.RETRY | states.REJECTED:
+            is_retry = state == states.RETRY
+            stream.tell(TaskState.RETRY if is_retry else TaskState.QUEUED)
+        case _:
+            if stream.was_stopped:
+                task.backend.mark_as_revoked(task.request.id, "stopped", task.request)
+            stream.tell(TaskState.REVOKED)
+
+
+def _json(result: Any) -> str | None:
+    try:
+        text: str = dumps(result)
+    except (TypeError, ValueError):
+        return None
+    return text if len(text) <= worker_settings().max_event_bytes else None
+
+
+def _pool() -> str:
+    """Only a child process of Celery's own can be terminated."""
+    return "" if current_process().name == "MainProcess" else "prefork"
+
+
+def _on_revoked(request: Any, **_: Any) -> None:
+    """The main process of a worker has discarded a task, or terminated its child."""
+    _end_from_outside(request, TaskState.REVOKED)
+
+
+def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
+    """The main process has lost a child; what a task raises itself is told by `_on_postrun`."""
+    if _stream_of(sender) is None:
+        is_lost = isinstance(exception, WorkerLostError)
+        error = {} if is_lost else sender.backend.prepare_exception(exception, "json")
+        _end_from_outside(sender.request, TaskState.LOST if is_lost else TaskState.FAILURE, error)
+
+
+def _end_from_outside(request: Any, state: TaskState, error: dict[str, Any] | None = None) -> None:
+    note = _note_of(request)
+    if note is not None:
+        part = int(note["part"])
+        writer = FeedWriter(_process_of(os.getpid()), note["feed"], str(part))
+        change = Changed(part, 0, state, request.id, error=error or {})
+        writer.end(encode(change), anyone=True)
+
+
+for _signal, _hear in (
+    (signals.task_prerun, _on_prerun),
+    (signals.task_postrun, _on_postrun),
+    (signals.task_revoked, _on_revoked),
+    (signals.task_failure, _on_failure),
+):
+    _signal.connect(_hear, weak=False)

@@ -1,0 +1,107 @@
+"""In a Celery worker: drives whole runs, in an event loop of the task's own."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+
+from flash_events import bridge, current
+from flash_events.brokers import RunRecord, open_broker
+from flash_events.brokers.base import SharedBroker
+from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
+from flash_events.callbacks import EventCallback
+from flash_events.celery.tasks import worker_settings
+from flash_events.errors import ConfigurationError
+from flash_events.feeds import Feeds, feeds
+from flash_events.live import LiveRuns
+from flash_events.queues import Order
+
+logger = logging.getLogger(__name__)
+
+TASK = "flash_events.run"
+"""The name of the task that drives a run, for Celery's own options and routes."""
+
+RETRY_SECONDS = 1.0
+
+
+def drive(order: Order, callback: EventCallback, indices: Any) -> None:
+    """Drives a run from its start to its end."""
+    asyncio.run(_Drive(order, callback, indices).run())
+
+
+def attempt() -> int:
+    """How often the current run has begun: 2 and more after its worker has died.
+
+    A run begins anew then, so what the page must not get twice is to be reset first.
+    """
+    return current.attempt.get()
+
+
+class _Drive:
+    """One attempt of one run; what other workers tell before it has begun is kept for then."""
+
+    def __init__(self, order: Order, callback: EventCallback, indices: Any) -> None:
+        self._order = order
+        self._callback = callback
+        self._indices = indices
+        settings = worker_settings()
+        broker = open_broker(settings.broker, settings.log_limits)
+        assert isinstance(broker, SharedBroker)
+        self._broker = broker
+        self._feeds = Feeds(broker)
+        self._runs = LiveRuns(bridge.current_app(), settings, broker)
+        self._early: list[Signal] = []
+        self._has_begun = False
+
+    async def run(self) -> None:
+        """From the start to the end."""
+        while True:
+            try:
+                await self._broker.start(self._on_signal, self._feeds.on_worker_lost)
+                break
+            except ConfigurationError as error:
+                logger.warning("%s Trying on.", error)
+                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            [record] = await self._broker.find([self._order.run])
+            if record is not None and record.worker and not record.is_ended:
+                await self._take(replace(record, worker=self._broker.worker))
+        finally:
+            await self._feeds.finish()
+            await self._broker.close()
+
+    async def _take(self, record: RunRecord) -> None:
+        await self._broker.move(record)
+        adopted = await self._broker.adopt(record.connection, record.run)
+        if adopted is None and not self._callback.is_kept:
+            self._broker.retire(record)  # nobody waits for it any more
+            await self._broker.find([record.run])
+            return
+        log, attempt = adopted or (None, 1)
+        current.attempt.set(attempt)
+        feeds.set(self._feeds)
+        call = bridge.load_call(self._order.context, self._indices)
+        run = self._runs.start(record, "", self._callback, call, log, (), attempt > 1)
+        self._has_begun = True
+        for signal in self._early:
+            self._on_signal(signal)
+        await run.ended()
+        await run.outlet.delivered()
+        testament = run.outlet.testament()
+        if testament is not None:
+            await self._broker.leave_testament(record.run, *testament)
+        await self._broker.find([record.run])  # so what was told before is told
+
+    def _on_signal(self, signal: Signal) -> None:
+        if not self._has_begun:
+            self._early.append(signal)
+            return
+        match signal:
+            case Stop():
+                self._runs.on_stop(signal)
+            case Stopped():
+                self._runs.on_stopped(signal)
+            case Gone():
+                self._runs.on_gone(signal)
+            case Attach():
+                self._runs.on_attach(signal)

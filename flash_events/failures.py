@@ -1,0 +1,77 @@
+"""Errors of runs: logged in full, answered by handlers, shown to the browser without their text."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+from dash import Dash
+
+from flash_events import bridge, protocol
+from flash_events.callbacks import EventCallback
+from flash_events.protocol import Failure
+from flash_events.settings import Settings
+from flash_events.updates import as_update, stream_props
+
+logger = logging.getLogger(__name__)
+
+OnSetProps = Callable[[str, dict[str, Any]], None]
+
+
+def encode_item(callback: EventCallback, item: Any, settings: Settings) -> list[bytes]:
+    """What a run has yielded, encoded; nothing for None.
+
+    Raises:
+        UpdateError: it is no update, or cannot be sent.
+    """
+    if item is None:
+        return []
+    update = as_update(item)
+    callback.check_ids(update)
+    return [protocol.encode_update(update, settings.max_event_bytes)]
+
+
+async def handle(
+    error: Exception,
+    code: str,
+    callback: EventCallback,
+    app: Dash | None,
+    settings: Settings,
+    activate: Callable[[OnSetProps], object] = lambda _: None,
+) -> tuple[Failure, bytes | None]:
+    """Logs an error, lets the callback's or the app's handler answer it, hides its text.
+
+    Args:
+        error: what has failed the run.
+        code: a short stable word for it.
+        callback: whose run it was.
+        app: for its error handler.
+        settings: limits, and whether errors show their text.
+        activate: makes `dash.set_props` work in the handlers.
+
+    Returns:
+        What the browser may know, and what it shall apply.
+    """
+    ref = secrets.token_hex(4)
+    logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
+    debug = settings.debug
+    is_debug = bridge.is_debug(app) if debug is None else debug
+    failure = Failure(code, ref, f"{type(error).__name__}: {error}" if is_debug else None)
+    updates: list[Any] = []
+    activate(lambda *target: updates.append(stream_props(*target)))
+    try:
+        if callback.on_error is not None:
+            answer = callback.on_error(error)
+            if isawaitable(answer):
+                answer = await answer
+            if isinstance(answer, list | tuple):
+                updates.extend(answer)
+            elif answer is not None:
+                updates.append(answer)
+        else:
+            bridge.call_app_on_error(app, error)
+        return failure, encode_item(callback, updates, settings)[0] if updates else None
+    except Exception:  # a handler that fails must not hide the error that it handles
+        logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
+        return failure, None

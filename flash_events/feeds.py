@@ -1,0 +1,129 @@
+"""Feeds: logs that tasks of a task queue write to, and that a run reads."""
+
+import asyncio
+import contextvars
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from flash_events.brokers.base import EventLog, SharedBroker
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1.5
+
+
+class Feed:
+    """One log with the runs, here called parts, that write to it.
+
+    Args:
+        broker: where it lives.
+        log: held by this worker.
+        feed_id: its id.
+        on_lost: called with a part whose worker has died; returns the part's last event, or None
+            where it may come again.
+    """
+
+    def __init__(
+        self,
+        broker: SharedBroker,
+        log: EventLog,
+        feed_id: str,
+        on_lost: Callable[[str], bytes | None],
+    ) -> None:
+        self.id = feed_id
+        self._broker = broker
+        self._log = log
+        self._on_lost = on_lost
+        self._after = ""
+        self._runs: Mapping[str, str] = {}
+
+    @property
+    def homes(self) -> Mapping[str, str]:
+        """The parts that have not ended, each with its worker, as of the last read."""
+        return self._runs
+
+    async def read(self) -> list[bytes]:
+        """Waits for what comes next; may be empty. Raises `LogGone` where it was lost."""
+        batch = await self._log.read(self._after)
+        self._after = batch.last or self._after
+        self._runs = batch.runs
+        return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
+
+    async def call_off(self) -> None:
+        """What comes is wanted no more: who writes is told so."""
+        await self._broker.call_off(self.id)
+        self._log.wake()
+
+    async def close(self) -> None:
+        """Forgets it."""
+        await self._broker.drop(self.id)
+
+    async def lose(self, worker: str) -> None:
+        """A worker has died."""
+        for part, home in list(self._runs.items()):
+            event = self._on_lost(part) if home == worker else None
+            if event is not None:
+                await self._log.lose(part, worker, event)
+        self._log.wake()
+
+
+class Feeds:
+    """The feeds that this worker holds, and what must still be done when their readers have left.
+
+    Args:
+        broker: where they live.
+    """
+
+    def __init__(self, broker: SharedBroker) -> None:
+        self._broker = broker
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def worker(self) -> str:
+        """The id of this worker."""
+        return self._broker.worker
+
+    async def open(self, parts: Sequence[str], on_lost: Callable[[str], bytes | None]) -> Feed:
+        """A new feed that these parts may write to."""
+        feed_id, first, *more = secrets.token_urlsafe(16), *parts
+        log = await self._broker.open(feed_id, "", first, self.worker)
+        assert log is not None  # the id is new
+        for part in more:
+            await self._broker.join(feed_id, "", part, self.worker, len(parts))
+        feed = Feed(self._broker, log, feed_id, on_lost)
+        self._feeds[feed_id] = feed
+        return feed
+
+    async def close(self, feed: Feed) -> None:
+        """Forgets one."""
+        self._feeds.pop(feed.id, None)
+        await feed.close()
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something that the reader does not wait for."""
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def finish(self) -> None:
+        """Waits for all that was to be done later, but not for ever."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+
+    def on_worker_lost(self, worker: str) -> None:
+        """A worker has died."""
+        for feed in list(self._feeds.values()):
+            self.later(feed.lose(worker))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A streamed task could not be ended", exc_info=error)
+
+
+feeds: ContextVar[Feeds | None] = ContextVar("flash_events_feeds", default=None)
+"""Those of the worker that drives the current run; None outside a run, or without Redis."""

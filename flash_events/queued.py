@@ -1,0 +1,187 @@
+"""Runs that the workers of a task queue drive, as the web's workers see them."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any
+
+from dash import Dash
+
+from flash_events import bridge, protocol
+from flash_events.brokers.base import QUEUED, Broker, EventLog, RunRecord, SharedBroker
+from flash_events.brokers.signals import Attach, Stop, Stopped
+from flash_events.callbacks import EventCallback
+from flash_events.errors import ConfigurationError, WorkerLost
+from flash_events.failures import handle
+from flash_events.protocol import Reason
+from flash_events.queues import Order, RunQueue
+from flash_events.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.0
+"""A run that has not stopped by then is terminated."""
+
+
+class QueuedRuns:
+    """Sends runs to task queues and sees to it that they end.
+
+    Args:
+        app: whose callbacks are run.
+        settings: whether errors show their text.
+        broker: where the runs' records are; without a shared one there are no such runs.
+    """
+
+    def __init__(self, app: Dash, settings: Settings, broker: Broker) -> None:
+        self._app = app
+        self._settings = settings
+        self._broker = broker
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def check(self) -> None:
+        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us."""
+        for callback in bridge.app_registry(self._app):
+            if callback.queue is not None and not isinstance(self._broker, SharedBroker):
+                raise ConfigurationError(
+                    f"{callback.name} runs in a worker, so events must travel over Redis. Set "
+                    "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and the workers."
+                )
+
+    def start(
+        self,
+        record: RunRecord,
+        callback: EventCallback,
+        call: bridge.Call,
+        log: EventLog,
+        before: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Queues a run, once those that it replaces have stopped (`before`)."""
+        assert callback.queue is not None
+        order = Order(record.run, callback.id, bridge.dump_context(call))
+        self._later(self._send(record, callback, callback.queue, order, log, before))
+
+    def on_stop(self, signal: Stop) -> None:
+        """Runs that wait in a queue shall not start."""
+        self._later(self._take_back(signal))
+
+    def insist(self, runs: Iterable[str], owner: str) -> None:
+        """Has runs terminated that were asked to stop and do not."""
+        asked = list(runs)
+        if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
+            self._later(self._insist(asked, owner))
+
+    async def on_gone(self, runs: Iterable[str]) -> None:
+        """The viewer of these runs has vanished."""
+        for record, _ in await self._find(runs):
+            if not record.kept_by:
+                self.on_stop(Stop((record.run,), record.owner))
+                self.insist([record.run], record.owner)
+
+    async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> bool:
+        """A page wants to see a run that has not begun, or is over; says whether it is so."""
+        broker = self._broker
+        if not isinstance(broker, SharedBroker) or self._queue_of(record) is None:
+            return False
+        if record.is_ended:
+            events, end = await broker.testament(record.run)
+            if not end:
+                end = protocol.encode(protocol.Ended(record.run, 0, Reason.LOST))
+            for event in events:
+                log.append_now(event)
+            log.leave(record.run, end)
+            return True
+        if record.worker == QUEUED:
+            await broker.move(replace(record, connection=attach.connection))
+            [again] = await broker.find([record.run])
+            return again is None or again.worker == QUEUED
+        return False
+
+    async def last_event(self, run: str) -> bytes | None:
+        """What is told of a run whose worker has died; None where another one will have it."""
+        for record, callback in await self._find([run]):
+            assert callback.queue is not None
+            if callback.queue.redelivers:
+                return None
+            self._broker.retire(record)
+            error = WorkerLost("The process that drove the run has died.")
+            app, settings = self._app, self._settings
+            failure, body = await handle(error, "worker_lost", callback, app, settings)
+            return protocol.encode(protocol.Ended(run, 0, Reason.ERROR, failure, body))
+        return protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+
+    def _queue_of(self, record: RunRecord) -> RunQueue | None:
+        callback = bridge.find(bridge.app_registry(self._app), record.callback)
+        return callback.queue if callback is not None else None
+
+    async def _find(self, runs: Iterable[str]) -> list[tuple[RunRecord, EventCallback]]:
+        """Those of these runs that live, and that a queue brings to its workers."""
+        found = []
+        for record in await self._broker.find(list(runs)):
+            if record is not None and record.worker and not record.is_ended:
+                callback = bridge.find(bridge.app_registry(self._app), record.callback)
+                if callback is not None and callback.queue is not None:
+                    found.append((record, callback))
+        return found
+
+    async def _send(
+        self,
+        record: RunRecord,
+        callback: EventCallback,
+        queue: RunQueue,
+        order: Order,
+        log: EventLog,
+        before: Callable[[], Awaitable[object]],
+    ) -> None:
+        await before()
+        try:
+            await queue.send(order)
+        except Exception as error:  # whatever the queue's driver raises
+            app, settings = self._app, self._settings
+            failure, body = await handle(error, "queue", callback, app, settings)
+            end = protocol.Ended(record.run, 0, Reason.ERROR, failure, body)
+            await log.lose(record.run, QUEUED, protocol.encode(end))
+            self._broker.retire(record)
+
+    async def _take_back(self, signal: Stop) -> None:
+        for record, callback in await self._find(signal.runs):
+            if record.owner != signal.owner:
+                continue
+            if record.worker == QUEUED and await self._end(record):
+                assert callback.queue is not None
+                if signal.sender:
+                    self._broker.signal(signal.sender, Stopped((record.run,)))
+                await callback.queue.take_back(record.run)
+                continue
+            for begun, _ in await self._find([record.run]):
+                if begun.worker != QUEUED:
+                    self._broker.signal(begun.worker, replace(signal, runs=(record.run,)))
+
+    async def _insist(self, runs: list[str], owner: str) -> None:
+        await asyncio.sleep(STOP_SECONDS)
+        for record, callback in await self._find(runs):
+            if record.owner == owner:
+                logger.warning(
+                    "%s goes on %.0f s after it was cancelled; its process is terminated.",
+                    callback.name,
+                    STOP_SECONDS,
+                )
+                assert callback.queue is not None
+                await callback.queue.terminate(record.run)
+                await self._end(record)
+
+    async def _end(self, record: RunRecord) -> bool:
+        """Ends a run for its worker; says whether it had not ended."""
+        assert isinstance(self._broker, SharedBroker)
+        end = protocol.encode(protocol.Ended(record.run, 0, Reason.CANCELLED))
+        has_told = await self._broker.lose(record.connection, record.run, record.worker, end)
+        if has_told or record.worker != QUEUED:
+            self._broker.retire(record)
+        return has_told
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """In a context of its own, or the current request would be kept until it is done."""
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,63 @@
+"""Task queues: where the runs of a callback wait for a worker that is not one of the web's."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from flash_events.errors import CallbackError
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker must know to drive a run; the rest stands in the run's record.
+
+    Attributes:
+        run: its id.
+        callback: the id of its event callback.
+        context: what of `dash.ctx` has a JSON form, arguments included.
+    """
+
+    run: str
+    callback: str
+    context: dict[str, Any]
+
+
+class RunQueue(ABC):
+    """Brings runs to workers."""
+
+    @property
+    @abstractmethod
+    def redelivers(self) -> bool:
+        """Whether a run whose worker has died is brought to another one."""
+
+    @abstractmethod
+    def register(self, callback: Any, indices: Any) -> None:
+        """Makes an event callback known, with how Dash groups its arguments."""
+
+    @abstractmethod
+    async def send(self, order: Order) -> None:
+        """Queues a run."""
+
+    @abstractmethod
+    async def take_back(self, run: str) -> None:
+        """A run that waits shall not be started."""
+
+    @abstractmethod
+    async def terminate(self, run: str) -> None:
+        """Ends the process that drives a run and has not stopped when it was asked to."""
+
+
+def queue_of(worker: Any) -> RunQueue:
+    """The queue that `@event_callback(worker=...)` means.
+
+    Raises:
+        CallbackError: it is no Celery app, or Celery is missing.
+    """
+    try:
+        from flash_events.celery.queue import queue_of_app
+    except ImportError as error:
+        raise CallbackError(
+            f"worker={worker!r:.80} needs Celery 5.7 or newer ({error}). Install it: "
+            "pip install 'flash-events[celery]'."
+        ) from error
+    return queue_of_app(worker)

@@ -1,0 +1,104 @@
+"""Celery tasks of the tests."""
+
+import os
+import time
+from typing import Any
+
+from celery import Celery
+
+from flash_events import stream_props
+from flash_events.celery import emit
+from tests.apps.marks import mark
+
+BROKER = os.environ["CELERY_BROKER"]
+
+celery_app = Celery("tests.apps.tasks", broker=BROKER, backend=BROKER)
+celery_app.conf.update(
+    broker_connection_retry_on_startup=True,
+    worker_prefetch_multiplier=1,
+    result_expires=600,
+)
+
+
+def say(component_id: str, text: object) -> None:
+    emit(stream_props(component_id, {"children": text}))
+
+
+@celery_app.task
+def count(component_id: str, up_to: int) -> int:
+    """Emits as fast as it can."""
+    for n in range(1, up_to + 1):
+        say(component_id, n)
+    return up_to
+
+
+@celery_app.task
+def tick(component_id: str, seconds: float = 0.02) -> None:
+    """Emits until it is stopped."""
+    mark("tick began")
+    n = 0
+    try:
+        while True:
+            n += 1
+            say(component_id, f"tick {n}")
+            time.sleep(seconds)
+    finally:
+        mark("tick finally", n=n)
+
+
+@celery_app.task
+def sleepy(component_id: str) -> None:
+    """Emits once and then works without looking up."""
+    mark("sleepy began")
+    say(component_id, "asleep")
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        sum(range(10_000))
+
+
+class OddError(Exception):
+    """One of the tests' own."""
+
+
+@celery_app.task
+def fail(component_id: str) -> None:
+    say(component_id, "about to fail")
+    raise OddError("out of paper")
+
+
+@celery_app.task(bind=True)
+def stubborn(self: Any, component_id: str) -> str:
+    """Succeeds at the third attempt."""
+    say(component_id, f"attempt {self.request.retries + 1}")
+    if self.request.retries < 2:
+        raise self.retry(countdown=0)
+    return "at last"
+
+
+@celery_app.task(acks_late=True, reject_on_worker_lost=True)
+def reborn(component_id: str) -> str:
+    """Is killed once from outside, and delivered again."""
+    mark("reborn began")
+    for n in range(1, 6):
+        say(component_id, f"reborn {n}")
+    while not os.path.exists(os.environ["MARKS"] + ".end"):
+        time.sleep(0.01)
+    return "done"
+
+
+@celery_app.task
+def add(component_id: str, a: int, b: int) -> int:
+    for n in range(1, 4):
+        say(component_id, f"{a}+{b} {n}")
+    return a + b
+
+
+@celery_app.task
+def total(parts: list[int], component_id: str) -> int:
+    say(component_id, f"total of {len(parts)}")
+    return sum(parts)
+
+
+@celery_app.task
+def total_of_one(part: int, component_id: str) -> int:
+    return total([part], component_id)  # type: ignore[no-any-return]
