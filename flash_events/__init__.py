@@ -11,6 +11,7 @@ from flash_events.errors import (
 )
 from flash_events.plugin import FlashEvents
 from flash_events.settings import Settings
+from flash_events.track import Progress, track
 from flash_events.updates import Update, stream_props
 
 __version__ = "0.1.0"
@@ -21,10 +22,12 @@ __all__ = [
     "EncodingError",
     "FlashEvents",
     "FlashEventsError",
+    "Progress",
     "RunTimeout",
     "Settings",
     "Update",
     "UpdateError",
     "event_callback",
     "stream_props",
+    "track",
 ]

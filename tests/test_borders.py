@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "encoding": set(),
     "updates": {"bridge", "errors"},
     "current": {"updates"},
+    "track": {"current", "updates", "errors"},
     "protocol": {"updates", "bridge", "encoding", "errors"},
     "options": {"updates", "bridge", "encoding", "errors"},
     "callbacks": {"options", "updates", "bridge", "errors"},
@@ -69,7 +70,7 @@ MAY_IMPORT = {
     "plugin": {
         "bridge", "encoding", "callbacks", "server", "settings", "shutdown", "stats", "errors",
     },
-    "__init__": {"callbacks", "errors", "plugin", "settings", "updates"},
+    "__init__": {"callbacks", "errors", "plugin", "settings", "track", "updates"},
 }  # fmt: skip
 
 PRIVATE_DASH = {"bridge"}
