@@ -10,6 +10,7 @@ from flash_events.errors import (
     UpdateError,
 )
 from flash_events.plugin import FlashEvents
+from flash_events.progress import Progress, track
 from flash_events.settings import Settings
 from flash_events.updates import Update, stream_props
 
@@ -21,10 +22,12 @@ __all__ = [
     "EncodingError",
     "FlashEvents",
     "FlashEventsError",
+    "Progress",
     "RunTimeout",
     "Settings",
     "Update",
     "UpdateError",
     "event_callback",
     "stream_props",
+    "track",
 ]

@@ -25,6 +25,10 @@ class EncodingError(UpdateError):
     """A value of an update cannot be sent as JSON, or is larger than an event may be."""
 
 
+class TooManyWaiting(UpdateError):
+    """Updates that do not come by `yield` wait for a slow reader, more than may."""
+
+
 class RunTimeout(FlashEventsError, TimeoutError):
     """A run lasted longer than its callback's `timeout`."""
 

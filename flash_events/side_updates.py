@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from flash_events.errors import UpdateError
+from flash_events.errors import TooManyWaiting
 
 RETRY_SECONDS = 0.05
 """One that found the event log full tries again after this time."""
@@ -28,10 +28,10 @@ class SideUpdates:
         """Takes one, from any thread; it is sent at the loop's next turn.
 
         Raises:
-            UpdateError: too many wait for a slow reader.
+            TooManyWaiting: too many wait for a slow reader.
         """
         if len(self._waiting) >= self._limit:
-            raise UpdateError(
+            raise TooManyWaiting(
                 f"{self._limit} calls of dash.set_props wait for a slow reader. They cannot make "
                 "the generator wait; yield stream_props(id, props) instead, which does."
             )

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "encoding": set(),
     "updates": {"bridge", "errors"},
     "current": {"updates"},
+    "progress": {"current", "updates", "errors"},
     "culprits": {"encoding", "updates", "errors"},
     "protocol": {"culprits", "updates", "bridge", "encoding", "errors"},
     "queues": {"celery.queue", "errors"},
@@ -105,7 +106,7 @@ MAY_IMPORT = {
         "callbacks", "celery.control", "celery.streams", "celery.worker_runs", "queues", "errors",
     },
     "celery": {"celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs"},
-    "__init__": {"callbacks", "errors", "plugin", "settings", "updates"},
+    "__init__": {"callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 
 PRIVATE_DASH = {"bridge"}

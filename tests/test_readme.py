@@ -1,10 +1,16 @@
 """What the README shows is what is there."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+from flash_events import stream_props
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+LOADED = stream_props("status", {"children": "Loaded."})
 
 
 def test_the_first_listing_is_the_quickstart() -> None:
@@ -12,6 +18,31 @@ def test_the_first_listing_is_the_quickstart() -> None:
     quickstart = (ROOT / "examples/quickstart.py").read_text("utf-8")
     assert listing == quickstart
     assert len(quickstart.splitlines()) <= 30
+
+
+def test_what_shows_progress_runs(tmp_path: Path) -> None:
+    [listing] = re.findall(r"<!-- listing: track -->\n```python\n(.*?)```", README, re.S)
+    (tmp_path / "shown.py").write_text(listing, "utf-8")
+    program = """
+import time
+time.sleep = lambda _seconds: None
+from flash_events import current
+from shown import load
+values = []
+current.stream_aside.set(lambda update: values.append(update.targets[0][1]["value"]))
+print(*load(1))
+print(values[0], values[-1])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [repr(LOADED), "0.0 100.0"]
 
 
 def test_every_link_leads_somewhere() -> None:

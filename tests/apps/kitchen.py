@@ -11,7 +11,7 @@ import dash
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
 from quart import Request, request
 
-from flash_events import FlashEvents, Update, event_callback, stream_props
+from flash_events import FlashEvents, Update, event_callback, stream_props, track
 from tests.apps.marks import mark, may_end
 from tests.apps.streams import noting_streams
 
@@ -48,12 +48,12 @@ BUTTONS = (
     "start stop reset skip queue parallel restart burst fail "
     "plain setprops context values patches everyone ordinary "
     "both endless0 endless1 endless2 endless3 endless4 endless5 endless6 endless7 self "
-    "timeout bad insert remove pairs flood keep stubborn"
+    "timeout bad insert remove pairs flood keep stubborn tracked tracked-async"
 )
 
 PLACES = (
     "out message log answer context-out runs both-one both-two both-three unset finished selfcount "
-    "listener inserted place"
+    "listener inserted place bar-text"
 )
 
 app.layout = html.Div(
@@ -63,6 +63,7 @@ app.layout = html.Div(
         html.Div([html.Button(name, id=name, n_clicks=0) for name in BUTTONS.split()]),
         dcc.Input(id="ticker", value="A"),
         html.Div("spin", id="spinner", hidden=True),
+        html.Progress(id="bar", max="100"),
         *[html.Div(id=name) for name in PLACES.split()],
         *[html.Div(id=f"endless-out{n}") for n in range(8)],
         dcc.Store(id="patched", data={"items": [], "n": 0}),
@@ -381,3 +382,22 @@ async def stubborn(_n: int) -> AsyncIterator[Update]:
     finally:
         mark("stubborn cancelled")
         await asyncio.sleep(0.8)
+
+
+@event_callback(Input("tracked", "n_clicks"))
+def tracked(_n: int) -> Iterator[Update]:
+    for _ in track(range(50), "bar", label="bar-text"):
+        time.sleep(0.01)
+    yield stream_props("message", {"children": "all tracked"})
+
+
+@event_callback(Input("tracked-async", "n_clicks"))
+async def tracked_async(_n: int) -> AsyncIterator[Update]:
+    async def items() -> AsyncIterator[int]:
+        for i in range(50):
+            await asyncio.sleep(0.01)
+            yield i
+
+    async for _ in track(items(), "bar", total=50, label="bar-text"):
+        pass
+    yield stream_props("message", {"children": "all tracked"})

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.browser.conftest import Tab
 
 PLOT = "document.querySelector('#graph .js-plotly-plot').data"
@@ -153,3 +155,23 @@ def test_a_hidden_page_goes_on(tab: Tab) -> None:
     )
     tab.click("burst")
     tab.wait_for("out", "burst 20000")
+
+
+@pytest.mark.parametrize("button", ["tracked", "tracked-async"])
+def test_a_tracked_iteration_fills_its_bar(tab: Tab, button: str) -> None:
+    tab.page.evaluate(
+        """() => {
+            const bar = document.getElementById('bar');
+            window.shown = [];
+            new MutationObserver(() => window.shown.push(bar.value)).observe(
+                bar, {attributes: true, attributeFilter: ['value']});
+        }"""
+    )
+    tab.click(button)
+    tab.wait_for("message", "all tracked")
+    shown = tab.page.evaluate("window.shown")
+    assert shown == sorted(shown)
+    assert shown[-1] == 100
+    assert tab.page.evaluate("document.getElementById('bar').value") == 100
+    assert tab.text("bar-text").startswith("100 %, ")
+    assert tab.text("bar-text").endswith("/s, 0:00 left")

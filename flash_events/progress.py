@@ -1,0 +1,259 @@
+"""`track(items, "bar")`: the items as they are, and their progress streamed into a component."""
+
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Sized,
+)
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
+from dataclasses import dataclass
+from math import inf
+from operator import index
+from time import monotonic
+from typing import Any, TypeVar, overload
+
+from dash.development.base_component import Component
+
+from flash_events import current
+from flash_events.errors import TooManyWaiting, UpdateError
+from flash_events.updates import ComponentId, Props, Update, stream_props
+
+T = TypeVar("T")
+
+INTERVAL_SECONDS = 0.1
+"""No more often than this, however fast the items come; an eye cannot follow more."""
+
+RATE_SECONDS = 5.0
+RATE_REPORTS = 10
+"""The rate is that of the last seconds, and of so many reports where items take long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an iteration has come.
+
+    Attributes:
+        done: items that are done. One is done when the next one is asked for.
+        total: how many there are; None where that is not known.
+        seconds: since the iteration began.
+        rate: items per second of late; None until one can be told.
+    """
+
+    done: int
+    total: int | None
+    seconds: float
+    rate: float | None
+
+    @property
+    def percent(self) -> float | None:
+        """0 to 100, to one decimal, rounded down: 100 is all. None where the total is unknown."""
+        if self.total is None:
+            return None
+        return min(self.done * 1000 // self.total, 1000) / 10 if self.total else 100.0
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """What the rest takes at this rate; None where that cannot be told."""
+        if self.total is None:
+            return None
+        if self.done >= self.total:
+            return 0.0
+        return (self.total - self.done) / self.rate if self.rate else None
+
+    def __str__(self) -> str:
+        """`42 %, 1,234/s, 0:12 left`, or without a total `1,234, 310/s, 0:04`."""
+        percent, remaining = self.percent, self.remaining_seconds
+        parts = [f"{self.done:,}" if percent is None else f"{int(percent)} %"]
+        if self.rate is not None:
+            parts.append(f"{self.rate:,.0f}/s" if self.rate >= 10 else f"{self.rate:.2g}/s")
+        if percent is None:
+            parts.append(_as_clock(self.seconds))
+        elif remaining is not None:
+            parts.append(f"{_as_clock(remaining)} left")
+        return ", ".join(parts)
+
+
+@overload
+def track(
+    items: Iterable[T],
+    component_id: ComponentId | Component,
+    *,
+    total: int | None = None,
+    label: ComponentId | Component | None = None,
+    props: Callable[[Progress], Props] | None = None,
+) -> Generator[T, None, None]: ...
+@overload
+def track(
+    items: AsyncIterable[T],
+    component_id: ComponentId | Component,
+    *,
+    total: int | None = None,
+    label: ComponentId | Component | None = None,
+    props: Callable[[Progress], Props] | None = None,
+) -> AsyncGenerator[T, None]: ...
+def track(
+    items: Any,
+    component_id: ComponentId | Component,
+    *,
+    total: int | None = None,
+    label: ComponentId | Component | None = None,
+    props: Callable[[Progress], Props] | None = None,
+) -> Any:
+    """Yields the items unchanged, and streams how far they have come, ten times a second at most.
+
+    The first update comes when the iteration begins, the last one when the items are exhausted;
+    an iteration that is left early streams nothing more. Outside of a run nothing is streamed.
+
+    Args:
+        items: an iterable or an async iterable; what is both is taken as an iterable. An async
+            generator is closed with the tracker: `async with aclosing(track(...)) as items`.
+        component_id: gets `{"value": percent}`, 0 to 100; as for `stream_props`.
+        total: how many items there are; by default `len(items)`. Without either no `value` is
+            streamed.
+        label: a component whose `children` gets `42 %, 1,234/s, 0:12 left`, or without a total
+            `1,234, 310/s, 0:04`.
+        props: makes the props of `component_id` in place of `{"value": percent}`.
+
+    Raises:
+        UpdateError: an argument is of the wrong kind.
+    """
+    is_plain = isinstance(items, Iterable)
+    if not is_plain and not isinstance(items, AsyncIterable):
+        raise UpdateError(
+            "Expected an iterable or an async iterable to track, "
+            f"got {type(items).__name__} {items!r:.80}. "
+            "Pass a list, or call the generator function: track(rows(), ...)."
+        )
+    meter = _Meter(
+        _checked(total) if total is not None else _length(items),
+        _id_of(component_id),
+        None if label is None else _id_of(label),
+        props,
+    )
+    return _track(items, meter) if is_plain else _track_async(items, meter)
+
+
+def _track(items: Iterable[T], meter: "_Meter") -> Generator[T, None, None]:
+    meter.begin()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if monotonic() >= meter.due:
+            meter.report(done)
+    meter.end(done)
+
+
+async def _track_async(items: AsyncIterable[T], meter: "_Meter") -> AsyncGenerator[T, None]:
+    meter.begin()
+    done = 0
+    iterator = aiter(items)
+    async with _closing(iterator):
+        async for item in iterator:
+            yield item
+            done += 1
+            if monotonic() >= meter.due:
+                meter.report(done)
+    meter.end(done)
+
+
+def _closing(iterator: AsyncIterator[T]) -> AbstractAsyncContextManager[object]:
+    """Closes a generator; a stream, which may have an `aclose` too, is left to its owner."""
+    return aclosing(iterator) if isinstance(iterator, AsyncGenerator) else nullcontext()
+
+
+class _Meter:
+    """Knows how far one iteration has come, and streams it.
+
+    Attributes:
+        due: the time of the next report.
+    """
+
+    def __init__(
+        self,
+        total: int | None,
+        component_id: ComponentId,
+        label: ComponentId | None,
+        props: Callable[[Progress], Props] | None,
+    ) -> None:
+        self._total = total
+        self._component_id = component_id
+        self._label = label
+        self._props = props
+        self._began = 0.0
+        self._stream: Callable[[Update], None] | None = None
+        self._reports: deque[tuple[float, int]] = deque()
+        self.due = inf
+
+    def begin(self) -> None:
+        self._stream = current.stream_aside.get()
+        self._began = monotonic()
+        self.report(0)
+
+    def report(self, done: int) -> None:
+        if self._stream is None:
+            return
+        now = monotonic()
+        progress = Progress(done, self._total, now - self._began, self._rate(now, done))
+        targets: list[tuple[ComponentId, Props]] = []
+        if self._props is not None:
+            targets.append((self._component_id, self._props(progress)))
+        elif progress.percent is not None:
+            targets.append((self._component_id, {"value": progress.percent}))
+        if self._label is not None:
+            targets.append((self._label, {"children": str(progress)}))
+        if targets:
+            with suppress(TooManyWaiting):  # the next report says more than this one
+                self._stream(stream_props(targets))
+        self.due = now + INTERVAL_SECONDS
+
+    def end(self, done: int) -> None:
+        if self._total is not None:
+            self._total = done  # whatever was expected, it was all
+        self.report(done)
+
+    def _rate(self, now: float, done: int) -> float | None:
+        """Over a window rather than the last interval, so that the remaining time is steady."""
+        reports = self._reports
+        while len(reports) > RATE_REPORTS and now - reports[1][0] >= RATE_SECONDS:
+            reports.popleft()
+        reports.append((now, done))
+        since, before = reports[0]
+        return (done - before) / (now - since) if now > since and done > before else None
+
+
+def _id_of(component_id: ComponentId | Component) -> ComponentId:
+    [(checked, _)] = stream_props(component_id, {}).targets
+    return checked
+
+
+def _checked(total: int) -> int:
+    try:
+        checked = index(total)
+    except TypeError:
+        checked = -1
+    if checked < 0:
+        raise UpdateError(
+            "Expected total as a whole number of items, "
+            f"got {type(total).__name__} {total!r:.80}. Leave it out if it is not known."
+        )
+    return checked
+
+
+def _length(items: object) -> int | None:
+    try:
+        return len(items) if isinstance(items, Sized) else None
+    except TypeError:  # some have __len__ and no length, a DataLoader over a stream for one
+        return None
+
+
+def _as_clock(seconds: float) -> str:
+    """`0:12` or `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
