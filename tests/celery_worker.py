@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.conftest import ROOT, wait_until
+import celery
+
+from tests.conftest import ROOT, Served, serving, wait_until
 
 START_SECONDS = 30
+NAME = "tests@localhost"
 
 
 @dataclass
@@ -48,11 +52,11 @@ class Worker:
 
 @contextmanager
 def working(
-    directory: Path, *options: str, app: str = "tests.apps.tasks:celery_app", **environment: str
+    directory: Path, *options: str, app: str = "tests.apps.crunch:celery_app", **environment: str
 ) -> Iterator[Worker]:
     """Runs a worker until the block ends; what it marks goes where the web server's marks go."""
     log = directory / "worker.log"
-    command = ["celery", "-A", app, "worker", "--loglevel", "INFO", "--without-mingle"]
+    command = ["celery", "-A", app, "worker", "--loglevel", "INFO", "--without-mingle", "-n", NAME]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command, *options],
@@ -74,3 +78,62 @@ def working(
             process.wait(10)
         except subprocess.TimeoutExpired:
             worker.kill()
+
+
+PROCESSES = 4
+HOLD = "tests.apps.tasks.hold"
+
+
+@dataclass
+class Celery:
+    """A web server and a Celery worker that share a Redis.
+
+    Attributes:
+        served: the app, and what it and the tasks have marked.
+        worker: runs the tasks.
+        redis_url: of both.
+    """
+
+    served: Served
+    worker: Worker
+    redis_url: str
+    client: "celery.Celery" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = celery.Celery(broker=self.redis_url, backend=self.redis_url)
+
+    def active(self) -> list[str]:
+        """The names of the tasks that run or wait in the worker."""
+        inspect = self.client.control.inspect(timeout=1, destination=[NAME])
+        answers = [*(inspect.active() or {}).values(), *(inspect.reserved() or {}).values()]
+        return [task["name"] for tasks in answers for task in tasks]
+
+    @contextmanager
+    def busy(self) -> Iterator[int]:
+        """Nothing starts in the block; says how many tasks wait in the queue."""
+        end = Path(f"{self.served.marks_file}.hold")
+        for _ in range(2 * PROCESSES + 3):  # those that run, those that are fetched already
+            self.client.send_task(HOLD, [str(end)])
+        wait_until(lambda: len(self.active()) == 2 * PROCESSES, 10, "a busy worker")
+        try:
+            yield 3
+        finally:
+            end.touch()
+            wait_until(lambda: HOLD not in self.active(), 10, "a worker that goes on")
+            end.unlink()
+
+
+@contextmanager
+def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[Celery]:
+    """Serves the app whose work is done by Celery, and runs a worker."""
+    settings: dict[str, Any] = {
+        "FLASH_EVENTS_BROKER": redis_url,
+        "FLASH_EVENTS_GRACE_SECONDS": "1",
+        "CELERY_BROKER": redis_url,
+        **environment,
+    }
+    with (
+        serving("tests.apps.crunch:server", directory, **settings) as served,
+        working(directory, "-c", str(PROCESSES), **settings) as worker,
+    ):
+        yield Celery(served, worker, redis_url)

@@ -153,6 +153,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def celery(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Any]:
+    """The app whose work is done by Celery, with a worker."""
+    from tests.celery_worker import crunching
+
+    with crunching(tmp_path_factory.mktemp("celery"), redis_url) as celery:
+        yield celery
+
+
+@pytest.fixture(scope="session")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app whose callbacks misbehave."""
     with serving(

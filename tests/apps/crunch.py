@@ -8,8 +8,11 @@ from dash import Dash, Input, dcc, html
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from flash_events.celery import TaskStatus, stream_task
-from tests.apps import tasks
+from tests.apps import elsewhere, tasks
 from tests.apps.marks import mark
+from tests.apps.tasks import celery_app
+
+__all__ = ["celery_app", "server"]
 
 app = Dash(__name__, backend="quart")
 server = app.server
@@ -21,20 +24,26 @@ CANVASES: dict[str, Any] = {
     "chain": lambda: chain(tasks.add.s("out", 1, 1), tasks.total_of_one.s("out")),
     "chord": lambda: chord([tasks.add.s("out", n, n) for n in range(3)], tasks.total.s("out")),
 }
-NAMES = ("count", "tick", "sleepy", "fail", "stubborn", "reborn", *CANVASES)
+NAMES = ("count", "tick", "sleepy", "fail", "stubborn", "reborn", "tracked", *CANVASES)
+
+TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 
 app.layout = html.Div(
     [
-        *(html.Button(name, id=name) for name in (*NAMES, "stop")),
-        *(html.Div(id=name) for name in ("out", "state", "result", "message")),
-        dcc.Store(id="up-to", data=10_000),
+        *(html.Button(name, id=name) for name in (*NAMES, *elsewhere.NAMES, "stop", "four")),
+        *(
+            html.Div(id=name)
+            for name in ("out", "state", "waiting", "result", "message", "spinner")
+        ),
+        dcc.Input(id="who", value="Ann"),
+        html.Progress(id="bar", max=100),
     ]
 )
 
 
 def show(status: TaskStatus) -> Update:
-    mark("state", **{name: getattr(status, name) for name in ("part", "state", "attempt")})
-    return stream_props("state", {"children": f"{status.part} {status.state} {status.attempt}"})
+    state = f"{status.part} {status.state} {status.attempt}"
+    return stream_props([("state", {"children": state}), ("waiting", {"children": status.waiting})])
 
 
 async def follow(task: Any, *args: Any) -> AsyncIterator[Update]:
@@ -55,6 +64,7 @@ def define(name: str) -> None:
     @event_callback(
         Input(name, "n_clicks"),
         cancel=[Input("stop", "n_clicks")],
+        timeout=60,
         on_error=told,
         overlap="parallel",
     )
@@ -67,3 +77,13 @@ def define(name: str) -> None:
 
 for one in NAMES:
     define(one)
+
+
+@event_callback(Input("four", "n_clicks"))
+async def four_at_once(_n: int) -> AsyncIterator[Update]:
+    """Four tasks together, each with a component of its own."""
+    counts = group(tasks.count.s(f"out{n}", 10_000) for n in range(4))
+    async with stream_task(counts) as stream:
+        async for update in stream:
+            yield update
+        yield stream_props("result", {"children": await stream.result()})

@@ -1,36 +1,18 @@
-"""An app whose callbacks run in the workers of Celery."""
+"""Event callbacks that run in the workers of Celery."""
 
 import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from celery import Celery
-from dash import Dash, Input, Output, State, ctx, dcc, html, set_props
+from dash import Input, Output, State, ctx, set_props
 
-from flash_events import FlashEvents, Update, event_callback, stream_props
+from flash_events import Update, event_callback, stream_props
 from flash_events.celery import attempt
 from tests.apps.marks import mark, may_end
+from tests.apps.tasks import celery_app
 
-BROKER = os.environ["CELERY_BROKER"]
-celery_app = Celery("tests.apps.elsewhere", broker=BROKER, backend=BROKER)
-celery_app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1)
-if "REBORN" in os.environ:
-    celery_app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
-
-app = Dash(__name__, backend="quart")
-server = app.server
-FlashEvents(app, metrics=True, linger_seconds=0.1)
-
-NAMES = ("burst", "ticks", "plain", "queued", "deaf", "fail", "told", "keep")
-app.layout = html.Div(
-    [
-        *(html.Button(name, id=name) for name in (*NAMES, "stop")),
-        dcc.Input(id="who", value="Ann"),
-        *(html.Div(id=name) for name in ("out", "message", "spinner")),
-    ]
-)
-
+NAMES = ("burst", "ticks", "plain", "queued", "deaf", "wrong", "told", "keep")
 STOP = [Input("stop", "n_clicks")]
 RUNNING = [(Output("spinner", "children"), "on", "off")]
 RESET = {"message": {"children": "was reset"}}
@@ -90,15 +72,15 @@ async def queued(n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("deaf", "n_clicks"), cancel=STOP, worker=celery_app)
 async def deaf(_n: int) -> AsyncIterator[Update]:
-    mark("deaf began")
     yield say("deaf")
     await asyncio.sleep(0.05)
+    mark("deaf began")
     while True:  # holds the loop, so that it hears nothing
         sum(range(10_000))
 
 
-@event_callback(Input("fail", "n_clicks"), on_error=sorry, worker=celery_app)
-async def fail(_n: int) -> AsyncIterator[Update]:
+@event_callback(Input("wrong", "n_clicks"), on_error=sorry, worker=celery_app)
+async def wrong(_n: int) -> AsyncIterator[Update]:
     yield say("about to fail")
     raise ValueError("no luck")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 
-from flash_events import stream_props
+from flash_events import stream_props, track
 from flash_events.celery import emit
 from tests.apps.marks import mark
 
@@ -18,6 +18,8 @@ celery_app.conf.update(
     worker_prefetch_multiplier=1,
     result_expires=600,
 )
+if "REBORN" in os.environ:  # a run whose worker has died is delivered again
+    celery_app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
 
 
 def say(component_id: str, text: object) -> None:
@@ -102,3 +104,15 @@ def total(parts: list[int], component_id: str) -> int:
 @celery_app.task
 def total_of_one(part: int, component_id: str) -> int:
     return total([part], component_id)  # type: ignore[no-any-return]
+
+
+@celery_app.task
+def tracked(component_id: str) -> int:
+    return sum(track(range(50), "bar", label=component_id))
+
+
+@celery_app.task
+def hold(until: str) -> None:
+    """Keeps a process busy until a file appears."""
+    while not os.path.exists(until):
+        time.sleep(0.01)

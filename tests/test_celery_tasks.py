@@ -1,0 +1,162 @@
+"""Celery tasks stream what they emit into a run: real Redis, a real worker, a real server."""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from httpx_sse import ServerSentEvent
+
+from tests.celery_worker import Celery
+from tests.conftest import wait_until
+from tests.test_endpoint import Page, data, new_id, opened
+
+STOP_SECONDS = 1.0
+
+
+@pytest.fixture
+def page(celery: Celery) -> Iterator[Page]:
+    with opened(celery.served) as page:
+        yield page
+
+
+def sets(events: Iterator[ServerSentEvent] | list[ServerSentEvent], component_id: str) -> list[Any]:
+    """What a component's children were set to."""
+    return [
+        props["children"]
+        for event in events
+        if event.event in ("update", "end")
+        for target, props in data(event).get("set", ())
+        if target == component_id
+    ]
+
+
+def all_of(page: Page, name: str) -> list[ServerSentEvent]:
+    """Starts a run and reads it to its end."""
+    with page.stream("start", page.body(name)) as events:
+        return list(events)
+
+
+def end_of(events: list[ServerSentEvent]) -> Any:
+    [end] = [data(event) for event in events if event.event == "end"]
+    return end
+
+
+def read_until(events: Iterator[ServerSentEvent], text: str) -> None:
+    """Reads until `out` begins so."""
+    for event in events:
+        if any(str(shown).startswith(text) for shown in sets([event], "out")):
+            return
+    raise AssertionError(f"{text!r} did not come")
+
+
+def test_ten_thousand_emits_of_four_tasks_each_arrive_complete_and_in_order(page: Page) -> None:
+    shown = defaultdict(list)
+    events = all_of(page, "four")
+    for event in events:
+        if event.event == "update":
+            for target, props in data(event)["set"]:
+                shown[target].append(props["children"])
+    assert shown.pop("result") == [[10_000] * 4]
+    assert shown == {f"out{n}": list(range(1, 10_001)) for n in range(4)}
+    assert end_of(events)["reason"] == "done"
+
+
+def test_the_run_sees_each_state_and_the_result(page: Page) -> None:
+    events = all_of(page, "count")
+    assert sets(events, "state") == ["0 queued 0", "0 started 1", "0 success 1"]
+    assert sets(events, "result") == ["result 10000"]
+
+
+def test_a_failed_task_raises_its_own_exception_in_the_callback(page: Page) -> None:
+    events = all_of(page, "fail")
+    assert sets(events, "out") == ["about to fail"]
+    assert sets(events, "message") == ["OddError: out of paper"]
+    assert sets(events, "state")[-1] == "0 failure 1"
+    assert end_of(events)["reason"] == "error"
+
+
+def test_attempts_of_a_retried_task_are_told_apart(page: Page) -> None:
+    events = all_of(page, "stubborn")
+    assert sets(events, "out") == ["attempt 1", "attempt 2", "attempt 3"]
+    assert sets(events, "result") == ["result at last"]
+    states = sets(events, "state")
+    assert [state for state in states if "started" in state] == [
+        f"0 started {n}" for n in (1, 2, 3)
+    ]
+    assert states[-1] == "0 success 3"
+
+
+@pytest.mark.parametrize(
+    ("canvas", "result", "parts"),
+    [("group", "[0, 2, 4]", 3), ("chain", "2", 1), ("chord", "6", 3)],
+)
+def test_the_parts_of_a_canvas_interleave_in_order_per_part(
+    page: Page, canvas: str, result: str, parts: int
+) -> None:
+    events = all_of(page, canvas)
+    emitted = defaultdict(list)
+    for text in sets(events, "out"):
+        if found := re.fullmatch(r"(\d)\+\d (\d)", text):
+            emitted[found[1]].append(found[2])
+    assert sorted(emitted.values()) == [["1", "2", "3"]] * parts
+    assert sets(events, "result") == [f"result {result}"]
+
+
+def test_progress_is_tracked_in_a_task(page: Page) -> None:
+    events = all_of(page, "tracked")
+    bars = [
+        props["value"]
+        for event in events
+        if event.event == "update"
+        for target, props in data(event)["set"]
+        if target == "bar"
+    ]
+    assert (bars[0], bars[-1]) == (0.0, 100.0)
+    assert sets(events, "out")[-1].startswith("100 %")
+
+
+def test_a_cancel_ends_the_task_and_its_finally_runs_fifty_times(
+    page: Page, celery: Celery
+) -> None:
+    before = len(celery.served.marks("tick finally"))
+    slowest = 0.0
+    for n in range(1, 51):
+        page.page = new_id()
+        with page.stream("start", body := page.body("tick")) as events:
+            read_until(events, "tick 2")
+            asked = time.time()
+            page.stop(body["flash_events"]["run"])
+            done = celery.served.wait_for_mark("tick finally", before + n)
+            slowest = max(slowest, done["time"] - asked)
+    assert slowest < STOP_SECONDS
+    assert len(celery.served.marks("tick began")) == len(celery.served.marks("tick finally"))
+    wait_until(lambda: not celery.active(), 10, "the worker to be free")
+
+
+def test_a_task_that_does_not_look_up_is_terminated(page: Page, celery: Celery) -> None:
+    body = page.body("sleepy")
+    with page.stream("start", body) as events:
+        read_until(events, "asleep")
+        pid = celery.served.marks("sleepy began")[-1]["pid"]
+        assert pid in celery.worker.children()
+        page.stop(body["flash_events"]["run"])
+        wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
+    wait_until(lambda: not celery.active(), 10, "the worker to be free")
+
+
+def test_a_task_that_waits_knows_how_many_are_before_it_and_never_starts_once_cancelled(
+    page: Page, celery: Celery
+) -> None:
+    before = len(celery.served.marks("tick began"))
+    with celery.busy() as waiting:
+        body = page.body("tick")
+        with page.stream("start", body) as events:
+            first = next(event for event in events if event.event == "update")
+            assert sets([first], "state") == ["0 queued 0"]
+            assert sets([first], "waiting") == [waiting]
+            page.stop(body["flash_events"]["run"])
+            assert end_of(list(events))["reason"] == "cancelled"
+    assert len(celery.served.marks("tick began")) == before
