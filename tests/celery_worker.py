@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,9 @@ def working(
 
 
 PROCESSES = 4
+_databases = count(1)
+"""Each worker has one of Redis for its messages, or it would get those of another test."""
+
 HOLD = "tests.apps.tasks.hold"
 
 
@@ -91,16 +95,18 @@ class Celery:
     Attributes:
         served: the app, and what it and the tasks have marked.
         worker: runs the tasks.
-        redis_url: of both.
+        redis_url: where events travel.
+        messages_url: where Celery's messages travel.
     """
 
     served: Served
     worker: Worker
     redis_url: str
+    messages_url: str
     client: "celery.Celery" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = celery.Celery(broker=self.redis_url, backend=self.redis_url)
+        self.client = celery.Celery(broker=self.messages_url, backend=self.messages_url)
 
     def active(self) -> list[str]:
         """The names of the tasks that run or wait in the worker."""
@@ -126,14 +132,15 @@ class Celery:
 @contextmanager
 def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[Celery]:
     """Serves the app whose work is done by Celery, and runs a worker."""
+    messages = redis_url.removesuffix("0") + str(next(_databases))
     settings: dict[str, Any] = {
         "FLASH_EVENTS_BROKER": redis_url,
         "FLASH_EVENTS_GRACE_SECONDS": "1",
-        "CELERY_BROKER": redis_url,
+        "CELERY_BROKER": messages,
         **environment,
     }
     with (
         serving("tests.apps.crunch:server", directory, **settings) as served,
         working(directory, "-c", str(PROCESSES), **settings) as worker,
     ):
-        yield Celery(served, worker, redis_url)
+        yield Celery(served, worker, redis_url, messages)

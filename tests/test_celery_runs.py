@@ -32,8 +32,11 @@ def stack() -> Iterator[ExitStack]:
 @contextmanager
 def another(celery: Celery, directory: Path) -> Iterator[Served]:
     """A second server, as on another machine."""
-    url = celery.redis_url
-    with serving(CRUNCH, directory, FLASH_EVENTS_BROKER=url, CELERY_BROKER=url) as served:
+    urls: dict[str, Any] = {
+        "FLASH_EVENTS_BROKER": celery.redis_url,
+        "CELERY_BROKER": celery.messages_url,
+    }
+    with serving(CRUNCH, directory, **urls) as served:
         yield served
 
 

@@ -1,0 +1,162 @@
+"""Row 18: tasks and runs in Celery's workers that are killed, delivered again, or lose Redis."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from httpx_sse import ServerSentEvent
+
+from tests.celery_worker import Celery, crunching
+from tests.conftest import wait_until
+from tests.machines import connection_of, take_updates
+from tests.redis_server import RedisServer, redis_server
+from tests.test_celery_tasks import end_of, read_until, sets
+from tests.test_endpoint import opened
+
+NOTICE_SECONDS = 15
+
+
+@contextmanager
+def may_end(celery: Celery) -> Iterator[None]:
+    """What waits for a word from the test may end."""
+    end = Path(f"{celery.served.marks_file}.end")
+    end.touch()
+    try:
+        yield
+    finally:
+        end.unlink()
+
+
+def process_of(celery: Celery, mark: str) -> int:
+    """The process that has noted this last."""
+    return int(celery.served.marks(mark)[-1]["pid"])
+
+
+def told_in_time(events: Iterator[ServerSentEvent]) -> list[ServerSentEvent]:
+    """What comes until the end, which must come soon enough."""
+    killed = time.monotonic()
+    rest = list(events)
+    assert time.monotonic() - killed < NOTICE_SECONDS
+    return rest
+
+
+def test_fault_18_a_killed_task_fails_its_run(celery: Celery) -> None:
+    with opened(celery.served) as page, page.stream("start", page.body("tick")) as events:
+        read_until(events, "tick 3")
+        os.kill(process_of(celery, "tick began"), signal.SIGKILL)
+        rest = told_in_time(events)
+    assert end_of(rest)["reason"] == "error"
+    assert sets(rest, "message")[0].startswith("WorkerLostError")
+
+
+def test_fault_18_a_killed_run_fails(celery: Celery) -> None:
+    with opened(celery.served) as page, page.stream("start", page.body("ticks")) as events:
+        take_updates(events, 3)
+        os.kill(process_of(celery, "ticks began"), signal.SIGKILL)
+        rest = told_in_time(events)
+    assert end_of(rest)["reason"] == "error"
+    assert sets(rest, "message")[0].startswith("sorry: WorkerLost")
+
+
+@pytest.mark.parametrize("name", ["tick", "ticks"])
+def test_fault_18_a_whole_worker_is_killed(tmp_path: Path, redis_url: str, name: str) -> None:
+    with (
+        crunching(tmp_path, redis_url) as celery,
+        opened(celery.served) as page,
+        page.stream("start", page.body(name)) as events,
+    ):
+        take_updates(events, 5)
+        celery.worker.kill()
+        assert end_of(told_in_time(events))["reason"] == "error"
+
+
+def test_fault_18_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
+    with opened(celery.served) as page, page.stream("start", page.body("reborn")) as events:
+        seen = []
+        for event in events:
+            seen.append(event)
+            if sets([event], "out") == ["reborn 5"]:
+                break
+        os.kill(process_of(celery, "reborn began"), signal.SIGKILL)
+        with may_end(celery):
+            seen += told_in_time(events)
+    texts = [f"reborn {n}" for n in range(1, 6)]
+    assert sets(seen, "out") == texts + texts
+    states = sets(seen, "state")
+    assert [state for state in states if "started" in state] == ["0 started 1", "0 started 2"]
+    assert states[-1] == "0 success 2"
+    assert end_of(seen)["reason"] == "done"
+
+
+def test_fault_18_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: str) -> None:
+    with (
+        crunching(tmp_path, redis_url, REBORN="1") as celery,
+        opened(celery.served) as page,
+        page.stream("start", body := page.body("ticks")) as events,
+    ):
+        take_updates(events, 5)
+        os.kill(process_of(celery, "ticks began"), signal.SIGKILL)
+        read_until(events, "2:3")
+        page.stop(body["flash_events"]["run"])
+        assert end_of(list(events))["reason"] == "cancelled"
+        began = celery.served.marks("ticks began")
+        assert [mark["attempt"] for mark in began] == [1, 2]
+        wait_until(lambda: not celery.active(), 5, "a free worker")
+
+
+@pytest.fixture
+def redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A Redis for events alone; Celery's own is not touched."""
+    with redis_server(tmp_path, appendonly=request.param) as server:
+        yield server
+
+
+def restart(redis: RedisServer) -> None:
+    redis.stop()
+    redis.start()
+
+
+@pytest.mark.parametrize("redis", [True], indirect=True, ids=["appendonly"])
+@pytest.mark.parametrize("name", ["tick", "ticks"])
+def test_fault_18_redis_restarts_and_nothing_that_was_emitted_is_lost(
+    tmp_path: Path, redis: RedisServer, redis_url: str, name: str
+) -> None:
+    with (
+        crunching(tmp_path, redis_url, FLASH_EVENTS_BROKER=redis.url) as celery,
+        opened(celery.served) as page,
+        page.stream("start", body := page.body(name)) as events,
+    ):
+        shown: list[str] = []
+        for restarts in range(1, 4):
+            while len(shown) < 60 * restarts:
+                shown += sets([next(events)], "out")
+            restart(redis)
+        while len(shown) < 240:
+            shown += sets([next(events)], "out")
+        page.stop(body["flash_events"]["run"])
+        celery.served.wait_for_mark(f"{name} finally")
+        end_of(list(events))
+    prefix = {"tick": "tick ", "ticks": "1:"}[name]
+    assert shown == [f"{prefix}{n}" for n in range(1, 241)]
+
+
+@pytest.mark.parametrize("redis", [False], indirect=True, ids=["in memory"])
+@pytest.mark.parametrize("name", ["tick", "ticks"])
+def test_fault_18_redis_is_emptied_and_the_run_is_lost(
+    tmp_path: Path, redis: RedisServer, redis_url: str, name: str
+) -> None:
+    with (
+        crunching(tmp_path, redis_url, FLASH_EVENTS_BROKER=redis.url) as celery,
+        opened(celery.served) as page,
+    ):
+        with page.stream("start", body := page.body(name)) as events:
+            take_updates(events, 5)
+            restart(redis)
+            list(events)  # the body ends
+        assert page.post("resume", page.resume(connection_of(body))).status_code == 404
+        celery.served.wait_for_mark(f"{name} finally")
+        wait_until(lambda: not celery.active(), 5, "a free worker")
