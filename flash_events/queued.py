@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 1.0
 """A run that has not stopped by then is terminated."""
 
+TERMINATE_SECONDS = 2.0
+TERMINATE_TRIES = 20
+"""So often and for so long it is looked whether a terminated process has told its end itself."""
+
 
 class QueuedRuns:
     """Sends runs to task queues and sees to it that they end.
@@ -169,7 +173,16 @@ class QueuedRuns:
                 )
                 assert callback.queue is not None
                 await callback.queue.terminate(record.run)
-                await self._end(record)
+                if not await self._has_ended(record.run):
+                    await self._end(record)
+
+    async def _has_ended(self, run: str) -> bool:
+        """Waits a little for a process that is terminated, whose `finally` may run."""
+        for _ in range(TERMINATE_TRIES):
+            await asyncio.sleep(TERMINATE_SECONDS / TERMINATE_TRIES)
+            if not await self._find([run]):
+                return True
+        return False
 
     async def _end(self, record: RunRecord) -> bool:
         """Ends a run for its worker; says whether it had not ended."""

@@ -104,6 +104,7 @@ def test_a_body_that_hears_nothing_is_terminated(page: Page, celery: Celery) -> 
         pid = celery.served.wait_for_mark("deaf began")["pid"]
         page.stop(run_of(body))
         assert end_of(list(events))["reason"] == "cancelled"
+        celery.served.wait_for_mark("deaf finally")
     wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
 
 

@@ -143,7 +143,8 @@ def test_a_task_that_does_not_look_up_is_terminated(page: Page, celery: Celery) 
         pid = celery.served.marks("sleepy began")[-1]["pid"]
         assert pid in celery.worker.children()
         page.stop(body["flash_events"]["run"])
-        wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
+        celery.served.wait_for_mark("sleepy finally")
+    wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
     wait_until(lambda: not celery.active(), 10, "the worker to be free")
 
 

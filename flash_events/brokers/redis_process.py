@@ -1,6 +1,7 @@
 """What a worker of a task queue asks of Redis, without an event loop: it runs plain code."""
 
 import hashlib
+import json
 import logging
 import secrets
 import threading
@@ -77,6 +78,12 @@ class RedisProcess:
         signal, once = encode(Readable(connection)), secrets.token_hex(8)
         inbox = key(worker, "inbox")
         self.call("", "XADD", inbox, "NOMKSTREAM", "*", "s", signal, "k", once)
+
+    def bury(self, run: str) -> None:
+        """Lets all know that the process is dead that drove a run, before its lease expires."""
+        record = self.call("", "GET", key(run, "run"))
+        if record is not None:
+            self.call("", "DEL", key(json.loads(record)["worker"], "lease"))
 
     def hear(self, after: str) -> str:
         """Waits a little for a signal; returns where to go on hearing."""

@@ -39,7 +39,7 @@ class _Stream:
         self.task = task
         self.part = int(note["part"])
         self.settings = worker_settings()
-        process = _process_of(os.getpid())
+        process = process_of(os.getpid())
         self.writer = FeedWriter(process, note["feed"], str(self.part))
         self.is_wanted = self.writer.adopt()
         self.was_stopped = False
@@ -119,7 +119,7 @@ def worker_settings() -> Settings:
 
 
 @functools.cache
-def _process_of(_pid: int) -> RedisProcess:
+def process_of(_pid: int) -> RedisProcess:
     """One for each process; a child must not use its parent's connections."""
     settings = worker_settings()
     return RedisProcess(settings.broker, settings.log_limits)
@@ -204,7 +204,7 @@ def _end_from_outside(request: Any, state: TaskState, error: dict[str, Any] | No
     note = _note_of(request)
     if note is not None:
         part = int(note["part"])
-        writer = FeedWriter(_process_of(os.getpid()), note["feed"], str(part))
+        writer = FeedWriter(process_of(os.getpid()), note["feed"], str(part))
         change = Changed(part, 0, state, request.id, error=error or {})
         writer.end(encode(change), anyone=True)
 

@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+import os
 from dataclasses import replace
 from typing import Any
+
+from celery import signals
+from celery.exceptions import WorkerLostError
 
 from flash_events import bridge, current
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import SharedBroker
 from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.celery.tasks import worker_settings
+from flash_events.celery.tasks import process_of, worker_settings
 from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feeds, feeds
 from flash_events.live import LiveRuns
@@ -35,6 +39,15 @@ def attempt() -> int:
     A run begins anew then, so what the page must not get twice is to be reset first.
     """
     return current.attempt.get()
+
+
+def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
+    """The main process of a worker has lost the child that drove a run."""
+    if sender.name == TASK and isinstance(exception, WorkerLostError):
+        process_of(os.getpid()).bury(sender.request.id)
+
+
+signals.task_failure.connect(_on_failure, weak=False)
 
 
 class _Drive:

@@ -75,8 +75,11 @@ async def deaf(_n: int) -> AsyncIterator[Update]:
     yield say("deaf")
     await asyncio.sleep(0.05)
     mark("deaf began")
-    while True:  # holds the loop, so that it hears nothing
-        sum(range(10_000))
+    try:
+        while True:  # holds the loop, so that it hears nothing
+            sum(range(10_000))
+    finally:
+        mark("deaf finally")
 
 
 @event_callback(Input("wrong", "n_clicks"), on_error=sorry, worker=celery_app)

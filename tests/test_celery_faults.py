@@ -1,4 +1,4 @@
-"""Row 18: tasks and runs in Celery's workers that are killed, delivered again, or lose Redis."""
+"""Row 18 of the faults: workers of Celery that are killed, delivered again, or lose Redis."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def told_in_time(events: Iterator[ServerSentEvent]) -> list[ServerSentEvent]:
     return rest
 
 
-def test_fault_18_a_killed_task_fails_its_run(celery: Celery) -> None:
+def test_a_killed_task_fails_its_run(celery: Celery) -> None:
     with opened(celery.served) as page, page.stream("start", page.body("tick")) as events:
         read_until(events, "tick 3")
         os.kill(process_of(celery, "tick began"), signal.SIGKILL)
@@ -53,7 +53,7 @@ def test_fault_18_a_killed_task_fails_its_run(celery: Celery) -> None:
     assert sets(rest, "message")[0].startswith("WorkerLostError")
 
 
-def test_fault_18_a_killed_run_fails(celery: Celery) -> None:
+def test_a_killed_run_fails(celery: Celery) -> None:
     with opened(celery.served) as page, page.stream("start", page.body("ticks")) as events:
         take_updates(events, 3)
         os.kill(process_of(celery, "ticks began"), signal.SIGKILL)
@@ -63,7 +63,7 @@ def test_fault_18_a_killed_run_fails(celery: Celery) -> None:
 
 
 @pytest.mark.parametrize("name", ["tick", "ticks"])
-def test_fault_18_a_whole_worker_is_killed(tmp_path: Path, redis_url: str, name: str) -> None:
+def test_a_whole_worker_is_killed(tmp_path: Path, redis_url: str, name: str) -> None:
     with (
         crunching(tmp_path, redis_url) as celery,
         opened(celery.served) as page,
@@ -74,7 +74,7 @@ def test_fault_18_a_whole_worker_is_killed(tmp_path: Path, redis_url: str, name:
         assert end_of(told_in_time(events))["reason"] == "error"
 
 
-def test_fault_18_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
+def test_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
     with opened(celery.served) as page, page.stream("start", page.body("reborn")) as events:
         seen = []
         for event in events:
@@ -92,7 +92,7 @@ def test_fault_18_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -
     assert end_of(seen)["reason"] == "done"
 
 
-def test_fault_18_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: str) -> None:
+def test_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: str) -> None:
     with (
         crunching(tmp_path, redis_url, REBORN="1") as celery,
         opened(celery.served) as page,
@@ -122,7 +122,7 @@ def restart(redis: RedisServer) -> None:
 
 @pytest.mark.parametrize("redis", [True], indirect=True, ids=["appendonly"])
 @pytest.mark.parametrize("name", ["tick", "ticks"])
-def test_fault_18_redis_restarts_and_nothing_that_was_emitted_is_lost(
+def test_redis_restarts_and_nothing_that_was_emitted_is_lost(
     tmp_path: Path, redis: RedisServer, redis_url: str, name: str
 ) -> None:
     with (
@@ -146,7 +146,7 @@ def test_fault_18_redis_restarts_and_nothing_that_was_emitted_is_lost(
 
 @pytest.mark.parametrize("redis", [False], indirect=True, ids=["in memory"])
 @pytest.mark.parametrize("name", ["tick", "ticks"])
-def test_fault_18_redis_is_emptied_and_the_run_is_lost(
+def test_redis_is_emptied_and_the_run_is_lost(
     tmp_path: Path, redis: RedisServer, redis_url: str, name: str
 ) -> None:
     with (
