@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -44,10 +45,10 @@ class Worker:
 
     def kill(self) -> None:
         """Kills all of it, with no chance to say anything."""
-        children = self.children()
-        self.process.kill()
-        for child in children:
+        self.process.send_signal(signal.SIGSTOP)  # or it begins new children meanwhile
+        for child in self.children():
             os.kill(child, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
 
 
@@ -74,11 +75,7 @@ def working(
         print(worker.log())  # pytest shows it with the failure
         raise
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            worker.kill()
+        worker.kill()  # in order it takes seconds, and no test looks at that
 
 
 PROCESSES = 4
@@ -130,6 +127,15 @@ class Celery:
 
 
 @contextmanager
+def together(*parts: AbstractContextManager[Any]) -> Iterator[list[Any]]:
+    """Enters several at once, as each takes seconds to start."""
+    with ExitStack() as stack:
+        with ThreadPoolExecutor() as pool:
+            entering = [pool.submit(stack.enter_context, part) for part in parts]
+        yield [entered.result() for entered in entering]
+
+
+@contextmanager
 def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[Celery]:
     """Serves the app whose work is done by Celery, and runs a worker."""
     messages = redis_url.removesuffix("0") + str(next(_databases))
@@ -139,8 +145,8 @@ def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[C
         "CELERY_BROKER": messages,
         **environment,
     }
-    with (
-        serving("tests.apps.crunch:server", directory, **settings) as served,
-        working(directory, "-c", str(PROCESSES), **settings) as worker,
-    ):
+    with together(
+        serving("tests.apps.crunch:server", directory, **settings),
+        working(directory, "-c", str(PROCESSES), **settings),
+    ) as [served, worker]:
         yield Celery(served, worker, redis_url, messages)

@@ -121,7 +121,7 @@ def test_progress_is_tracked_in_a_task(page: Page) -> None:
 def test_a_cancel_ends_the_task_and_its_finally_runs_fifty_times(
     page: Page, celery: Celery
 ) -> None:
-    before = len(celery.served.marks("tick finally"))
+    began, before = (len(celery.served.marks(f"tick {name}")) for name in ("began", "finally"))
     slowest = 0.0
     for n in range(1, 51):
         page.page = new_id()
@@ -132,7 +132,8 @@ def test_a_cancel_ends_the_task_and_its_finally_runs_fifty_times(
             done = celery.served.wait_for_mark("tick finally", before + n)
             slowest = max(slowest, done["time"] - asked)
     assert slowest < STOP_SECONDS
-    assert len(celery.served.marks("tick began")) == len(celery.served.marks("tick finally"))
+    assert len(celery.served.marks("tick began")) == began + 50
+    assert len(celery.served.marks("tick finally")) == before + 50
     wait_until(lambda: not celery.active(), 10, "the worker to be free")
 
 
@@ -146,6 +147,15 @@ def test_a_task_that_does_not_look_up_is_terminated(page: Page, celery: Celery) 
         celery.served.wait_for_mark("sleepy finally")
     wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
     wait_until(lambda: not celery.active(), 10, "the worker to be free")
+
+
+def test_each_part_of_a_group_knows_how_many_are_before_it(page: Page, celery: Celery) -> None:
+    with celery.busy() as waiting, page.stream("start", body := page.body("group")) as events:
+        shown = [next(event for event in events if event.event == "update") for _ in range(3)]
+        page.stop(body["flash_events"]["run"])
+        list(events)
+    assert sets(shown, "state") == ["0 queued 0", "1 queued 0", "2 queued 0"]
+    assert sets(shown, "waiting") == [waiting, waiting + 1, waiting + 2]
 
 
 def test_a_task_that_waits_knows_how_many_are_before_it_and_never_starts_once_cancelled(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from flash_events import Settings
-from tests.celery_worker import working
+from tests.celery_worker import together, working
 from tests.conftest import ROOT, Served, serving, wait_until
 from tests.redis_server import redis_server
 from tests.test_endpoint import data, opened
@@ -57,10 +57,10 @@ def shown(program: str, directory: Path, redis: str) -> Iterator[Served]:
     (directory / "app.py").write_text(program, "utf-8")
     environment: Any = {"PYTHONPATH": str(directory), "FLASH_EVENTS_BROKER": redis}
     _, app, _, *options = words_of("celery")  # -A app:celery_app worker ...
-    with (
+    with together(
+        serving(served_app(), directory, **environment),
         working(directory, *options, app=app, **environment),
-        serving(served_app(), directory, **environment) as served,
-    ):
+    ) as [served, _]:
         yield served
 
 

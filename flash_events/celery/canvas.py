@@ -22,6 +22,16 @@ def parts_of(canvas: Signature) -> Iterator[Signature]:
             yield from parts_of(inner)
 
 
+def first_of(canvas: Signature) -> int:
+    """How many of the parts are sent at once; the others follow when these are done."""
+    inner = _inner(canvas)
+    if isinstance(canvas, chord):
+        inner = inner[:-1]
+    elif isinstance(canvas, chain):
+        inner = inner[:1]
+    return 1 if inner[0] is canvas else sum(first_of(one) for one in inner)
+
+
 def label(canvas: Signature, header: str, note: Mapping[str, Any]) -> None:
     """Writes a header into each part's options: the note, and the part's number."""
     for number, part in enumerate(parts_of(canvas)):

@@ -15,7 +15,7 @@ from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
 from flash_events.brokers.base import QUEUED
-from flash_events.celery.canvas import ids_of, label, parts_of, result_of
+from flash_events.celery.canvas import first_of, ids_of, label, parts_of, result_of
 from flash_events.celery.control import Control
 from flash_events.celery.messages import (
     Changed,
@@ -151,7 +151,8 @@ class TaskStream:
         except BaseException:
             self._feeds.later(self._call_off(feed))
             raise
-        self._change(0, waiting=waiting)
+        for part in range(first_of(self._canvas)):
+            self._change(part, waiting=None if waiting is None else waiting + part)
         return self
 
     async def __aexit__(
@@ -185,7 +186,7 @@ class TaskStream:
         if self._feed is None:
             raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
         try:
-            async with asyncio.timeout(LOOK_SECONDS if self._is_queued() else None):
+            async with asyncio.timeout(LOOK_SECONDS if self._queued() else None):
                 messages = await self._feed.read()
         except TimeoutError:
             await self._look()
@@ -197,17 +198,20 @@ class TaskStream:
             else:
                 await self._on_changed(told)
 
-    def _is_queued(self) -> bool:
-        return self._status[0].state is TaskState.QUEUED
+    def _queued(self) -> list[TaskStatus]:
+        """Those that wait in a queue, in its order."""
+        first = self._status[: first_of(self._canvas)]
+        return [status for status in first if status.state is TaskState.QUEUED]
 
     async def _look(self) -> None:
         """How far the queue has moved."""
-        length, before = await self._control.waiting(self._parts[0]), self.waiting
-        if length is not None and self._is_queued():
-            ahead = max(0, length - 1)
-            waiting = ahead if before is None else min(before, ahead)
-            if waiting != before:
-                self._change(0, waiting=waiting)
+        length = await self._control.waiting(self._parts[0])
+        queued = self._queued()
+        for n, status in enumerate(queued):
+            if length is not None and status.waiting is not None:
+                waiting = min(status.waiting, max(0, length - len(queued) + n))
+                if waiting != status.waiting:
+                    self._change(status.part, waiting=waiting)
 
     async def _on_changed(self, told: Changed) -> None:
         part, state = told.part, told.state
