@@ -9,14 +9,17 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo test faults soak format lint types unit renderer browser build tools clean
+.PHONY: help demo demo-celery test faults soak format lint types unit renderer browser build tools clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/demo ## serve the live dashboard of the examples
 	@echo "Open http://127.0.0.1:$(PORT)/ (Ctrl+C stops it)"
 	@$(BIN)/hypercorn --bind 127.0.0.1:$(PORT) --log-level warning examples.live_dashboard:server
+
+demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, with a Redis of its own
+	@PORT=$(PORT) $(BIN)/python -m examples.celery_report
 
 test: lint types renderer unit browser ## install what the tests need and run everything
 
@@ -54,6 +57,10 @@ $(VENV)/python:
 
 $(VENV)/demo: $(VENV)/python pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $@
+
+$(VENV)/demo-celery: $(VENV)/python pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples,celery]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/python pyproject.toml
