@@ -21,7 +21,9 @@ demo: $(VENV)/demo ## serve the live dashboard of the examples
 demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, with a Redis of its own
 	@PORT=$(PORT) $(BIN)/python -m examples.celery_report
 
-test: lint types renderer unit browser ## install what the tests need and run everything
+test: ## install what the tests need and run everything
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types renderer
+	@$(MAKE) --no-print-directory lint unit browser
 
 faults: $(VENV)/test | tools ## the fault and security suites
 	@$(BIN)/pytest tests/faults tests/security

@@ -3,7 +3,7 @@
 Run: python -m examples.celery_report
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
@@ -96,17 +96,15 @@ app.layout = dmc.MantineProvider(
 )
 
 
-def progress(tasks: Sequence[TaskStatus]) -> Update:
-    """What the tasks cannot tell themselves: how they wait, and that they are done."""
-    texts = {}
-    before = tasks[0].waiting or 0  # of other reports, until our first one has begun
-    for continent, task in zip(CONTINENTS, tasks, strict=True):
-        if task.state is TaskState.QUEUED:
-            texts[continent] = f"queued, {before} before it" if before else "queued, next"
-            before += 1
-        elif task.state is TaskState.SUCCESS:
-            texts[continent] = "done"
-    return stream_props([(f"status-{one}", {"children": text}) for one, text in texts.items()])
+def show(task: TaskStatus) -> Update | None:
+    """What a task cannot tell itself: how it waits, and that it is done."""
+    if task.state is TaskState.QUEUED:
+        text = f"queued, {task.waiting} before it" if task.waiting else "queued, next"
+    elif task.state is TaskState.SUCCESS:
+        text = "done"
+    else:
+        return None
+    return stream_props(f"status-{CONTINENTS[task.part]}", {"children": text})
 
 
 def failed(_error: Exception) -> Update:
@@ -127,8 +125,7 @@ async def report(_clicks: int) -> AsyncIterator[Update]:
     began = monotonic()
     yield stream_props({**EMPTY, "message": {"children": f"Drawing {TOTAL} …"}})
     simulations = group(simulate.s(continent) for continent in CONTINENTS)
-    tasks = stream_task(simulations, on_state=lambda _status: progress(tasks.parts))
-    async with tasks:
+    async with stream_task(simulations, on_state=show) as tasks:
         async for update in tasks:
             yield update
         results = await tasks.result()
