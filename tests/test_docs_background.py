@@ -19,9 +19,11 @@ from tests.conftest import ROOT, Served, serving, wait_until
 from tests.redis_server import redis_server
 from tests.test_endpoint import data, opened
 
+README = (ROOT / "README.md").read_text("utf-8")
 PAGE = (ROOT / "docs/background_callbacks.md").read_text("utf-8")
 LISTINGS = dict(re.findall(r"<!-- listing: (\w+) -->\n```python\n(.*?)```", PAGE, re.S))
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+[README_LISTING] = re.findall(r"<!-- listing: celery -->\n```python\n(.*?)```", README, re.S)
 
 IDLE = [["bar", {"value": "0"}], ["status", {"children": ""}]]
 BACKGROUND = {
@@ -151,6 +153,23 @@ def test_what_it_becomes_streams_every_update_and_can_be_stopped(
             assert next(event for event in stream if event.event == "update")
             page.stop(body["flash_events"]["run"])
             assert reasons(stream) == ["cancelled"]
+
+
+def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
+    with shown(README_LISTING, tmp_path, redis) as served, opened(served) as page:
+        for name, rows in (("task", 500), ("whole", 500)):
+            with page.stream("start", page.body(name)) as stream:
+                events = list(stream)
+            texts = [
+                props["children"]
+                for event in events
+                if event.event == "update"
+                for target, props in data(event)["set"]
+                if target == "out"
+            ]
+            assert texts[:rows] == [f"row {row}" for row in range(rows)]
+            assert reasons(events) == ["done"]
+        assert texts[rows:] == []
 
 
 def test_a_kept_run_of_a_worker_outlives_a_deploy_of_the_web_server(

@@ -13,6 +13,23 @@ from celery.canvas import _chord as chord
 from celery.result import AsyncResult, GroupResult
 
 
+def canvas_of(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
+    """A copy of a signature, or a task with its arguments; raises `TypeError` for anything else."""
+    if isinstance(task, Signature):
+        if args or kwargs:
+            raise TypeError(
+                f"Expected no arguments beside the signature {task!r:.80}, which has its own. "
+                "Write stream_task(crunch.s(10_000))."
+            )
+        return task.clone()
+    if not callable(getattr(task, "s", None)):
+        raise TypeError(
+            f"Expected a Celery task or signature, got {type(task).__name__} {task!r:.80}. "
+            "Decorate the function with @celery_app.task."
+        )
+    return task.s(*args, **kwargs)
+
+
 def parts_of(canvas: Signature) -> Iterator[Signature]:
     """The single tasks, in the order in which they are written."""
     for inner in _inner(canvas):

@@ -15,7 +15,7 @@ from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
 from flash_events.brokers.base import QUEUED
-from flash_events.celery.canvas import first_of, ids_of, label, parts_of, result_of
+from flash_events.celery.canvas import canvas_of, first_of, ids_of, label, parts_of, result_of
 from flash_events.celery.control import Control
 from flash_events.celery.messages import (
     Changed,
@@ -25,7 +25,7 @@ from flash_events.celery.messages import (
     decode,
     encode,
 )
-from flash_events.celery.tasks import HEADER
+from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feed, feeds
 from flash_events.updates import Update, as_update
@@ -64,21 +64,7 @@ def stream_task(
     Raises:
         ConfigurationError: outside a run, or without Redis as the broker of events.
     """
-    if isinstance(task, Signature):
-        if args or kwargs:
-            raise TypeError(
-                f"Expected no arguments beside the signature {task!r:.80}, which has its own. "
-                "Write stream_task(crunch.s(10_000))."
-            )
-        canvas = task
-    elif callable(getattr(task, "s", None)):
-        canvas = task.s(*args, **kwargs)
-    else:
-        raise TypeError(
-            f"Expected a Celery task or signature, got {type(task).__name__} {task!r:.80}. "
-            "Decorate the function with @celery_app.task."
-        )
-    return TaskStream(canvas.clone(), on_state)
+    return TaskStream(canvas_of(task, args, kwargs), on_state)
 
 
 class TaskStream:
@@ -95,6 +81,8 @@ class TaskStream:
         self._feeds = feeds.get()
         self._feed: Feed | None = None
         self._sent: AsyncResult | GroupResult | None = None
+        self._in_processes: set[str] = set()
+        """Ids of tasks that have a process of Celery's own, which can be terminated."""
 
     @property
     def parts(self) -> tuple[TaskStatus, ...]:
@@ -141,6 +129,11 @@ class TaskStream:
             raise ConfigurationError(
                 "stream_task works in an event callback whose app has Redis as its broker: set "
                 "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and for the workers."
+            )
+        if self._canvas.app.conf.task_always_eager:
+            raise ConfigurationError(
+                "stream_task sends its task to a worker, and task_always_eager keeps it here. "
+                "Set task_always_eager=False and start a worker."
             )
         numbers = [str(status.part) for status in self._status]
         feed = self._feed = await self._feeds.open(numbers, self._on_lost)
@@ -216,6 +209,8 @@ class TaskStream:
     async def _on_changed(self, told: Changed) -> None:
         part, state = told.part, told.state
         error: Exception | None = None
+        if told.pool == PREFORK:
+            self._in_processes.add(told.task_id)
         match state:
             case TaskState.SUCCESS:
                 self._results[part] = await self._result_of(told)
@@ -255,8 +250,13 @@ class TaskStream:
         await feed.call_off()
         await self._control.revoke(ids_of(self._sent))
         if not await self._ended(feed, STOP_SECONDS):
-            running = [self._status[int(part)] for part in self._running(feed)]
-            await self._control.revoke([status.task_id for status in running], terminate=True)
+            running = {self._status[int(part)].task_id for part in self._running(feed)}
+            if running - self._in_processes:
+                say_once(
+                    "A task goes on that nobody wants any more: only Celery's prefork pool can "
+                    "terminate one. It stops at its next emit()."
+                )
+            await self._control.revoke(running & self._in_processes, terminate=True)
             await self._ended(feed, TERMINATE_SECONDS)
         await self._feeds.close(feed)
 

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 HEADER = "flash_events"
 """The header of a task's message that says where the task streams to."""
 
+PREFORK = "prefork"
+
 
 class TaskStopped(Ignore):  # type: ignore[misc] # Celery has no types
     """Nobody wants any more what the task emits; its `finally` runs, and it counts as revoked."""
@@ -94,7 +96,7 @@ def emit(update: Any) -> None:
     """
     _, stream = _stream.get() or ("", None)
     if stream is None:
-        _say_once("emit() does nothing here: it is not called in a task that a run streams.")
+        say_once("emit() does nothing here: it is not called in a task that a run streams.")
     elif isinstance(stream, _Stream):
         stream.emit(as_update(update))
     else:
@@ -102,7 +104,8 @@ def emit(update: Any) -> None:
 
 
 @functools.cache
-def _say_once(message: str) -> None:
+def say_once(message: str) -> None:
+    """Warns, the first time."""
     logger.warning(message)
 
 
@@ -184,7 +187,7 @@ def _json(result: Any) -> str | None:
 
 def _pool() -> str:
     """Only a child process of Celery's own can be terminated."""
-    return "" if current_process().name == "MainProcess" else "prefork"
+    return "" if current_process().name == "MainProcess" else PREFORK
 
 
 def _on_revoked(request: Any, **_: Any) -> None:

@@ -1,0 +1,113 @@
+"""How a canvas and messages are read, and what is said to those who call it wrongly."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from celery import Celery, chain, chord, group
+from dash import Input
+
+from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
+from flash_events.celery import emit, stream_task
+from flash_events.celery.canvas import first_of, label, parts_of, result_of
+from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
+from flash_events.celery.messages import encode_update as encode_emitted
+from flash_events.feeds import Feeds, feeds
+from flash_events.protocol import encode_update
+from flash_events.updates import stream_props
+
+celery_app = Celery("tests", broker="memory://")
+
+
+def work(_n: int) -> None: ...
+
+
+task = celery_app.task(work)
+UPDATE = stream_props("out", {"children": "text"})
+
+
+class TestWrongCalls:
+    """Each says what was expected, what came and what to do."""
+
+    async def test_outside_a_run(self) -> None:
+        with pytest.raises(ConfigurationError, match="FLASH_EVENTS_BROKER"):
+            async with stream_task(task, 1):
+                pass
+
+    async def test_a_task_that_is_always_eager(self) -> None:
+        feeds.set(Feeds(None))  # type: ignore[arg-type] # it is not asked
+        eager = Celery("eager", task_always_eager=True).task(work)
+        with pytest.raises(ConfigurationError, match="task_always_eager=False"):
+            async with stream_task(eager, 1):
+                pass
+
+    def test_no_task(self) -> None:
+        with pytest.raises(TypeError, match=r"Expected a Celery task or signature, got function"):
+            stream_task(work, 1)
+
+    def test_arguments_beside_a_signature(self) -> None:
+        with pytest.raises(TypeError, match="Expected no arguments beside the signature"):
+            stream_task(task.s(1), 2)
+
+    def test_a_worker_that_is_no_celery_app(self) -> None:
+        with pytest.raises(CallbackError, match="Expected worker to be a Celery app, got str"):
+
+            @event_callback(
+                Input("go", "n_clicks"), worker="celery", registry=bridge.Registry([], {})
+            )
+            async def run(_n: int) -> AsyncIterator[Update]:
+                yield UPDATE
+
+    def test_emit_where_nobody_streams_says_so_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                emit(UPDATE)
+        assert len([one for one in caplog.records if "emit()" in one.message]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("canvas", "parts", "first", "result"),
+    [
+        (task.s(1), 1, 1, 0),
+        (group(task.s(n) for n in range(3)), 3, 3, [0, 1, 2]),
+        (chain(task.s(1), task.s(), task.s()), 3, 1, 2),
+        (chord([task.s(1), task.s(2)], task.s()), 3, 2, 2),
+        (group(chain(task.s(1), task.s()), task.s(2)), 3, 2, [1, 2]),
+        (chain(task.s(1), group(task.s(), task.s())), 3, 1, [1, 2]),
+    ],
+    ids=["task", "group", "chain", "chord", "group of chains", "chain with a group"],
+)
+def test_a_canvas_is_read_as_its_parts(canvas: Any, parts: int, first: int, result: Any) -> None:
+    canvas = canvas.clone()
+    label(canvas, "to", {"feed": "f"})
+    headers = [part.options["headers"]["to"] for part in parts_of(canvas)]
+    assert headers == [{"feed": "f", "part": n} for n in range(parts)]
+    assert first_of(canvas) == first
+    assert result_of(canvas, {n: n for n in range(parts)}) == result
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Changed(3, 1, TaskState.STARTED, "id", pool="prefork"),
+        Changed(0, 2, TaskState.SUCCESS, "id", result='"\\n\\n"'),
+        Changed(0, 2, TaskState.FAILURE, "id", error={"exc_type": "ValueError"}),
+    ],
+)
+def test_changes_are_read_as_they_were_written(told: Changed) -> None:
+    message = encode(told)
+    assert message.count(b"\n\n") == 1
+    assert decode(message.removesuffix(b"\n\n")) == told
+
+
+def test_updates_are_read_as_they_were_written() -> None:
+    update = stream_props({"type": "bar", "n": 1}, {"children": "line\n\nline"}, alone=True)
+    body = encode_update(update, 1000)
+    message = encode_emitted(7, 2, body)
+    assert message.count(b"\n\n") == 1
+    told = decode(message.removesuffix(b"\n\n"))
+    assert isinstance(told, TaskUpdate)
+    assert (told.part, told.attempt, told.alone) == (7, 2, True)
+    assert told.targets == (('{"n":1,"type":"bar"}', {"children": "line\n\nline"}),)
+    assert encode_update(told, 1000) == body
