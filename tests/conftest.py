@@ -37,7 +37,8 @@ class Served:
         """What the app has noted under this name, in order."""
         if not self.marks_file.exists():
             return []
-        lines = self.marks_file.read_text("utf-8").splitlines()
+        written, _, _ = self.marks_file.read_text("utf-8").rpartition("\n")  # what follows is not
+        lines = written.splitlines()
         return [mark for line in lines if (mark := json.loads(line))["name"] == name]
 
     def wait_for_mark(self, name: str, count: int = 1, seconds: float = 10) -> dict[str, Any]:

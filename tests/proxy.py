@@ -15,8 +15,7 @@ class Proxy:
     """Passes bytes between clients and one server until it is told to fail."""
 
     def __init__(self, target: str) -> None:
-        parts = urlsplit(target)
-        self._target = (parts.hostname, parts.port)
+        self.aim(target)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
         self._lock = threading.Lock()
@@ -29,6 +28,11 @@ class Proxy:
         self.cuts = 0
         """How often an allowance was used up."""
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def aim(self, target: str) -> None:
+        """Brings new connections to another server from now on."""
+        parts = urlsplit(target)
+        self._target = (parts.hostname, parts.port)
 
     def cut(self) -> int:
         """Resets every connection; returns how many there were."""

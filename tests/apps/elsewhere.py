@@ -12,7 +12,7 @@ from flash_events.celery import attempt
 from tests.apps.marks import mark, may_end
 from tests.apps.tasks import celery_app
 
-NAMES = ("burst", "ticks", "plain", "queued", "deaf", "wrong", "told", "keep")
+NAMES = ("burst", "ticks", "plain", "deaf", "wrong", "told", "keep")
 STOP = [Input("stop", "n_clicks")]
 RUNNING = [(Output("spinner", "children"), "on", "off")]
 RESET = {"message": {"children": "was reset"}}
@@ -63,11 +63,6 @@ def plain(_n: int) -> Iterator[Update]:
             time.sleep(0.02)
     finally:
         mark("plain finally", n=n)
-
-
-@event_callback(Input("queued", "n_clicks"), cancel=STOP, overlap="queue", worker=celery_app)
-async def queued(n: int) -> AsyncIterator[Update]:
-    yield say(f"queued {n}")
 
 
 @event_callback(Input("deaf", "n_clicks"), cancel=STOP, worker=celery_app)
