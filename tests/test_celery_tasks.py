@@ -67,6 +67,7 @@ def test_ten_thousand_emits_of_four_tasks_each_arrive_complete_and_in_order(page
 def test_the_run_sees_each_state_and_the_result(page: Page) -> None:
     events = all_of(page, "count")
     assert sets(events, "state") == ["0 queued 0", "0 started 1", "0 success 1"]
+    assert sets(events, "waiting") == [0, None, None]
     assert sets(events, "result") == ["result 10000"]
 
 

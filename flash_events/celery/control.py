@@ -40,6 +40,8 @@ class Control:
                     getattr(queue, "name", queue), passive=True
                 )
         except Exception as error:  # each driver raises its own, and a length is a courtesy
+            if str(getattr(error, "reply_code", "")) == "404":
+                return 0  # a queue that is empty may not be there
             logger.debug("The length of a queue is not known: %s", error)
             return None
         return int(found.message_count)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -81,6 +82,7 @@ class TaskStream:
         self._feeds = feeds.get()
         self._feed: Feed | None = None
         self._sent: AsyncResult | GroupResult | None = None
+        self._look_due = monotonic() + LOOK_SECONDS
         self._in_processes: set[str] = set()
         """Ids of tasks that have a process of Celery's own, which can be terminated."""
 
@@ -179,9 +181,10 @@ class TaskStream:
         if self._feed is None:
             raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
         try:
-            async with asyncio.timeout(LOOK_SECONDS if self._queued() else None):
+            async with asyncio.timeout(self._look_due - monotonic() if self._queued() else None):
                 messages = await self._feed.read()
         except TimeoutError:
+            self._look_due = monotonic() + LOOK_SECONDS
             await self._look()
             return
         for message in messages:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
+from tests.browser.conftest import Tab, goes_on
 from tests.celery_worker import Celery, together
 from tests.proxy import proxied
 from tests.test_celery_runs import another
@@ -57,9 +57,8 @@ def test_a_kept_run_is_there_again_after_a_reload(tab: Tab, celery: Celery) -> N
     stops(tab, celery, "keep")
 
 
-@pytest.mark.parametrize("init_script", ["", WITHOUT_WORKER], ids=["shared", "of the page"])
 def test_a_page_goes_on_when_the_web_server_is_replaced(
-    context: BrowserContext, celery: Celery, tmp_path: Path, init_script: str
+    context: BrowserContext, celery: Celery, tmp_path: Path
 ) -> None:
     homes = [tmp_path / "before", tmp_path / "after"]
     for home in homes:
@@ -69,8 +68,6 @@ def test_a_page_goes_on_when_the_web_server_is_replaced(
         proxied(before.url) as proxy,
     ):
         tab = Tab(context.new_page(), replace(celery.served, url=proxy.url))
-        if init_script:
-            tab.page.add_init_script(init_script)
         tab.open()
         tab.click("ticks")
         goes_on(tab, "out", "1:")
