@@ -92,10 +92,13 @@ class Feeds:
         feed_id, first, *more = secrets.token_urlsafe(16), *parts
         log = await self._broker.open(feed_id, "", first, self.worker)
         assert log is not None  # the id is new
-        for part in more:
-            await self._broker.join(feed_id, "", part, self.worker, len(parts))
-        feed = Feed(self._broker, log, feed_id, on_lost)
-        self._feeds[feed_id] = feed
+        feed = self._feeds[feed_id] = Feed(self._broker, log, feed_id, on_lost)
+        try:
+            for part in more:
+                await self._broker.join(feed_id, "", part, self.worker, len(parts))
+        except BaseException:  # the run is cancelled meanwhile, say
+            self.later(self.close(feed))
+            raise
         return feed
 
     async def close(self, feed: Feed) -> None:

@@ -101,7 +101,8 @@ class LiveRuns:
         if sum(live.page == page for live in staying) >= settings.max_runs_per_page:
             raise too_many("runs of this page", "max_runs_per_page")
         in_threads = sum(not live.run.callback.is_async for live in staying)
-        if not callback.is_async and in_threads >= settings.max_threads:
+        is_in_thread = not callback.is_async and callback.queue is None
+        if is_in_thread and in_threads >= settings.max_threads:
             raise too_many("plain generators in this worker", "max_threads")
 
     def start(

@@ -83,11 +83,20 @@ class QueuedRuns:
                 self.on_stop(Stop((record.run,), record.owner))
                 self.insist([record.run], record.owner)
 
-    async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> bool:
-        """A page wants to see a run that has not begun, or is over; says whether it is so."""
+    async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> RunRecord | None:
+        """A page wants to see a run that may not have begun, or be over.
+
+        Returns the record of one that has begun, whose worker must be told; None where all is done.
+        """
         broker = self._broker
         if not isinstance(broker, SharedBroker) or self._queue_of(record) is None:
-            return False
+            return record
+        if record.worker == QUEUED and not record.is_ended:
+            moved = replace(record, connection=attach.connection)
+            now = await broker.move(moved, QUEUED)
+            if now == moved:
+                return None
+            record = now or record
         if record.is_ended:
             events, end = await broker.testament(record.run)
             if not end:
@@ -95,12 +104,8 @@ class QueuedRuns:
             for event in events:
                 log.append_now(event)
             log.leave(record.run, end)
-            return True
-        if record.worker == QUEUED:
-            await broker.move(replace(record, connection=attach.connection))
-            [again] = await broker.find([record.run])
-            return again is None or again.worker == QUEUED
-        return False
+            return None
+        return record
 
     async def last_event(self, run: str) -> bytes | None:
         """What is told of a run whose worker has died; None where another one will have it."""
@@ -172,7 +177,10 @@ class QueuedRuns:
                     STOP_SECONDS,
                 )
                 assert callback.queue is not None
-                await callback.queue.terminate(record.run)
+                try:
+                    await callback.queue.terminate(record.run)
+                except Exception:  # whatever the queue's driver raises; its run ends all the same
+                    logger.exception("A process could not be terminated")
                 if not await self._has_ended(record.run):
                     await self._end(record)
 
@@ -185,13 +193,16 @@ class QueuedRuns:
         return False
 
     async def _end(self, record: RunRecord) -> bool:
-        """Ends a run for its worker; says whether it had not ended."""
+        """Ends a run for its worker; says whether it is over now."""
         assert isinstance(self._broker, SharedBroker)
         end = protocol.encode(protocol.Ended(record.run, 0, Reason.CANCELLED))
         has_told = await self._broker.lose(record.connection, record.run, record.worker, end)
-        if has_told or record.worker != QUEUED:
-            self._broker.retire(record)
-        return has_told
+        if not has_told and record.worker == QUEUED:
+            [now] = await self._broker.find([record.run])
+            if now is not None and now.worker != QUEUED:
+                return False  # a worker has just taken it
+        self._broker.retire(record)
+        return True
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """In a context of its own, or the current request would be kept until it is done."""

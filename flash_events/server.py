@@ -203,10 +203,11 @@ class Server:
             record = replace(record, connection=request.connection)
             place = await self._places.place(record, request.page, connections, place)
             attach = Attach(run, place.connection, seen, request.connection)
-            if await self._queued.show(record, attach, place.log):
+            now = await self._queued.show(record, attach, place.log)
+            if now is None:
                 continue
-            if record.worker:
-                self._broker.signal(record.worker, attach)
+            if now.worker:
+                self._broker.signal(now.worker, attach)
             else:
                 end = protocol.Ended(run, 0, Reason.LOST)
                 place.log.leave(run, protocol.encode(end))

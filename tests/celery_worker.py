@@ -114,6 +114,7 @@ class Celery:
     @contextmanager
     def busy(self) -> Iterator[int]:
         """Nothing starts in the block; says how many tasks wait in the queue."""
+        wait_until(lambda: not self.active(), 10, "a free worker")
         end = Path(f"{self.served.marks_file}.hold")
         for _ in range(2 * PROCESSES + 3):  # those that run, those that are fetched already
             self.client.send_task(HOLD, [str(end)])

@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "brokers.redis_client": {"errors"},
     "brokers.lease": {"brokers.redis_client"},
     "brokers.redis_process": {
-        "brokers.base", "brokers.lease", "brokers.redis_client", "brokers.redis_keys",
-        "brokers.signals",
+        "brokers", "brokers.base", "brokers.lease", "brokers.redis_client",
+        "brokers.redis_keys", "brokers.redis_records", "brokers.signals",
     },
     "brokers.redis_feed": {
         "brokers", "brokers.base", "brokers.redis_process", "brokers.redis_scripts", "errors",
@@ -44,7 +44,9 @@ MAY_IMPORT = {
     "brokers.redis_pipe": {"brokers.redis_client"},
     "brokers.redis_keys": set(),
     "brokers.redis_inbox": {"brokers.redis_pipe", "brokers.signals"},
-    "brokers.redis_records": {"brokers.base", "brokers.redis_keys", "brokers.redis_pipe"},
+    "brokers.redis_records": {
+        "brokers.base", "brokers.redis_keys", "brokers.redis_pipe", "brokers.redis_scripts",
+    },
     "brokers.redis_window": {"brokers.base"},
     "brokers.redis_log": {
         "brokers", "brokers.admission", "brokers.base", "brokers.redis_pipe",
@@ -99,17 +101,21 @@ MAY_IMPORT = {
         "feeds", "updates", "errors",
     },
     "celery.worker_runs": {
-        "bridge", "brokers", "brokers.base", "brokers.signals", "callbacks", "celery.tasks",
-        "current", "feeds", "live", "queues", "errors",
+        "bridge", "brokers", "brokers.base", "brokers.signals", "callbacks",
+        "celery.control", "celery.tasks", "current", "feeds", "live", "protocol", "queues",
+        "errors",
     },
     "celery.queue": {
-        "callbacks", "celery.control", "celery.streams", "celery.worker_runs", "queues", "errors",
+        "callbacks", "celery.control", "celery.worker_runs", "queues", "errors",
     },
     "celery": {"celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs"},
     "__init__": {"callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 
 PRIVATE_DASH = {"bridge"}
+
+DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": "brokers."}
+"""Libraries that may be missing, and where alone they are imported."""
 
 
 def module_name(path: Path) -> str:
@@ -143,6 +149,12 @@ def test_a_module_imports_only_what_it_may(name: str) -> None:
         if module.startswith("flash_events.")
     }
     assert own <= MAY_IMPORT[name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_an_extra_is_imported_where_it_is_needed_alone(name: str) -> None:
+    used = {module.partition(".")[0] for module in imports_of(MODULES[name])} & set(DRIVERS)
+    assert all(name.startswith(DRIVERS[library]) for library in used)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -124,6 +124,15 @@ def test_a_run_that_waits_in_the_queue_is_cancelled_there(page: Page, celery: Ce
     assert len(celery.served.marks("ticks began")) == before
 
 
+def test_a_run_that_somebody_revokes_in_the_queue_ends(page: Page, celery: Celery) -> None:
+    body = page.body("ticks")
+    with celery.busy(), page.stream("start", body) as events:
+        assert next(events).event == "open"
+        celery.client.control.revoke(run_of(body))
+        Path(f"{celery.served.marks_file}.hold").touch()  # so that a worker comes to it
+        assert end_of(list(events))["reason"] == "cancelled"
+
+
 def test_a_newer_run_begins_when_the_older_one_has_stopped(page: Page, celery: Celery) -> None:
     finished = len(celery.served.marks("ticks finally"))
     first = page.body("ticks")

@@ -79,6 +79,12 @@ def test_a_failed_task_raises_its_own_exception_in_the_callback(page: Page) -> N
     assert end_of(events)["reason"] == "error"
 
 
+def test_an_exception_that_holds_more_than_text_is_told_too(page: Page) -> None:
+    [text] = sets(all_of(page, "odd"), "message")
+    assert text.startswith("KeyError: ")
+    assert "00000000-0000-0000-0000-000000000001" in text
+
+
 def test_attempts_of_a_retried_task_are_told_apart(page: Page) -> None:
     events = all_of(page, "stubborn")
     assert sets(events, "out") == ["attempt 1", "attempt 2", "attempt 3"]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from celery import Celery, chain, chord, group
@@ -10,7 +11,7 @@ from dash import Input
 
 from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
 from flash_events.celery import emit, stream_task
-from flash_events.celery.canvas import first_of, label, parts_of, result_of
+from flash_events.celery.canvas import canvas_of, first_of, label, parts_of, result_of
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
 from flash_events.celery.messages import encode_update as encode_emitted
 from flash_events.feeds import Feeds, feeds
@@ -69,17 +70,19 @@ class TestWrongCalls:
 @pytest.mark.parametrize(
     ("canvas", "parts", "first", "result"),
     [
-        (task.s(1), 1, 1, 0),
-        (group(task.s(n) for n in range(3)), 3, 3, [0, 1, 2]),
-        (chain(task.s(1), task.s(), task.s()), 3, 1, 2),
-        (chord([task.s(1), task.s(2)], task.s()), 3, 2, 2),
-        (group(chain(task.s(1), task.s()), task.s(2)), 3, 2, [1, 2]),
-        (chain(task.s(1), group(task.s(), task.s())), 3, 1, [1, 2]),
+        (task.s(1), 1, [0], 0),
+        (group(task.s(n) for n in range(3)), 3, [0, 1, 2], [0, 1, 2]),
+        (chain(task.s(1), task.s(), task.s()), 3, [0], 2),
+        (chord([task.s(1), task.s(2)], task.s()), 3, [0, 1], 2),
+        (group(chain(task.s(1), task.s()), task.s(2)), 3, [0, 2], [1, 2]),
+        (chain(task.s(1), group(task.s(), task.s())), 3, [0], [1, 2]),
     ],
     ids=["task", "group", "chain", "chord", "group of chains", "chain with a group"],
 )
-def test_a_canvas_is_read_as_its_parts(canvas: Any, parts: int, first: int, result: Any) -> None:
-    canvas = canvas.clone()
+def test_a_canvas_is_read_as_its_parts(
+    canvas: Any, parts: int, first: list[int], result: Any
+) -> None:
+    canvas = canvas_of(canvas, (), {})
     label(canvas, "to", {"feed": "f"})
     headers = [part.options["headers"]["to"] for part in parts_of(canvas)]
     assert headers == [{"feed": "f", "part": n} for n in range(parts)]
@@ -87,12 +90,21 @@ def test_a_canvas_is_read_as_its_parts(canvas: Any, parts: int, first: int, resu
     assert result_of(canvas, {n: n for n in range(parts)}) == result
 
 
+def test_a_canvas_that_is_streamed_is_a_copy_even_of_its_parts() -> None:
+    same = task.s(1)
+    original = group([same] * 3)
+    canvas = canvas_of(original, (), {})
+    label(canvas, "to", {"feed": "f"})
+    assert [part.options["headers"]["to"]["part"] for part in parts_of(canvas)] == [0, 1, 2]
+    assert all("headers" not in part.options for part in parts_of(original))
+
+
 @pytest.mark.parametrize(
     "told",
     [
         Changed(3, 1, TaskState.STARTED, "id", pool="prefork"),
         Changed(0, 2, TaskState.SUCCESS, "id", result='"\\n\\n"'),
-        Changed(0, 2, TaskState.FAILURE, "id", error={"exc_type": "ValueError"}),
+        Changed(0, 2, TaskState.FAILURE, "id", error={"exc_message": [UUID(int=1)]}),
     ],
 )
 def test_changes_are_read_as_they_were_written(told: Changed) -> None:

@@ -251,8 +251,11 @@ class SharedBroker(Broker):
         """
 
     @abstractmethod
-    async def move(self, record: RunRecord) -> None:
-        """Replaces what is known of a run that waits, or that this worker has adopted."""
+    async def move(self, record: RunRecord, before: str = "") -> RunRecord | None:
+        """Replaces what is known of a run that lives, if `before` (or any) is its worker.
+
+        Returns what is known instead where it is not so; None where nothing is.
+        """
 
     @abstractmethod
     async def call_off(self, connection: str) -> None:

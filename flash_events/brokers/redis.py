@@ -169,8 +169,8 @@ class RedisBroker(SharedBroker):
     async def claim(self, record: RunRecord) -> RunRecord | None:
         return await self._records.claim(record)
 
-    async def move(self, record: RunRecord) -> None:
-        await self._records.move(record)
+    async def move(self, record: RunRecord, before: str = "") -> RunRecord | None:
+        return await self._records.move(record, before)
 
     async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
         await self._records.leave_testament(run, events, end)

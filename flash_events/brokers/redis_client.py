@@ -8,7 +8,15 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from flash_events.errors import ConfigurationError
@@ -16,6 +24,9 @@ from flash_events.errors import ConfigurationError
 CONNECT_SECONDS = 3.0
 SOCKET_SECONDS = 10.0
 """Without an answer for so long, a connection is given up and made anew."""
+
+
+_PASSING = (MasterDownError, OutOfMemoryError, ReadOnlyError)
 
 
 def async_client(url: str) -> AsyncRedis:
@@ -42,9 +53,11 @@ def sync_client(url: str, socket_seconds: float = SOCKET_SECONDS) -> Redis:
 
 def is_passing(error: object) -> bool:
     """Whether a command may be answered when it is sent again: Redis is loading, or read-only."""
-    if isinstance(error, ResponseError):
-        return str(error).startswith(("LOADING", "READONLY", "OOM", "MASTERDOWN"))
-    return isinstance(error, RedisError | OSError) and not isinstance(error, NoScriptError)
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return False
+    if isinstance(error, ResponseError) and not isinstance(error, _PASSING):
+        return False
+    return isinstance(error, RedisError | OSError)
 
 
 async def require_redis(client: AsyncRedis, url: str) -> None:

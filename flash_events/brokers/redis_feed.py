@@ -31,13 +31,12 @@ class FeedWriter:
         self._run = run
         self._holder = ""
         self._number = 0
-        self._heard = "0"
         self._queue: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closing = False
         self._is_sending = False
-        self._error: Exception | None = None
+        self._failed: Exception | None = None
 
     def adopt(self) -> bool:
         """Takes the task over; says whether it is still wanted."""
@@ -61,7 +60,9 @@ class FeedWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
-            self._changed.wait_for(lambda: self._error or len(self._queue) < AHEAD)
+            self._changed.wait_for(
+                lambda: self._failed or self._is_closing or len(self._queue) < AHEAD
+            )
             self._raise()
             self._queue.append(event)
             self._changed.notify_all()
@@ -72,37 +73,50 @@ class FeedWriter:
         Raises:
             LogGone: what the task emits is wanted no more.
         """
-        self._flush()
+        self.flush()
         self._raise()
         self._send([event], QUEUED if hand_back else "")
+        if hand_back:
+            self._close()
 
-    def end(self, event: bytes, anyone: bool = False) -> bool:
-        """The task's last event; says whether it was the first to tell.
+    def end(self, event: bytes, anyone: bool = False) -> None:
+        """The task's last event, unless another has told one.
 
         Args:
             event: what is told.
             anyone: whether it may be told of a task of another process.
         """
-        self._flush()
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
+        self.flush()
+        self._close()
         worker = "" if anyone else self._process.worker
         cost = self._process.limits.cost(event)
         args = (self._connection, self._run, worker, cost, event)
         holder = self._process.run(scripts.LOSE, *args)
         if holder is not None:
-            self._process.tell(holder.decode(), self._connection)
-        return holder is not None
+            self._holder = holder.decode()
+        if self._holder:  # it may have been told before the answer was lost
+            self._process.tell(self._holder, self._connection)
+
+    @property
+    def error(self) -> Exception | None:
+        """Why events were not appended that are wanted."""
+        return None if isinstance(self._failed, LogGone) else self._failed
 
     def _raise(self) -> None:
-        if self._error is not None:
-            raise LogGone(str(self._error)) from self._error
+        if self._failed is not None:
+            raise LogGone(str(self._failed)) from self._failed
+        if self._is_closing:
+            raise LogGone("The task is over.")
 
-    def _flush(self) -> None:
+    def _close(self) -> None:
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+
+    def flush(self) -> None:
         """Waits until Redis has all that was emitted, or wants it no more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._error or not (self._queue or self._is_sending))
+            self._changed.wait_for(lambda: self._failed or not (self._queue or self._is_sending))
 
     def _work(self) -> None:
         while True:
@@ -123,7 +137,7 @@ class FeedWriter:
                 self._send(batch)
             except Exception as error:  # whatever it was: it is raised where the task can see it
                 with self._changed:
-                    self._error = error
+                    self._failed = error
                     self._changed.notify_all()
                 return
 
@@ -145,4 +159,4 @@ class FeedWriter:
                 self._process.tell(self._holder, self._connection)
             if has_room:
                 return
-            self._heard = self._process.hear(self._heard)
+            self._process.hear()

@@ -10,16 +10,19 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from flash_events.brokers.base import LogLimits
+from flash_events.brokers import redis_scripts as scripts
+from flash_events.brokers.base import QUEUED, LogLimits
 from flash_events.brokers.lease import Lease
 from flash_events.brokers.redis_client import is_passing, sync_client
 from flash_events.brokers.redis_keys import key, log_keys
+from flash_events.brokers.redis_records import REMEMBER_MS
 from flash_events.brokers.signals import Readable, encode
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
+INBOX_LENGTH = 10_000
 ROOM_MS = 1000
 """After this time a writer looks again whether there is room, told or not."""
 
@@ -42,6 +45,7 @@ class RedisProcess:
         self._inbox = key(self.worker, "inbox")
         self._lease = Lease(url, key(self.worker, "lease"), self._inbox)
         self._has_lease = False
+        self._heard = "0"
         self._starting = threading.Lock()
 
     def renew_lease(self) -> None:
@@ -77,19 +81,35 @@ class RedisProcess:
         """Tells the holder of a log that there is news."""
         signal, once = encode(Readable(connection)), secrets.token_hex(8)
         inbox = key(worker, "inbox")
-        self.call("", "XADD", inbox, "NOMKSTREAM", "*", "s", signal, "k", once)
+        limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)
+        self.call("", "XADD", inbox, *limit, "*", "s", signal, "k", once)
 
-    def bury(self, run: str) -> None:
-        """Lets all know that the process is dead that drove a run, before its lease expires."""
-        record = self.call("", "GET", key(run, "run"))
-        if record is not None:
-            self.call("", "DEL", key(json.loads(record)["worker"], "lease"))
+    def end_run(self, run: str, event: bytes, is_lost: bool) -> None:
+        """Ends a run that no worker drives any more.
 
-    def hear(self, after: str) -> str:
-        """Waits a little for a signal; returns where to go on hearing."""
-        found = self.call("", "XREAD", "BLOCK", ROOM_MS, "STREAMS", self._inbox, after)
-        if not found:
-            return after
-        [[_, entries]] = found.items() if isinstance(found, dict) else found
-        last: bytes = entries[-1][0]
-        return last.decode()
+        Args:
+            run: its id.
+            event: its last one.
+            is_lost: whether the process that drove it has died: the others, who answer that with
+                more than this event, then learn it before its lease expires.
+        """
+        text = self.call("", "GET", key(run, "run"))
+        record: dict[str, Any] = {"is_ended": True} if text is None else json.loads(text)
+        if record["is_ended"]:
+            return
+        if is_lost and record["worker"] != QUEUED:
+            self.call("", "DEL", key(record["worker"], "lease"))
+            return
+        cost = self.limits.cost(event)
+        holder = self.run(scripts.LOSE, record["connection"], run, "", cost, event)
+        ended = json.dumps({**record, "is_ended": True})
+        self.call("", "SET", key(run, "run"), ended, "PX", REMEMBER_MS)
+        if holder is not None:
+            self.tell(holder.decode(), record["connection"])
+
+    def hear(self) -> None:
+        """Waits a little for a signal."""
+        found = self.call("", "XREAD", "BLOCK", ROOM_MS, "STREAMS", self._inbox, self._heard)
+        if found:
+            [[_, entries]] = found.items() if isinstance(found, dict) else found
+            self._heard = entries[-1][0].decode()

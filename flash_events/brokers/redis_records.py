@@ -10,6 +10,7 @@ from typing import Any
 from flash_events.brokers.base import QUEUED, RunRecord
 from flash_events.brokers.redis_keys import key
 from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_scripts import MOVE
 
 REMEMBER_MS = 300_000
 """For so long after its end a run is known; while it lives, this is renewed."""
@@ -42,15 +43,17 @@ class RunRecords:
         self._keep(fields)
         return None
 
-    async def move(self, record: RunRecord) -> None:
+    async def move(self, record: RunRecord, before: str) -> RunRecord | None:
         """See `SharedBroker.move`."""
         fields = asdict(record)
-        await self._pipe.call(
-            "SET", key(record.run, "run"), json.dumps(fields), "PX", _ttl_ms(record)
-        )
-        if record.worker != QUEUED:
-            self._claimed[record.run] = fields
-        self._keep(fields)
+        text, ttl_ms = json.dumps(fields), _ttl_ms(record)
+        known = await self._pipe.run(MOVE, (key(record.run, "run"),), text, ttl_ms, before)
+        moved = None if known is None else _record(json.loads(known))
+        if moved == record:
+            if record.worker != QUEUED:
+                self._claimed[record.run] = fields
+            self._keep(fields)
+        return moved
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
         """See `Broker.find`."""

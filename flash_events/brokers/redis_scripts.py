@@ -142,7 +142,7 @@ EMIT = (
     + """
 local run, worker, attempt, number, home, limit, cost, count, data = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'holder', 'handed', 'cost', 'stopped', 'a:' .. run,
-  'w:' .. run .. attempt)
+  'w:' .. run .. ':' .. attempt)
 if not known[1] or known[4] or known[5] ~= attempt then return false end
 if tonumber(number) <= tonumber(known[6] or 0) then return {known[1], 1, 1} end
 if redis.call('HGET', runs, run) ~= worker then return false end
@@ -152,7 +152,7 @@ if waiting > 0 and waiting + tonumber(cost) > tonumber(limit) then
   redis.call('PEXPIRE', blocked, redis.call('PTTL', meta))
   return {known[1], 0, 0}
 end
-redis.call('HSET', meta, 'w:' .. run .. attempt, number)
+redis.call('HSET', meta, 'w:' .. run .. ':' .. attempt, number)
 put(count, cost, data)
 if home ~= '' then redis.call('HSET', runs, run, home) end
 return {known[1], 1, waiting == 0 and 1 or 0}
@@ -234,3 +234,17 @@ return 1
 """
 )
 """Keeps a log for as long again."""
+
+MOVE = """
+local text, ttl, before = unpack(ARGV)
+local known = redis.call('GET', KEYS[1])
+if not known then return false end
+local record = cjson.decode(known)
+if record.is_ended or (before ~= '' and record.worker ~= before) then return known end
+redis.call('SET', KEYS[1], text, 'PX', ttl)
+return text
+"""
+"""Replaces the record of a run that lives, if its worker is the one that is expected ('' for any).
+
+The one key is the record's. Returns what the record is then.
+"""

@@ -5,6 +5,7 @@ when it sends it.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from celery.canvas import Signature, group
@@ -21,7 +22,7 @@ def canvas_of(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signa
                 f"Expected no arguments beside the signature {task!r:.80}, which has its own. "
                 "Write stream_task(crunch.s(10_000))."
             )
-        return task.clone()
+        return _copy(task)
     if not callable(getattr(task, "s", None)):
         raise TypeError(
             f"Expected a Celery task or signature, got {type(task).__name__} {task!r:.80}. "
@@ -39,14 +40,23 @@ def parts_of(canvas: Signature) -> Iterator[Signature]:
             yield from parts_of(inner)
 
 
-def first_of(canvas: Signature) -> int:
-    """How many of the parts are sent at once; the others follow when these are done."""
-    inner = _inner(canvas)
-    if isinstance(canvas, chord):
-        inner = inner[:-1]
-    elif isinstance(canvas, chain):
-        inner = inner[:1]
-    return 1 if inner[0] is canvas else sum(first_of(one) for one in inner)
+def first_of(canvas: Signature) -> list[int]:
+    """The numbers of the parts that are sent at once; the others follow when these are done."""
+    numbers = count()
+
+    def look(inner: Signature, is_first: bool) -> Iterator[int]:
+        tasks = _inner(inner)
+        if tasks[0] is inner:
+            number = next(numbers)
+            if is_first:
+                yield number
+            return
+        for n, task in enumerate(tasks):
+            follows = n == len(tasks) - 1 if isinstance(inner, chord) else n > 0
+            waits = follows and not isinstance(inner, group)
+            yield from look(task, is_first and not waits)
+
+    return list(look(canvas, True))
 
 
 def label(canvas: Signature, header: str, note: Mapping[str, Any]) -> None:
@@ -81,6 +91,16 @@ def ids_of(result: AsyncResult | GroupResult | None) -> set[str]:
             ids.add(result.id)
         result = result.parent
     return ids
+
+
+def _copy(canvas: Signature) -> Signature:
+    """One of which no part is shared: Celery's own clone shares the tasks of a group."""
+    copied = canvas.clone()
+    if isinstance(copied, group | chain | chord):
+        copied.tasks = [_copy(task) for task in copied.tasks]
+    if isinstance(copied, chord):
+        copied.body = _copy(copied.body)
+    return copied
 
 
 def _inner(canvas: Signature) -> list[Signature]:

@@ -45,3 +45,9 @@ class Control:
             logger.debug("The length of a queue is not known: %s", error)
             return None
         return int(found.message_count)
+
+
+def redelivers(task: Any) -> bool:
+    """Whether Celery runs a task again whose process has died."""
+    is_rejected = task.acks_late and task.reject_on_worker_lost
+    return bool(is_rejected or getattr(task, "retry_on_worker_lost", False))

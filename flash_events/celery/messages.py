@@ -3,10 +3,11 @@
 An update is `<part> <attempt> <what protocol.encode_update makes>`, the change of a state is JSON.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from kombu.utils.json import dumps, loads
 
 from flash_events import protocol
 
@@ -95,13 +96,14 @@ def encode_update(part: int, attempt: int, body: bytes) -> bytes:
 
 def encode(change: Changed) -> bytes:
     """The change of a task's state."""
-    return json.dumps(asdict(change)).encode() + b"\n\n"
+    text: str = dumps(asdict(change))
+    return text.encode() + b"\n\n"
 
 
 def decode(message: bytes) -> TaskUpdate | Changed:
     """What a task has told, without the line ends."""
     if message.startswith(b"{"):
-        fields = json.loads(message)
+        fields = loads(message)
         return Changed(**{**fields, "state": TaskState(fields["state"])})
     part, attempt, body = message.split(b" ", 2)
     update = protocol.decode_update(body)

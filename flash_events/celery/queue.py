@@ -7,8 +7,7 @@ from celery import Celery
 from celery.exceptions import CeleryError
 
 from flash_events.callbacks import EventCallback
-from flash_events.celery.control import Control
-from flash_events.celery.streams import redelivers
+from flash_events.celery.control import Control, redelivers
 from flash_events.celery.worker_runs import TASK, drive
 from flash_events.errors import CallbackError
 from flash_events.queues import Order, RunQueue

@@ -1,7 +1,6 @@
 """In a run: `stream_task` sends a task, and is what the task emits, as it emits it."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from kombu.utils.json import loads
 
 from flash_events.brokers.base import QUEUED
 from flash_events.celery.canvas import canvas_of, first_of, ids_of, label, parts_of, result_of
-from flash_events.celery.control import Control
+from flash_events.celery.control import Control, redelivers
 from flash_events.celery.messages import (
     Changed,
     TaskState,
@@ -31,16 +30,15 @@ from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feed, feeds
 from flash_events.updates import Update, as_update
 
-logger = logging.getLogger(__name__)
-
 LOOK_SECONDS = 1.0
-"""So often the length of the queue is looked at while a task waits in it."""
+"""So often the length of the queue is looked at, and the feed is read although nothing was told."""
+
+RESULT_SECONDS = 10.0
 
 STOP_SECONDS = 1.0
 """For so long a task that is wanted no more may clean up before its process is terminated."""
 
 TERMINATE_SECONDS = 5.0
-
 
 OnState = Callable[[TaskStatus], Any]
 
@@ -76,6 +74,7 @@ class TaskStream:
         self._on_state = on_state
         self._parts = list(parts_of(canvas))
         self._status = [TaskStatus(n, part.task) for n, part in enumerate(self._parts)]
+        self._first = first_of(canvas)
         self._results: dict[int, Any] = {}
         self._ready: deque[Update] = deque()
         self._control = Control(canvas.app)
@@ -146,8 +145,8 @@ class TaskStream:
         except BaseException:
             self._feeds.later(self._call_off(feed))
             raise
-        for part in range(first_of(self._canvas)):
-            self._change(part, waiting=None if waiting is None else waiting + part)
+        for n, part in enumerate(self._first):
+            self._change(part, waiting=None if waiting is None else waiting + n)
         return self
 
     async def __aexit__(
@@ -181,11 +180,12 @@ class TaskStream:
         if self._feed is None:
             raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
         try:
-            async with asyncio.timeout(self._look_due - monotonic() if self._queued() else None):
+            async with asyncio.timeout(self._look_due - monotonic()):
                 messages = await self._feed.read()
         except TimeoutError:
             self._look_due = monotonic() + LOOK_SECONDS
-            await self._look()
+            if self._queued():
+                await self._look()
             return
         for message in messages:
             told = decode(message)
@@ -196,7 +196,7 @@ class TaskStream:
 
     def _queued(self) -> list[TaskStatus]:
         """Those that wait in a queue, in its order."""
-        first = self._status[: first_of(self._canvas)]
+        first = [self._status[part] for part in self._first]
         return [status for status in first if status.state is TaskState.QUEUED]
 
     async def _look(self) -> None:
@@ -212,8 +212,7 @@ class TaskStream:
     async def _on_changed(self, told: Changed) -> None:
         part, state = told.part, told.state
         error: Exception | None = None
-        if told.pool == PREFORK:
-            self._in_processes.add(told.task_id)
+        self._note_pool(told)
         match state:
             case TaskState.SUCCESS:
                 self._results[part] = await self._result_of(told)
@@ -227,11 +226,15 @@ class TaskStream:
         ident = told.task_id or self._status[part].task_id
         self._change(part, state=state, attempt=attempt, task_id=ident, waiting=None, error=error)
 
+    def _note_pool(self, told: Changed) -> None:
+        if told.pool == PREFORK:
+            self._in_processes.add(told.task_id)
+
     async def _result_of(self, told: Changed) -> Any:
         if told.result is not None:
             return loads(told.result)
         result = self._canvas.app.AsyncResult(told.task_id)  # it has no JSON form, or is large
-        return await asyncio.to_thread(result.get)
+        return await asyncio.to_thread(result.get, RESULT_SECONDS)
 
     def _change(self, part: int, **changes: Any) -> None:
         status = self._status[part] = replace(self._status[part], **changes)
@@ -250,6 +253,13 @@ class TaskStream:
     async def _call_off(self, feed: Feed) -> None:
         """The tasks are wanted no more: they stop at their next `emit`, or are terminated."""
         assert self._feeds is not None
+        self._on_state = None
+        try:
+            await self._stop(feed)
+        finally:
+            await self._feeds.close(feed)
+
+    async def _stop(self, feed: Feed) -> None:
         await feed.call_off()
         await self._control.revoke(ids_of(self._sent))
         if not await self._ended(feed, STOP_SECONDS):
@@ -261,7 +271,6 @@ class TaskStream:
                 )
             await self._control.revoke(running & self._in_processes, terminate=True)
             await self._ended(feed, TERMINATE_SECONDS)
-        await self._feeds.close(feed)
 
     async def _ended(self, feed: Feed, seconds: float) -> bool:
         """Waits until no task runs any more; says whether that is so."""
@@ -271,7 +280,9 @@ class TaskStream:
                     for message in await feed.read():
                         told = decode(message)
                         if isinstance(told, Changed):
-                            await self._on_changed(told)
+                            status = replace(self._status[told.part], state=told.state)
+                            self._status[told.part] = replace(status, task_id=told.task_id)
+                            self._note_pool(told)
                 return True
         return False
 
@@ -284,9 +295,3 @@ class TaskStream:
             if home not in (self._feeds.worker, QUEUED)
             and not self._status[int(part)].state.is_final
         ]
-
-
-def redelivers(task: Any) -> bool:
-    """Whether Celery runs a task again whose process has died."""
-    is_rejected = task.acks_late and task.reject_on_worker_lost
-    return bool(is_rejected or getattr(task, "retry_on_worker_lost", False))

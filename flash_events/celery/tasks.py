@@ -3,8 +3,8 @@
 import functools
 import logging
 import os
+import threading
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -51,6 +51,8 @@ class _Stream:
         self._write(self.writer.emit, encode_update(self.part, self.writer.attempt, body))
 
     def tell(self, state: TaskState, **details: Any) -> None:
+        if state is TaskState.SUCCESS and self.writer.error is not None:
+            state, details = TaskState.FAILURE, _error(self.task, self.writer.error)
         change = Changed(self.part, self.writer.attempt, state, self.task.request.id, **details)
         if state.is_final:
             self.writer.end(encode(change))
@@ -84,7 +86,8 @@ def emit(update: Any) -> None:
     """Streams an update out of a task, to the run that streams this task.
 
     The update is on its way when it returns. It waits while the run is far behind, and while
-    Redis is restarted. In a task that nobody streams it does nothing, and says so once.
+    Redis is restarted. In a task that nobody streams it does nothing, and says so once; so it does
+    in a thread that the task starts, unless that runs in a copy of the task's context.
 
     Args:
         update: `stream_props(...)`, or a list of them that belong together.
@@ -156,8 +159,13 @@ def _on_postrun(task: Any, retval: Any, state: str, **_: Any) -> None:
     _stream.set(None)
     current.stream_aside.set(None)
     if isinstance(stream, _Stream) and stream.is_wanted:
-        with suppress(TaskStopped):  # the run is over
+        try:
             _tell_end(stream, retval, state)
+        except TaskStopped:
+            pass  # the run is over
+        except Exception as error:  # whatever it was, or the run would wait for ever
+            logger.exception("The end of a task could not be told as it was")
+            stream.tell(TaskState.FAILURE, **_error(task, RuntimeError(repr(error))))
 
 
 def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
@@ -166,21 +174,27 @@ def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
         case states.SUCCESS:
             stream.tell(TaskState.SUCCESS, result=_json(retval))
         case states.FAILURE:
-            error = task.backend.prepare_exception(retval, "json")
-            stream.tell(TaskState.FAILURE, error=error)
-        case states.RETRY | states.REJECTED:
-            is_retry = state == states.RETRY
-            stream.tell(TaskState.RETRY if is_retry else TaskState.QUEUED)
-        case _:
+            stream.tell(TaskState.FAILURE, **_error(task, retval))
+        case states.RETRY:
+            stream.tell(TaskState.RETRY)
+        case states.REJECTED if retval.requeue:
+            stream.tell(TaskState.QUEUED)
+        case states.REJECTED:
+            stream.tell(TaskState.FAILURE, **_error(task, retval))
+        case states.IGNORED:
             if stream.was_stopped:
                 task.backend.mark_as_revoked(task.request.id, "stopped", task.request)
             stream.tell(TaskState.REVOKED)
 
 
+def _error(task: Any, error: Exception) -> dict[str, Any]:
+    return {"error": task.backend.prepare_exception(error, "json")}
+
+
 def _json(result: Any) -> str | None:
     try:
         text: str = dumps(result)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     return text if len(text) <= worker_settings().max_event_bytes else None
 
@@ -188,6 +202,13 @@ def _json(result: Any) -> str | None:
 def _pool() -> str:
     """Only a child process of Celery's own can be terminated."""
     return "" if current_process().name == "MainProcess" else PREFORK
+
+
+def _on_publish(headers: dict[str, Any], **_: Any) -> None:
+    """A task sends itself again: what it has emitted comes before what the next attempt emits."""
+    task_id, stream = _stream.get() or ("", None)
+    if isinstance(stream, _Stream) and headers.get("id") == task_id:
+        stream.writer.flush()
 
 
 def _on_revoked(request: Any, **_: Any) -> None:
@@ -199,22 +220,31 @@ def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
     """The main process has lost a child; what a task raises itself is told by `_on_postrun`."""
     if _stream_of(sender) is None:
         is_lost = isinstance(exception, WorkerLostError)
-        error = {} if is_lost else sender.backend.prepare_exception(exception, "json")
-        _end_from_outside(sender.request, TaskState.LOST if is_lost else TaskState.FAILURE, error)
+        error = {} if is_lost else _error(sender, exception)
+        _end_from_outside(sender.request, TaskState.LOST if is_lost else TaskState.FAILURE, **error)
 
 
-def _end_from_outside(request: Any, state: TaskState, error: dict[str, Any] | None = None) -> None:
+def _end_from_outside(request: Any, state: TaskState, **details: Any) -> None:
     note = _note_of(request)
     if note is not None:
         part = int(note["part"])
-        writer = FeedWriter(process_of(os.getpid()), note["feed"], str(part))
-        change = Changed(part, 0, state, request.id, error=error or {})
-        writer.end(encode(change), anyone=True)
+        event = encode(Changed(part, 0, state, request.id, **details))
+
+        def tell() -> None:
+            FeedWriter(process_of(os.getpid()), note["feed"], str(part)).end(event, anyone=True)
+
+        beside(tell)
+
+
+def beside(tell: Callable[[], object]) -> None:
+    """Does something in a thread: the main process of a worker must not wait for Redis."""
+    threading.Thread(target=tell, daemon=True).start()
 
 
 for _signal, _hear in (
     (signals.task_prerun, _on_prerun),
     (signals.task_postrun, _on_postrun),
+    (signals.before_task_publish, _on_publish),
     (signals.task_revoked, _on_revoked),
     (signals.task_failure, _on_failure),
 ):

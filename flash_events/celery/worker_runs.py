@@ -3,21 +3,24 @@
 import asyncio
 import logging
 import os
+import secrets
 from dataclasses import replace
 from typing import Any
 
 from celery import signals
 from celery.exceptions import WorkerLostError
 
-from flash_events import bridge, current
+from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import SharedBroker
 from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.celery.tasks import process_of, worker_settings
+from flash_events.celery.control import redelivers
+from flash_events.celery.tasks import beside, process_of, worker_settings
 from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feeds, feeds
 from flash_events.live import LiveRuns
+from flash_events.protocol import Failure, Reason
 from flash_events.queues import Order
 
 logger = logging.getLogger(__name__)
@@ -42,12 +45,30 @@ def attempt() -> int:
 
 
 def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
-    """The main process of a worker has lost the child that drove a run."""
-    if sender.name == TASK and isinstance(exception, WorkerLostError):
-        process_of(os.getpid()).bury(sender.request.id)
+    """The task itself has failed, which says nothing of the generator, and does not come again."""
+    if sender.name == TASK:
+        is_lost = isinstance(exception, WorkerLostError) and not redelivers(sender)
+        _end(sender.request.id, Reason.ERROR, is_lost)
+
+
+def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
+    """The task has expired, or somebody has revoked it before it could begin."""
+    if sender.name == TASK and not terminated:
+        _end(request.id, Reason.CANCELLED)
+
+
+def _end(run: str, reason: Reason, is_lost: bool = False) -> None:
+    failure = None
+    if reason is Reason.ERROR:
+        failure = Failure("worker_lost" if is_lost else "task_failed", secrets.token_hex(4))
+        logger.error("A run ends as its task has failed (ref %s)", failure.ref)
+    event = protocol.encode(protocol.Ended(run, 0, reason, failure))
+    process = process_of(os.getpid())
+    beside(lambda: process.end_run(run, event, is_lost))
 
 
 signals.task_failure.connect(_on_failure, weak=False)
+signals.task_revoked.connect(_on_revoked, weak=False)
 
 
 class _Drive:
@@ -78,13 +99,15 @@ class _Drive:
         try:
             [record] = await self._broker.find([self._order.run])
             if record is not None and record.worker and not record.is_ended:
-                await self._take(replace(record, worker=self._broker.worker))
+                mine = replace(record, worker=self._broker.worker)
+                if await self._broker.move(mine, record.worker) == mine:
+                    await self._take(mine)
         finally:
             await self._feeds.finish()
             await self._broker.close()
 
     async def _take(self, record: RunRecord) -> None:
-        await self._broker.move(record)
+        self._record = record
         adopted = await self._broker.adopt(record.connection, record.run)
         if adopted is None and not self._callback.is_kept:
             self._broker.retire(record)  # nobody waits for it any more
@@ -118,3 +141,9 @@ class _Drive:
                 self._runs.on_gone(signal)
             case Attach():
                 self._runs.on_attach(signal)
+                self._record = replace(self._record, connection=signal.connection)
+                self._feeds.later(self._move(self._record))
+
+    async def _move(self, record: RunRecord) -> None:
+        """Has the next attempt, if there must be one, go on where the page is now."""
+        await self._broker.move(record, self._broker.worker)

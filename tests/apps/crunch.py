@@ -24,7 +24,7 @@ CANVASES: dict[str, Any] = {
     "chain": lambda: chain(tasks.add.s("out", 1, 1), tasks.total_of_one.s("out")),
     "chord": lambda: chord([tasks.add.s("out", n, n) for n in range(3)], tasks.total.s("out")),
 }
-NAMES = ("count", "tick", "sleepy", "fail", "stubborn", "reborn", "tracked", *CANVASES)
+NAMES = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracked", *CANVASES)
 
 TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 

@@ -2,7 +2,9 @@
 
 import os
 import time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 
@@ -68,6 +70,11 @@ class OddError(Exception):
 def fail(component_id: str) -> None:
     say(component_id, "about to fail")
     raise OddError("out of paper")
+
+
+@celery_app.task
+def odd(component_id: str) -> None:
+    raise KeyError(UUID(int=1), Decimal("0.1"))
 
 
 @celery_app.task(bind=True)
