@@ -12,8 +12,6 @@ from flash_events.brokers.base import EventLog, SharedBroker
 
 logger = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 1.5
-
 
 class Feed:
     """One log with the runs, here called parts, that write to it.
@@ -113,9 +111,9 @@ class Feeds:
         task.add_done_callback(self._done)
 
     async def finish(self) -> None:
-        """Waits for all that was to be done later, but not for ever."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        """Waits for all that was to be done later."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def on_worker_lost(self, worker: str) -> None:
         """A worker has died."""

@@ -76,6 +76,11 @@ class QueuedRuns:
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
             self._later(self._insist(asked, owner))
 
+    async def finish(self) -> None:
+        """Waits for all that has begun."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def on_gone(self, runs: Iterable[str]) -> None:
         """The viewer of these runs has vanished."""
         for record, _ in await self._find(runs):

@@ -35,7 +35,7 @@ BROKER_SECONDS = 1.5
 """Longer a request does not wait for the broker; it is refused, and the page asks again."""
 
 DRAIN_SECONDS = 1.5
-"""For so long a stopping worker lets its clients read what is there for them."""
+"""For so long a stopping worker lets its clients read, and tasks of others be stopped."""
 
 
 class Server:
@@ -90,12 +90,11 @@ class Server:
         await self._runs.stop_all(Reason.LOST)
         for connection in self._connections:
             connection.drain()
+        left = [connection.drained() for connection in self._connections]
+        left += [self._queued.finish(), *([self._feeds.finish()] if self._feeds else [])]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                for connection in self._connections:
-                    await connection.drained()
-        if self._feeds is not None:
-            await self._feeds.finish()
+                await asyncio.gather(*left)
         await self._broker.close()
         if self._watch is not None:
             self._watch.close()

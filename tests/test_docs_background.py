@@ -172,34 +172,6 @@ def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
         assert texts[rows:] == []
 
 
-def test_a_kept_run_of_a_worker_outlives_a_deploy_of_the_web_server(
-    tmp_path: Path, redis: str
-) -> None:
-    program = LISTINGS["worker"].replace(
-        "    worker=celery_app,", '    worker=celery_app, on_disconnect="finish",'
-    )
-    with shown(program, tmp_path, redis) as served:
-        with opened(served) as page:
-            body = page.body("build")
-            body["state"][0]["value"] = 10_000
-            with page.stream("start", body) as stream:
-                assert next(event for event in stream if event.event == "update")
-                served.process.terminate()
-                served.process.wait(10)
-        environment: Any = {"PYTHONPATH": str(tmp_path), "FLASH_EVENTS_BROKER": redis}
-        with serving(served_app(), tmp_path, **environment) as again, opened(again) as page:
-            attach = {
-                **body["flash_events"],
-                "page": page.page,
-                "connection": page.body("build")["flash_events"]["connection"],
-                "runs": [{"run": body["flash_events"]["run"], "seen": 0}],
-            }
-            with page.stream("attach", {"flash_events": attach}) as stream:
-                assert next(event for event in stream if event.event == "update")
-                page.stop(body["flash_events"]["run"])
-                assert reasons(stream) == ["cancelled"]
-
-
 def reasons(events: Any) -> list[str]:
     """How runs have ended."""
     return [data(event)["reason"] for event in events if event.event == "end"]

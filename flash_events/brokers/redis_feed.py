@@ -75,9 +75,9 @@ class FeedWriter:
         """
         self.flush()
         self._raise()
-        self._send([event], QUEUED if hand_back else "")
         if hand_back:
             self._close()
+        self._send([event], QUEUED if hand_back else "")
 
     def end(self, event: bytes, anyone: bool = False) -> None:
         """The task's last event, unless another has told one.

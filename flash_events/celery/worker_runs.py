@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,8 @@ TASK = "flash_events.run"
 """The name of the task that drives a run, for Celery's own options and routes."""
 
 RETRY_SECONDS = 1.0
+FINISH_SECONDS = 2.0
+"""For so long tasks that the run has streamed, and left, may take to stop."""
 
 
 def drive(order: Order, callback: EventCallback, indices: Any) -> None:
@@ -103,7 +106,9 @@ class _Drive:
                 if await self._broker.move(mine, record.worker) == mine:
                     await self._take(mine)
         finally:
-            await self._feeds.finish()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_SECONDS):
+                    await self._feeds.finish()
             await self._broker.close()
 
     async def _take(self, record: RunRecord) -> None:

@@ -181,7 +181,7 @@ def test_four_workers_with_redis_find_the_run_again_and_stop_it(
     context: BrowserContext, tmp_path: Path, redis_url: str
 ) -> None:
     with serving(KITCHEN, tmp_path, workers=4, FLASH_EVENTS_BROKER=redis_url) as served:
-        for _ in range(3):  # requests come to any of them
+        for _ in range(2):  # requests come to any of them
             kept = Kept(context, served)
             for _ in range(2):
                 kept.reload()
