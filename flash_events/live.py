@@ -11,7 +11,7 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.brokers.base import Broker, EventLog, RunRecord
-from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
+from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
 from flash_events.callbacks import EventCallback
 from flash_events.errors import too_many
 from flash_events.fold import Fold
@@ -170,6 +170,18 @@ class LiveRuns:
         for live in lives:
             live.run.stop(reason)
         await asyncio.gather(*(live.settled() for live in lives))
+
+    def on_signal(self, signal: Signal) -> None:
+        """Another worker tells something that may be about these runs."""
+        match signal:
+            case Stop():
+                self.on_stop(signal)
+            case Stopped():
+                self.on_stopped(signal)
+            case Gone():
+                self.on_gone(signal)
+            case Attach():
+                self.on_attach(signal)
 
     def on_stop(self, signal: Stop) -> None:
         """Another worker wants runs stopped."""

@@ -15,7 +15,7 @@ from dash import Dash
 from flash_events import bridge, protocol, requests
 from flash_events.brokers import Broker, EventLog, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop, Stopped
+from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop
 from flash_events.connections import Connection, Connections
 from flash_events.errors import Refused
 from flash_events.feeds import Feeds, feeds
@@ -237,16 +237,10 @@ class Server:
             )
 
     def _on_signal(self, signal: Signal) -> None:
+        self._runs.on_signal(signal)
         match signal:
             case Stop():
-                self._runs.on_stop(signal)
                 self._queued.on_stop(signal)
-            case Stopped():
-                self._runs.on_stopped(signal)
-            case Gone():
-                self._runs.on_gone(signal)
-            case Attach():
-                self._runs.on_attach(signal)
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()

@@ -112,6 +112,16 @@ class Celery:
         return [task["name"] for tasks in answers for task in tasks]
 
     @contextmanager
+    def ending(self) -> Iterator[None]:
+        """What waits for a word from the test comes to its end."""
+        end = Path(f"{self.served.marks_file}.end")
+        end.touch()
+        try:
+            yield
+        finally:
+            end.unlink()
+
+    @contextmanager
     def busy(self) -> Iterator[int]:
         """Nothing starts in the block; says how many tasks wait in the queue."""
         wait_until(lambda: not self.active(), 10, "a free worker")

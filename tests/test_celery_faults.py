@@ -21,17 +21,6 @@ from tests.test_endpoint import Page, opened
 NOTICE_SECONDS = 15
 
 
-@contextmanager
-def may_end(celery: Celery) -> Iterator[None]:
-    """What waits for a word from the test may end."""
-    end = Path(f"{celery.served.marks_file}.end")
-    end.touch()
-    try:
-        yield
-    finally:
-        end.unlink()
-
-
 def process_of(celery: Celery, mark: str) -> int:
     """The process that has noted this last."""
     return int(celery.served.marks(mark)[-1]["pid"])
@@ -98,7 +87,7 @@ def test_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
             if sets([event], "out") == ["reborn 5"]:
                 break
         os.kill(process_of(celery, "reborn began"), signal.SIGKILL)
-        with may_end(celery):
+        with celery.ending():
             seen += told_in_time(events)
     texts = [f"reborn {n}" for n in range(1, 6)]
     assert sets(seen, "out") == texts + texts

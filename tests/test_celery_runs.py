@@ -40,17 +40,6 @@ def another(celery: Celery, directory: Path) -> Iterator[Served]:
         yield served
 
 
-@contextmanager
-def ended(celery: Celery) -> Iterator[None]:
-    """Runs that go on without a viewer come to their end."""
-    end = Path(f"{celery.served.marks_file}.end")
-    end.touch()
-    try:
-        yield
-    finally:
-        end.unlink()
-
-
 def run_of(body: dict[str, Any]) -> str:
     return str(body["flash_events"]["run"])
 
@@ -183,7 +172,7 @@ def test_a_kept_run_is_shown_again_while_it_lives_and_after_its_end(
     with page.stream("attach", attached(page, run_of(body))) as events:
         assert data(next(event for event in events if event.event == "update"))["snapshot"]
         take_updates(events, 3)
-        with ended(celery):
+        with celery.ending():
             rest = list(events)
             assert end_of(rest)["reason"] == "done"
             wait_until(lambda: not celery.active(), 5, "a free worker")

@@ -14,7 +14,7 @@ from celery.exceptions import WorkerLostError
 from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import SharedBroker
-from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
+from flash_events.brokers.signals import Attach, Signal
 from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
 from flash_events.celery.tasks import beside, process_of, worker_settings
@@ -137,17 +137,10 @@ class _Drive:
         if not self._has_begun:
             self._early.append(signal)
             return
-        match signal:
-            case Stop():
-                self._runs.on_stop(signal)
-            case Stopped():
-                self._runs.on_stopped(signal)
-            case Gone():
-                self._runs.on_gone(signal)
-            case Attach():
-                self._runs.on_attach(signal)
-                self._record = replace(self._record, connection=signal.connection)
-                self._feeds.later(self._move(self._record))
+        self._runs.on_signal(signal)
+        if isinstance(signal, Attach):
+            self._record = replace(self._record, connection=signal.connection)
+            self._feeds.later(self._move(self._record))
 
     async def _move(self, record: RunRecord) -> None:
         """Has the next attempt, if there must be one, go on where the page is now."""
