@@ -37,7 +37,7 @@ def times(updates: int) -> Iterator[str]:
     """The time, about every 200 ms; with the same pauses in all three ways, no two the same."""
     jitter = random.Random(0)
     for _ in range(updates):
-        time.sleep(jitter.uniform(0.1, 0.3))
+        time.sleep(jitter.uniform(0.1, 0.3))  # the pace that is measured at
         yield repr(time.time())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from httpx_sse import ServerSentEvent
 
 from tests.conftest import Served, serving
-from tests.test_endpoint import data
+from tests.test_endpoint import Page, data
 
 EXIT_SECONDS = 5
 
@@ -38,6 +38,13 @@ def machines(
 
 def connection_of(body: dict[str, dict[str, str]]) -> str:
     return body["flash_events"]["connection"]
+
+
+def start_beside(first: dict[str, Any], there: Page, component_id: str) -> dict[str, Any]:
+    """Starts a run on one machine, on the connection that the first has open at another."""
+    second = there.body(component_id, connections=[connection_of(first)])
+    assert there.post("start", second).status_code == 202
+    return second
 
 
 def take_updates(events: Iterator[ServerSentEvent], count: int) -> list[int]:

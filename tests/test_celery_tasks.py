@@ -22,10 +22,14 @@ def page(celery: Celery) -> Iterator[Page]:
         yield page
 
 
-def sets(events: Iterator[ServerSentEvent] | list[ServerSentEvent], component_id: str) -> list[Any]:
-    """What a component's children were set to."""
+def sets(
+    events: Iterator[ServerSentEvent] | list[ServerSentEvent],
+    component_id: str,
+    prop: str = "children",
+) -> list[Any]:
+    """What a component's prop was set to."""
     return [
-        props["children"]
+        props[prop]
         for event in events
         if event.event in ("update", "end")
         for target, props in data(event).get("set", ())
@@ -114,13 +118,7 @@ def test_the_parts_of_a_canvas_interleave_in_order_per_part(
 
 def test_progress_is_tracked_in_a_task(page: Page) -> None:
     events = all_of(page, "tracked")
-    bars = [
-        props["value"]
-        for event in events
-        if event.event == "update"
-        for target, props in data(event)["set"]
-        if target == "bar"
-    ]
+    bars = sets(events, "bar", "value")
     assert (bars[0], bars[-1]) == (0.0, 100.0)
     assert sets(events, "out")[-1].startswith("100 %")
 

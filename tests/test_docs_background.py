@@ -17,6 +17,7 @@ from flash_events import Settings
 from tests.celery_worker import together, working
 from tests.conftest import ROOT, Served, serving, wait_until
 from tests.redis_server import redis_server
+from tests.test_celery_tasks import sets
 from tests.test_endpoint import data, opened
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -160,13 +161,7 @@ def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
         for name, rows in (("task", 500), ("whole", 500)):
             with page.stream("start", page.body(name)) as stream:
                 events = list(stream)
-            texts = [
-                props["children"]
-                for event in events
-                if event.event == "update"
-                for target, props in data(event)["set"]
-                if target == "out"
-            ]
+            texts = sets(events, "out")
             assert texts[:rows] == [f"row {row}" for row in range(rows)]
             assert reasons(events) == ["done"]
         assert texts[rows:] == []

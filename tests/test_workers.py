@@ -8,7 +8,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from tests.conftest import Served, wait_until
-from tests.machines import connection_of, machines
+from tests.machines import connection_of, machines, start_beside
 from tests.test_endpoint import Page, data, new_id, opened, time_of
 
 
@@ -133,8 +133,7 @@ def test_a_vanished_client_stops_runs_on_both_machines(tmp_path: Path, redis_url
         first = here.body("start")
         with here.stream("start", first) as events:
             next(events)
-            second = there.body("start", connections=[connection_of(first)])
-            assert there.post("start", second).status_code == 202
+            start_beside(first, there, "start")
             served[1].wait_for_mark("ticks began")
         for one in served:
             one.wait_for_mark("ticks finally", seconds=0.3 + 1)

@@ -74,7 +74,7 @@ class RedisProcess:
                     raise
                 if seconds == RETRY_SECONDS:
                     logger.warning("Redis does not answer (%s); trying on.", error)
-                time.sleep(seconds)
+                time.sleep(seconds)  # in a task or a thread of its own, never on a loop
                 seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
     def tell(self, worker: str, connection: str) -> None:

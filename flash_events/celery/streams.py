@@ -142,7 +142,7 @@ class TaskStream:
         try:
             waiting = await self._control.waiting(self._parts[0])
             self._sent = await self._control.send(self._canvas)
-        except BaseException:
+        except BaseException:  # also of a run that is cancelled meanwhile; it is raised again
             self._feeds.later(self._call_off(feed))
             raise
         for n, part in enumerate(self._first):

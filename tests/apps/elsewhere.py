@@ -60,7 +60,7 @@ def plain(_n: int) -> Iterator[Update]:
         while True:
             n += 1
             yield say(f"plain {n}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # a plain generator may block
     finally:
         mark("plain finally", n=n)
 

@@ -387,7 +387,7 @@ async def stubborn(_n: int) -> AsyncIterator[Update]:
 @event_callback(Input("tracked", "n_clicks"))
 def tracked(_n: int) -> Iterator[Update]:
     for _ in track(range(50), "bar", label="bar-text"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # a plain generator may block
     yield stream_props("message", {"children": "all tracked"})
 
 

@@ -45,7 +45,7 @@ def tick(component_id: str, seconds: float = 0.02) -> None:
         while True:
             n += 1
             say(component_id, f"tick {n}")
-            time.sleep(seconds)
+            time.sleep(seconds)  # the work
     finally:
         mark("tick finally", n=n)
 
@@ -93,7 +93,7 @@ def reborn(component_id: str) -> str:
     for n in range(1, 6):
         say(component_id, f"reborn {n}")
     while not os.path.exists(os.environ["MARKS"] + ".end"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks; what ends the wait is the test
     return "done"
 
 
@@ -124,4 +124,4 @@ def tracked(component_id: str) -> int:
 def hold(until: str) -> None:
     """Keeps a process busy until a file appears."""
     while not os.path.exists(until):
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks; what ends the wait is the test

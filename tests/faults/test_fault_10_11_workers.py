@@ -13,6 +13,7 @@ from tests.machines import (
     has_exited_in_time,
     kill,
     machines,
+    start_beside,
     take_updates,
     terminate,
 )
@@ -30,8 +31,7 @@ def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
         first = here.body("endless0")
         with here.stream("start", first) as events:
             next(events)
-            second = there.body("endless1", connections=[connection_of(first)])
-            assert there.post("start", second).status_code == 202
+            second = start_beside(first, there, "endless1")
             lost = second["flash_events"]["run"]
             next(event for event in events if data(event).get("run") == lost)
             killed = time.monotonic()
@@ -56,8 +56,7 @@ def test_fault_10_a_connection_whose_holder_was_killed_goes_on_elsewhere(
         last = ""
         with here.stream("start", first) as events:
             next(events)
-            second = there.body("endless1", connections=[connection_of(first)])
-            assert there.post("start", second).status_code == 202
+            second = start_beside(first, there, "endless1")
             goes_on = second["flash_events"]["run"]
             for event in events:
                 last = event.id or last
@@ -132,8 +131,7 @@ def test_fault_11_a_connection_moves_to_another_worker_with_the_runs_that_live_t
         first = here.body("start")
         with here.stream("start", first) as events:
             next(events)
-            second = there.body("endless1", connections=[connection_of(first)])
-            assert there.post("start", second).status_code == 202
+            second = start_beside(first, there, "endless1")
             stays = second["flash_events"]["run"]
             numbers, ends, last = [], [], ""
             asked = 0.0
