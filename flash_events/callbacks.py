@@ -56,7 +56,8 @@ class EventCallback:
     def check_ids(self, update: Update) -> None:
         """Raises `UpdateError` where a wildcard in an update's id stands for nothing."""
         for component_id, _ in update.targets:
-            options.check_wildcards(component_id, self.match_keys, UpdateError)
+            if type(component_id) is not str:
+                options.check_wildcards(component_id, self.match_keys, UpdateError)
 
 
 def event_callback(

@@ -1,9 +1,9 @@
 """Values to JSON, as Dash encodes them."""
 
-import json
 from typing import Any
 from uuid import UUID
 
+import orjson
 from plotly.utils import PlotlyJSONEncoder
 
 
@@ -15,9 +15,7 @@ class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc] # Plotly has no types
 
 
 _encode_any = _Encoder().encode
-_encode_most = json.JSONEncoder(
-    default=_Encoder().default, allow_nan=False, separators=(",", ":"), ensure_ascii=False
-).encode
+_default = _Encoder().default
 
 
 def to_json(value: object) -> bytes:
@@ -28,8 +26,8 @@ def to_json(value: object) -> bytes:
         ValueError: a value contains itself.
     """
     try:
-        return _encode_most(value).encode()
-    except ValueError:  # NaN and Infinity have no JSON form, a lone surrogate has no UTF-8 form
+        return orjson.dumps(value, _default, orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError:  # also of large numbers, keys that are numbers, lone surrogates, deep nesting
         return str(_encode_any(value)).encode()
 
 

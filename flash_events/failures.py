@@ -12,24 +12,24 @@ from flash_events import bridge, protocol
 from flash_events.callbacks import EventCallback
 from flash_events.protocol import Failure
 from flash_events.settings import Settings
-from flash_events.updates import as_update, stream_props
+from flash_events.updates import Update, as_update, stream_props
 
 logger = logging.getLogger(__name__)
 
 OnSetProps = Callable[[str, dict[str, Any]], None]
 
 
-def encode_item(callback: EventCallback, item: Any, settings: Settings) -> list[bytes]:
-    """What a run has yielded, encoded; nothing for None.
+def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes | None:
+    """What a run has yielded, encoded; None for None.
 
     Raises:
         UpdateError: it is no update, or cannot be sent.
     """
     if item is None:
-        return []
-    update = as_update(item)
+        return None
+    update = item if type(item) is Update else as_update(item)
     callback.check_ids(update)
-    return [protocol.encode_update(update, settings.max_event_bytes)]
+    return protocol.encode_update(update, settings.max_event_bytes)
 
 
 async def handle(
@@ -71,7 +71,7 @@ async def handle(
                 updates.append(answer)
         else:
             bridge.call_app_on_error(app, error)
-        return failure, encode_item(callback, updates, settings)[0] if updates else None
+        return failure, encode_item(callback, updates, settings) if updates else None
     except Exception:  # a handler that fails must not hide the error that it handles
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
         return failure, None

@@ -7,7 +7,7 @@ from flash_events import protocol
 from flash_events.brokers.base import EventLog
 from flash_events.errors import LogGone
 from flash_events.fold import Fold
-from flash_events.protocol import Failure, Reason
+from flash_events.protocol import Failure, Reason, encode_numbered
 
 
 class Outlet:
@@ -30,6 +30,7 @@ class Outlet:
         self._is_again = is_again
         self._log = log
         self._fold = fold
+        self._head = protocol.update_head(run)
         self._number = 0
         self._is_appending = False
         self._moved = asyncio.Event()
@@ -62,13 +63,19 @@ class Outlet:
 
     def offer(self, body: bytes) -> bool:
         """Sends an encoded update if it can be sent now; says whether it did."""
-        if self.has_ended:
+        if self._end is not None:
             return True  # of no use any more
-        if self._is_appending or self._must_pause():
+        if self._is_appending:
             return False
-        if self._log is not None and not self._log.offer(self.run, self._update(body)):
+        log = self._log
+        if log is None:
+            if self._must_pause():
+                return False
+        elif not log.offer(self.run, encode_numbered(self._head, self._number + 1, body)):
             return False
-        self._sent(body)
+        self._number += 1
+        if self._fold is not None:
+            self._keep(self._fold, body)
         return True
 
     async def send(self, body: bytes) -> None:
@@ -157,14 +164,17 @@ class Outlet:
         ]
 
     def _update(self, body: bytes) -> bytes:
-        return protocol.encode(protocol.Updated(self.run, self._number + 1, body))
+        return encode_numbered(self._head, self._number + 1, body)
 
     def _sent(self, body: bytes) -> None:
         self._number += 1
         if self._fold is not None:
-            self._fold.add(body)
-            if self._fold.is_full and self._log is not None:
-                self._fold.abandon()
+            self._keep(self._fold, body)
+
+    def _keep(self, fold: Fold, body: bytes) -> None:
+        fold.add(body)
+        if fold.is_full and self._log is not None:
+            fold.abandon()
 
     def _must_pause(self) -> bool:
         """Whether nobody watches, and what they would have to be told is too much already."""

@@ -162,8 +162,7 @@ def encode(event: Event) -> bytes:
     match event:
         case Updated(run, number, body, is_snapshot):
             mark = b'"snapshot":true,' if is_snapshot else b""
-            head = (run.encode(), number, mark, body)
-            return b'event: update\ndata: {"run":"%b","n":%d,%b%b}\n\n' % head
+            return encode_numbered(update_head(run), number, mark + body)
         case Started(run):
             return b'event: start\ndata: {"run":"%b"}\n\n' % run.encode()
         case Ended():
@@ -175,6 +174,16 @@ def encode(event: Event) -> bytes:
             return _frame("drain", {})
         case Closed():
             return _frame("close", {})
+
+
+def update_head(run: str) -> bytes:
+    """How each update of a run begins, made once for all of them; see `encode_numbered`."""
+    return b'event: update\ndata: {"run":"%b","n":' % run.encode()
+
+
+def encode_numbered(head: bytes, number: int, body: bytes) -> bytes:
+    """The event of an update that is no snapshot, as `encode` makes it, from its parts."""
+    return b"%b%d,%b}\n\n" % (head, number, body)
 
 
 def with_id(event_id: str, event: bytes) -> bytes:
@@ -201,8 +210,12 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
     if isinstance(update, Encoded):
         return update.body
     try:
-        targets = [[_wire_id(component_id), props] for component_id, props in update.targets]
-        body = b'"set":%b' % to_json(targets)
+        body = b'"set":%b' % to_json(
+            [
+                (one if type(one) is str else bridge.wire_id(one), props)
+                for one, props in update.targets
+            ]
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise culprit(update, error) from error
     if len(body) > max_bytes:
@@ -265,7 +278,3 @@ def _frame(name: str, fields: dict[str, Any]) -> bytes:
 def _body(fields: dict[str, Any]) -> bytes:
     body = b'"set":%b' % to_json(fields["set"])
     return body + b',"alone":true' if fields.get("alone") else body
-
-
-def _wire_id(component_id: Any) -> str:
-    return component_id if type(component_id) is str else bridge.wire_id(component_id)

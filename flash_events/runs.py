@@ -155,16 +155,24 @@ class Run:
         self._activate(lambda body: self._side_updates.add(body, loop))
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
-        turn = perf_counter()
+        outlet, side_updates = self.outlet, self._side_updates
+        turn_ends = perf_counter() + TURN_SECONDS
         async with aclosing(generator):
             async for item in generator:
-                for body in self._encode(item):
-                    await self._send(body)
-                if self._stop_reason or self._limit.expired():
+                body = encode_item(self.callback, item, self._settings)
+                if body is not None:
+                    if side_updates.is_waiting:
+                        for side_update in side_updates.drain():
+                            await outlet.send(side_update)
+                    if not outlet.offer(body):
+                        await outlet.send(body)
+                if self._stop_reason:
                     return  # the generator swallowed its cancellation, and is closed now
-                if perf_counter() - turn > TURN_SECONDS:
+                if perf_counter() > turn_ends:
+                    if self._limit.expired():
+                        return
                     await asyncio.sleep(0)
-                    turn = perf_counter()
+                    turn_ends = perf_counter() + TURN_SECONDS
 
     async def _consume_in_thread(self) -> None:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
@@ -172,26 +180,25 @@ class Run:
         self._activate(lambda body: thread.push(body))
         thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
         async with thread:
-            async for body in thread:
-                await self._send(body)
+            async for bodies in thread:
+                for body in bodies:
+                    if not self.outlet.offer(body):
+                        await self.outlet.send(body)
+                await asyncio.sleep(0)  # more may be there already
 
     def _activate(self, push: Callable[[bytes], None]) -> None:
         """Has updates that do not come by `yield` pushed, encoded."""
 
         def aside(update: Update) -> None:
-            for body in self._encode(update):
+            body = self._encode(update)
+            if body is not None:
                 push(body)
 
         self._call.activate(lambda *target: aside(stream_props(*target)))
         current.stream_aside.set(aside)
 
-    def _encode(self, item: Any) -> list[bytes]:
+    def _encode(self, item: Any) -> bytes | None:
         return encode_item(self.callback, item, self._settings)
-
-    async def _send(self, body: bytes) -> None:
-        for side_update in self._side_updates.drain():
-            await self.outlet.send(side_update)
-        await self.outlet.send(body)
 
     async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
         code = "callback_error"

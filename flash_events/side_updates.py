@@ -38,6 +38,11 @@ class SideUpdates:
         self._waiting.append(body)
         loop.call_soon_threadsafe(self.flush)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are any."""
+        return bool(self._waiting)
+
     def flush(self) -> None:
         """Sends as many as can be sent now; the rest is tried again soon."""
         while self._waiting:

@@ -6,8 +6,7 @@ One thread, because what a generator opens (a sqlite3 cursor, say) often may not
 import asyncio
 import contextvars
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -18,23 +17,24 @@ AHEAD = 64
 
 
 class GeneratorThread(Generic[T, U]):
-    """An async iterator over what `convert` makes of a plain generator's items.
+    """An async iterator over what `convert` makes of a plain generator's items, in bunches.
 
-    The generator and `convert` run in the thread, with the context variables of the caller.
-    `push` hands over something that was produced during a step, in order.
+    A bunch is what has come since the last one; nothing waits for a bunch to fill. The generator
+    and `convert` run in the thread, with the context variables of the caller. `push` hands over
+    something that was produced during a step, in order.
 
     Args:
         generator: a plain generator; closed in the thread, so that its `finally` runs there.
-        convert: makes the items to hand over from one that was yielded.
+        convert: makes what is handed over from an item; None where there is nothing.
         name: of the thread, for debuggers.
     """
 
     def __init__(
-        self, generator: Generator[T, Any, Any], convert: Callable[[T], Iterable[U]], name: str
+        self, generator: Generator[T, Any, Any], convert: Callable[[T], U | None], name: str
     ) -> None:
         self._generator = generator
         self._convert = convert
-        self._items: deque[U] = deque()
+        self._items: list[U] = []
         self._changed = threading.Condition()
         self._stopped = False
         self._error: BaseException | None = None
@@ -49,7 +49,8 @@ class GeneratorThread(Generic[T, U]):
     def push(self, item: U) -> None:
         """Hands an item over; waits while the loop is far behind. Not for the loop's thread."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or len(self._items) < AHEAD)
+            while len(self._items) >= AHEAD and not self._stopped:
+                self._changed.wait()
             if self._stopped:
                 return
             self._items.append(item)
@@ -78,14 +79,13 @@ class GeneratorThread(Generic[T, U]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> U:
+    async def __anext__(self) -> list[U]:
         while True:
             with self._changed:
                 if self._items:
-                    item = self._items.popleft()
-                    if len(self._items) <= AHEAD // 2:
-                        self._changed.notify_all()
-                    return item
+                    items, self._items = self._items, []
+                    self._changed.notify_all()
+                    return items
                 self._ready.clear()
                 is_over = self._finished.is_set()
             if is_over:
@@ -99,7 +99,8 @@ class GeneratorThread(Generic[T, U]):
         try:
             try:
                 for item in self._generator:
-                    for converted in self._convert(item):
+                    converted = self._convert(item)
+                    if converted is not None:
                         self.push(converted)
                     if self._stopped:
                         break

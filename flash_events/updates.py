@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, overload
 
 from dash.development.base_component import Component
@@ -129,22 +130,11 @@ def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
 
 
 def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
-    if type(component_id) is not str:
-        component_id = bridge.id_of(component_id)
-    if not isinstance(component_id, (str, dict)) or not component_id:
-        raise UpdateError(
-            "Expected a component id (a string, a dict or a component), "
-            f"got {type(component_id).__name__} {component_id!r:.80}."
-        )
     if type(component_id) is str:
-        if component_id.startswith("{"):
-            _check_json(component_id)
-        if not component_id.isprintable():  # rare, and quick to tell
-            _check_characters(component_id, component_id)
-    elif type(component_id) is dict:
-        for part in (*component_id, *component_id.values()):
-            if type(part) is str and not part.isprintable():
-                _check_characters(part, component_id)
+        _check_string(component_id)
+    else:
+        component_id = bridge.id_of(component_id)
+        _check_id(component_id)
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
@@ -154,6 +144,34 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
         if type(prop) is not str:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
     return component_id, dict(props)
+
+
+def _check_id(component_id: object) -> None:
+    if isinstance(component_id, str):
+        _check_string(component_id)
+    elif not isinstance(component_id, dict) or not component_id:
+        raise _not_an_id(component_id)
+    else:
+        for part in (*component_id, *component_id.values()):
+            if isinstance(part, str) and not part.isprintable():
+                _check_characters(part, component_id)
+
+
+@lru_cache(4096)  # most updates are of a few components
+def _check_string(component_id: str) -> None:
+    if not component_id:
+        raise _not_an_id(component_id)
+    if component_id.startswith("{"):
+        _check_json(component_id)
+    if not component_id.isprintable():
+        _check_characters(component_id, component_id)
+
+
+def _not_an_id(got: object) -> UpdateError:
+    return UpdateError(
+        "Expected a component id (a string, a dict or a component), "
+        f"got {type(got).__name__} {got!r:.80}."
+    )
 
 
 def _check_characters(text: str, component_id: object) -> None:

@@ -187,6 +187,18 @@ async def test_many_small_reads_leave_no_trace_of_their_times(log: EventLog) -> 
     assert max(sizes) < 1_000
 
 
+async def test_what_was_read_in_many_small_pieces_can_be_resumed_everywhere(log: EventLog) -> None:
+    after = ""
+    ids = []
+    for n in range(100):
+        log.offer("run", event(n))
+        after = (await log.read(after)).last
+        ids.append(after)
+    for n in range(0, 99, 7):
+        got, _ = await read_all(log, 99 - n, after=ids[n])
+        assert got == list(range(n + 1, 100))
+
+
 @pytest.mark.parametrize("foreign", ["other-1", "nonsense", "1", "-", "x-99999"])
 async def test_an_id_of_another_log_is_refused(log: EventLog, foreign: str) -> None:
     log.offer("run", event(1))

@@ -75,6 +75,8 @@ def test_any_text_arrives_as_one_event_each(texts: list[str]) -> None:
             {"props": {"children": "x"}, "type": "B", "namespace": "dash_html_components"},
         ),
         ("\ud800", "\ud800"),
+        (2**70, 2**70),
+        ({1: float("nan"), "x": 2}, {"1": None, "x": 2}),
     ],
 )
 def test_what_dash_can_send_is_sent(value: object, sent: object) -> None:
@@ -86,6 +88,16 @@ def test_figures_and_patches_are_sent() -> None:
     patch["data"][0]["x"].append(1)
     assert sent_value(patch)["__dash_patch_update"]
     assert sent_value(go.Figure(go.Scatter(x=[1], y=[2])))["data"][0]["type"] == "scatter"
+
+
+def test_deeply_nested_components_are_sent() -> None:
+    page: Any = "deep"
+    for _ in range(300):  # a JSON library may stop at 254
+        page = html.Div(page)
+    sent = sent_value(page)
+    for _ in range(300):
+        sent = sent["props"]["children"]
+    assert sent == "deep"
 
 
 def test_what_is_sent_is_not_changed() -> None:

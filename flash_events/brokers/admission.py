@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Mapping
 from contextlib import suppress
 
 from flash_events.brokers.base import LogLimits
@@ -21,6 +22,7 @@ class Admission:
 
     def __init__(self, limits: LogLimits) -> None:
         self._limit = limits.waiting_bytes
+        self._least = limits.cost(b"")
         self.cost = limits.cost
         self.waiting = 0
         self.foreign = 0
@@ -34,29 +36,42 @@ class Admission:
         """Whether a writer waits for room."""
         return bool(self._blocked)
 
-    def admits(self, run: str, event: bytes) -> bool:
-        """Whether there is room for an event of a run."""
+    def admit(self, run: str, event: bytes) -> int:
+        """Counts an event of a run in if there is room; its cost, or 0."""
+        cost = len(event)
+        if cost < self._least:
+            cost = self._least
+        waiting = self.waiting + self.foreign
         if self._is_gone:
-            return False
-        if not self.waiting + self.foreign:
-            return True  # an empty log takes any legal event
-        if self.waiting + self.foreign + self.cost(event) > self._limit:
-            return False
-        # A run may use a quarter of the log while others wait, or it would keep them out for ever.
-        others_wait = len(self._blocked) > (1 if run in self._blocked else 0)
-        return not others_wait or self._waiting_of_run[run] < self._limit // 4
-
-    def put(self, run: str, cost: int) -> None:
-        """Counts an event in."""
+            return 0
+        if waiting:  # an empty log takes any legal event
+            if waiting + cost > self._limit:
+                return 0
+            if self._blocked and self._must_give_way(run):
+                return 0
         self.waiting += cost
         self._waiting_of_run[run] += cost
+        return cost
 
-    def free(self, run: str, cost: int) -> None:
-        """Counts an event out; `notify` follows."""
-        self.waiting -= cost
-        self._waiting_of_run[run] -= cost
-        if not self._waiting_of_run[run]:
-            del self._waiting_of_run[run]
+    def _must_give_way(self, run: str) -> bool:
+        """A run may use a quarter of the log while others wait, or would keep them out for ever."""
+        others_wait = len(self._blocked) > (1 if run in self._blocked else 0)
+        return others_wait and self._waiting_of_run[run] >= self._limit // 4
+
+    def put(self, run: str, event: bytes) -> int:
+        """Counts an event in, room or not; its cost."""
+        cost = self.cost(event)
+        self.waiting += cost
+        self._waiting_of_run[run] += cost
+        return cost
+
+    def free(self, costs: Mapping[str, int]) -> None:
+        """Counts events out, by run; `notify` follows."""
+        for run, cost in costs.items():
+            self.waiting -= cost
+            self._waiting_of_run[run] -= cost
+            if not self._waiting_of_run[run]:
+                del self._waiting_of_run[run]
 
     def notify(self) -> None:
         """Has those who wait look again."""
@@ -70,11 +85,11 @@ class Admission:
         self._is_gone = True
         self.notify()
 
-    async def wait(self, run: str, event: bytes) -> None:
-        """Waits until there is room."""
+    async def wait(self, run: str, event: bytes) -> int:
+        """Waits until there is room, and counts an event in; its cost."""
         self._blocked[run] += 1
         try:
-            while not self.admits(run, event):
+            while not (cost := self.admit(run, event)):
                 if self._is_gone:
                     raise LogGone("The event log was dropped.")
                 room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -84,6 +99,7 @@ class Admission:
                 finally:
                     with suppress(ValueError):
                         self._rooms.remove(room)
+            return cost
         finally:
             self._blocked[run] -= 1
             if not self._blocked[run]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
-from collections import deque
+from bisect import bisect_left
+from collections import Counter, deque
+from itertools import chain
 from time import monotonic
 
 from flash_events.brokers.admission import Admission
@@ -12,15 +14,65 @@ from flash_events.errors import LogGone
 CHUNK_BYTES = 256 * 1024
 """Of one send; large enough to be cheap per event, small enough to keep memory flat."""
 
-TIME_STEP_SECONDS = 1.0
-"""How finely the log remembers when events were handed over."""
+JOIN_BYTES = 4 * 1024
+JOIN_SECONDS = 1.0
+"""What is handed over in smaller pieces, and within this time, is kept as one."""
+
+
+class _Segment:
+    """Events with numbers in a row, which are read, counted out and dropped together.
+
+    Attributes:
+        first: the number of its first event.
+        events: until it is read.
+        size: bytes of its events.
+        costs: by run, until it is handed over.
+        handed_at: when that was.
+    """
+
+    __slots__ = ("_data", "_last", "costs", "events", "first", "handed_at", "size")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.size = 0
+        self.costs: Counter[str] = Counter()
+        self.handed_at = 0.0
+        self.events: list[bytes] = []
+        self._last = first - 1
+        self._data = b""
+
+    @property
+    def last(self) -> int:
+        """The number of its last event."""
+        return self._last + len(self.events)
+
+    def joins(self, later: "_Segment", epoch: bytes) -> bool:
+        """Takes in the segment behind it if both are small and of one time; says whether it did."""
+        is_small = self.size + later.size <= JOIN_BYTES
+        if not is_small or later.handed_at - self.handed_at > JOIN_SECONDS:
+            return False
+        self._data += later.read(epoch, 0)
+        self._last = later.last
+        self.size += later.size
+        return True
+
+    def read(self, epoch: bytes, position: int) -> bytes:
+        """Its events after a number, each with its id, in one piece, which is then kept instead."""
+        if self.events:
+            event = b"id: %b-%%d\n%%b" % epoch
+            numbered = chain.from_iterable(enumerate(self.events, self.first))
+            self._data = event * len(self.events) % tuple(numbered)
+            self._last, self.events = self.last, []
+        if position < self.first:
+            return self._data
+        return self._data[self._data.index(b"id: %b-%d\n" % (epoch, position + 1)) :]
 
 
 class MemoryLog(EventLog):
     """An event log in memory.
 
-    Events get the numbers 1, 2, ... `_first` is the number of the oldest event that is kept,
-    `_handed` that of the last one handed to a socket; what lies between is the replay window.
+    Events get the numbers 1, 2, ... and lie in segments: those handed to a socket, which are the
+    replay window, then those that wait.
     """
 
     def __init__(self, limits: LogLimits, owner: str = "") -> None:
@@ -30,11 +82,12 @@ class MemoryLog(EventLog):
         self._limits = limits
         self._admission = Admission(limits)
         self._epoch = secrets.token_urlsafe(6).encode()
-        self._events: deque[tuple[str, bytes, int]] = deque()
-        self._first = 1
-        self._last = 0
+        self._segments: deque[_Segment] = deque()
         self._handed = 0
-        self._handed_at: deque[tuple[float, int]] = deque()
+        """How many of them were handed over."""
+        self._open: _Segment | None = None
+        """The last one, which takes events until it is read."""
+        self._last = 0
         self._replay_bytes = 0
         self._is_dropped = False
         self._readable = asyncio.Event()
@@ -44,14 +97,13 @@ class MemoryLog(EventLog):
         return self._admission.waiting
 
     def offer(self, run: str, event: bytes) -> bool:
-        if not self._admission.admits(run, event):
-            return False
-        self._put(run, event)
-        return True
+        cost = self._admission.admit(run, event)
+        if cost:
+            self._append(run, event, cost)
+        return cost > 0
 
     async def append(self, run: str, event: bytes) -> None:
-        await self._admission.wait(run, event)
-        self._put(run, event)
+        self._append(run, event, await self._admission.wait(run, event))
 
     def append_now(self, event: bytes) -> None:
         self._put("", event)
@@ -98,10 +150,17 @@ class MemoryLog(EventLog):
         return self._batch(position)
 
     def _put(self, run: str, event: bytes) -> None:
+        self._append(run, event, self._admission.put(run, event))
+
+    def _append(self, run: str, event: bytes, cost: int) -> None:
+        segment = self._open
+        if segment is None or segment.size >= CHUNK_BYTES:
+            segment = self._open = _Segment(self._last + 1)
+            self._segments.append(segment)
+        segment.events.append(event)
+        segment.size += len(event)
+        segment.costs[run] += cost
         self._last += 1
-        cost = self._admission.cost(event)
-        self._events.append((run, b"id: %b-%d\n%b" % (self._epoch, self._last, event), cost))
-        self._admission.put(run, cost)
         self._readable.set()
 
     def _position(self, after: str) -> int:
@@ -114,48 +173,50 @@ class MemoryLog(EventLog):
             if epoch.encode() != self._epoch or not number.isdecimal():
                 raise LogGone("The event id is of another log.")
             position = int(number)
-        if not self._first - 1 <= position <= self._last:
+        first = self._segments[0].first if self._segments else self._last + 1
+        if not first - 1 <= position <= self._last:
             raise LogGone("The events after this id are no longer kept.")
         return position
 
     def _hand_over(self, position: int) -> None:
-        if position <= self._handed:
-            return
-        for index in range(self._handed - self._first + 1, position - self._first + 1):
-            run, framed, cost = self._events[index]
-            self._replay_bytes += len(framed)
-            self._admission.free(run, cost)
-        self._handed = position
+        """Makes replayable what a reader has got."""
         now = monotonic()
-        if self._handed_at and now - self._handed_at[-1][0] < TIME_STEP_SECONDS:
-            now = self._handed_at.pop()[0]
-        self._handed_at.append((now, position))
-        self._trim()
+        while self._handed < len(self._segments):
+            segment = self._segments[self._handed]
+            if segment.last > position:
+                break
+            self._admission.free(segment.costs)
+            segment.costs.clear()
+            segment.handed_at = now
+            self._replay_bytes += segment.size
+            if self._handed and self._segments[self._handed - 1].joins(segment, self._epoch):
+                del self._segments[self._handed]
+            else:
+                self._handed += 1
+        oldest = now - self._limits.replay_seconds
+        while self._handed:
+            segment = self._segments[0]
+            if self._replay_bytes <= self._limits.replay_bytes and segment.handed_at >= oldest:
+                break
+            self._replay_bytes -= segment.size
+            self._segments.popleft()
+            self._handed -= 1
         self._admission.notify()
 
-    def _trim(self) -> None:
-        oldest = monotonic() - self._limits.replay_seconds
-        expired = 0
-        while self._handed_at and self._handed_at[0][0] < oldest:
-            expired = self._handed_at.popleft()[1]
-        while self._first <= self._handed and (
-            self._replay_bytes > self._limits.replay_bytes or self._first <= expired
-        ):
-            self._replay_bytes -= len(self._events.popleft()[1])
-            self._first += 1
-
     def _batch(self, position: int) -> Batch:
+        index = bisect_left(self._segments, position + 1, key=lambda one: one.last)
         parts: list[bytes] = []
         size = 0
-        index = position - self._first + 1
-        while index < len(self._events) and size < CHUNK_BYTES:
-            parts.append(self._events[index][1])
-            size += len(parts[-1])
+        while index < len(self._segments) and size < CHUNK_BYTES:
+            segment = self._segments[index]
+            parts.append(segment.read(self._epoch, position))
+            position = segment.last
+            size += segment.size
             index += 1
-        last = position + len(parts)
+        self._open = None  # what comes now must wait for the next read
         return Batch(
             b"".join(parts),
-            f"{self._epoch.decode()}-{last}" if last else "",
-            self.is_finished and last == self._last,
+            f"{self._epoch.decode()}-{position}" if position else "",
+            self.is_finished and position == self._last,
             self.runs,
         )

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -55,12 +55,12 @@ class RedisLog(EventLog):
         self._admission = Admission(limits)
         self._writer = secrets.token_hex(8)
         self._appends = 0
-        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queue: deque[tuple[str, bytes, int]] = deque()
         self._leaving: list[str] = []
         self._flushing: asyncio.Task[None] | None = None
         self._asked_for_room = False
-        self._sent: deque[tuple[int, list[tuple[str, int]]]] = deque()
-        """What was appended and not handed over: total cost at its end, and its events' costs."""
+        self._sent: deque[tuple[int, Counter[str]]] = deque()
+        """What was appended and not handed over: total cost at its end, and its cost by run."""
         self._sent_cost = 0
         self._total = 0
         self._handed = 0
@@ -80,17 +80,17 @@ class RedisLog(EventLog):
         return self._admission.waiting + self._admission.foreign
 
     def offer(self, run: str, event: bytes) -> bool:
-        if not self._admission.admits(run, event):
-            return False
-        self._put(run, event)
-        return True
+        cost = self._admission.admit(run, event)
+        if cost:
+            self._append(run, event, cost)
+        return cost > 0
 
     async def append(self, run: str, event: bytes) -> None:
-        if not self._admission.admits(run, event):
-            self._asked_for_room = True
-            self._flush()
-        await self._admission.wait(run, event)
-        self._put(run, event)
+        if self.offer(run, event):
+            return
+        self._asked_for_room = True
+        self._flush()
+        self._append(run, event, await self._admission.wait(run, event))
 
     def append_now(self, event: bytes) -> None:
         self._put("", event)
@@ -147,10 +147,11 @@ class RedisLog(EventLog):
         return batch
 
     def _put(self, run: str, event: bytes) -> None:
-        if self.is_gone:
-            return
-        self._queue.append((run, event))
-        self._admission.put(run, self._admission.cost(event))
+        if not self.is_gone:
+            self._append(run, event, self._admission.put(run, event))
+
+    def _append(self, run: str, event: bytes, cost: int) -> None:
+        self._queue.append((run, event, cost))
         self._flush()
 
     def _flush(self) -> None:
@@ -166,11 +167,9 @@ class RedisLog(EventLog):
 
     async def _send(self) -> None:
         while (self._queue or self._leaving or self._asked_for_room) and not self.is_gone:
-            events, leaving = self._take()
+            events, costs, leaving = self._take()
             waits, self._asked_for_room = self._asked_for_room or self._admission.is_wanted, False
-            costs = [(run, self._admission.cost(event)) for run, event in events]
-            cost = sum(cost for _, cost in costs)
-            data = b"".join(event for _, event in events)
+            cost = costs.total()
             self._appends += 1
             answer = await self._pipe.run(
                 scripts.APPEND,
@@ -181,7 +180,7 @@ class RedisLog(EventLog):
                 int(waits),
                 len(events),
                 cost,
-                data,
+                b"".join(events),
                 *leaving,
             )
             if answer is None:
@@ -197,26 +196,29 @@ class RedisLog(EventLog):
             else:
                 self._tell(holder, None)
 
-    def _take(self) -> tuple[list[tuple[str, bytes]], list[str]]:
-        """A batch of what waits; runs leave with their last event."""
-        events: list[tuple[str, bytes]] = []
+    def _take(self) -> tuple[list[bytes], Counter[str], list[str]]:
+        """Some of what waits, and its cost by run; runs leave with their last event."""
+        events: list[bytes] = []
+        costs: Counter[str] = Counter()
         size = 0
         while self._queue and size < APPEND_BYTES:
-            events.append(self._queue.popleft())
-            size += len(events[-1][1])
+            run, event, cost = self._queue.popleft()
+            events.append(event)
+            costs[run] += cost
+            size += len(event)
         if self._queue:
-            return events, []
+            return events, costs, []
         leaving, self._leaving = self._leaving, []
-        return events, leaving
+        return events, costs, leaving
 
     def _account(self, total: int, handed: int) -> None:
         """Takes note of how much was appended, and handed over, by all workers."""
         self._total = max(self._total, total)
         self._handed = max(self._handed, handed)
         while self._sent and self._sent[0][0] <= self._handed:
-            for run, cost in self._sent.popleft()[1]:
-                self._admission.free(run, cost)
-                self._sent_cost -= cost
+            _, costs = self._sent.popleft()
+            self._admission.free(costs)
+            self._sent_cost -= costs.total()
         self._admission.foreign = max(0, self._total - self._handed - self._sent_cost)
         self._admission.notify()
 
