@@ -1,0 +1,94 @@
+"""The page's side: how large our scripts are, and whether they hold up the page while much arrives."""
+
+import gzip
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser
+
+import flash_events
+from benchmarks.figures import Figure
+from benchmarks.live_page import chromium, live_page
+
+PER_SECOND = 2_000
+SECONDS = float(os.environ.get("RENDERER_SECONDS", "10"))
+TITLE = f"The page while {PER_SECOND:,} updates/s arrive for {SECONDS:.0f} s"
+
+SCRIPTS = ("flash_events.js", "flash_events_worker.js")
+LONG_MS = 50.0
+"""What the web platform calls a long task."""
+
+WORKS = {"steady": "text, 20 components", "points": "extendData, one graph"}
+"""By button."""
+
+GIVE_UP_SECONDS = 60.0
+
+OBSERVE = """() => {
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) globalThis.longTasks.push(entry.duration);
+    }).observe({type: "longtask"});
+}"""
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    for script in SCRIPTS:
+        text = (Path(flash_events.__file__).parent / "static" / script).read_bytes()
+        size = len(gzip.compress(text, 9, mtime=0)) / 1000
+        yield Figure("Size of the scripts", script, "KB gzipped", (size,) * rounds)
+    samples: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    notes: dict[str, str] = {}
+    with chromium() as browser:
+        for _ in range(rounds):
+            for button, contender in WORKS.items():
+                seen = _watch(browser, button)
+                if seen is None:
+                    notes[contender] = f"not done after {GIVE_UP_SECONDS:.0f} s"
+                    continue
+                for quantity, number in seen.items():
+                    samples[contender, quantity].append(number)
+    for (contender, quantity), numbers in samples.items():
+        yield Figure(TITLE, contender, quantity, tuple(numbers), notes.get(contender, ""))
+    for contender in notes.keys() - {contender for contender, _ in samples}:
+        yield Figure(TITLE, contender, "ms, longest task", (), notes[contender])
+
+
+def _watch(browser: Browser, button: str) -> dict[str, float] | None:
+    """What the page's main thread does meanwhile; None where the end does not come."""
+    updates = round(PER_SECOND * SECONDS)
+    with live_page(browser, "benchmarks.apps.many:server", button, UPDATES=str(updates)) as live:
+        live.page.wait_for_load_state("networkidle")
+        live.page.evaluate(OBSERVE)
+        browser.start_tracing(page=live.page, categories=["toplevel"])
+        milliseconds = live.press(button, GIVE_UP_SECONDS)
+        trace = json.loads(browser.stop_tracing())
+        long_tasks = live.page.evaluate("longTasks")
+    if milliseconds is None:
+        return None
+    tasks = _main_thread_tasks_ms(trace)
+    return {
+        "ms, longest task": max(tasks),
+        "tasks over 50 ms": float(sum(task > LONG_MS for task in tasks)),
+        "long tasks that the page can observe": float(len(long_tasks)),
+        "% of the main thread": 100 * sum(tasks) / milliseconds,
+        "s in all": milliseconds / 1000,
+    }
+
+
+def _main_thread_tasks_ms(trace: dict[str, list[Any]]) -> list[float]:
+    """How long each task of the renderer's main threads took that are in a trace."""
+    entries = trace["traceEvents"]
+    main = {
+        (entry["pid"], entry["tid"])
+        for entry in entries
+        if entry["name"] == "thread_name" and entry["args"]["name"] == "CrRendererMain"
+    }
+    return [
+        entry["dur"] / 1000
+        for entry in entries
+        if (entry["pid"], entry["tid"]) in main and "dur" in entry
+    ]
