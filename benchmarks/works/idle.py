@@ -27,8 +27,9 @@ SIZES = tuple(int(size) for size in os.environ.get("IDLE_SIZES", "500 1000 2000"
 IDLE_SECONDS = 15.0
 """How long CPU is counted: as long as between two heartbeats of each connection."""
 
-SETTLE_SECONDS = 2.0
-"""After the last start, until what its request has left behind is gone."""
+SETTLE_SECONDS = 8.0
+"""After the last start, until what its request has left behind is gone: hypercorn's timer for a
+connection that is kept alive refers to it for 5 s, also when it has been closed."""
 
 AT_ONCE = 20
 """Connections that are opened at the same time; a server's backlog has 100 places."""

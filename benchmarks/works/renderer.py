@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 import flash_events
 from benchmarks.figures import Figure
-from benchmarks.live_page import chromium, live_page
+from benchmarks.live_page import LivePage, chromium, live_page
 
 PER_SECOND = 2_000
 SECONDS = float(os.environ.get("RENDERER_SECONDS", "10"))
@@ -22,10 +22,26 @@ SCRIPTS = ("flash_events.js", "flash_events_worker.js")
 LONG_MS = 50.0
 """What the web platform calls a long task."""
 
-WORKS = {"steady": "text, 20 components", "points": "extendData, one graph"}
-"""By button."""
-
 GIVE_UP_SECONDS = 60.0
+
+PLOTLY_ALONE = """([perSecond, seconds]) => new Promise((resolve) => {
+    const graph = document.querySelector("#graph .js-plotly-plot");
+    const begun = performance.now();
+    const all = perSecond * seconds;
+    let drawn = 0;
+    const frame = async () => {
+        const due = Math.floor((performance.now() - begun) * perSecond / 1000);
+        const x = Array.from({length: Math.min(due, all) - drawn}, (_, n) => drawn + n);
+        drawn += x.length;
+        if (x.length) {
+            await Plotly.extendTraces(graph, {x: [x], y: [x.map((n) => n % 100)]}, [0], 1000);
+        }
+        if (drawn < all) requestAnimationFrame(frame);
+        else resolve(performance.now() - begun);
+    };
+    requestAnimationFrame(frame);
+})"""
+"""What drawing costs by itself: all points that are due, once a frame."""
 
 OBSERVE = """() => {
     globalThis.longTasks = [];
@@ -33,6 +49,25 @@ OBSERVE = """() => {
         for (const entry of list.getEntries()) globalThis.longTasks.push(entry.duration);
     }).observe({type: "longtask"});
 }"""
+
+
+Act = Callable[[LivePage], float | None]
+"""Milliseconds until all is there; None where that does not come."""
+
+
+def _press(button: str) -> Act:
+    return lambda live: live.press(button, GIVE_UP_SECONDS)
+
+
+def _draw(live: LivePage) -> float:
+    return float(live.page.evaluate(PLOTLY_ALONE, [PER_SECOND, SECONDS]))
+
+
+ACTS: dict[str, Act] = {
+    "text, 20 components": _press("steady"),
+    "extendData, one graph": _press("points"),
+    "the same points by Plotly alone": _draw,
+}
 
 
 def measure(rounds: int) -> Iterator[Figure]:
@@ -44,8 +79,8 @@ def measure(rounds: int) -> Iterator[Figure]:
     notes: dict[str, str] = {}
     with chromium() as browser:
         for _ in range(rounds):
-            for button, contender in WORKS.items():
-                seen = _watch(browser, button)
+            for contender, act in ACTS.items():
+                seen = _watch(browser, act)
                 if seen is None:
                     notes[contender] = f"not done after {GIVE_UP_SECONDS:.0f} s"
                     continue
@@ -57,14 +92,14 @@ def measure(rounds: int) -> Iterator[Figure]:
         yield Figure(TITLE, contender, "ms, longest task", (), notes[contender])
 
 
-def _watch(browser: Browser, button: str) -> dict[str, float] | None:
+def _watch(browser: Browser, act: Act) -> dict[str, float] | None:
     """What the page's main thread does meanwhile; None where the end does not come."""
     updates = round(PER_SECOND * SECONDS)
-    with live_page(browser, "benchmarks.apps.many:server", button, UPDATES=str(updates)) as live:
+    with live_page(browser, "benchmarks.apps.many:server", "graph", UPDATES=str(updates)) as live:
         live.page.wait_for_selector("#graph .main-svg")  # Plotly's first drawing is a long task
         live.page.evaluate(OBSERVE)
         browser.start_tracing(page=live.page, categories=["toplevel"])
-        milliseconds = live.press(button, GIVE_UP_SECONDS)
+        milliseconds = act(live)
         trace = json.loads(browser.stop_tracing())
         long_tasks = live.page.evaluate("longTasks")
     if milliseconds is None:
