@@ -47,6 +47,6 @@ async def paced_by_websocket(work: dict[str, Any]) -> None:
 
 @event_callback(Input("idle", "n_clicks"))
 async def idle(_work: object) -> AsyncIterator[Update]:
-    """One update, then nothing."""
+    """One update, then nothing, with what costs least to wait for."""
     yield stream_props("out", {"children": "idle"})
-    await asyncio.Event().wait()
+    await asyncio.get_running_loop().create_future()
