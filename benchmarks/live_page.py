@@ -12,6 +12,9 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import Served, serving
 
+SHOW_SECONDS = 240.0
+"""For so long Dash may take to show a page; one with thousands of components takes minutes."""
+
 PRESS = """([button, id, last, giveUpMs]) => new Promise((resolve) => {
     const element = document.getElementById(id);
     const begun = performance.now();
@@ -74,5 +77,5 @@ def live_page(browser: Browser, app: str, ready: str, **environment: Any) -> Ite
     ):
         page = context.new_page()
         page.goto(served.url)
-        page.wait_for_selector(f"#{ready}", state="attached", timeout=60_000)
+        page.wait_for_selector(f"#{ready}", state="attached", timeout=1000 * SHOW_SECONDS)
         yield LivePage(served, page, {})

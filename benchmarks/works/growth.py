@@ -4,14 +4,17 @@ Each size is a contender of its own, named by its number first, so that a report
 """
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from benchmarks.clients import Endpoint, Tab, count, events
 from benchmarks.figures import Figure
@@ -49,25 +52,22 @@ WARM_UPDATES = 1_000
 
 GIVE_UP_SECONDS = 60.0
 
+PARTS = os.environ.get("GROWTH_PARTS", "runs components bytes workers").split()
+
 Samples = defaultdict[tuple[str, str], list[float]]
 """By contender and quantity."""
 
 
 def measure(rounds: int) -> Iterator[Figure]:
     allow_files(max(RUNS) + 1000)
-    for name, grow in (
-        ("runs", _grow_runs),
-        ("components", _grow_components),
-        ("bytes", _grow_bytes),
-        ("workers", _grow_workers),
-    ):
+    for part in PARTS:
         samples: Samples = defaultdict(list)
         for _ in range(rounds):
-            grow(samples)
+            GROW[part](samples)
         for (contender, quantity), numbers in samples.items():
             got = tuple(number for number in numbers if number)
-            note = "" if len(got) == len(numbers) else f"not done after {GIVE_UP_SECONDS:.0f} s"
-            yield Figure(f"growth: {name}", contender, quantity, got, note)
+            note = "" if len(got) == len(numbers) else "not done in time"
+            yield Figure(f"growth: {part}", contender, quantity, got, note)
 
 
 def _grow_runs(samples: Samples) -> None:
@@ -89,7 +89,12 @@ def _grow_components(samples: Samples) -> None:
     with chromium() as browser:
         for components in COMPONENTS:
             environment = {"COMPONENTS": str(components), "UPDATES": str(SPREAD_UPDATES)}
-            with live_page(browser, "benchmarks.apps.many:server", "burst", **environment) as live:
+            milliseconds: float | None = None
+            # Dash's own time to show a page grows with the square of its ids: minutes for 5,000.
+            with (
+                suppress(PlaywrightTimeout),
+                live_page(browser, "benchmarks.apps.many:server", "burst", **environment) as live,
+            ):
                 live.press("burst", GIVE_UP_SECONDS)  # what is slow only once
                 milliseconds = live.press("burst", GIVE_UP_SECONDS)
             quantity = f"ms until {SPREAD_UPDATES:,} updates are in the DOM"
@@ -179,3 +184,11 @@ async def _steady(at: Endpoint, runs: int) -> list[float]:
     except TimeoutError:
         return []
     return latencies
+
+
+GROW: dict[str, Callable[[Samples], None]] = {
+    "runs": _grow_runs,
+    "components": _grow_components,
+    "bytes": _grow_bytes,
+    "workers": _grow_workers,
+}
