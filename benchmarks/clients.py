@@ -1,0 +1,147 @@
+"""Plain clients: they speak the protocol on a bare socket, as little as a browser's network does.
+
+They leave the server the machine. One that only counts looks for the names of events in the bytes;
+one that wants values parses each event's JSON.
+"""
+
+import asyncio
+import json
+import secrets
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+LIMIT = 1024 * 1024
+"""Of a stream's buffer: asyncio's default of 64 KB would be the bottleneck."""
+
+UPDATE = b"\nevent: update\n"
+END = b"\nevent: end\n"
+
+
+def new_id() -> str:
+    """As a browser mints ids of pages, connections and runs."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server, and what its app would have told a browser.
+
+    Attributes:
+        host: where it listens.
+        port: where it listens.
+        entries: of the app's callbacks, by the id of their first Input.
+    """
+
+    host: str
+    port: int
+    entries: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, url: str) -> "Endpoint":
+        """Asks an app for its callbacks."""
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        with urllib.request.urlopen(f"{url}_dash-dependencies") as answer:
+            entries = json.load(answer)
+        by_input = {entry["inputs"][0]["id"]: entry for entry in entries}
+        return cls(parts.hostname, parts.port, by_input)
+
+    def body(self, component_id: str, value: object) -> dict[str, Any]:
+        """What Dash's renderer would post when this component's Input has changed."""
+        [given] = self.entries[component_id]["inputs"]
+        return {
+            "output": self.entries[component_id]["output"],
+            "inputs": [{**given, "value": value}],
+            "state": [],
+            "changedPropIds": [f"{component_id}.{given['property']}"],
+        }
+
+    @asynccontextmanager
+    async def post(
+        self, action: str, body: object
+    ) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
+        """Sends a request on a socket of its own; yields the answer's status, and its body."""
+        reader, writer = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
+        try:
+            data = json.dumps(body).encode()
+            writer.write(
+                f"POST /_dash-flash-events/{action} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+                + data
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            yield int(head.split(maxsplit=2)[1]), reader
+        finally:
+            writer.close()
+
+
+class Tab:
+    """A page without a browser: one connection, and the runs that it carries."""
+
+    def __init__(self, at: Endpoint) -> None:
+        self._at = at
+        self._page = new_id()
+        self._connection = new_id()
+
+    @asynccontextmanager
+    async def open(
+        self, component_id: str, value: object = 1
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Starts a run whose answer is the connection; yields its bytes as they come."""
+        async with self._at.post("start", self._start(component_id, value)) as (status, reader):
+            assert status == 200, f"A start was answered with {status}."
+            yield chunks(reader)
+
+    async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
+        """Starts a run whose events travel on the open connection, on another worker if asked."""
+        body = self._start(component_id, value, self._connection)
+        async with (at or self._at).post("start", body) as (status, _):
+            assert status == 202, f"A start beside others was answered with {status}."
+
+    def _start(self, component_id: str, value: object, *connections: str) -> dict[str, Any]:
+        # An id for a new connection comes along even where one is open, as a browser's does.
+        fields = {
+            "version": 1,
+            "run": new_id(),
+            "page": self._page,
+            "connection": new_id() if connections else self._connection,
+            "connections": connections,
+        }
+        return {**self._at.body(component_id, value), "flash_events": fields}
+
+
+async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The body of a chunked HTTP/1.1 answer, as the server has sent it."""
+    while size := int(await reader.readline(), 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+
+
+async def events(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]:
+    """Name and data of each event; heartbeats have neither, and are left out."""
+    rest = b""
+    async for chunk in stream:
+        *whole, rest = (rest + chunk).split(b"\n\n")
+        for event in whole:
+            lines = [line.partition(b": ") for line in event.split(b"\n")]
+            fields = {name: value for name, _, value in lines if name}
+            if fields:
+                yield fields[b"event"].decode(), json.loads(fields[b"data"])
+
+
+async def count(stream: AsyncIterator[bytes], ends: int = 1) -> int:
+    """How many updates come until so many runs have ended.
+
+    An event's name is never split: the server sends whole events.
+    """
+    updates = 0
+    async for chunk in stream:
+        updates += chunk.count(UPDATE)
+        ends -= chunk.count(END)
+        if ends <= 0:
+            break
+    return updates

@@ -1,0 +1,129 @@
+"""The page's side: how large our scripts are, and whether much that arrives holds up the page."""
+
+import gzip
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser
+
+import flash_events
+from benchmarks.figures import Figure
+from benchmarks.live_page import LivePage, chromium, live_page
+
+PER_SECOND = 2_000
+SECONDS = float(os.environ.get("RENDERER_SECONDS", "10"))
+TITLE = f"The page while {PER_SECOND:,} updates/s arrive for {SECONDS:.0f} s"
+
+SCRIPTS = ("flash_events.js", "flash_events_worker.js")
+LONG_MS = 50.0
+"""What the web platform calls a long task."""
+
+GIVE_UP_SECONDS = 60.0
+
+PLOTLY_ALONE = """([perSecond, seconds]) => new Promise((resolve) => {
+    const graph = document.querySelector("#graph .js-plotly-plot");
+    const begun = performance.now();
+    const all = perSecond * seconds;
+    let drawn = 0;
+    const frame = async () => {
+        const due = Math.floor((performance.now() - begun) * perSecond / 1000);
+        const x = Array.from({length: Math.min(due, all) - drawn}, (_, n) => drawn + n);
+        drawn += x.length;
+        if (x.length) {
+            await Plotly.extendTraces(graph, {x: [x], y: [x.map((n) => n % 100)]}, [0], 1000);
+        }
+        if (drawn < all) requestAnimationFrame(frame);
+        else resolve(performance.now() - begun);
+    };
+    requestAnimationFrame(frame);
+})"""
+"""What drawing costs by itself: all points that are due, once a frame."""
+
+OBSERVE = """() => {
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) globalThis.longTasks.push(entry.duration);
+    }).observe({type: "longtask"});
+}"""
+
+
+Act = Callable[[LivePage], float | None]
+"""Milliseconds until all is there; None where that does not come."""
+
+
+def _press(button: str) -> Act:
+    return lambda live: live.press(button, GIVE_UP_SECONDS)
+
+
+def _draw(live: LivePage) -> float:
+    return float(live.page.evaluate(PLOTLY_ALONE, [PER_SECOND, SECONDS]))
+
+
+ACTS: dict[str, Act] = {
+    "text, 20 components": _press("steady"),
+    "extendData, one graph": _press("points"),
+    "the same points by Plotly alone": _draw,
+}
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    for script in SCRIPTS:
+        text = (Path(flash_events.__file__).parent / "static" / script).read_bytes()
+        size = len(gzip.compress(text, 9, mtime=0)) / 1000
+        yield Figure("Size of the scripts", script, "KB gzipped", (size,) * rounds)
+    samples: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    notes: dict[str, str] = {}
+    with chromium() as browser:
+        for _ in range(rounds):
+            for contender, act in ACTS.items():
+                seen = _watch(browser, act)
+                if seen is None:
+                    notes[contender] = f"not done after {GIVE_UP_SECONDS:.0f} s"
+                    continue
+                for quantity, number in seen.items():
+                    samples[contender, quantity].append(number)
+    for (contender, quantity), numbers in samples.items():
+        yield Figure(TITLE, contender, quantity, tuple(numbers), notes.get(contender, ""))
+    for contender in notes.keys() - {contender for contender, _ in samples}:
+        yield Figure(TITLE, contender, "ms, longest task", (), notes[contender])
+
+
+def _watch(browser: Browser, act: Act) -> dict[str, float] | None:
+    """What the page's main thread does meanwhile; None where the end does not come."""
+    updates = round(PER_SECOND * SECONDS)
+    with live_page(browser, "benchmarks.apps.many:server", "graph", UPDATES=str(updates)) as live:
+        live.page.wait_for_selector("#graph .main-svg")  # Plotly's first drawing is a long task
+        live.page.evaluate(OBSERVE)
+        browser.start_tracing(page=live.page, categories=["toplevel"])
+        milliseconds = act(live)
+        trace = json.loads(browser.stop_tracing())
+        long_tasks = live.page.evaluate("longTasks")
+    if milliseconds is None:
+        return None
+    tasks = _main_thread_tasks_ms(trace)
+    return {
+        "ms, longest task": max(tasks),
+        "tasks over 50 ms": float(sum(task > LONG_MS for task in tasks)),
+        "long tasks that the page can observe": float(len(long_tasks)),
+        "% of the main thread": 100 * sum(tasks) / milliseconds,
+        "s in all": milliseconds / 1000,
+    }
+
+
+def _main_thread_tasks_ms(trace: dict[str, list[Any]]) -> list[float]:
+    """How long each task of the renderer's main threads took that are in a trace."""
+    entries = trace["traceEvents"]
+    main = {
+        (entry["pid"], entry["tid"])
+        for entry in entries
+        if entry["name"] == "thread_name" and entry["args"]["name"] == "CrRendererMain"
+    }
+    return [
+        entry["dur"] / 1000
+        for entry in entries
+        if (entry["pid"], entry["tid"]) in main and "dur" in entry
+    ]
