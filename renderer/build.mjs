@@ -3,9 +3,10 @@ import {createHash} from "node:crypto";
 import {readFile, writeFile} from "node:fs/promises";
 import {gzipSync} from "node:zlib";
 import {build} from "esbuild";
+import {minify} from "terser";
 
 /** Every page loads the page's script; the worker's is loaded once per browser and deploy. */
-const LIMIT_BYTES = 12 * 1024;
+const LIMIT_BYTES = 12_000;
 const isCheck = process.argv.includes("--check");
 
 async function bundle(entry, define = {}) {
@@ -19,7 +20,9 @@ async function bundle(entry, define = {}) {
     define,
     write: false,
   });
-  return result.outputFiles[0].text;
+  // esbuild's own output is 6 % larger.
+  const {code} = await minify(result.outputFiles[0].text, {compress: {passes: 2}});
+  return code;
 }
 
 async function put(name, script) {

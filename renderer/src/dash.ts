@@ -1,12 +1,14 @@
 /**
- * Dash's renderer as we use it: the only file that touches its private state.
+ * Dash's renderer as we use it. What of it is private is touched here, in plain.ts and in store.ts.
  *
- * `dash_clientside.set_props` is public; the store (`window.dash_stores`), its `paths`, its
- * `dependenciesRequest` and the `ON_ERROR` action are not, and are read with care.
+ * `dash_clientside.set_props` is public; the store, its `dependenciesRequest` and the `ON_ERROR`
+ * action are not, and are read with care.
  */
 
 import {isDictId, isWildcard, parseId, stringifyId, type DictId, type WireId} from "./ids.ts";
+import {connectPlain} from "./plain.ts";
 import type {Props} from "./protocol.ts";
+import {clientside, nodeAt, page, pathOf, patternOf, state, store} from "./store.ts";
 
 export interface Dependency {
   readonly id: WireId;
@@ -47,88 +49,15 @@ export interface Entry {
   };
 }
 
-type Path = readonly (string | number)[];
-
-interface State {
-  readonly appLifecycle?: string;
-  readonly layout: unknown;
-  readonly paths?: {
-    readonly strs: Readonly<Record<string, Path>>;
-    readonly objs: Readonly<Record<string, readonly {values: unknown[]; path: Path}[]>>;
-  };
-  readonly dependenciesRequest?: {readonly content?: readonly Entry[]};
-  readonly config?: {
-    readonly requests_pathname_prefix?: string;
-    readonly url_base_pathname?: string;
-    readonly csrf_token_name?: string;
-    readonly csrf_header_name?: string;
-    readonly fetch?: {readonly headers?: Readonly<Record<string, string>>};
-  };
-}
-
-interface Store {
-  getState(): State;
-  dispatch(action: object): void;
-  subscribe(listener: () => void): () => void;
-}
-
-interface DashWindow {
-  dash_stores?: Store[];
-  dash_clientside?: {
-    set_props?(id: string | DictId, props: Props): void;
-    callback_context?: CallbackContext;
-    [namespace: string]: unknown;
-  };
-  ReactDOM?: {
-    flushSync?(work: () => void): void;
-    unstable_batchedUpdates?(work: () => void): void;
-  };
-}
-
-const page = globalThis as unknown as DashWindow;
-
-export function clientside(): NonNullable<DashWindow["dash_clientside"]> {
-  return (page.dash_clientside ??= {});
-}
-
-function store(): Store | undefined {
-  return page.dash_stores?.[0];
-}
-
-function state(): State | undefined {
-  return store()?.getState();
-}
-
-/** What a record says of a name, and not what every object has: an id may be `__proto__`. */
-function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
-  return record && Object.hasOwn(record, name) ? record[name] : undefined;
-}
-
 export type Dash = ReturnType<typeof connectDash>;
 
 export function connectDash() {
-  function pathOf(id: WireId): Path | undefined {
-    if (!isDictId(id)) return own(state()?.paths?.strs, id);
-    const {values, candidates} = patternOf(id);
-    return candidates.find((one) => one.values.every((value, i) => value === values[i]))?.path;
-  }
-
-  function patternOf(id: WireId) {
-    const parsed = parseId(id);
-    const keys = Object.keys(parsed).sort();
-    const candidates = own(state()?.paths?.objs, keys.join(",")) ?? [];
-    return {keys, values: keys.map((key) => parsed[key]), candidates};
-  }
+  const plain = connectPlain();
 
   /** The props of a component; Dash keeps the path of one that a callback replaced by nothing. */
   function propsOf(id: WireId): Props | undefined {
-    let node = state()?.layout;
     const path = pathOf(id);
-    if (!path) return undefined;
-    for (const step of [...path, "props"]) {
-      node = (node as Record<string | number, unknown> | null | undefined)?.[step];
-    }
-    const props = node as (Props & {readonly id?: string | DictId}) | undefined;
+    const props = path && nodeAt(path)?.props;
     return props?.id !== undefined && stringifyId(props.id) === id ? props : undefined;
   }
 
@@ -150,15 +79,20 @@ export function connectDash() {
         .map((one) => stringifyId(Object.fromEntries(keys.map((key, i) => [key, one.values[i]]))));
     },
 
+    /** Within `commit`; elsewhere it may not show. */
     set(id: WireId, props: Props): void {
-      clientside().set_props?.(isDictId(id) ? parseId(id) : id, props);
+      if (!plain.put(id, props)) clientside().set_props?.(isDictId(id) ? parseId(id) : id, props);
     },
 
     /** Does all that `work` sets in one React commit, which is done when this returns. */
     commit(work: () => void): void {
       const react = page.ReactDOM;
+      const all = () => {
+        work();
+        plain.show();
+      };
       const batched = () =>
-        react?.unstable_batchedUpdates ? react.unstable_batchedUpdates(work) : work();
+        react?.unstable_batchedUpdates ? react.unstable_batchedUpdates(all) : all();
       if (react?.flushSync) react.flushSync(batched);
       else batched();
     },

@@ -3,7 +3,7 @@
 import {createApplier} from "./apply.ts";
 import {addCommands} from "./commands.ts";
 import {createConnections} from "./connection.ts";
-import {clientside, connectDash} from "./dash.ts";
+import {connectDash} from "./dash.ts";
 import {postTo} from "./endpoint.ts";
 import type {Host} from "./host.ts";
 import {newId} from "./ids.ts";
@@ -11,6 +11,7 @@ import {hold, whenFree} from "./locks.ts";
 import type {ToTab} from "./messages.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
+import {clientside} from "./store.ts";
 
 /** Of the worker's script, so that a deploy brings its own worker; build.mjs fills it in. */
 declare const WORKER_VERSION: string;

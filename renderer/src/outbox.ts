@@ -6,7 +6,7 @@ import type {Delivery, ToTab} from "./messages.ts";
 const RECENT_MS = 1000;
 
 export function createOutbox() {
-  let waiting: ToTab[] = [];
+  let waiting: (ToTab | Delivery[])[] = [];
   let waitingBytes = 0;
   let posted = 0;
   let recent: {readonly n: number; readonly at: number; readonly message: ToTab}[] = [];
@@ -22,8 +22,8 @@ export function createOutbox() {
     putEvent(delivery: Delivery): void {
       waitingBytes += delivery.bytes;
       const last = waiting.at(-1);
-      if (last?.type === "events") last.events.push(delivery);
-      else waiting.push({type: "events", events: [delivery]});
+      if (Array.isArray(last)) last.push(delivery);
+      else waiting.push([delivery]);
     },
 
     post(port: {postMessage(message: ToTab): void}): void {
@@ -31,7 +31,8 @@ export function createOutbox() {
       const at = Date.now();
       waiting = [];
       waitingBytes = 0;
-      for (const message of messages) {
+      for (const one of messages) {
+        const message = Array.isArray(one) ? messageOf(one) : one;
         recent.push({n: ++posted, at, message});
         port.postMessage(message);
       }
@@ -45,4 +46,8 @@ export function createOutbox() {
       posted = 0;
     },
   };
+}
+
+function messageOf(deliveries: readonly Delivery[]): ToTab {
+  return {type: "events", json: JSON.stringify(deliveries)};
 }

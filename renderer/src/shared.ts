@@ -12,6 +12,7 @@ import {
   tabLock,
   workerLock,
   type Claim,
+  type Delivery,
   type Endpoint,
   type Offer,
   type Peer,
@@ -171,7 +172,7 @@ export function createShared(options: SharedOptions) {
       case "refusal":
         return settle(message.ask)?.reject(new StartFailed(message.code, message.message));
       case "events":
-        for (const {event, bytes, position} of message.events) {
+        for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;
           moveTo(position);
           if (event.type === "end") disclaim(event.run);

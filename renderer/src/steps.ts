@@ -110,6 +110,6 @@ export function joinFirst(steps: readonly Step[], prop: string, command: Command
   }
 }
 
-function isPatch(value: unknown): value is Patch {
+export function isPatch(value: unknown): value is Patch {
   return typeof value === "object" && value !== null && "__dash_patch_update" in value;
 }

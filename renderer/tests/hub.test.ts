@@ -2,7 +2,7 @@ import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createConnections} from "../src/connection.ts";
 import {UNAPPLIED_BYTES} from "../src/flow.ts";
 import {createHub} from "../src/hub.ts";
-import {tabLock, type Claim, type Endpoint, type Hello, type ToTab} from "../src/messages.ts";
+import {tabLock, type Claim, type Delivery, type Endpoint, type Hello, type ToTab} from "../src/messages.ts";
 import {fakeHost, fakeLocks} from "./fakes.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
@@ -23,6 +23,8 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
+
+const deliveriesOf = (json = "[]") => JSON.parse(json) as Delivery[];
 
 const settle = () => vi.advanceTimersByTimeAsync(0);
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
@@ -60,7 +62,7 @@ function setup() {
       events: () =>
         heard.flatMap((one) =>
           one.type === "events"
-            ? one.events.map(({event}) => `${event.run}:${"n" in event ? event.n : ""}`)
+            ? deliveriesOf(one.json).map(({event}) => `${event.run}:${"n" in event ? event.n : ""}`)
             : [],
         ),
       lost: () => heard.flatMap((one) => (one.type === "lost" ? [one.id] : [])),
@@ -148,7 +150,7 @@ describe("a tab", () => {
     expect(one.events()).toEqual(["r1:1", "r1:2"]);
     expect(two.events()).toEqual(["r2:1"]);
     expect(one.of("events")).toHaveLength(1);
-    expect(two.of("events")[0]?.events[0]?.position).toEqual({connection: C, lastEventId: "e-2"});
+    expect(deliveriesOf(two.of("events")[0]?.json)[0]?.position).toEqual({connection: C, lastEventId: "e-2"});
   });
 
   it("is told why a start was refused", async () => {

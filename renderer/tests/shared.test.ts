@@ -127,7 +127,7 @@ describe("a page", () => {
   it("takes events, lost runs and commands from the worker", async () => {
     const {carried, events, lost, commands} = setup();
     const worker = await carried();
-    worker.tell({type: "events", events: [delivery("r", "e-2"), delivery("r", "e-3", 5)]});
+    worker.tell({type: "events", json: JSON.stringify([delivery("r", "e-2"), delivery("r", "e-3", 5)])});
     worker.tell({type: "lost", id: "r"});
 
     expect(events).toEqual(["r 10", "r 5"]);
@@ -165,7 +165,7 @@ describe("a page", () => {
     const {shared, carried, state} = setup();
     const worker = await carried();
     state.unapplied = 300_000;
-    worker.tell({type: "events", events: [delivery("r", "e-2", 400_000)]});
+    worker.tell({type: "events", json: JSON.stringify([delivery("r", "e-2", 400_000)])});
     expect(worker.of("applied")).toEqual([]);
     state.unapplied = 100_000;
     shared.report();
@@ -227,7 +227,7 @@ describe("a worker that dies", () => {
   it("is followed by another, which is told what it knew", async () => {
     const {carried, workers, locks, welcome, lost, events} = setup();
     const worker = await carried();
-    worker.tell({type: "events", events: [delivery("r", "e-7")]});
+    worker.tell({type: "events", json: JSON.stringify([delivery("r", "e-7")])});
     worker.tell({type: "peers", peers});
     locks.release(workerLock("w"));
     const next = await welcome("w2");
@@ -242,7 +242,7 @@ describe("a worker that dies", () => {
       },
     ]);
     expect(lost).toEqual([]);
-    next.tell({type: "events", events: [delivery("r", "e-8")]});
+    next.tell({type: "events", json: JSON.stringify([delivery("r", "e-8")])});
     expect(events).toHaveLength(2);
   });
 
@@ -252,7 +252,7 @@ describe("a worker that dies", () => {
     void start("r2");
     await settle();
     const over = {type: "end", run: "r", n: 1, reason: "done"} as const;
-    worker.tell({type: "events", events: [{...delivery("r", "e-7"), event: over}]});
+    worker.tell({type: "events", json: JSON.stringify([{...delivery("r", "e-7"), event: over}])});
     await shared.stop({page: "p", runs: ["r2"]});
     locks.release(workerLock("w"));
 

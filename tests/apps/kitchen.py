@@ -362,15 +362,15 @@ async def flood(_n: int) -> AsyncIterator[Update]:
 async def keep(_n: int, ticker: str) -> AsyncIterator[Update]:
     """Goes on without a viewer; ends when a file says so, or never."""
     mark("keep began")
+    count = 0
     try:
         yield stream_props("message", {"children": f"kept for {ticker}"})
-        count = 0
         while not may_end():
             count += 1
             yield stream_props("out", {"children": f"keep {count}"})
             await asyncio.sleep(0.02)
     finally:
-        mark("keep finally")
+        mark("keep finally", count=count)
 
 
 @event_callback(Input("stubborn", "n_clicks"))

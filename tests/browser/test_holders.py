@@ -1,0 +1,77 @@
+"""What Dash does besides setting a prop goes on, whichever way the prop is set."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.apps.holders import CARDS
+from tests.browser.conftest import Tab
+from tests.conftest import Served, serving
+
+
+@pytest.fixture(scope="module")
+def holders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving("tests.apps.holders:server", tmp_path_factory.mktemp("holders")) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(context: BrowserContext, holders: Served) -> Iterator[Tab]:
+    tab = Tab(context.new_page(), holders).open()
+    yield tab
+    tab.page.close()
+    assert not tab.errors
+
+
+def test_components_that_are_streamed_in_are_reached_at_once(tab: Tab) -> None:
+    tab.click("fill")
+    tab.wait_for("born", "born 19")
+    tab.wait_for("followed", "followed asked 19")
+
+
+def test_components_that_are_streamed_away_are_gone(tab: Tab) -> None:
+    tab.click("fill")
+    tab.wait_for("born", "born 19")
+    tab.click("empty")
+    tab.wait_for("holder", "nothing at all")
+    assert any('"born"' in warning for warning in tab.warnings)
+
+
+def test_callbacks_that_listen_hear_the_last_value(tab: Tab) -> None:
+    tab.click("hear")
+    tab.wait_for("heard", "heard value 19")
+    assert tab.page.get_attribute("#holder", "title") == "19"
+
+
+def test_a_value_that_persists_is_there_after_a_reload(tab: Tab) -> None:
+    value = "document.getElementById('kept').value"
+    tab.click("persist")
+    tab.wait_until(f"{value} === 'streamed'")
+    tab.open()
+    tab.wait_until(f"{value} === 'streamed'")
+
+
+def test_a_loading_state_stays_while_what_it_covers_is_streamed(tab: Tab, holders: Served) -> None:
+    spinner = "document.querySelector('.dash-spinner')"
+    tab.click("slow")
+    tab.wait_until(spinner)
+    tab.click("load")
+    tab.wait_for("loaded", "loaded 19")
+    assert tab.page.evaluate(f"Boolean({spinner})")
+    holders.marks_file.with_name(f"{holders.marks_file.name}.end").touch()
+    tab.wait_until(f"!{spinner}")
+    assert tab.text("loaded") == "loaded 19"
+
+
+def test_a_component_that_draws_its_children_itself_sees_them_change(tab: Tab) -> None:
+    tab.click("label")
+    tab.wait_for("tab", "new")
+
+
+def test_hundreds_of_components_with_dict_ids_all_show_their_last_value(tab: Tab) -> None:
+    tab.click("cards")
+    tab.wait_for("heard-cards", f"{CARDS} done")
+    texts = "[...document.querySelectorAll('.done')].map(one => one.textContent)"
+    tab.wait_until("document.querySelectorAll('.done').length")
+    assert tab.page.evaluate(texts) == [f"{n} in round 3" for n in range(CARDS)]
