@@ -1,0 +1,149 @@
+"""A click in Chromium, and what it brings into the page."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from benchmarks.contenders import Contender, started
+from benchmarks.figures import Figure
+from tests.chromium import CHROMIUM_FLAGS, executable
+from tests.conftest import Served
+
+WATCH = Path(__file__).with_name("watch.js")
+SETTLE_MS = 300
+"""After the last has arrived: what arrives twice has come by then."""
+
+
+@dataclass(frozen=True)
+class Burst:
+    """A click, and what it is to bring.
+
+    Attributes:
+        button: that is clicked; the work's name in apps/page.py.
+        goal: how much is to arrive.
+        what: it is, for people.
+        spots: how many components are written into, where there are many.
+        last: the text that each of those shows in the end.
+        limit_seconds: after which it is given up; far above what any takes that gets there.
+    """
+
+    button: str
+    goal: int
+    what: str
+    spots: int = 0
+    last: str = ""
+    limit_seconds: float = 30
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page has seen of a burst.
+
+    Attributes:
+        done: whether all arrived.
+        ms: from the click to the last that arrived.
+        arrived: how much that was.
+        drawn: how often what the page shows has changed.
+        delays: from being sent to being shown, in ms, of those that say when they were sent.
+    """
+
+    done: bool
+    ms: float
+    arrived: int
+    drawn: int
+    delays: tuple[float, ...] = ()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, served: Served) -> Iterator[Page]:
+    """A fresh page that is ready to be clicked."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_init_script(path=WATCH)
+    try:
+        page = context.new_page()
+        page.goto(served.url)
+        page.wait_for_selector("#graph .js-plotly-plot .main-svg", state="attached")
+        page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
+        page.wait_for_load_state("networkidle")  # of what is loaded when it is first needed
+        yield page
+    finally:
+        context.close()
+
+
+def watch(page: Page, burst: Burst, settle_ms: float = SETTLE_MS) -> Seen:
+    """Clicks, and waits until all is there or the time is up."""
+    options = {"goal": burst.goal, "spots": burst.spots, "last": burst.last}
+    page.evaluate("([work, options]) => bench.begin(work, options)", [burst.button, options])
+    page.click(f"#{burst.button}")
+    try:
+        limit_ms = 1000 * burst.limit_seconds
+        page.wait_for_function("bench.done", polling=50, timeout=limit_ms)
+        page.wait_for_timeout(settle_ms)
+    except Error:  # its time is up, or the page hangs; what there is is told below
+        pass
+    try:
+        handle = page.wait_for_function("bench.result()", polling=50, timeout=5000)
+    except Error:
+        return Seen(False, 0, 0, 0)
+    result: dict[str, Any] = handle.json_value()
+    return Seen(**{**result, "delays": tuple(result["delays"])})
+
+
+def bursts(
+    heading: str,
+    quantity: str,
+    burst: Burst,
+    contenders: Sequence[Contender],
+    rounds: int,
+    **env: str,
+) -> Iterator[Figure]:
+    """How long each contender takes, in rounds; one that does not get there is not asked again."""
+    samples: dict[Contender, list[float]] = {contender: [] for contender in contenders}
+    notes: dict[Contender, str] = {}
+    with chromium() as browser, started(contenders, **env) as all_of_them:
+        notes.update(all_of_them.absent)
+        given_up = set(all_of_them.absent)
+        for _ in range(rounds):
+            for contender, served in all_of_them.servers.items():
+                if contender in given_up:
+                    continue
+                with visiting(browser, served) as page:
+                    seen = watch(page, burst)
+                notes[contender] = told(burst, seen)
+                if seen.done and seen.arrived == burst.goal:
+                    samples[contender].append(seen.ms)
+                else:
+                    given_up.add(contender)
+                    samples[contender].clear()
+    for contender in contenders:
+        yield Figure(
+            heading, contender.name, quantity, tuple(samples[contender]), notes.get(contender, "")
+        )
+
+
+def told(burst: Burst, seen: Seen) -> str:
+    """What the time does not say."""
+    if seen.done and seen.arrived == burst.goal:
+        drawn = "once" if seen.drawn == 1 else f"{seen.drawn:,} times"
+        return f"complete; drawn {drawn}"
+    arrived = f"{seen.arrived:,} of {burst.goal:,} {burst.what}"
+    if seen.done:
+        return f"{arrived}: some twice"
+    if not seen.arrived:
+        return f"{arrived} within {burst.limit_seconds:.0f} s"
+    return f"{arrived} within {burst.limit_seconds:.0f} s, the last of them after {seen.ms:,.0f} ms"
