@@ -15,7 +15,7 @@ from tests.conftest import Served
 
 WATCH = Path(__file__).with_name("watch.js")
 SETTLE_MS = 300
-"""After the last has arrived: what arrives twice has come by then."""
+"""Before a click, and after the last has arrived: what arrives twice has come by then."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def visiting(browser: Browser, served: Served) -> Iterator[Page]:
         page.goto(served.url)
         page.wait_for_selector("#graph .js-plotly-plot .main-svg", state="attached")
         page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
-        page.wait_for_load_state("networkidle")  # of what is loaded when it is first needed
+        page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
         yield page
     finally:
         context.close()

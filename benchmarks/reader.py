@@ -13,6 +13,9 @@ MARK = b'"children"'
 """Each update has it once, whoever sends it."""
 BUFFER_BYTES = 1 << 20
 SILENCE_SECONDS = 30
+LITTLE_BYTES = 1 << 16
+NAP_SECONDS = 0.001
+"""After little has come: to be woken for each event would take time from the server."""
 
 
 def main(url: str, count: int, body: str = "") -> None:
@@ -46,6 +49,8 @@ def read(connection: socket.socket, count: int) -> None:
         start = max(0, end - kept)
         buffer[: end - start] = buffer[start:end]
         end -= start
+        if got < LITTLE_BYTES:
+            time.sleep(NAP_SECONDS)
 
 
 if __name__ == "__main__":
