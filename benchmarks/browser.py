@@ -47,14 +47,14 @@ class Seen:
         done: whether all arrived.
         ms: from the click to the last that arrived.
         arrived: how much that was.
-        drawn: how often what the page shows has changed.
+        steps: in which it came: how often what the page shows has changed.
         delays: from being sent to being shown, in ms, of those that say when they were sent.
     """
 
     done: bool
     ms: float
     arrived: int
-    drawn: int
+    steps: int
     delays: tuple[float, ...] = ()
 
 
@@ -139,8 +139,7 @@ def bursts(
 def told(burst: Burst, seen: Seen) -> str:
     """What the time does not say."""
     if seen.done and seen.arrived == burst.goal:
-        drawn = "once" if seen.drawn == 1 else f"{seen.drawn:,} times"
-        return f"complete; drawn {drawn}"
+        return f"in {seen.steps:,} step{'s' * (seen.steps != 1)}"
     arrived = f"{seen.arrived:,} of {burst.goal:,} {burst.what}"
     if seen.done:
         return f"{arrived}: some twice"

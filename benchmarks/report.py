@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from benchmarks.figures import Figure
@@ -15,12 +14,20 @@ REFERENCE = "flash_events"
 def tables(figures: Iterable[Figure], reference: str = REFERENCE) -> str:
     """A Markdown table for each quantity of each work."""
     parts, heading = [], ""
-    for (work, quantity), group in groupby(figures, lambda figure: (figure.work, figure.quantity)):
+    for (work, quantity), group in grouped(figures).items():
         if work != heading:
             parts.append(f"**{work}**")
             heading = work
-        parts.append(table(quantity, list(group), reference))
+        parts.append(table(quantity, group, reference))
     return "\n\n".join(parts)
+
+
+def grouped(figures: Iterable[Figure]) -> dict[tuple[str, str], list[Figure]]:
+    """Those of one work and quantity together, in the order in which they first came."""
+    groups: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.work, figure.quantity), []).append(figure)
+    return groups
 
 
 def table(quantity: str, figures: Sequence[Figure], reference: str) -> str:
@@ -31,7 +38,9 @@ def table(quantity: str, figures: Sequence[Figure], reference: str) -> str:
     lines = [head, ["---", "--:", *(["--:"] if title else []), "---"]]
     for figure in figures:
         ratio = [ratios(figure, compared)] if title and compared else []
-        lines.append([figure.contender, spread(figure.samples), *ratio, figure.note])
+        lines.append(
+            [figure.contender, spread(figure.samples), *ratio, figure.note.replace("|", r"\|")]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -69,7 +78,7 @@ def plot(figures: Iterable[Figure], path: Path) -> None:
 
     groups = [
         (work, quantity, bars)
-        for (work, quantity), group in groupby(figures, lambda f: (f.work, f.quantity))
+        for (work, quantity), group in grouped(figures).items()
         if len(bars := [figure for figure in group if figure.samples]) > 1
     ]
     if not groups:

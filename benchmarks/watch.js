@@ -30,7 +30,7 @@
     const arrived = arrivals[bench.work]();
     if (arrived === bench.arrived) return;
     bench.arrived = arrived;
-    bench.drawn += 1;
+    bench.steps += 1;
     bench.ms = now - bench.clicked;
     if (bench.work === "steady") {
       const sent = Number(text("text").split(" ")[1]);
@@ -48,7 +48,7 @@
     work: "",
     /** Watches for a work; the click on its button starts the clock. */
     begin(work, options) {
-      Object.assign(bench, { arrived: 0, drawn: 0, ms: 0, delays: [], done: false }, options);
+      Object.assign(bench, { arrived: 0, steps: 0, ms: 0, delays: [], done: false }, options);
       bench.clicked = null;
       bench.before = text(work === "ordinary" ? "answer" : "text");
       bench.work = work;
@@ -67,8 +67,8 @@
     },
     /** What has arrived up to now, which may be more than once was wanted. */
     result() {
-      const { ms, drawn, delays, done, work } = bench;
-      return { ms, drawn, delays, done, arrived: arrivals[work]() };
+      const { ms, steps, delays, done, work } = bench;
+      return { ms, steps, delays, done, arrived: arrivals[work]() };
     },
   };
   globalThis.bench = bench;
