@@ -125,6 +125,8 @@ def bursts(
                 with visiting(browser, served) as page:
                     seen = watch(page, burst)
                 notes[contender] = told(burst, seen)
+                if contender.skips:
+                    notes[contender] = f"{seen.steps:,} of {burst.goal:,} reach the page"
                 if seen.done and seen.arrived == burst.goal:
                     samples[contender].append(seen.ms)
                 else:

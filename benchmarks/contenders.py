@@ -21,12 +21,14 @@ class Contender:
         app: its module, in benchmarks/apps.
         environment: where it runs, if not in this one.
         variables: of its process.
+        skips: whether the page only gets what is newest when it asks.
     """
 
     name: str
     app: str
     environment: Environment | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    skips: bool = False
 
     @property
     def program(self) -> str:
@@ -41,8 +43,8 @@ FLASH = Contender("dash-flash 1.4.0", "dash_flash", DASH_FLASH)
 UNPACED = Contender(
     "dash-flash, its pause removed", "dash_flash", DASH_FLASH, {"BENCH_UNPACED": "yes"}
 )
-BACKGROUND = Contender("Dash background callback", "dash_background")
-INTERVAL = Contender("dcc.Interval, 100 ms", "dash_interval")
+BACKGROUND = Contender("Dash background callback", "dash_background", skips=True)
+INTERVAL = Contender("dcc.Interval, 100 ms", "dash_interval", skips=True)
 BARE_256 = Contender("bare ASGI, 256 events per send", "bare", None, {"EVENTS_PER_SEND": "256"})
 BARE_1 = Contender("bare ASGI, 1 event per send", "bare", None, {"EVENTS_PER_SEND": "1"})
 

@@ -55,8 +55,9 @@ class Result:
     def about(self) -> str:
         """One line that stands below the tables."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        rounds = f"{self.rounds} round{'s' * (self.rounds != 1)}"
         return (
-            f"Median (lowest to highest) of {self.rounds} rounds, {self.date}; {versions}; "
+            f"Median (lowest to highest) of {rounds}, {self.date}; {versions}; "
             f"{self.cores} cores, load {self.load:.1f} before."
         )
 
