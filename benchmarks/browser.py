@@ -1,12 +1,13 @@
 """A click in Chromium, and what it brings into the page."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import BrowserType, Error, Page, sync_playwright
 
 from benchmarks.contenders import Contender, started
 from benchmarks.figures import Figure
@@ -14,6 +15,10 @@ from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import Served
 
 WATCH = Path(__file__).with_name("watch.js")
+TELLS = "bench: "
+"""Before what the page tells."""
+HANGS_MS = 15_000
+"""How long after its limit a page may take to tell how far it got."""
 SETTLE_MS = 300
 """Before a click, and after the last has arrived: what arrives twice has come by then."""
 
@@ -59,48 +64,52 @@ class Seen:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser of its own."""
+def chromium() -> Iterator[BrowserType]:
+    """What starts browsers."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+        yield playwright.chromium
 
 
 @contextmanager
-def visiting(browser: Browser, served: Served) -> Iterator[Page]:
-    """A fresh page that is ready to be clicked."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.add_init_script(path=WATCH)
+def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
+    """A fresh page that is ready to be clicked.
+
+    Each has a browser of its own: one that hangs could otherwise not be closed, and would take
+    time from those after it.
+    """
+    browser = chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
     try:
-        page = context.new_page()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.add_init_script(path=WATCH)
         page.goto(served.url)
         page.wait_for_selector("#graph .js-plotly-plot .main-svg", state="attached")
         page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
         page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
         yield page
     finally:
-        context.close()
+        browser.close()
 
 
 def watch(page: Page, burst: Burst, settle_ms: float = SETTLE_MS) -> Seen:
-    """Clicks, and waits until all is there or the time is up."""
-    options = {"goal": burst.goal, "spots": burst.spots, "last": burst.last}
+    """Clicks, and waits until all is there or the time is up.
+
+    The page tells by itself, as one that hangs answers no question, and one that is asked again
+    and again has less time for its work.
+    """
+    limit_ms = 1000 * burst.limit_seconds
+    options = {
+        "goal": burst.goal, "spots": burst.spots, "last": burst.last,
+        "settleMs": settle_ms, "limitMs": limit_ms,
+    }  # fmt: skip
     page.evaluate("([work, options]) => bench.begin(work, options)", [burst.button, options])
-    page.click(f"#{burst.button}")
     try:
-        limit_ms = 1000 * burst.limit_seconds
-        page.wait_for_function("bench.done", polling=50, timeout=limit_ms)
-        page.wait_for_timeout(settle_ms)
-    except Error:  # its time is up, or the page hangs; what there is is told below
-        pass
-    try:
-        handle = page.wait_for_function("bench.result()", polling=50, timeout=5000)
+        with page.expect_console_message(
+            lambda message: message.text.startswith(TELLS), timeout=limit_ms + HANGS_MS
+        ) as told:
+            page.click(f"#{burst.button}")
     except Error:
         return Seen(False, 0, 0, 0)
-    result: dict[str, Any] = handle.json_value()
+    result: dict[str, Any] = json.loads(told.value.text.removeprefix(TELLS))
     return Seen(**{**result, "delays": tuple(result["delays"])})
 
 
@@ -145,6 +154,6 @@ def told(burst: Burst, seen: Seen) -> str:
     arrived = f"{seen.arrived:,} of {burst.goal:,} {burst.what}"
     if seen.done:
         return f"{arrived}: some twice"
-    if not seen.arrived:
-        return f"{arrived} within {burst.limit_seconds:.0f} s"
+    if not seen.ms:
+        return f"nothing within {burst.limit_seconds:.0f} s, or the page hangs"
     return f"{arrived} within {burst.limit_seconds:.0f} s, the last of them after {seen.ms:,.0f} ms"

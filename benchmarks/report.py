@@ -69,7 +69,7 @@ def number(value: float) -> str:
 
 
 def plot(figures: Iterable[Figure], path: Path) -> None:
-    """Draws, for each quantity that several have, a bar for each of them."""
+    """Draws, for each quantity that several have, a dot for each of them."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -94,8 +94,14 @@ def plot(figures: Iterable[Figure], path: Path) -> None:
         below = [m - min(f.samples) for m, f in zip(medians, bars, strict=True)]
         above = [max(f.samples) - m for m, f in zip(medians, bars, strict=True)]
         colors = ["#d9480f" if name.startswith(REFERENCE) else "#8a99a8" for name in names]
-        axes.barh(names, medians, xerr=[below, above], color=colors, ecolor="#333", capsize=2)
-        axes.bar_label(axes.containers[-1], [number(m) for m in medians], padding=4, fontsize=7)
+        # Dots, as the length of a bar says nothing where the scale is logarithmic.
+        axes.errorbar(medians, names, xerr=[below, above], fmt="none", ecolor="#666", capsize=2)
+        axes.scatter(medians, names, c=colors, s=24, zorder=3)
+        for name, median in zip(names, medians, strict=True):
+            axes.annotate(
+                number(median), (median, name), (7, 4), textcoords="offset points", fontsize=6
+            )
+        axes.grid(axis="x", color="#ddd", linewidth=0.5)
         axes.set_xscale("log")
         axes.margins(x=0.15)
         axes.invert_yaxis()

@@ -24,6 +24,14 @@
     return count;
   };
 
+  /** What has arrived up to now, which may be more than once was wanted. */
+  const tell = () => {
+    const { ms, steps, delays, done, work } = bench;
+    const arrived = arrivals[work]();
+    console.log(`bench: ${JSON.stringify({ ms, steps, delays, done, arrived })}`);
+    bench.work = "";
+  };
+
   const look = () => {
     if (!bench.work || bench.clicked === null) return;
     const now = performance.now();
@@ -36,12 +44,15 @@
       const sent = Number(text("text").split(" ")[1]);
       bench.delays.push(performance.timeOrigin + now - sent);
     }
-    if (arrived >= bench.goal) bench.done = true;
+    if (arrived < bench.goal || bench.done) return;
+    bench.done = true;
+    clearTimeout(bench.limit);
+    setTimeout(tell, bench.settleMs);
   };
 
   const everyFrame = () => {
     look();
-    if (!bench.done) requestAnimationFrame(everyFrame);
+    if (bench.work && !bench.done) requestAnimationFrame(everyFrame);
   };
 
   const bench = {
@@ -60,15 +71,11 @@
         "click",
         (event) => {
           bench.clicked = event.timeStamp;
+          bench.limit = setTimeout(tell, bench.limitMs);
         },
         { capture: true, once: true },
       );
       requestAnimationFrame(everyFrame); // canvases and data that no node shows
-    },
-    /** What has arrived up to now, which may be more than once was wanted. */
-    result() {
-      const { ms, steps, delays, done, work } = bench;
-      return { ms, steps, delays, done, arrived: arrivals[work]() };
     },
   };
   globalThis.bench = bench;
