@@ -87,11 +87,17 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    app: str, directory: Path, workers: int = 1, path: str = "/", **environment: str
+    app: str,
+    directory: Path,
+    workers: int = 1,
+    path: str = "/",
+    python: str = sys.executable,
+    **environment: str,
 ) -> Iterator[Served]:
     """Serves an app (`module:server`) with hypercorn until the block ends.
 
     A module without `:server` is run as a program, which serves on the port that PORT names.
+    The benchmarks serve some with the Python of another environment.
     """
     port = free_port()
     served = f"http://127.0.0.1:{port}{path}"
@@ -99,7 +105,7 @@ def serving(
     command = ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(command if ":" in app else [app])],
+            [python, "-m", *(command if ":" in app else [app])],
             cwd=ROOT,
             env={**os.environ, "MARKS": str(marks), "PORT": str(port), **environment},
             stdout=output,

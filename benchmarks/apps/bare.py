@@ -1,0 +1,35 @@
+"""The limit: an ASGI app that sends ready bytes, so many events with each send."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from benchmarks.apps.page import MANY
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+EVENTS_PER_SEND = int(os.environ.get("EVENTS_PER_SEND", "256"))
+EVENT = (
+    b"id: SMgDk_bN-123456\nevent: update\n"
+    b'data: {"run":"KmTPDplXaHSkrAmKBnWelg","n":123456,"set":[["text",{"children":"u123455"}]]}\n\n'
+)
+"""As long as one of flash_events."""
+
+
+async def server(scope: dict[str, Any], receive: Any, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    streams = scope["path"] == "/stream"
+    kind = (b"content-type", b"text/event-stream" if streams else b"text/plain")
+    await send({"type": "http.response.start", "status": 200, "headers": [kind]})
+    left = MANY if streams else 0
+    while left:
+        events = min(left, EVENTS_PER_SEND)
+        body = EVENT * events
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        left -= events
+    await send({"type": "http.response.body", "body": b""})

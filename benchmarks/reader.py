@@ -1,0 +1,58 @@
+"""A plain HTTP client that only counts, so that it is faster than every server.
+
+Run: python -m benchmarks.reader URL COUNT [BODY]
+Prints the seconds from the request to the last update.
+"""
+
+import socket
+import sys
+import time
+from urllib.parse import urlsplit
+
+MARK = b'"children"'
+"""Each update has it once, whoever sends it."""
+BUFFER_BYTES = 1 << 20
+SILENCE_SECONDS = 30
+LITTLE_BYTES = 1 << 16
+NAP_SECONDS = 0.001
+"""After little has come: to be woken for each event would take time from the server."""
+
+
+def main(url: str, count: int, body: str = "") -> None:
+    parts = urlsplit(url)
+    lines = [
+        f"{'POST' if body else 'GET'} {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Accept: text/event-stream",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body.encode())}",
+    ]
+    request = "\r\n".join([*lines, "", body]).encode()
+    with socket.create_connection((parts.hostname, parts.port), SILENCE_SECONDS) as connection:
+        began = time.perf_counter()
+        connection.sendall(request)
+        read(connection, count)
+        print(time.perf_counter() - began)
+
+
+def read(connection: socket.socket, count: int) -> None:
+    """Reads until it has seen so many updates."""
+    buffer, kept = bytearray(BUFFER_BYTES), len(MARK) - 1
+    seen, end = 0, 0
+    while seen < count:
+        got = connection.recv_into(memoryview(buffer)[end:])
+        if not got:
+            sys.exit(f"{seen:,} of {count:,} updates arrive")
+        end += got
+        seen += buffer.count(MARK, 0, end)
+        # Of a mark that is cut in two, the beginning is kept; of a whole one, never all.
+        start = max(0, end - kept)
+        buffer[: end - start] = buffer[start:end]
+        end -= start
+        if got < LITTLE_BYTES:
+            time.sleep(NAP_SECONDS)
+
+
+if __name__ == "__main__":
+    url, count, *body = sys.argv[1:]
+    main(url, int(count), *body)

@@ -1,0 +1,113 @@
+"""Figures as tables and as a plot: median, spread, and the ratio to one contender."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.figures import Figure
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+REFERENCE = "flash_events"
+"""To whom the others are compared, where a work names nobody else."""
+
+
+def tables(figures: Iterable[Figure], reference: str = REFERENCE) -> str:
+    """A Markdown table for each quantity of each work."""
+    parts, heading = [], ""
+    for (work, quantity), group in grouped(figures).items():
+        if work != heading:
+            parts.append(f"**{work}**")
+            heading = work
+        parts.append(table(quantity, group, reference))
+    return "\n\n".join(parts)
+
+
+def grouped(figures: Iterable[Figure]) -> dict[tuple[str, str], list[Figure]]:
+    """Those of one work and quantity together, in the order in which they first came."""
+    groups: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.work, figure.quantity), []).append(figure)
+    return groups
+
+
+def table(quantity: str, figures: Sequence[Figure], reference: str) -> str:
+    """Those who did the same, one in each line."""
+    compared = next((figure for figure in figures if figure.contender == reference), None)
+    title = f"{TIMES} {reference}" if compared and len(figures) > 1 else ""
+    head = ["", quantity, *([title] if title else []), "note"]
+    lines = [head, ["---", "--:", *(["--:"] if title else []), "---"]]
+    for figure in figures:
+        ratio = [ratios(figure, compared)] if title and compared else []
+        lines.append(
+            [figure.contender, spread(figure.samples), *ratio, figure.note.replace("|", r"\|")]
+        )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def ratios(figure: Figure, reference: Figure) -> str:
+    """How many times the reference, round by round: what slows a round slows both."""
+    if figure is reference or len(figure.samples) != len(reference.samples):
+        return ""
+    pairs = zip(figure.samples, reference.samples, strict=True)
+    return spread([sample / base for sample, base in pairs if base])
+
+
+def spread(samples: Sequence[float]) -> str:
+    """Median, and between which the samples lie."""
+    if not samples:
+        return "\N{EN DASH}"
+    low, high = number(min(samples)), number(max(samples))
+    median = number(statistics.median(samples))
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def number(value: float) -> str:
+    """With three digits that say something, and all of those before the point."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def plot(figures: Iterable[Figure], path: Path) -> None:
+    """Draws, for each quantity that several have, a dot for each of them."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "flash_events"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    groups = [
+        (work, quantity, bars)
+        for (work, quantity), group in grouped(figures).items()
+        if len(bars := [figure for figure in group if figure.samples]) > 1
+    ]
+    if not groups:
+        return
+    heights = [len(bars) + 1.5 for _, _, bars in groups]
+    size = (9, 0.32 * sum(heights))
+    drawing, rows = pyplot.subplots(
+        len(groups), squeeze=False, figsize=size, height_ratios=heights, layout="constrained"
+    )
+    for (work, quantity, bars), [axes] in zip(groups, rows, strict=True):
+        names = [figure.contender for figure in bars]
+        medians = [statistics.median(figure.samples) for figure in bars]
+        below = [m - min(f.samples) for m, f in zip(medians, bars, strict=True)]
+        above = [max(f.samples) - m for m, f in zip(medians, bars, strict=True)]
+        colors = ["#d9480f" if name.startswith(REFERENCE) else "#8a99a8" for name in names]
+        # Dots, as the length of a bar says nothing where the scale is logarithmic.
+        axes.errorbar(medians, names, xerr=[below, above], fmt="none", ecolor="#666", capsize=2)
+        axes.scatter(medians, names, c=colors, s=24, zorder=3)
+        for name, median in zip(names, medians, strict=True):
+            axes.annotate(
+                number(median), (median, name), (7, 4), textcoords="offset points", fontsize=6
+            )
+        axes.grid(axis="x", color="#ddd", linewidth=0.5)
+        axes.set_xscale("log")
+        axes.margins(x=0.15)
+        axes.invert_yaxis()
+        axes.set_title(f"{work}: {quantity}", loc="left", fontsize=8, fontweight="bold")
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, metadata={"Date": None})
+    pyplot.close(drawing)
