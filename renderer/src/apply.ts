@@ -18,6 +18,9 @@ import {countStates, foldStates, joinFirst, splitStep, type Source, type Step} f
 /** A frame that took longer gives way to the browser; what is left follows in the next. */
 const BUDGET_MS = 12;
 
+/** What comes so long after the last flush is applied at once; what follows waits for the frame. */
+const QUIET_MS = 50;
+
 /** A command that is not taken by then is taken for done; the component may have failed. */
 const PATIENCE_MS = 10_000;
 
@@ -57,6 +60,7 @@ export function createApplier(options: ApplierOptions) {
   const queues = new Map<WireId, Queue>();
   const warned = new Set<string>();
   let isScheduled = false;
+  let flushed = now();
   let unapplied = 0;
   let whenDrained: (() => void)[] = [];
 
@@ -119,7 +123,8 @@ export function createApplier(options: ApplierOptions) {
       isScheduled = false;
       flush();
     };
-    if (isHidden()) queueMicrotask(run); // hidden pages get no frames, and late timers
+    // Hidden pages get no frames, and late timers. A microtask comes after all of one message.
+    if (isHidden() || now() - flushed > QUIET_MS) queueMicrotask(run);
     else nextFrame(run);
   }
 
@@ -134,6 +139,7 @@ export function createApplier(options: ApplierOptions) {
       commitStates(ready);
       for (const [id, queue] of ready) commitCommand(id, queue);
     }
+    flushed = now();
     for (const [id, queue] of queues) {
       const isOver = !queue.steps.length && !queue.busy;
       if (isOver && !(queue.last?.finish && dash.has(id))) queues.delete(id);

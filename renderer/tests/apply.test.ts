@@ -53,6 +53,23 @@ describe("state props", () => {
     expect(frames.size()).toBe(0);
   });
 
+  it("that come alone are set at once, and those that follow with the next frame", async () => {
+    const {applier, page, frames, state} = setup({out: {}});
+    state.clock = 1000;
+    applier.add(run, [["out", {children: 1}]]);
+    applier.add(run, [["out", {children: 2}]]);
+    await Promise.resolve();
+    expect(page.commits).toEqual([[["out", {children: 2}]]]);
+    expect(frames.size()).toBe(0);
+
+    state.clock = 1010;
+    applier.add(run, [["out", {children: 3}]]);
+    await Promise.resolve();
+    expect(page.commits).toHaveLength(1);
+    frames.run();
+    expect(page.commits).toHaveLength(2);
+  });
+
   it("that a component does not bear keep no other from theirs", () => {
     const {applier, page, frames, warnings} = setup({bad: {}, good: {}});
     page.state.onSet = (id) => {
@@ -384,7 +401,7 @@ describe("commands that a component clears", () => {
     ]);
   });
 
-  it("wait for as long as their component is not shown", () => {
+  it("wait for as long as their component is not shown", async () => {
     const {applier, page, frames, state, warnings} = setup({grid: {}});
     page.show("grid", false);
     applier.add(run, [["grid", {rowTransaction: {remove: [1]}}]]);
@@ -400,7 +417,7 @@ describe("commands that a component clears", () => {
 
     page.change("grid", {rowTransaction: null});
     applier.poke();
-    frames.runAll();
+    await Promise.resolve();
 
     expect(page.setsOf("grid").at(-1)).toEqual({rowTransaction: {remove: [2]}});
     expect(warnings).toEqual([]);
@@ -425,7 +442,7 @@ describe("commands that a component clears", () => {
     expect(warnings).toEqual([expect.stringContaining('"grid" has not taken')]);
   });
 
-  it("are passed over also when nothing else happens on the page", () => {
+  it("are passed over also when nothing else happens on the page", async () => {
     const {applier, page, frames, state} = setup({grid: {}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -433,8 +450,7 @@ describe("commands that a component clears", () => {
     frames.runAll();
     for (let seconds = 1; seconds <= 21; seconds++) {
       state.clock += 1000;
-      vi.advanceTimersByTime(1000);
-      frames.runAll();
+      await vi.advanceTimersByTimeAsync(1000);
     }
 
     expect(page.setsOf("grid")).toEqual([add(1), add(2)]);
@@ -517,7 +533,7 @@ describe("commands of a graph", () => {
     expect(page.setsOf("graph")).toEqual([point(1), {extendData: [{y: [[2, 3, 4]]}, [0]]}]);
   });
 
-  it("wait for the first drawing, however long it takes", () => {
+  it("wait for the first drawing, however long it takes", async () => {
     const {applier, frames, state, points, warnings, draw} = setupGraph({isDrawn: false});
     applier.add(run, [["graph", point(1)]]);
     frames.runAll();
@@ -530,8 +546,7 @@ describe("commands of a graph", () => {
     ]);
 
     draw();
-    vi.advanceTimersByTime(50); // an undrawn graph has nothing to listen to
-    frames.runAll();
+    await vi.advanceTimersByTimeAsync(50); // an undrawn graph has nothing to listen to
 
     expect(points()).toEqual([1]);
   });
