@@ -92,9 +92,10 @@ def serving(
     workers: int = 1,
     path: str = "/",
     python: str = sys.executable,
+    loop: str = "asyncio",
     **environment: str,
 ) -> Iterator[Served]:
-    """Serves an app (`module:server`) with hypercorn until the block ends.
+    """Serves an app (`module:server`) with hypercorn, on an event loop, until the block ends.
 
     A module without `:server` is run as a program, which serves on the port that PORT names.
     The benchmarks serve some with the Python of another environment.
@@ -102,7 +103,7 @@ def serving(
     port = free_port()
     served = f"http://127.0.0.1:{port}{path}"
     marks, log = directory / "marks.jsonl", directory / "server.log"
-    command = ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers)]
+    command = ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers), "-k", loop]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [python, "-m", *(command if ":" in app else [app])],

@@ -350,16 +350,17 @@ def test_a_client_that_vanishes_is_noticed_after_the_grace(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("app", "component", "mark"),
+    ("app", "loop", "component", "mark"),
     [
-        ("tests.apps.kitchen:server", "start", "ticks finally"),
-        ("tests.apps.debug", "endless", "endless finally"),  # by app.run
+        ("tests.apps.kitchen:server", "asyncio", "start", "ticks finally"),
+        ("tests.apps.kitchen:server", "uvloop", "start", "ticks finally"),
+        ("tests.apps.debug", "asyncio", "endless", "endless finally"),  # by app.run
     ],
 )
 def test_a_worker_that_is_stopped_runs_finally(
-    tmp_path: Path, app: str, component: str, mark: str
+    tmp_path: Path, app: str, loop: str, component: str, mark: str
 ) -> None:
-    with serving(app, tmp_path) as served, opened(served) as page:
+    with serving(app, tmp_path, loop=loop) as served, opened(served) as page:
         with page.stream("start", page.body(component)) as events:
             while next(events).event != "update":
                 pass
@@ -368,8 +369,11 @@ def test_a_worker_that_is_stopped_runs_finally(
         served.wait_for_mark(mark)
 
 
-def test_four_workers_without_a_broker_stop_what_any_of_them_runs(tmp_path: Path) -> None:
-    with serving("tests.apps.kitchen:server", tmp_path, workers=4) as served:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_four_workers_without_a_broker_stop_what_any_of_them_runs(
+    tmp_path: Path, loop: str
+) -> None:
+    with serving("tests.apps.kitchen:server", tmp_path, workers=4, loop=loop) as served:
         workers = set()
         for n in range(1, 13):
             with (

@@ -18,6 +18,12 @@ from flash_events.brokers.signals import Signal, decode, encode
 
 logger = logging.getLogger(__name__)
 
+MESSAGE_BYTES = 256 * 1024
+"""More than any signal has."""
+
+RETRY_SECONDS = 0.05
+"""A sibling whose socket is full, as its loop is busy, is told again after this time."""
+
 
 def family() -> str | None:
     """What the workers of this server have in common; None for a process without siblings."""
@@ -29,7 +35,7 @@ def family() -> str | None:
     return f"flash-events-{os.getuid()}-{os.getppid()}"
 
 
-class Siblings(asyncio.DatagramProtocol):
+class Siblings:
     """This worker's place among its siblings.
 
     Args:
@@ -42,7 +48,7 @@ class Siblings(asyncio.DatagramProtocol):
         self._directory = Path(tempfile.gettempdir()) / name
         self._on_signal = on_signal
         self._path = self._directory / f"{os.getpid()}-{worker}.sock"
-        self._transport: asyncio.DatagramTransport | None = None
+        self._socket: socket.socket | None = None
 
     async def join(self) -> None:
         """Opens this worker's socket."""
@@ -50,14 +56,18 @@ class Siblings(asyncio.DatagramProtocol):
         found = self._directory.lstat()
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
             raise PermissionError(f"{self._directory} is not private to this user.")
-        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, local_addr=str(self._path), family=socket.AF_UNIX
-        )
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(self._path))
+        # Not a datagram endpoint: uvloop has none for Unix sockets.
+        asyncio.get_running_loop().add_reader(self._socket, self._receive, self._socket)
 
     def leave(self) -> None:
         """Closes this worker's socket."""
-        if self._transport is not None:
-            self._transport.close()
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
             self._path.unlink(missing_ok=True)
 
     def exist(self) -> bool:
@@ -68,14 +78,26 @@ class Siblings(asyncio.DatagramProtocol):
         """Sends a signal to one sibling, or to all of them."""
         message = encode(signal)
         for path in self._others():
-            if self._transport is not None and path.name.endswith(f"{worker}.sock"):
-                self._transport.sendto(message, str(path))
+            if path.name.endswith(f"{worker}.sock"):
+                self._send(message, path)
 
-    def datagram_received(self, data: bytes, _address: object) -> None:
-        self._on_signal(decode(data))
+    def _send(self, message: bytes, path: Path) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(message, str(path))
+        except BlockingIOError:
+            loop = asyncio.get_running_loop()
+            loop.call_later(RETRY_SECONDS, self._send, message, path)
+        except OSError as error:
+            logger.debug("A sibling could not be told: %s", error)
 
-    def error_received(self, error: Exception) -> None:
-        logger.debug("A sibling could not be told: %s", error)
+    def _receive(self, receiver: socket.socket) -> None:
+        try:
+            message = receiver.recv(MESSAGE_BYTES)
+        except BlockingIOError:
+            return
+        self._on_signal(decode(message))
 
     def _others(self) -> list[Path]:
         others = []
