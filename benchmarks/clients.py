@@ -97,6 +97,14 @@ class Tab:
             assert status == 200, f"A start was answered with {status}."
             yield chunks(reader)
 
+    @asynccontextmanager
+    async def resume(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Has the connection read again from its first event, as after a cut."""
+        fields = {"version": 1, "connection": self._connection, "lastEventId": ""}
+        async with self._at.post("resume", {"flash_events": fields}) as (status, reader):
+            assert status == 200, f"A resume was answered with {status}."
+            yield chunks(reader)
+
     async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
         """Starts a run whose events travel on the open connection, on another worker if asked."""
         body = self._start(component_id, value, self._connection)

@@ -48,9 +48,10 @@ MAY_IMPORT = {
         "brokers.base", "brokers.redis_keys", "brokers.redis_pipe", "brokers.redis_scripts",
     },
     "brokers.redis_window": {"brokers.base"},
+    "brokers.redis_entries": {"errors"},
     "brokers.redis_log": {
-        "brokers", "brokers.admission", "brokers.base", "brokers.redis_pipe",
-        "brokers.redis_window", "errors",
+        "brokers", "brokers.admission", "brokers.base", "brokers.redis_entries",
+        "brokers.redis_pipe", "brokers.redis_window", "errors",
     },
     "brokers.redis": {
         "brokers", "brokers.base", "brokers.lease", "brokers.redis_client",

@@ -5,8 +5,10 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Alive, Signal, Stop
@@ -92,7 +94,8 @@ async def test_a_writer_waits_for_room(log: EventLog) -> None:
     await asyncio.sleep(0)
     assert not writer.done()
     _, last = await read_all(log, LIMITS.waiting_events)
-    assert numbers((await log.read(last)).data) == [7]
+    got, _ = await read_all(log, 1, last)
+    assert got == [7]
     await writer
 
 
@@ -306,6 +309,28 @@ async def test_a_run_that_is_stopped_before_its_start_is_given_up(broker: Broker
     given_up = await broker.claim(RunRecord(run, broker.worker, "connection", "owner"))
     assert given_up is not None
     assert given_up.worker == ""
+
+
+async def test_a_slow_stream_asks_redis_twice_for_each_event(redis_url: str) -> None:
+    """Once to append and once to read, and not again to hear that there is no more."""
+    broker = open_broker(redis_url, LIMITS)
+    await broker.start(lambda _: None, lambda _: None)
+    log = await broker.open(secrets.token_urlsafe(16), "owner", "run", broker.worker)
+    assert log is not None
+    redis: Redis = Redis.from_url(redis_url)
+    before = scripts_run(redis)
+    after = ""
+    for n in range(50):
+        reader = asyncio.create_task(log.read(after))
+        log.offer("run", event(n))
+        after = (await reader).last
+    assert scripts_run(redis) - before < 2 * 50 + 10  # of lease and inbox, besides
+    await broker.close()
+
+
+def scripts_run(redis: Redis) -> int:
+    info: Any = redis.info("commandstats")
+    return int(info["cmdstat_evalsha"]["calls"])
 
 
 async def test_a_woken_reader_returns_with_nothing(log: EventLog) -> None:

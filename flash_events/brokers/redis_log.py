@@ -6,11 +6,13 @@ import logging
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.admission import Admission
 from flash_events.brokers.base import Batch, EventLog, LogLimits
+from flash_events.brokers.redis_entries import Entry, check
 from flash_events.brokers.redis_pipe import Pipe
 from flash_events.brokers.redis_window import Window
 from flash_events.errors import LogGone
@@ -22,6 +24,9 @@ APPEND_BYTES = 64 * 1024
 
 READ_ENTRIES = 256
 """Of one read, whose bytes `redis_scripts.READ` bounds."""
+
+ASK_AGAIN_SECONDS = 5.0
+"""After this time a reader that has got everything asks again, although nobody has told of more."""
 
 
 class RedisLog(EventLog):
@@ -68,6 +73,9 @@ class RedisLog(EventLog):
         self.runs: dict[str, str] = {}
         """The live runs that write to it, each with its worker, as of the last read."""
         self._window = Window(limits)
+        self._whole = -1
+        self._whole_at = 0.0
+        """When everything there was had been read, and up to which event."""
 
     @property
     def is_unused(self) -> bool:
@@ -115,7 +123,9 @@ class RedisLog(EventLog):
 
     async def finish_if_idle(self, event: bytes) -> bool:
         cost = self._admission.cost(event)
-        return bool(await self._pipe.run(scripts.FINISH, self._keys, cost, event))
+        is_finished = bool(await self._pipe.run(scripts.FINISH, self._keys, cost, event))
+        self._readable.set()
+        return is_finished
 
     def wake(self) -> None:
         self._readable.set()
@@ -134,17 +144,23 @@ class RedisLog(EventLog):
         self._readable.set()
 
     async def check(self, after: str) -> None:
-        last, _, entries = await self._fetch(self._number(after), 1)
-        self._first_of(entries, self._number(after), last)
+        number = self._number(after)
+        last, _, entries = await self._fetch(number, 1)
+        check(entries, number, last)
 
     async def read(self, after: str) -> Batch:
         number = self._number(after)
-        self._readable.clear()
-        batch = await self._batch(number)
-        if not batch.data and not batch.finished:
-            await self._readable.wait()
+        is_recent = monotonic() - self._whole_at < ASK_AGAIN_SECONDS
+        if number == self._whole and is_recent:
+            self._account(self._total, self._window.handed(number))  # Redis hears of it later
+        else:
+            self._readable.clear()
             batch = await self._batch(number)
-        return batch
+            if batch.data or batch.finished:
+                return batch
+        await self._readable.wait()  # who appends, or wants room, says so
+        self._readable.clear()
+        return await self._batch(number)
 
     def _put(self, run: str, event: bytes) -> None:
         if not self.is_gone:
@@ -234,35 +250,19 @@ class RedisLog(EventLog):
 
     async def _batch(self, number: int) -> Batch:
         last, is_finished, entries = await self._fetch(number, READ_ENTRIES)
-        position = self._first_of(entries, number, last)
+        check(entries, number, last)
         parts: list[bytes] = []
-        prefix = f"id: {self.epoch}-".encode()
-        for entry_id, fields in entries:
-            values = dict(zip(fields[::2], fields[1::2], strict=True))
-            end = int(entry_id.rpartition(b"-")[2])
-            events = values[b"d"].split(b"\n\n")[:-1]
-            for n, event in enumerate(events, end - len(events) + 1):
-                if n > position:
-                    parts.append(b"%b%d\n%b\n\n" % (prefix, n, event))
-            position = end
-            self._window.note(end, int(values[b"c"]), int(values[b"b"]))
+        position = number
+        for entry in entries:
+            parts.append(entry.events_after(position, self.epoch))
+            position = entry.end
+            self._window.note(entry.end, entry.cost, entry.size)
+        if position == last:
+            self._whole, self._whole_at = last, monotonic()
         event_id = f"{self.epoch}-{position}" if position else ""
         return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
 
-    def _first_of(self, entries: list[Any], number: int, last: int) -> int:
-        """Proves that nothing is missing between an event and the entries after it."""
-        if number > last:
-            raise LogGone("The event id was never given.")
-        if number < last:
-            if not entries:
-                raise LogGone("The events after this id are no longer kept.")
-            entry_id, fields = entries[0]
-            count = int(fields[fields.index(b"n") + 1])
-            if int(entry_id.rpartition(b"-")[2]) - count > number:
-                raise LogGone("The events after this id are no longer kept.")
-        return number
-
-    async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Any]]:
+    async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Entry]]:
         """Reads, says what was handed over, and cuts off what nobody may ask for any more."""
         self._handed = max(self._handed, self._window.handed(number))
         asked = self._pipe.run(
@@ -279,7 +279,7 @@ class RedisLog(EventLog):
         answer = await asyncio.shield(asked)
         if answer is None:
             raise LogGone("The event log is gone, or held by another worker.")
-        return int(answer[0]), bool(answer[1]), answer[2]
+        return int(answer[0]), bool(answer[1]), [Entry.of(*entry) for entry in answer[2]]
 
     def _on_read(self, asked: "asyncio.Future[Any]") -> None:
         if asked.cancelled() or asked.exception() is not None or asked.result() is None:
