@@ -6,6 +6,7 @@ the last event that it received, on this worker or, through a shared broker, on 
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from time import monotonic
@@ -101,7 +102,7 @@ class Connection:
         self._pulse = _Pulse(settings.heartbeat_seconds)
         self._readers = 0
         self._is_draining = False
-        self._unread = asyncio.Event()
+        self._unread: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._start_grace()  # the client may not wait for the answer
 
@@ -121,7 +122,6 @@ class Connection:
         reader = self._readers
         self._stop_grace()
         self._pulse.restart()
-        self._unread.clear()
         self.log.wake()
         is_idle = False
         try:
@@ -157,7 +157,8 @@ class Connection:
             logger.warning("A connection was lost: %s", error)
         finally:
             if reader == self._readers:
-                self._unread.set()
+                if self._unread is not None:
+                    self._unread.set()
                 self._start_grace()
 
     def alive(self) -> None:
@@ -178,6 +179,7 @@ class Connection:
     async def drained(self) -> None:
         """Waits until no client reads it here."""
         if self.is_read:
+            self._unread = asyncio.Event()
             await self._unread.wait()
 
     async def _next(self, after: str, is_idle: bool) -> Batch | None:
@@ -203,8 +205,12 @@ class Connection:
 
     def _start_grace(self) -> None:
         self._stop_grace()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._settings.grace_seconds, self._on_gone, self)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._settings.grace_seconds,
+            self._on_gone,
+            self,
+            context=contextvars.Context(),  # its own, or the request would be kept until then
+        )
 
     def _stop_grace(self) -> None:
         if self._timer is not None:
