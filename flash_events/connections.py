@@ -8,6 +8,7 @@ the last event that it received, on this worker or, through a shared broker, on 
 import asyncio
 import contextvars
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from time import monotonic
 
@@ -225,6 +226,7 @@ class Connections:
         self._settings = settings
         self._on_gone = on_gone
         self._by_id: dict[str, Connection] = {}
+        self._of_page: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._by_id.values()))
@@ -242,18 +244,26 @@ class Connections:
         if connection is None:
             connection = Connection(connection_id, owner, page, log, self._settings, self._forget)
             self._by_id[connection_id] = connection
+            self._of_page[page] += 1
         return connection
 
     def release(self, connection_id: str) -> None:
         """Another worker holds it now."""
-        connection = self._by_id.pop(connection_id, None)
+        connection = self._by_id.get(connection_id)
         if connection is not None:
+            self._remove(connection)
             connection.release()
 
     def of_page(self, page: str) -> int:
         """How many connections a tab has opened."""
-        return sum(connection.page == page for connection in self)
+        return self._of_page[page]
 
     def _forget(self, connection: Connection) -> None:
-        self._by_id.pop(connection.id, None)
+        self._remove(connection)
         self._on_gone(connection)
+
+    def _remove(self, connection: Connection) -> None:
+        del self._by_id[connection.id]
+        self._of_page[connection.page] -= 1
+        if not self._of_page[connection.page]:
+            del self._of_page[connection.page]
