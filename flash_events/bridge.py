@@ -18,7 +18,7 @@ from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 from dash.exceptions import AppNotFoundError, CallbackException, PreventUpdate
 
-from flash_events.errors import ConfigurationError, Refused
+from flash_events.errors import ConfigurationError, NoResponse, Refused
 
 SPEC_KEY = "flash_events"
 """Our key on a callback's entry: for the browser in the list, for the server in the map."""
@@ -164,6 +164,10 @@ class Call:
         self.context.updated_props = SetPropsRecorder(on_set_props)
         context_value.set(self.context)
 
+    def deactivate(self) -> None:
+        """What `dash.set_props` sets from now on goes nowhere."""
+        self.context.updated_props = {}
+
 
 def open_call(app: Dash, body: Any) -> Call:
     """Builds arguments and context from the body that Dash's own renderer would post.
@@ -184,6 +188,7 @@ def open_call(app: Dash, body: Any) -> Call:
     context.custom_data = AttributeDict({})
     for hook in app._hooks.get_hooks("custom_data"):
         context.custom_data[hook.data["namespace"]] = hook(context)
+    context.dash_response = NoResponse()
     return Call(args, kwargs, context)
 
 

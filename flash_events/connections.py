@@ -6,7 +6,9 @@ the last event that it received, on this worker or, through a shared broker, on 
 """
 
 import asyncio
+import contextvars
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from time import monotonic
 
@@ -101,7 +103,7 @@ class Connection:
         self._pulse = _Pulse(settings.heartbeat_seconds)
         self._readers = 0
         self._is_draining = False
-        self._unread = asyncio.Event()
+        self._unread: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._start_grace()  # the client may not wait for the answer
 
@@ -121,7 +123,6 @@ class Connection:
         reader = self._readers
         self._stop_grace()
         self._pulse.restart()
-        self._unread.clear()
         self.log.wake()
         is_idle = False
         try:
@@ -157,7 +158,8 @@ class Connection:
             logger.warning("A connection was lost: %s", error)
         finally:
             if reader == self._readers:
-                self._unread.set()
+                if self._unread is not None:
+                    self._unread.set()
                 self._start_grace()
 
     def alive(self) -> None:
@@ -178,6 +180,7 @@ class Connection:
     async def drained(self) -> None:
         """Waits until no client reads it here."""
         if self.is_read:
+            self._unread = asyncio.Event()
             await self._unread.wait()
 
     async def _next(self, after: str, is_idle: bool) -> Batch | None:
@@ -203,8 +206,12 @@ class Connection:
 
     def _start_grace(self) -> None:
         self._stop_grace()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._settings.grace_seconds, self._on_gone, self)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._settings.grace_seconds,
+            self._on_gone,
+            self,
+            context=contextvars.Context(),  # its own, or the request would be kept until then
+        )
 
     def _stop_grace(self) -> None:
         if self._timer is not None:
@@ -219,6 +226,7 @@ class Connections:
         self._settings = settings
         self._on_gone = on_gone
         self._by_id: dict[str, Connection] = {}
+        self._of_page: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._by_id.values()))
@@ -236,18 +244,26 @@ class Connections:
         if connection is None:
             connection = Connection(connection_id, owner, page, log, self._settings, self._forget)
             self._by_id[connection_id] = connection
+            self._of_page[page] += 1
         return connection
 
     def release(self, connection_id: str) -> None:
         """Another worker holds it now."""
-        connection = self._by_id.pop(connection_id, None)
+        connection = self._by_id.get(connection_id)
         if connection is not None:
+            self._remove(connection)
             connection.release()
 
     def of_page(self, page: str) -> int:
         """How many connections a tab has opened."""
-        return sum(connection.page == page for connection in self)
+        return self._of_page[page]
 
     def _forget(self, connection: Connection) -> None:
-        self._by_id.pop(connection.id, None)
+        self._remove(connection)
         self._on_gone(connection)
+
+    def _remove(self, connection: Connection) -> None:
+        del self._by_id[connection.id]
+        self._of_page[connection.page] -= 1
+        if not self._of_page[connection.page]:
+            del self._of_page[connection.page]

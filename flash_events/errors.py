@@ -4,6 +4,8 @@ A mistake of the developer raises at import or in the run, a mistake of the clie
 `Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
 """
 
+from typing import NoReturn
+
 
 class FlashEventsError(Exception):
     """Base of every error that this package raises."""
@@ -69,3 +71,15 @@ def too_many(what: str, setting: str) -> Refused:
     """A refusal that says which limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
     return Refused(429, "too_many", message, retry_after_seconds=5)
+
+
+class NoResponse:
+    """Stands where Dash has a response to set cookies and headers on, which is never sent."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"ctx.response.{name}: an event callback has no response to set anything on; its start "
+            "was answered before it began. Set cookies and headers in an ordinary callback."
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,11 @@ class Live:
     connection: str
     replaces: list[Run] = field(default_factory=list)
 
+    @property
+    def is_in_thread(self) -> bool:
+        """Whether a thread of this worker serves it alone."""
+        return not self.run.callback.is_async
+
     async def settled(self) -> None:
         """Waits until it and those that it replaces have stopped, for a second at most."""
         runs = (self.run, *self.replaces)
@@ -65,6 +70,9 @@ class LiveRuns:
         self._settings = settings
         self._broker = broker
         self._by_id: dict[str, Live] = {}
+        self._of_page: Counter[str] = Counter()
+        self._of_connection: defaultdict[str, set[str]] = defaultdict(set)
+        self._in_threads = 0
         self._ended: dict[str, Outlet] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,14 +101,14 @@ class LiveRuns:
 
     def check_limits(self, callback: EventCallback, page: str, replaces: Iterable[str]) -> None:
         """Raises `Refused` (429) where another run of this callback is too many."""
-        replaced = set(replaces)
-        staying = [live for live in self if live.record.run not in replaced]
+        going = [self._by_id[run] for run in set(replaces) if run in self._by_id]
         settings = self._settings
-        if len(staying) >= settings.max_runs:
+        if len(self) - len(going) >= settings.max_runs:
             raise too_many("runs in this worker", "max_runs")
-        if sum(live.page == page for live in staying) >= settings.max_runs_per_page:
+        of_page = self._of_page[page] - sum(live.page == page for live in going)
+        if of_page >= settings.max_runs_per_page:
             raise too_many("runs of this page", "max_runs_per_page")
-        in_threads = sum(not live.run.callback.is_async for live in staying)
+        in_threads = self._in_threads - sum(live.is_in_thread for live in going)
         is_in_thread = not callback.is_async and callback.queue is None
         if is_in_thread and in_threads >= settings.max_threads:
             raise too_many("plain generators in this worker", "max_threads")
@@ -140,7 +148,7 @@ class LiveRuns:
             callback, call, outlet, self._app, settings, before if replaced or elsewhere else None
         )
         live = Live(run, record, page, record.connection, replaced)
-        self._by_id[run.id] = live
+        self._add(live)
         run.start(self._on_ended)
         return run
 
@@ -200,8 +208,9 @@ class LiveRuns:
 
     def on_gone(self, signal: Gone) -> None:
         """The viewer of these runs has vanished."""
-        for live in self:
-            if live.connection == signal.connection and not live.run.outlet.detach():
+        for run in self._of_connection.get(signal.connection, ()):
+            live = self._by_id[run]
+            if not live.run.outlet.detach():
                 live.run.stop()
 
     def on_attach(self, signal: Attach) -> None:
@@ -213,7 +222,9 @@ class LiveRuns:
             # The page is told; the run goes on to its end, as was promised.
             log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
         elif live is not None:
+            self._leave_connection(live)
             live.connection = signal.connection
+            self._of_connection[live.connection].add(live.run.id)
 
     def _sorted(self, runs: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
         here = [run for run in runs if run in self._by_id]
@@ -243,8 +254,29 @@ class LiveRuns:
         runs = tuple(live.record.run for live in lives)
         self._broker.signal(signal.sender, Stopped(runs))
 
-    def _on_ended(self, run: Run) -> None:
+    def _add(self, live: Live) -> None:
+        self._by_id[live.run.id] = live
+        self._of_page[live.page] += 1
+        self._of_connection[live.connection].add(live.run.id)
+        self._in_threads += live.is_in_thread
+
+    def _remove(self, run: Run) -> Live:
         live = self._by_id.pop(run.id)
+        self._of_page[live.page] -= 1
+        if not self._of_page[live.page]:
+            del self._of_page[live.page]
+        self._leave_connection(live)
+        self._in_threads -= live.is_in_thread
+        return live
+
+    def _leave_connection(self, live: Live) -> None:
+        runs = self._of_connection[live.connection]
+        runs.discard(live.run.id)
+        if not runs:
+            del self._of_connection[live.connection]
+
+    def _on_ended(self, run: Run) -> None:
+        live = self._remove(run)
         self._ends[run.outlet.reason] += 1
         self._updates += run.outlet.updates
         self._collapsed += run.outlet.collapsed

@@ -33,7 +33,8 @@ class Outlet:
         self._head = protocol.update_head(run)
         self._number = 0
         self._is_appending = False
-        self._moved = asyncio.Event()
+        # Only a kept run can be moved, and an event's empty deque has 760 bytes.
+        self._moved = asyncio.Event() if fold is not None else None
         self._request = ""
         self._end: bytes | None = None
         self.reason = Reason.LOST
@@ -111,12 +112,12 @@ class Outlet:
         self._end = protocol.encode(ended)
         if self._log is not None:
             self._log.leave(self.run, self._end)
-        self._moved.set()
+        self._on_moved()
 
     def detach(self) -> bool:
         """The viewer is gone for good; says whether the run can go on without."""
         self._log = None
-        self._moved.set()
+        self._on_moved()
         return self._fold is not None
 
     def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
@@ -143,7 +144,7 @@ class Outlet:
         self._log = log
         if self._end is not None:
             log.leave(self.run, self._end)
-        self._moved.set()
+        self._on_moved()
         return True
 
     def testament(self) -> tuple[list[bytes], bytes] | None:
@@ -176,15 +177,20 @@ class Outlet:
         if fold.is_full and self._log is not None:
             fold.abandon()
 
+    def _on_moved(self) -> None:
+        if self._moved is not None:
+            self._moved.set()
+
     def _must_pause(self) -> bool:
         """Whether nobody watches, and what they would have to be told is too much already."""
         return self._log is None and self._fold is not None and self._fold.is_full
 
     async def _deliver(self, event: bytes, body: bytes = b"") -> None:
         while True:
-            self._moved.clear()
+            if self._moved is not None:
+                self._moved.clear()
             log = self._log
-            if self._must_pause():
+            if self._moved is not None and self._must_pause():
                 await self._moved.wait()
             elif log is None:
                 if body:
@@ -195,7 +201,7 @@ class Outlet:
 
     async def _append(self, log: EventLog, event: bytes, body: bytes) -> bool:
         """Appends unless the log goes away, or the run moves to another one meanwhile."""
-        if self._fold is None:
+        if self._moved is None:
             return await self._put(log, event, body)
         appending = asyncio.ensure_future(self._put(log, event, body))
         moving = asyncio.ensure_future(self._moved.wait())

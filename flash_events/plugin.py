@@ -10,6 +10,7 @@ from dash import Dash
 from quart import Response, request
 
 from flash_events import bridge, callbacks
+from flash_events.detached import detached_request
 from flash_events.encoding import to_json
 from flash_events.errors import ConfigurationError
 from flash_events.server import Server
@@ -112,7 +113,8 @@ class _Wiring:
             if self._watch is not None:
                 self._watch.look()
             headers = {name.lower(): value for name, value in request.headers.items()}
-            reply = await self.ready().answer(action, headers, request.get_data, request)
+            with detached_request() as read_body:
+                reply = await self.ready().answer(action, headers, read_body, request)
             if reply.stream is not None:
                 response = Response(reply.stream, reply.status, reply.headers)
                 response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
@@ -62,15 +61,17 @@ class Run:
         self._settings = settings
         self._before = before
         self._side_updates = SideUpdates(outlet.offer, settings.log_events)
-        self._limit = asyncio.timeout(None)
+        self._push: Callable[[bytes], None] = self._side_updates.add
+        self._limit: asyncio.Timeout | None = None
         self._stop_reason: Reason | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopper: asyncio.Task[None] | None = None
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Begins to drive the generator; `on_end` is called once, when it has stopped."""
+        self._on_end = on_end
         self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")
-        self._task.add_done_callback(lambda _: self._on_stopped(on_end))
+        self._task.add_done_callback(self._on_stopped)
 
     def stop(self, reason: Reason = Reason.CANCELLED) -> None:
         """Cancels the run: its generator's `finally` runs, then its `end` event is sent."""
@@ -92,9 +93,12 @@ class Run:
         done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
         return bool(done)
 
-    def _on_stopped(self, on_end: Callable[["Run"], None]) -> None:
+    def _on_stopped(self, _task: asyncio.Task[None]) -> None:
         self.outlet.end(self._stop_reason or Reason.CANCELLED)  # it may never have begun
-        on_end(self)
+        # Task and call refer to the run, which is not to wait for the garbage collector.
+        self._task = None
+        self._call.deactivate()
+        self._on_end(self)
 
     async def _insist(self, task: asyncio.Task[None]) -> None:
         if await self.stopped():
@@ -120,11 +124,14 @@ class Run:
             if self._before is not None:
                 await self._before()
             await self.outlet.start()
-            self._limit = asyncio.timeout(self.callback.timeout)
-            async with self._limit:
-                await self._consume()
-            if self._limit.expired():  # the generator swallowed its cancellation
-                raise TimeoutError
+            consume = self._consume if self.callback.is_async else self._consume_in_thread
+            if self.callback.timeout is None:
+                await consume()
+            else:
+                async with asyncio.timeout(self.callback.timeout) as self._limit:
+                    await consume()
+                if self._is_late():  # the generator swallowed its cancellation
+                    raise TimeoutError
         except PreventUpdate:
             pass
         except LogGone:
@@ -144,20 +151,16 @@ class Run:
         """Whether the task was cancelled, rather than something that the generator awaits."""
         return self._stop_reason is not None or bool(self._task and self._task.cancelling())
 
-    async def _consume(self) -> None:
-        if self.callback.is_async:
-            await self._consume_async()
-        else:
-            await self._consume_in_thread()
+    def _is_late(self) -> bool:
+        return self._limit is not None and self._limit.expired()
 
-    async def _consume_async(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._activate(lambda body: self._side_updates.add(body, loop))
+    async def _consume(self) -> None:
+        self._activate()
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
         outlet, side_updates = self.outlet, self._side_updates
         turn_ends = perf_counter() + TURN_SECONDS
-        async with aclosing(generator):
+        try:
             async for item in generator:
                 body = encode_item(self.callback, item, self._settings)
                 if body is not None:
@@ -169,16 +172,19 @@ class Run:
                 if self._stop_reason:
                     return  # the generator swallowed its cancellation, and is closed now
                 if perf_counter() > turn_ends:
-                    if self._limit.expired():
+                    if self._is_late():
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
+        finally:
+            await generator.aclose()
 
     async def _consume_in_thread(self) -> None:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
-        self._activate(lambda body: thread.push(body))
+        self._activate()
         thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
+        self._push = thread.push
         async with thread:
             async for bodies in thread:
                 for body in bodies:
@@ -186,23 +192,25 @@ class Run:
                         await self.outlet.send(body)
                 await asyncio.sleep(0)  # more may be there already
 
-    def _activate(self, push: Callable[[bytes], None]) -> None:
+    def _activate(self) -> None:
         """Has updates that do not come by `yield` pushed, encoded."""
+        self._call.activate(self._set_props)
+        current.stream_aside.set(self._stream_aside)
 
-        def aside(update: Update) -> None:
-            body = self._encode(update)
-            if body is not None:
-                push(body)
+    def _set_props(self, component_id: str, props: dict[str, Any]) -> None:
+        self._stream_aside(stream_props(component_id, props))
 
-        self._call.activate(lambda *target: aside(stream_props(*target)))
-        current.stream_aside.set(aside)
+    def _stream_aside(self, update: Update) -> None:
+        body = self._encode(update)
+        if body is not None:
+            self._push(body)
 
     def _encode(self, item: Any) -> bytes | None:
         return encode_item(self.callback, item, self._settings)
 
     async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
         code = "callback_error"
-        if isinstance(error, TimeoutError) and self._limit.expired():
+        if isinstance(error, TimeoutError) and self._is_late():
             error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
             code = "timeout"
         elif not isinstance(error, Exception):

@@ -1,7 +1,6 @@
 """`dash.set_props` inside a run: updates that do not come by `yield`."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from flash_events.errors import TooManyWaiting
@@ -21,10 +20,11 @@ class SideUpdates:
     def __init__(self, offer: Callable[[bytes], bool], limit: int) -> None:
         self._offer = offer
         self._limit = limit
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []  # seldom any; an empty deque has 760 bytes
+        self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
 
-    def add(self, body: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, body: bytes) -> None:
         """Takes one, from any thread; it is sent at the loop's next turn.
 
         Raises:
@@ -36,7 +36,7 @@ class SideUpdates:
                 "the generator wait; yield stream_props(id, props) instead, which does."
             )
         self._waiting.append(body)
-        loop.call_soon_threadsafe(self.flush)
+        self._loop.call_soon_threadsafe(self.flush)
 
     @property
     def is_waiting(self) -> bool:
@@ -48,14 +48,14 @@ class SideUpdates:
         while self._waiting:
             if not self._offer(self._waiting[0]):
                 if self._retry is None:
-                    self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._again)
+                    self._retry = self._loop.call_later(RETRY_SECONDS, self._again)
                 return
-            self._waiting.popleft()
+            self._waiting.pop(0)
 
     def drain(self) -> Iterator[bytes]:
         """Hands over what waits, in order."""
         while self._waiting:
-            yield self._waiting.popleft()
+            yield self._waiting.pop(0)
 
     def _again(self) -> None:
         self._retry = None

@@ -86,9 +86,11 @@ MAY_IMPORT = {
         "identity", "stats", "loop_watch", "settings", "errors",
     },
     "shutdown": set(),
+    "detached": set(),
     "loop_watch": set(),
     "plugin": {
-        "bridge", "encoding", "callbacks", "server", "settings", "shutdown", "stats", "errors",
+        "bridge", "encoding", "callbacks", "detached", "server", "settings", "shutdown", "stats",
+        "errors",
     },
     "celery.messages": {"protocol"},
     "celery.canvas": set(),

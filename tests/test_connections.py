@@ -121,6 +121,18 @@ async def test_a_dropped_log_ends_the_body() -> None:
     assert await asyncio.wait_for(reading, 1) == ["open"]
 
 
+async def test_a_pages_connections_count_until_they_are_gone() -> None:
+    hub = Hub(grace_seconds=0.01)
+    page = (await hub.open()).page
+    assert (hub.all.of_page(page), hub.all.of_page("another")) == (1, 0)
+    await asyncio.wait_for(hub.is_gone.wait(), 1)
+    assert hub.all.of_page(page) == 0
+    await hub.open()
+    hub.all.release(ID)
+    hub.all.release(ID)
+    assert (hub.all.of_page(page), len(hub.all)) == (0, 0)
+
+
 async def test_it_is_gone_after_the_grace() -> None:
     hub = Hub(grace_seconds=0.01)
     connection = await hub.open()

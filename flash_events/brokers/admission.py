@@ -1,7 +1,7 @@
 """Who may append to an event log: the bounds, and fairness between its runs."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -28,7 +28,7 @@ class Admission:
         self.foreign = 0
         self._waiting_of_run: Counter[str] = Counter()
         self._blocked: Counter[str] = Counter()
-        self._rooms: deque[asyncio.Future[None]] = deque()
+        self._rooms: list[asyncio.Future[None]] = []
         self._is_gone = False
 
     @property

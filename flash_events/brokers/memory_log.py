@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
+from contextlib import suppress
 from itertools import chain
 from time import monotonic
 
@@ -82,7 +83,7 @@ class MemoryLog(EventLog):
         self._limits = limits
         self._admission = Admission(limits)
         self._epoch = secrets.token_urlsafe(6).encode()
-        self._segments: deque[_Segment] = deque()
+        self._segments: list[_Segment] = []
         self._handed = 0
         """How many of them were handed over."""
         self._open: _Segment | None = None
@@ -90,7 +91,7 @@ class MemoryLog(EventLog):
         self._last = 0
         self._replay_bytes = 0
         self._is_dropped = False
-        self._readable = asyncio.Event()
+        self._readers: list[asyncio.Future[None]] = []
 
     @property
     def waiting(self) -> int:
@@ -112,7 +113,7 @@ class MemoryLog(EventLog):
         if event:
             self._put(run, event)
         self.runs.pop(run, None)
-        self._readable.set()
+        self.wake()
 
     async def lose(self, run: str, worker: str, event: bytes) -> bool:
         if run not in self.runs or worker not in ("", self.runs[run]):
@@ -132,10 +133,13 @@ class MemoryLog(EventLog):
         """Nobody will read it any more."""
         self._is_dropped = True
         self._admission.close()
-        self._readable.set()
+        self.wake()
 
     def wake(self) -> None:
-        self._readable.set()
+        for reader in self._readers:
+            if not reader.done():
+                reader.set_result(None)
+        self._readers.clear()
 
     async def check(self, after: str) -> None:
         self._position(after)
@@ -144,10 +148,18 @@ class MemoryLog(EventLog):
         position = self._position(after)
         self._hand_over(position)
         if position == self._last and not self.is_finished:
-            self._readable.clear()
-            await self._readable.wait()
+            await self._woken()
             self._position(after)
         return self._batch(position)
+
+    async def _woken(self) -> None:
+        reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._readers.append(reader)
+        try:
+            await reader
+        finally:
+            with suppress(ValueError):  # whoever wakes it takes it off
+                self._readers.remove(reader)
 
     def _put(self, run: str, event: bytes) -> None:
         self._append(run, event, self._admission.put(run, event))
@@ -161,7 +173,8 @@ class MemoryLog(EventLog):
         segment.size += len(event)
         segment.costs[run] += cost
         self._last += 1
-        self._readable.set()
+        if self._readers:
+            self.wake()
 
     def _position(self, after: str) -> int:
         if self._is_dropped:
@@ -199,7 +212,7 @@ class MemoryLog(EventLog):
             if self._replay_bytes <= self._limits.replay_bytes and segment.handed_at >= oldest:
                 break
             self._replay_bytes -= segment.size
-            self._segments.popleft()
+            del self._segments[0]
             self._handed -= 1
         self._admission.notify()
 
