@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import works
+from benchmarks import capacity, works
 from benchmarks.report import REFERENCE, plot, tables
 from benchmarks.results import Result, insert, read, surroundings, write
 
@@ -39,6 +39,8 @@ def keep(results: dict[str, Result]) -> None:
         (name, f"{tables(result.figures, result.reference)}\n\n{result.about}")
         for name, result in results.items()
     ]
+    if plan := capacity.section(results):
+        parts.append(("capacity", plan))
     for name in insert(PAGE, parts):
         print(f"{PAGE.name} has no place for {name!r}.")
     plot((figure for name in sorted(results) for figure in results[name].figures), PLOT)

@@ -21,9 +21,10 @@ from tests.conftest import serving
 from tests.redis_server import RedisServer, redis_server
 
 TITLE = "What one of each costs"
+START, RESUME = "a start with its connection, one update and its end", "a resume"
 BROKERS = ("memory", "Redis")
-PAGES = (25, 50, 100)
-PER_SECOND = 20
+PAGES = (50, 100, 200)
+PER_SECOND = 5
 SECONDS = float(os.environ.get("COSTS_SECONDS", "10"))
 STARTS = 300
 RESUMES = 300
@@ -60,6 +61,11 @@ class Meter:
         return used
 
 
+def update_of(pages: int) -> str:
+    """What is measured while so many pages get updates."""
+    return f"an update, {pages} pages with {PER_SECOND} a second each"
+
+
 def measure(rounds: int) -> Iterator[Figure]:
     samples: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for _ in range(rounds):
@@ -83,9 +89,9 @@ def _costs(broker: str) -> list[tuple[str, dict[str, float]]]:
 async def _all(at: Endpoint, meter: Meter) -> list[tuple[str, dict[str, float]]]:
     await _start(at)  # what the first request imports is no cost of a start
     return [
-        ("a start with its connection, one update and its end", await _starts(at, meter)),
-        *[(f"an update, {pages} pages", await _updates(at, meter, pages)) for pages in PAGES],
-        ("a resume", await _resumes(at, meter)),
+        (START, await _starts(at, meter)),
+        *[(update_of(pages), await _updates(at, meter, pages)) for pages in PAGES],
+        (RESUME, await _resumes(at, meter)),
     ]
 
 

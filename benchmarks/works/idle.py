@@ -20,6 +20,11 @@ from benchmarks.processes import allow_files, cpu_seconds, rss_bytes
 from tests.conftest import serving
 
 TITLE = "Runs that wait"
+PER_CONNECTION, PER_RUN, CPU = (
+    "bytes per connection",
+    "bytes per run over bare ASGI's connection",
+    "% of a core",
+)
 
 SIZES = tuple(int(size) for size in os.environ.get("IDLE_SIZES", "500 1000 2000").split())
 """Connections, in rising order: the same server is filled further."""
@@ -92,6 +97,11 @@ class Filled:
     cpu: float
 
 
+def work_of(size: int) -> str:
+    """What is measured with so many connections."""
+    return f"{TITLE}: {size:,} connections"
+
+
 def measure(rounds: int) -> Iterator[Figure]:
     allow_files(max(SIZES) + 1000)
     samples: defaultdict[tuple[str, int], list[Filled]] = defaultdict(list)
@@ -100,19 +110,19 @@ def measure(rounds: int) -> Iterator[Figure]:
             for size, filled in _fill(contender).items():
                 samples[contender.name, size].append(filled)
     for size in SIZES:
-        work = f"{TITLE}: {size:,} connections"
+        work = work_of(size)
         bare = samples[BARE.name, size]
         per_connection = tuple(filled.rss_bytes / size for filled in bare)
-        yield Figure(work, BARE.name, "bytes per connection", per_connection)
-        yield Figure(work, BARE.name, "% of a core", tuple(100 * one.cpu for one in bare))
+        yield Figure(work, BARE.name, PER_CONNECTION, per_connection)
+        yield Figure(work, BARE.name, CPU, tuple(100 * one.cpu for one in bare))
         for ours in OURS:
             held = samples[ours.name, size]
             per_run = tuple(
                 (one.rss_bytes - base.rss_bytes) / size / ours.runs
                 for one, base in zip(held, bare, strict=True)
             )
-            yield Figure(work, ours.name, "bytes per run over bare ASGI's connection", per_run)
-            yield Figure(work, ours.name, "% of a core", tuple(100 * one.cpu for one in held))
+            yield Figure(work, ours.name, PER_RUN, per_run)
+            yield Figure(work, ours.name, CPU, tuple(100 * one.cpu for one in held))
 
 
 def _fill(contender: Contender) -> dict[int, Filled]:

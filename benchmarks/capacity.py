@@ -1,0 +1,191 @@
+"""What larger deployments need, reckoned from what one of each costs here.
+
+The formulas stand in docs/performance.md, above the table that this makes.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.figures import Figure
+from benchmarks.results import Result
+from benchmarks.works import costs, idle
+
+DEPLOYMENTS = (1_000, 100_000, 10_000_000)
+"""Open pages."""
+
+UPDATES_PER_SECOND = 1.0
+"""Of each page, which has one connection and one run."""
+
+SECONDS_BETWEEN_CUTS = 600.0
+"""A page loses its network, or its laptop sleeps, this often."""
+
+DEPLOY_SECONDS = 60.0
+"""All pages resume within this time when new servers replace the old ones."""
+
+BUSY = 0.6
+"""Share of a core that is planned for; the rest is for peaks."""
+
+WORKER_BYTES = 2 * 1024**3
+"""Memory that a worker may have for its connections and runs."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one of each.
+
+    Attributes:
+        update: worker's CPU, in seconds.
+        resume: worker's CPU, in seconds.
+        idle: worker's CPU of a connection, in seconds a second (heartbeats).
+        redis_update: Redis' CPU, in seconds.
+        redis_resume: Redis' CPU, in seconds.
+        page_bytes: of a worker's memory.
+        wire_bytes: of an update on its way to the browser.
+        redis_bytes: of an update, to and from Redis.
+    """
+
+    update: float
+    resume: float
+    idle: float
+    redis_update: float
+    redis_resume: float
+    page_bytes: float
+    wire_bytes: float
+    redis_bytes: float
+
+    @classmethod
+    def of(cls, measured: Iterable[Figure], waiting: Iterable[Figure]) -> "Costs":
+        """From the figures of the works `costs`, through Redis, and `idle`."""
+        redis = {
+            (figure.work, figure.quantity): statistics.median(figure.samples)
+            for figure in measured
+            if figure.contender.startswith("Redis")
+        }
+        size = max(idle.SIZES)
+        held = {
+            figure.quantity: statistics.median(figure.samples)
+            for figure in waiting
+            if figure.work == idle.work_of(size)
+            and figure.contender in (idle.BARE.name, idle.OURS[0].name)
+        }  # the last of a quantity is ours
+        update = costs.update_of(costs.PAGES[0])
+        return cls(
+            update=redis[update, costs.WORKER] / 1e6,
+            resume=redis[costs.RESUME, costs.WORKER] / 1e6,
+            idle=held[idle.CPU] / 100 / size,
+            redis_update=redis[update, costs.REDIS] / 1e6,
+            redis_resume=redis[costs.RESUME, costs.REDIS] / 1e6,
+            page_bytes=held[idle.PER_CONNECTION] + held[idle.PER_RUN],
+            wire_bytes=redis[update, costs.WIRE],
+            redis_bytes=redis[update, costs.TRAFFIC],
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What so many open pages need; each a number of cores, bytes or bytes a second.
+
+    Attributes:
+        steady: cores of the workers while all goes well.
+        deploy: cores of the workers while all pages resume.
+        memory: bytes of the workers.
+        redis: cores of Redis.
+        wire: bytes a second to the browsers.
+        redis_wire: bytes a second to and from Redis.
+    """
+
+    pages: int
+    steady: float
+    deploy: float
+    memory: float
+    redis: float
+    wire: float
+    redis_wire: float
+
+    @classmethod
+    def of(cls, pages: int, one: Costs) -> "Plan":
+        """The formulas."""
+        updates, cuts = UPDATES_PER_SECOND, 1 / SECONDS_BETWEEN_CUTS
+        steady = pages * (updates * one.update + one.idle + cuts * one.resume)
+        return cls(
+            pages=pages,
+            steady=steady,
+            deploy=steady + pages * one.resume / DEPLOY_SECONDS,
+            memory=pages * one.page_bytes,
+            redis=pages * (updates * one.redis_update + cuts * one.redis_resume),
+            wire=pages * updates * one.wire_bytes,
+            redis_wire=pages * updates * one.redis_bytes,
+        )
+
+    @property
+    def workers(self) -> int:
+        """Processes, each on a core of its own."""
+        return max(math.ceil(self.deploy / BUSY), math.ceil(self.memory / WORKER_BYTES))
+
+    @property
+    def shards(self) -> int:
+        """Redis servers; each of them, with its workers, is a cell of its own."""
+        return math.ceil(self.redis / BUSY)
+
+
+def section(results: Mapping[str, Result]) -> str | None:
+    """The tables, once there is what they are made from."""
+    if not {"costs", "idle"} <= results.keys():
+        return None
+    measured = results["costs"].figures
+    one = Costs.of(measured, results["idle"].figures)
+    return f"{plans(Plan.of(pages, one) for pages in DEPLOYMENTS)}\n\n{checks(measured)}"
+
+
+def plans(rows: Iterable[Plan]) -> str:
+    """What deployments need."""
+    head = (
+        "open pages | cores, steady | cores, all resume | memory of workers | workers | "
+        "cores of Redis | Redis servers | to browsers | to and from Redis"
+    )
+    lines = [f"| {head} |", f"|{' --: |' * 9}"]
+    for plan in rows:
+        cells = (
+            f"{plan.pages:,}",
+            _cores(plan.steady),
+            _cores(plan.deploy),
+            f"{plan.memory / 1e9:,.2f} GB",
+            f"{plan.workers:,}",
+            _cores(plan.redis),
+            f"{plan.shards:,}",
+            f"{8 * plan.wire / 1e6:,.0f} Mbit/s",
+            f"{8 * plan.redis_wire / 1e6:,.0f} Mbit/s",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def checks(measured: Iterable[Figure]) -> str:
+    """Whether what the smallest size costs foretells the larger ones."""
+    found = {
+        (figure.work, figure.quantity): statistics.median(figure.samples)
+        for figure in measured
+        if figure.contender.startswith("Redis")
+    }
+    lines = [
+        "| updates a second here | cores of the worker, reckoned | measured | "
+        "cores of Redis, reckoned | measured |",
+        "| --: | --: | --: | --: | --: |",
+    ]
+    for pages in costs.PAGES:
+        rate = pages * costs.PER_SECOND
+        cells = [f"{rate:,}"]
+        for quantity in (costs.WORKER, costs.REDIS):
+            reckoned = found[costs.update_of(costs.PAGES[0]), quantity]
+            cells += [
+                _cores(rate * cost / 1e6)
+                for cost in (reckoned, found[costs.update_of(pages), quantity])
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cores(cores: float) -> str:
+    return f"{cores:,.0f}" if cores >= 10 else f"{cores:.2f}"
