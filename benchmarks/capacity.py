@@ -18,6 +18,8 @@ DEPLOYMENTS = (1_000, 100_000, 10_000_000)
 UPDATES_PER_SECOND = 1.0
 """Of each page, which has one connection and one run."""
 
+HEARTBEAT_SECONDS = 15.0
+
 SECONDS_BETWEEN_CUTS = 600.0
 """A page loses its network, or its laptop sleeps, this often."""
 
@@ -38,7 +40,8 @@ class Costs:
     Attributes:
         update: worker's CPU, in seconds.
         resume: worker's CPU, in seconds.
-        idle: worker's CPU of a connection, in seconds a second (heartbeats).
+        idle: worker's CPU of a connection that waits, in seconds a second: heartbeats.
+        answer: worker's CPU of an answer to one of them, in seconds.
         redis_update: Redis' CPU, in seconds.
         redis_resume: Redis' CPU, in seconds.
         page_bytes: of a worker's memory.
@@ -49,6 +52,7 @@ class Costs:
     update: float
     resume: float
     idle: float
+    answer: float
     redis_update: float
     redis_resume: float
     page_bytes: float
@@ -75,6 +79,7 @@ class Costs:
             update=redis[update, costs.WORKER] / 1e6,
             resume=redis[costs.RESUME, costs.WORKER] / 1e6,
             idle=held[idle.CPU] / 100 / size,
+            answer=redis[costs.ANSWER, costs.WORKER] / 1e6,
             redis_update=redis[update, costs.REDIS] / 1e6,
             redis_resume=redis[costs.RESUME, costs.REDIS] / 1e6,
             page_bytes=held[idle.PER_CONNECTION] + held[idle.PER_RUN],
@@ -108,7 +113,8 @@ class Plan:
     def of(cls, pages: int, one: Costs) -> "Plan":
         """The formulas."""
         updates, cuts = UPDATES_PER_SECOND, 1 / SECONDS_BETWEEN_CUTS
-        steady = pages * (updates * one.update + one.idle + cuts * one.resume)
+        heartbeats = one.idle + one.answer / HEARTBEAT_SECONDS
+        steady = pages * (updates * one.update + heartbeats + cuts * one.resume)
         return cls(
             pages=pages,
             steady=steady,

@@ -105,6 +105,12 @@ class Tab:
             assert status == 200, f"A resume was answered with {status}."
             yield chunks(reader)
 
+    async def answer(self) -> None:
+        """Says that it lives, as a browser does after each heartbeat."""
+        fields = {"version": 1, "connection": self._connection}
+        async with self._at.post("alive", {"flash_events": fields}) as (status, _):
+            assert status == 202, f"An answer to a heartbeat was answered with {status}."
+
     async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
         """Starts a run whose events travel on the open connection, on another worker if asked."""
         body = self._start(component_id, value, self._connection)

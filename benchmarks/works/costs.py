@@ -21,12 +21,15 @@ from tests.conftest import serving
 from tests.redis_server import RedisServer, redis_server
 
 TITLE = "What one of each costs"
-START, RESUME = "a start with its connection, one update and its end", "a resume"
+START = "a start with its connection, one update and its end"
+ANSWER = "an answer to a heartbeat"
+RESUME = "a resume"
 BROKERS = ("memory", "Redis")
 PAGES = (50, 100, 200)
 PER_SECOND = 5
 SECONDS = float(os.environ.get("COSTS_SECONDS", "10"))
 STARTS = 300
+ANSWERS = 300
 RESUMES = 300
 
 WORKER, REDIS, WIRE, TRAFFIC = (
@@ -91,7 +94,7 @@ async def _all(at: Endpoint, meter: Meter) -> list[tuple[str, dict[str, float]]]
     return [
         (START, await _starts(at, meter)),
         *[(update_of(pages), await _updates(at, meter, pages)) for pages in PAGES],
-        (RESUME, await _resumes(at, meter)),
+        *await _waiting(at, meter),
     ]
 
 
@@ -129,12 +132,16 @@ async def _updates(at: Endpoint, meter: Meter, pages: int) -> dict[str, float]:
         return {**meter.per(pages * updates), WIRE: sum(sizes) / (pages * updates)}
 
 
-async def _resumes(at: Endpoint, meter: Meter) -> dict[str, float]:
+async def _waiting(at: Endpoint, meter: Meter) -> list[tuple[str, dict[str, float]]]:
     tab = Tab(at)
     async with tab.open("idle") as stream:
         await anext(stream)
+        meter.start()
+        for _ in range(ANSWERS):
+            await tab.answer()
+        answers = meter.per(ANSWERS)
     meter.start()
     for _ in range(RESUMES):
         async with tab.resume() as again:
             await anext(again)
-    return meter.per(RESUMES)
+    return [(ANSWER, answers), (RESUME, meter.per(RESUMES))]

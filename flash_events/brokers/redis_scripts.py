@@ -6,10 +6,10 @@ script needs two connections:
     log      a stream; an entry holds `d`, `n` events in one piece of bytes, with `c`, the cost, and
              `b`, the bytes, of all that was ever appended, up to here. Its id is
              `<epoch>-<number of its last event>`: no number is left out, whichever worker writes.
-    meta     a hash: epoch, owner, holder, last (number), cost, bytes, handed (cost), finished,
-             stopped, and for each writer the number of its last append, so that one that is sent
-             again after a broken connection does nothing; for each run that was adopted the
-             number of the attempt.
+    meta     a hash: epoch, owner, holder, last (number), cost, bytes, read and handed (cost),
+             finished, stopped, and for each writer the number of its last append, so that one that
+             is sent again after a broken connection does nothing; for each run that was adopted
+             the number of the attempt.
     runs     a hash: the live runs that write to the log, each with its worker.
     blocked  a set: the workers that wait for room.
 
@@ -142,26 +142,28 @@ EMIT = (
     + """
 local run, worker, attempt, number, home, limit, cost, count, data = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'holder', 'handed', 'cost', 'stopped', 'a:' .. run,
-  'w:' .. run .. ':' .. attempt)
+  'w:' .. run .. ':' .. attempt, 'read')
 if not known[1] or known[4] or known[5] ~= attempt then return false end
 if tonumber(number) <= tonumber(known[6] or 0) then return {known[1], 1, 1} end
 if redis.call('HGET', runs, run) ~= worker then return false end
 local waiting = tonumber(known[3]) - tonumber(known[2])
+local has_read = known[3] == known[7] and 1 or 0
 if waiting > 0 and waiting + tonumber(cost) > tonumber(limit) then
   redis.call('SADD', blocked, worker)
   redis.call('PEXPIRE', blocked, redis.call('PTTL', meta))
-  return {known[1], 0, 0}
+  return {known[1], 0, has_read}
 end
 redis.call('HSET', meta, 'w:' .. run .. ':' .. attempt, number)
 put(count, cost, data)
 if home ~= '' then redis.call('HSET', runs, run, home) end
-return {known[1], 1, waiting == 0 and 1 or 0}
+return {known[1], 1, has_read}
 """
 )
 """Appends events of a run that was adopted, if there is room; `home` takes the run then.
 
 Returns the holder, whether there was room, and whether the holder had read all before and must be
-told of this; nothing for a run that is wanted no more, or that another attempt has taken over.
+told: of this, or that room is wanted. Nothing for a run that is wanted no more, or that another
+attempt has taken over.
 """
 
 CALL_OFF = (
@@ -206,10 +208,12 @@ local size = 0
 for i, entry in ipairs(entries) do
   if size > READ_BYTES then entries[i] = nil else size = size + #entry[2][8] end
 end
+local read = #entries == 0 and known[1] .. '-' .. after or entries[#entries][1]
+if read == known[1] .. '-' .. known[4] then redis.call('HSET', meta, 'read', known[6]) end
 return {known[4], known[5] or '', entries, redis.call('HGETALL', runs), told, known[6], known[3]}
 """
 )
-"""What follows an event.
+"""What follows an event. Who has got all there is waits to be told of more.
 
 Returns last number, finished, entries, runs, whom to tell of room, cost, handed cost.
 """
