@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserType, Error, Page, sync_playwright
+from playwright.sync_api import BrowserType, Error, Page, TimeoutError, sync_playwright
 
 from benchmarks.contenders import Contender, started
 from benchmarks.figures import Figure
@@ -19,6 +19,8 @@ TELLS = "bench: "
 """Before what the page tells."""
 HANGS_MS = 15_000
 """How long after its limit a page may take to tell how far it got."""
+SHOWN_MS = 300_000
+"""Dash's own time to show a page grows with the square of its ids: minutes for 5,000."""
 SETTLE_MS = 300
 """Before a click, and after the last has arrived: what arrives twice has come by then."""
 
@@ -80,6 +82,7 @@ def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
     browser = chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
     try:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(SHOWN_MS)
         page.add_init_script(path=WATCH)
         page.goto(served.url)
         page.wait_for_selector("#graph .js-plotly-plot .main-svg", state="attached")
@@ -131,8 +134,13 @@ def bursts(
             for contender, served in all_of_them.servers.items():
                 if contender in given_up:
                     continue
-                with visiting(browser, served) as page:
-                    seen = watch(page, burst)
+                try:
+                    with visiting(browser, served) as page:
+                        seen = watch(page, burst)
+                except TimeoutError:
+                    notes[contender] = f"the page does not show within {SHOWN_MS / 1000:.0f} s"
+                    given_up.add(contender)
+                    continue
                 notes[contender] = told(burst, seen)
                 if contender.skips:
                     notes[contender] = f"{seen.steps:,} of {burst.goal:,} reach the page"
