@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from dash import Dash, get_app, hooks
+from dash import Dash, get_app
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
 from dash._grouping import flatten_grouping
@@ -166,7 +166,7 @@ class Call:
 
     def deactivate(self) -> None:
         """What `dash.set_props` sets from now on goes nowhere."""
-        self.context.updated_props = {}
+        self.context.updated_props = SetPropsRecorder(lambda *_: None)
 
 
 def open_call(app: Dash, body: Any) -> Call:
@@ -245,11 +245,6 @@ def require_async_backend(app: Dash) -> None:
             "If another app of this process is meant, bind the callback to that one: "
             "FlashEvents(app).event_callback(...)."
         )
-
-
-def on_setup(setup: Callable[[Dash], None]) -> None:
-    """Has `setup(app)` called for every app that is created from now on."""
-    hooks.setup()(setup)
 
 
 def wrap_startup(

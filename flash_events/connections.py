@@ -259,6 +259,8 @@ class Connections:
         return self._of_page[page]
 
     def _forget(self, connection: Connection) -> None:
+        if self._by_id.get(connection.id) is not connection:
+            return  # another worker holds it now, or this one has taken it anew
         self._remove(connection)
         self._on_gone(connection)
 

@@ -40,7 +40,8 @@ def detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
         return
     detached = copy.copy(request_context.request_websocket)
     detached._send_push_promise = _push_nothing
-    detached.scope = {name: value for name, value in detached.scope.items() if name in SCOPE}
+    scope = getattr(detached, "scope", {})
+    detached.scope = {name: value for name, value in scope.items() if name in SCOPE}
     copies: list[Any] = [copy.copy(app_context), copy.copy(request_context)]
     for context in copies:
         context._cv_tokens = []  # these lead to the server's tasks

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dash import Dash
+from dash import Dash, hooks
 from quart import Response, request
 
 from flash_events import bridge, callbacks
@@ -171,10 +171,8 @@ def _wire(app: Dash) -> _Wiring:
     return wiring
 
 
+@hooks.setup()  # type: ignore[untyped-decorator] # Dash's
 def _on_app_created(app: Dash) -> None:
     if any(bridge.global_registry()):
         bridge.require_async_backend(app)
     _wire(app)
-
-
-bridge.on_setup(_on_app_created)

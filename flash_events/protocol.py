@@ -182,7 +182,7 @@ def update_head(run: str) -> bytes:
 
 
 def encode_numbered(head: bytes, number: int, body: bytes) -> bytes:
-    """The event of an update that is no snapshot, as `encode` makes it, from its parts."""
+    """The event of an update, from its parts; `body` may begin with other members."""
     return b"%b%d,%b}\n\n" % (head, number, body)
 
 

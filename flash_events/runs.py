@@ -172,7 +172,7 @@ class Run:
                 if self._stop_reason:
                     return  # the generator swallowed its cancellation, and is closed now
                 if perf_counter() > turn_ends:
-                    if self._is_late():
+                    if self._is_late():  # soon enough: a time-out takes longer than a turn
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS

@@ -13,7 +13,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 AHEAD = 64
-"""Items that the thread may be ahead of the loop, so that they are handed over in bunches."""
+"""Items that may wait for the loop, so that they are handed over in bunches. As many again may be
+in the bunch that the loop has taken last."""
 
 
 class GeneratorThread(Generic[T, U]):

@@ -269,3 +269,20 @@ async def test_heartbeats_come_among_events_too() -> None:
     async with asyncio.timeout(1):
         assert await beats(connection.stream(), connection.alive, 1) == 3
     writing.cancel()
+
+
+async def test_an_old_stream_of_a_connection_that_has_come_back_does_not_end_it() -> None:
+    """It was moved to another worker while an answer for it was on its way here, and back again."""
+    hub = Hub(grace_seconds=0.02)
+    old = await hub.open()
+    hub.all.release(ID)
+    new = hub.all.hold(ID, "", "P" * 22, old.log)
+    async with aclosing(new.stream()) as stream:
+        await anext(stream)
+        async with aclosing(old.stream()) as late:
+            await anext(late)
+        is_over = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * 0.02, is_over.set)
+        await is_over.wait()
+        assert hub.all.get(ID) is new
+        assert not hub.gone

@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
+from flash_events.brokers.memory_log import MemoryLog
 from flash_events.brokers.signals import Alive, Signal, Stop
 from flash_events.errors import LogFull, LogGone
 from tests.conftest import until
@@ -163,6 +164,50 @@ async def test_every_position_can_be_resumed_without_gap_or_double(log: EventLog
         assert got == list(range(n + 1, 60))
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_read_that_is_cancelled_at_any_moment_loses_nothing(
+    log: EventLog, turns: int
+) -> None:
+    log.offer("run", event(0))
+    _, last = await read_all(log, 1)
+    impatient = asyncio.create_task(log.read(last))
+    await asyncio.sleep(0)
+    log.offer("run", event(1))
+    for _ in range(turns):
+        await asyncio.sleep(0.0002)  # a moment of the reader's; any must do
+    if not impatient.cancel():
+        assert numbers(impatient.result().data) == [1]
+        return
+    await asyncio.gather(impatient, return_exceptions=True)
+    async with asyncio.timeout(2):
+        got, _ = await read_all(log, 1, last)
+    assert got == [1]
+
+
+async def test_what_a_reader_is_about_to_get_does_not_expire_under_it() -> None:
+    log = MemoryLog(LogLimits(100_000, 100, 100_000, replay_seconds=0))
+    ids: list[str] = []
+    for n in range(4):
+        log.offer("run", event(n, size=5_000))
+        ids.append((await log.read(ids[-1] if ids else "")).last)
+    await log.check(ids[1])  # its last two were handed over long ago, in the eyes of the log
+    got, _ = await read_all(log, 2, ids[1])
+    assert got == [2, 3]
+
+
+async def test_an_id_that_was_guessed_costs_nobody_an_event() -> None:
+    log = MemoryLog(LIMITS)
+    log.offer("run", event(0))
+    epoch = (await log.read("")).last.rpartition("-")[0]
+    log.offer("run", event(1))
+    reader = asyncio.create_task(log.read(f"{epoch}-2"))
+    await asyncio.sleep(0)
+    log.offer("run", event(2))
+    assert numbers((await reader).data) == [2]
+    got, _ = await read_all(log, 3)
+    assert got == [0, 1, 2]
+
+
 async def test_a_gap_is_admitted(log: EventLog) -> None:
     after = ""
     first = ""
@@ -192,7 +237,7 @@ async def test_many_small_reads_leave_no_trace_of_their_times(log: EventLog) -> 
 
 async def test_what_was_read_in_many_small_pieces_can_be_resumed_everywhere(log: EventLog) -> None:
     after = ""
-    ids = []
+    ids: list[str] = []
     for n in range(100):
         log.offer("run", event(n))
         after = (await log.read(after)).last
@@ -309,6 +354,28 @@ async def test_a_run_that_is_stopped_before_its_start_is_given_up(broker: Broker
     given_up = await broker.claim(RunRecord(run, broker.worker, "connection", "owner"))
     assert given_up is not None
     assert given_up.worker == ""
+
+
+async def test_a_writer_elsewhere_that_waits_for_room_gets_it_from_a_new_holder(
+    redis_url: str, connection: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        here, there = [open_broker(redis_url, LIMITS) for _ in range(2)]
+        for broker in (here, there):
+            await broker.start(lambda _: None, lambda _: None)
+            stack.push_async_callback(broker.close)
+        written = await here.open(connection, "owner", "run", here.worker)
+        assert written is not None
+        while written.offer("run", event(0)):
+            pass
+        writer = asyncio.create_task(written.append("run", event(1)))
+        await written.sent()
+        taken = await there.take(connection, "owner")
+        assert taken is not None
+        async with asyncio.timeout(2):
+            got, _ = await read_all(taken, LIMITS.waiting_events + 1)
+        assert got[-1] == 1
+        await writer
 
 
 async def test_a_slow_stream_asks_redis_twice_for_each_event(redis_url: str) -> None:

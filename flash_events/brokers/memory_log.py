@@ -23,6 +23,8 @@ JOIN_SECONDS = 1.0
 class _Segment:
     """Events with numbers in a row, which are read, counted out and dropped together.
 
+    It takes events until it is read for the first time.
+
     Attributes:
         first: the number of its first event.
         events: until it is read.
@@ -47,7 +49,7 @@ class _Segment:
         """The number of its last event."""
         return self._last + len(self.events)
 
-    def joins(self, later: "_Segment", epoch: bytes) -> bool:
+    def try_join(self, later: "_Segment", epoch: bytes) -> bool:
         """Takes in the segment behind it if both are small and of one time; says whether it did."""
         is_small = self.size + later.size <= JOIN_BYTES
         if not is_small or later.handed_at - self.handed_at > JOIN_SECONDS:
@@ -198,16 +200,18 @@ class MemoryLog(EventLog):
             segment = self._segments[self._handed]
             if segment.last > position:
                 break
+            if segment is self._open:
+                self._open = None  # its last id may have been guessed
             self._admission.free(segment.costs)
             segment.costs.clear()
             segment.handed_at = now
             self._replay_bytes += segment.size
-            if self._handed and self._segments[self._handed - 1].joins(segment, self._epoch):
+            if self._handed and self._segments[self._handed - 1].try_join(segment, self._epoch):
                 del self._segments[self._handed]
             else:
                 self._handed += 1
         oldest = now - self._limits.replay_seconds
-        while self._handed:
+        while self._handed and self._segments[0].last <= position:
             segment = self._segments[0]
             if self._replay_bytes <= self._limits.replay_bytes and segment.handed_at >= oldest:
                 break

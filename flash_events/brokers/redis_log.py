@@ -26,7 +26,8 @@ READ_ENTRIES = 256
 """Of one read, whose bytes `redis_scripts.READ` bounds."""
 
 ASK_AGAIN_SECONDS = 5.0
-"""After this time a reader that has got everything asks again, although nobody has told of more."""
+"""Who has got everything, and reads on within this time, waits to be told of more. Later, as at the
+next heartbeat, Redis is asked: what was told may have been lost."""
 
 
 class RedisLog(EventLog):
@@ -73,9 +74,9 @@ class RedisLog(EventLog):
         self.runs: dict[str, str] = {}
         """The live runs that write to it, each with its worker, as of the last read."""
         self._window = Window(limits)
-        self._whole = -1
-        self._whole_at = 0.0
-        """When everything there was had been read, and up to which event."""
+        self._complete = -1
+        """The event up to which everything was read, with nobody left who wants room."""
+        self._complete_at = 0.0
 
     @property
     def is_unused(self) -> bool:
@@ -145,13 +146,13 @@ class RedisLog(EventLog):
 
     async def check(self, after: str) -> None:
         number = self._number(after)
-        last, _, entries = await self._fetch(number, 1)
+        last, _, entries, _ = await self._fetch(number, 1)
         check(entries, number, last)
 
     async def read(self, after: str) -> Batch:
         number = self._number(after)
-        is_recent = monotonic() - self._whole_at < ASK_AGAIN_SECONDS
-        if number == self._whole and is_recent:
+        is_recent = monotonic() - self._complete_at < ASK_AGAIN_SECONDS
+        if number == self._complete and is_recent:
             self._account(self._total, self._window.handed(number))  # Redis hears of it later
         else:
             self._readable.clear()
@@ -249,7 +250,8 @@ class RedisLog(EventLog):
         return int(number)
 
     async def _batch(self, number: int) -> Batch:
-        last, is_finished, entries = await self._fetch(number, READ_ENTRIES)
+        self._complete = -1  # whoever cancels this has not heard what it may bring
+        last, is_finished, entries, wanting = await self._fetch(number, READ_ENTRIES)
         check(entries, number, last)
         parts: list[bytes] = []
         position = number
@@ -257,12 +259,12 @@ class RedisLog(EventLog):
             parts.append(entry.events_after(position, self.epoch))
             position = entry.end
             self._window.note(entry.end, entry.cost, entry.size)
-        if position == last:
-            self._whole, self._whole_at = last, monotonic()
+        if position == last and not wanting:
+            self._complete, self._complete_at = last, monotonic()
         event_id = f"{self.epoch}-{position}" if position else ""
         return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
 
-    async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Entry]]:
+    async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Entry], int]:
         """Reads, says what was handed over, and cuts off what nobody may ask for any more."""
         self._handed = max(self._handed, self._window.handed(number))
         asked = self._pipe.run(
@@ -279,12 +281,13 @@ class RedisLog(EventLog):
         answer = await asyncio.shield(asked)
         if answer is None:
             raise LogGone("The event log is gone, or held by another worker.")
-        return int(answer[0]), bool(answer[1]), [Entry.of(*entry) for entry in answer[2]]
+        entries = [Entry.of(*entry) for entry in answer[2]]
+        return int(answer[0]), bool(answer[1]), entries, int(answer[7])
 
     def _on_read(self, asked: "asyncio.Future[Any]") -> None:
         if asked.cancelled() or asked.exception() is not None or asked.result() is None:
             return
-        _, _, _, runs, told, total, handed = asked.result()
+        _, _, _, runs, told, total, handed, _ = asked.result()
         names = [part.decode() for part in runs]
         self.runs = dict(zip(names[::2], names[1::2], strict=True))
         self._account(int(total), int(handed))

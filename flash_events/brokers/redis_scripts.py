@@ -210,12 +210,14 @@ for i, entry in ipairs(entries) do
 end
 local read = #entries == 0 and known[1] .. '-' .. after or entries[#entries][1]
 if read == known[1] .. '-' .. known[4] then redis.call('HSET', meta, 'read', known[6]) end
-return {known[4], known[5] or '', entries, redis.call('HGETALL', runs), told, known[6], known[3]}
+return {known[4], known[5] or '', entries, redis.call('HGETALL', runs), told, known[6], known[3],
+  redis.call('SCARD', blocked)}
 """
 )
 """What follows an event. Who has got all there is waits to be told of more.
 
-Returns last number, finished, entries, runs, whom to tell of room, cost, handed cost.
+Returns last number, finished, entries, runs, whom to tell of room, cost, handed cost, and how many
+still want room.
 """
 
 DROP = (

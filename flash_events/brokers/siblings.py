@@ -5,6 +5,7 @@ private directory that is named after their parent process.
 """
 
 import asyncio
+import contextvars
 import logging
 import multiprocessing
 import os
@@ -22,7 +23,8 @@ MESSAGE_BYTES = 256 * 1024
 """More than any signal has."""
 
 RETRY_SECONDS = 0.05
-"""A sibling whose socket is full, as its loop is busy, is told again after this time."""
+TRIES = 100
+"""A sibling whose socket is full, as its loop is busy, is told again after this time, so often."""
 
 
 def family() -> str | None:
@@ -81,14 +83,21 @@ class Siblings:
             if path.name.endswith(f"{worker}.sock"):
                 self._send(message, path)
 
-    def _send(self, message: bytes, path: Path) -> None:
+    def _send(self, message: bytes, path: Path, tries: int = TRIES) -> None:
         if self._socket is None:
             return
         try:
             self._socket.sendto(message, str(path))
         except BlockingIOError:
-            loop = asyncio.get_running_loop()
-            loop.call_later(RETRY_SECONDS, self._send, message, path)
+            if tries > 1:
+                asyncio.get_running_loop().call_later(
+                    RETRY_SECONDS,
+                    self._send,
+                    message,
+                    path,
+                    tries - 1,
+                    context=contextvars.Context(),  # its own, or the request would be kept
+                )
         except OSError as error:
             logger.debug("A sibling could not be told: %s", error)
 

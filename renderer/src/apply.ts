@@ -131,6 +131,7 @@ export function createApplier(options: ApplierOptions) {
   /** Applies what can be applied now. */
   function flush(): void {
     const start = now();
+    flushed = start;
     let isFirst = true;
     while (isFirst || now() - start < BUDGET_MS) {
       isFirst = false;

@@ -81,7 +81,9 @@ export function connectDash() {
 
     /** Within `commit`; elsewhere it may not show. */
     set(id: WireId, props: Props): void {
-      if (!plain.put(id, props)) clientside().set_props?.(isDictId(id) ? parseId(id) : id, props);
+      if (plain.put(id, props)) return;
+      plain.show(); // before what this sets moves or removes it
+      clientside().set_props?.(isDictId(id) ? parseId(id) : id, props);
     },
 
     /** Does all that `work` sets in one React commit, which is done when this returns. */

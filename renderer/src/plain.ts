@@ -42,7 +42,11 @@ export function connectPlain() {
     if (!last) return;
     const payload = {...last, renderType: RENDER_TYPE, source: "response"};
     last = undefined;
-    store()?.dispatch({type: "ON_PROP_CHANGE", payload});
+    try {
+      store()?.dispatch({type: "ON_PROP_CHANGE", payload});
+    } catch (error) {
+      reportError(error); // of one who listens to the store; the rest of the page goes on
+    }
   }
 
   return {put, show};

@@ -96,6 +96,31 @@ describe("plain values", () => {
   });
 });
 
+it("shows what is plain before Dash's own function may move it", () => {
+  const order: string[] = [];
+  const dispatch = () => order.push("shown");
+  vi.stubGlobal("dash_stores", [{getState: () => state, subscribe: vi.fn(), dispatch}]);
+  vi.stubGlobal("dash_clientside", {set_props: (id: string) => order.push(id)});
+  dash.commit(() => {
+    dash.set("one", {children: "a"});
+    dash.set("card", {children: "text"});
+  });
+
+  expect(order).toEqual(["shown", "card"]);
+});
+
+it("goes on where one who listens to the store fails", () => {
+  const reported = vi.fn();
+  vi.stubGlobal("reportError", reported);
+  const dispatch = () => {
+    throw new Error("not ours");
+  };
+  vi.stubGlobal("dash_stores", [{getState: () => state, subscribe: vi.fn(), dispatch}]);
+  dash.commit(() => dash.set("one", {children: "a"}));
+
+  expect(reported).toHaveBeenCalledOnce();
+});
+
 it("does nothing where nothing was set", () => {
   dash.commit(() => undefined);
 

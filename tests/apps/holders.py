@@ -13,7 +13,7 @@ CARDS = 300
 app = Dash(__name__, backend="quart", suppress_callback_exceptions=True)
 server = app.server
 
-BUTTONS = "fill empty hear persist load label cards slow"
+BUTTONS = "fill both empty hear persist load label cards slow"
 
 app.layout = html.Div(
     [
@@ -36,6 +36,12 @@ async def fill(_n: int) -> AsyncIterator[Update]:
             [("born", {"children": f"born {n}"}), ("asked", {"value": f"asked {n}"})]
         )
         await asyncio.sleep(0.005)
+
+
+@event_callback(Input("both", "n_clicks"))
+async def both(_n: int) -> AsyncIterator[Update]:
+    """What is in a container, and then the container."""
+    yield stream_props([("born", {"children": "dying"}), ("holder", {"children": "nothing left"})])
 
 
 @event_callback(Input("empty", "n_clicks"))

@@ -38,6 +38,13 @@ def test_components_that_are_streamed_away_are_gone(tab: Tab) -> None:
     assert any('"born"' in warning for warning in tab.warnings)
 
 
+def test_a_container_may_follow_what_is_in_it(tab: Tab) -> None:
+    tab.click("fill")
+    tab.wait_for("born", "born 19")
+    tab.click("both")
+    tab.wait_for("holder", "nothing left")
+
+
 def test_callbacks_that_listen_hear_the_last_value(tab: Tab) -> None:
     tab.click("hear")
     tab.wait_for("heard", "heard value 19")
