@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.browser.conftest import Tab
+from tests.browser.conftest import Tab, goes_on
 from tests.conftest import wait_until
 
 CARD = '{{"index":"{}","type":"card"}}'
@@ -208,8 +208,7 @@ class TestMatch:
         stops_within_a_second(tab, "card b finally", lambda: tab.click(HALT.format("b")))
         tab.wait_for(CARD.format("b"), "reset")
         for index in "ac":
-            n = int(tab.text(CARD.format(index))[1:])
-            tab.wait_for(CARD.format(index), f"{index}{n + 5}")
+            goes_on(tab, CARD.format(index), index)
         assert tab.text(CARD.format("b")) == "reset"
         for index in "ac":
             tab.click(HALT.format(index))
