@@ -50,7 +50,7 @@ def read(connection: socket.socket, count: int) -> None:
         buffer[: end - start] = buffer[start:end]
         end -= start
         if got < LITTLE_BYTES:
-            time.sleep(NAP_SECONDS)
+            time.sleep(NAP_SECONDS)  # see there; a process of its own, with no loop
 
 
 if __name__ == "__main__":

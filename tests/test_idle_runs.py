@@ -37,11 +37,11 @@ def idle_app() -> Dash:
     app.layout = html.Div([html.Button(id="idle"), html.Div(id="out")])
     app.server.secret_key = "tests"
 
-    @app.server.before_request  # type: ignore[untyped-decorator]
+    @app.server.before_request  # type: ignore[untyped-decorator] # Dash's server is Any
     def note() -> None:
         if request.method == "POST":
             session["user"] = "ann"
-            request.noted = "before"  # type: ignore[attr-defined]
+            request.noted = "before"  # type: ignore[attr-defined] # as apps do
 
     most = {"max_runs_per_page": 2 * RUNS, "max_runs_per_connection": 2 * RUNS}
 
@@ -66,7 +66,7 @@ async def what_is_readable() -> dict[str, Any]:
         "address": request.remote_addr,
         "client": (request.scope["client"] or [""])[0],
         "endpoint": request.endpoint,
-        "noted": request.noted,  # type: ignore[attr-defined]
+        "noted": request.noted,  # type: ignore[attr-defined] # as apps do
         "session": session["user"],
         "bytes": len(await request.get_data()),
         "json": (await request.get_json())["changedPropIds"],

@@ -36,7 +36,7 @@ class Runs:
         assert isinstance(callback, EventCallback)
         self.callback = callback
         self.broker = MemoryBroker(LIMITS)
-        self.all = LiveRuns(None, Settings(**limits), self.broker)  # type: ignore[arg-type]
+        self.all = LiveRuns(None, Settings(**limits), self.broker)  # type: ignore[arg-type] # asks no app
 
     async def log(self, connection: str, run: str) -> EventLog:
         log = await self.broker.open(connection, "", run, self.broker.worker)

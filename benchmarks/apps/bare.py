@@ -4,6 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from benchmarks.apps.lifespan import live
 from benchmarks.apps.page import MANY
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -18,11 +19,7 @@ EVENT = (
 
 async def server(scope: dict[str, Any], receive: Any, send: Send) -> None:
     if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        return await live(receive, send)
     streams = scope["path"] == "/stream"
     kind = (b"content-type", b"text/event-stream" if streams else b"text/plain")
     await send({"type": "http.response.start", "status": 200, "headers": [kind]})

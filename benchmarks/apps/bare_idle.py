@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from benchmarks.apps.lifespan import live
+
 Message = MutableMapping[str, Any]
 
 EVENT = b'event: update\ndata: {"run":"0123456789012345678901","n":1,"set":[["out",{}]]}\n\n'
@@ -15,11 +17,7 @@ async def server(
 ) -> None:
     """Streams to whoever posts; answers everybody else that it is there."""
     if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        return await live(receive, send)
     is_stream = scope["method"] == "POST"
     while (await receive()).get("more_body"):
         pass

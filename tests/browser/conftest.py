@@ -1,6 +1,7 @@
 """Pages that report what went wrong in them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -81,19 +82,24 @@ def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
     tab.wait_until(f"Number({text}.slice({len(prefix)})) > {before + 2}", seconds=20)
 
 
-@pytest.fixture
-def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
-    """The app with graphs, a grid and notifications; nothing may have gone wrong in it."""
-    tab = Tab(context.new_page(), commands).open()
+@contextmanager
+def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
+    """A page of an app; nothing may have gone wrong in it when the block ends."""
+    tab = Tab(context.new_page(), served).open()
     yield tab
     tab.page.close()
     assert not tab.errors
+
+
+@pytest.fixture
+def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
+    """The app with graphs, a grid and notifications."""
+    with sound_tab(context, commands) as tab:
+        yield tab
 
 
 @pytest.fixture
 def tab(context: BrowserContext, kitchen: Served) -> Iterator[Tab]:
-    """The kitchen app in a fresh browser; nothing may have gone wrong in it."""
-    tab = Tab(context.new_page(), kitchen).open()
-    yield tab
-    tab.page.close()
-    assert not tab.errors
+    """The kitchen app."""
+    with sound_tab(context, kitchen) as tab:
+        yield tab

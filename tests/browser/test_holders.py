@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.apps.holders import CARDS
-from tests.browser.conftest import Tab
+from tests.browser.conftest import Tab, sound_tab
 from tests.conftest import Served, serving
 
 
@@ -18,10 +18,8 @@ def holders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def tab(context: BrowserContext, holders: Served) -> Iterator[Tab]:
-    tab = Tab(context.new_page(), holders).open()
-    yield tab
-    tab.page.close()
-    assert not tab.errors
+    with sound_tab(context, holders) as tab:
+        yield tab
 
 
 def test_components_that_are_streamed_in_are_reached_at_once(tab: Tab) -> None:
