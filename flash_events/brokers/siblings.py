@@ -6,12 +6,14 @@ private directory that is named after their parent process.
 
 import asyncio
 import contextvars
+import errno
 import logging
 import multiprocessing
 import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +24,14 @@ logger = logging.getLogger(__name__)
 MESSAGE_BYTES = 256 * 1024
 """More than any signal has."""
 
-RETRY_SECONDS = 0.05
-TRIES = 100
-"""A sibling whose socket is full, as its loop is busy, is told again after this time, so often."""
+RETRY_SECONDS = 0.01
+"""How long to wait for a sibling whose socket is full, as its loop is busy."""
+
+PATIENCE_SECONDS = 5.0
+"""A sibling that has taken nothing for so long is not told any more of what waits for it."""
+
+BUNCH_BYTES = 64 * 1024
+"""What waits is sent together, up to about this size."""
 
 
 def family() -> str | None:
@@ -51,6 +58,7 @@ class Siblings:
         self._on_signal = on_signal
         self._path = self._directory / f"{os.getpid()}-{worker}.sock"
         self._socket: socket.socket | None = None
+        self._waiting: dict[Path, list[bytes]] = {}
 
     async def join(self) -> None:
         """Opens this worker's socket."""
@@ -80,33 +88,55 @@ class Siblings:
         """Sends a signal to one sibling, or to all of them."""
         message = encode(signal)
         for path in self._others():
-            if path.name.endswith(f"{worker}.sock"):
-                self._send(message, path)
+            if not path.name.endswith(f"{worker}.sock"):
+                continue
+            if path in self._waiting:
+                self._waiting[path].append(message)
+            elif not self._send(message, path):
+                self._waiting[path] = [message]
+                self._wait(path, time.monotonic() + PATIENCE_SECONDS)
 
-    def _send(self, message: bytes, path: Path, tries: int = TRIES) -> None:
+    def _send(self, message: bytes, path: Path) -> bool:
+        """False where the sibling's socket is full."""
         if self._socket is None:
-            return
+            return True
         try:
             self._socket.sendto(message, str(path))
-        except BlockingIOError:
-            if tries > 1:
-                asyncio.get_running_loop().call_later(
-                    RETRY_SECONDS,
-                    self._send,
-                    message,
-                    path,
-                    tries - 1,
-                    context=contextvars.Context(),  # its own, or the request would be kept
-                )
         except OSError as error:
+            if isinstance(error, BlockingIOError) or error.errno == errno.ENOBUFS:  # macOS
+                return False
             logger.debug("A sibling could not be told: %s", error)
+        return True
+
+    def _wait(self, path: Path, until: float) -> None:
+        asyncio.get_running_loop().call_later(
+            RETRY_SECONDS,
+            self._send_waiting,
+            path,
+            until,
+            context=contextvars.Context(),  # its own, or the request would be kept
+        )
+
+    def _send_waiting(self, path: Path, until: float) -> None:
+        waiting = self._waiting[path]
+        while waiting:
+            bunch = _bunch(waiting)
+            if not self._send(b"\n".join(bunch), path):
+                break
+            del waiting[: len(bunch)]
+            until = time.monotonic() + PATIENCE_SECONDS
+        if waiting and time.monotonic() < until:
+            self._wait(path, until)
+        else:
+            del self._waiting[path]
 
     def _receive(self, receiver: socket.socket) -> None:
         try:
-            message = receiver.recv(MESSAGE_BYTES)
+            messages = receiver.recv(MESSAGE_BYTES)
         except BlockingIOError:
             return
-        self._on_signal(decode(message))
+        for message in messages.split(b"\n"):
+            self._on_signal(decode(message))
 
     def _others(self) -> list[Path]:
         others = []
@@ -118,6 +148,16 @@ class Siblings:
             else:
                 path.unlink(missing_ok=True)
         return others
+
+
+def _bunch(waiting: list[bytes]) -> list[bytes]:
+    """The first one, and those after it that fit with it into one message."""
+    room = BUNCH_BYTES
+    for count, message in enumerate(waiting):
+        room -= len(message)
+        if count and room < 0:
+            return waiting[:count]
+    return waiting[:]
 
 
 def _pid(path: Path) -> int:
