@@ -1,7 +1,7 @@
-"""A click in Chromium, and what it brings into the page."""
+"""An app in Chromium: opened, clicked, and timed from within the page."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +30,11 @@ class Burst:
     """A click, and what it is to bring.
 
     Attributes:
-        button: that is clicked; the work's name in apps/page.py.
+        button: that is clicked; in apps/page.py, the work's name.
         goal: how much is to arrive.
         what: it is, for people.
         spots: how many components are written into, where there are many.
-        last: the text that each of those shows in the end.
+        last: the text that each of those shows in the end, or `#end` where the page has that.
         limit_seconds: after which it is given up; far above what any takes that gets there.
     """
 
@@ -73,8 +73,8 @@ def chromium() -> Iterator[BrowserType]:
 
 
 @contextmanager
-def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
-    """A fresh page that is ready to be clicked.
+def opened(chromium: BrowserType, url: str, ready: str) -> Iterator[Page]:
+    """A fresh page in which there is something that matches `ready`.
 
     Each has a browser of its own: one that hangs could otherwise not be closed, and would take
     time from those after it.
@@ -84,17 +84,39 @@ def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(SHOWN_MS)
         page.add_init_script(path=WATCH)
-        page.goto(served.url)
-        page.wait_for_selector("#graph .js-plotly-plot .main-svg", state="attached")
-        page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
-        page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
+        page.goto(url)
+        page.wait_for_selector(ready, state="attached")
         yield page
     finally:
         browser.close()
 
 
+@contextmanager
+def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
+    """A fresh page of apps/page.py that is ready to be clicked."""
+    with opened(chromium, served.url, "#graph .js-plotly-plot .main-svg") as page:
+        page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
+        page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
+        yield page
+
+
 def watch(page: Page, burst: Burst, settle_ms: float = SETTLE_MS) -> Seen:
-    """Clicks, and waits until all is there or the time is up.
+    """Clicks as a mouse does, and waits until all is there or the time is up."""
+    return _watch(page, burst, settle_ms, page.click)
+
+
+def press(page: Page, button: str, last: str, limit_seconds: float) -> float | None:
+    """Clicks; milliseconds until `#end` shows its last text, None where that does not come.
+
+    The click is the page's own: a mouse's way through the browser takes some milliseconds more.
+    """
+    burst = Burst(button, 1, "ends", last=last, limit_seconds=limit_seconds)
+    seen = _watch(page, burst, 0, lambda selector: page.dispatch_event(selector, "click"))
+    return seen.ms if seen.done else None
+
+
+def _watch(page: Page, burst: Burst, settle_ms: float, click: Callable[[str], None]) -> Seen:
+    """Has the page watch from a click on.
 
     The page tells by itself, as one that hangs answers no question, and one that is asked again
     and again has less time for its work.
@@ -109,7 +131,7 @@ def watch(page: Page, burst: Burst, settle_ms: float = SETTLE_MS) -> Seen:
         with page.expect_console_message(
             lambda message: message.text.startswith(TELLS), timeout=limit_ms + HANGS_MS
         ) as told:
-            page.click(f"#{burst.button}")
+            click(f"#{burst.button}")
     except Error:
         return Seen(False, 0, 0, 0)
     result: dict[str, Any] = json.loads(told.value.text.removeprefix(TELLS))

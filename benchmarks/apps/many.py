@@ -21,7 +21,7 @@ app = Dash(__name__, backend="quart")
 server = app.server
 app.layout = html.Div(
     [
-        *(html.Button(name, id=name) for name in ("burst", "steady", "points")),
+        *(html.Button(name, id=name) for name in ("burst", "paced", "points")),
         html.Div(id="end"),
         *(
             [dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}]})]
@@ -48,8 +48,8 @@ async def burst(click: int) -> AsyncIterator[Update]:
     yield stream_props("end", {"children": f"end {click}"})
 
 
-@event_callback(Input("steady", "n_clicks"))
-async def steady(click: int) -> AsyncIterator[Update]:
+@event_callback(Input("paced", "n_clicks"))
+async def paced(click: int) -> AsyncIterator[Update]:
     async for number in ticking():
         yield stream_props(f"out-{number % COMPONENTS}", {"children": f"{click}-{number}"})
     yield stream_props("end", {"children": f"end {click}"})

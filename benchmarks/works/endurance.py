@@ -1,15 +1,18 @@
 """An hour's worth of updates in one page: whether browser and server stay as large as they were."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import CDPSession
+from playwright.sync_api import CDPSession, Page
 
+from benchmarks.browser import chromium, opened
 from benchmarks.figures import Figure
-from benchmarks.live_page import LivePage, chromium, live_page
 from benchmarks.processes import rss_bytes
+from tests.conftest import serving
 
 UPDATES = int(os.environ.get("ENDURANCE_UPDATES", "1000000"))
 TITLE = f"{UPDATES:,} updates in one page"
@@ -67,29 +70,32 @@ def measure(rounds: int) -> Iterator[Figure]:
 def _endure() -> tuple[list[Sample], str]:
     """Samples on the way; and what came short."""
     samples: list[Sample] = []
+    environment: Any = {"UPDATES": str(UPDATES)}
     with (
+        tempfile.TemporaryDirectory() as home,
+        serving("benchmarks.apps.endless:server", Path(home), **environment) as served,
         chromium() as browser,
-        live_page(browser, "benchmarks.apps.endless:server", "start", UPDATES=str(UPDATES)) as live,
+        opened(browser, served.url, "#start") as page,
     ):
-        [worker] = live.served.workers()
-        devtools = live.devtools
+        [worker] = served.workers()
+        devtools = page.context.new_cdp_session(page)
         devtools.send("HeapProfiler.enable")
-        live.page.click("#start")
+        page.click("#start")
         for number in range(1, SAMPLES):
-            if not _reached(live, f"{COUNT} >= {UPDATES * number // SAMPLES}"):
+            if not _reached(page, f"{COUNT} >= {UPDATES * number // SAMPLES}"):
                 return samples, f"not at {100 * number // SAMPLES} % in time"
             samples.append(Sample(_heap(devtools), rss_bytes(worker)))
-        if not _reached(live, "document.getElementById('end').textContent === 'end 1'"):
+        if not _reached(page, "document.getElementById('end').textContent === 'end 1'"):
             return samples, "does not end in time"
         samples.append(Sample(_heap(devtools), rss_bytes(worker)))
-        last = live.page.evaluate(ARRIVED)
+        last = page.evaluate(ARRIVED)
         whole = last == list(range(UPDATES - len(last), UPDATES))
         return samples, "" if whole else f"the last texts are {last}"
 
 
-def _reached(live: LivePage, condition: str) -> bool:
+def _reached(page: Page, condition: str) -> bool:
     """Waits, at first hand; says whether it came."""
-    done: Any = live.page.evaluate(
+    done: Any = page.evaluate(
         f"""(giveUpMs) => new Promise((resolve) => {{
             const asked = performance.now();
             const look = () => {{

@@ -16,9 +16,9 @@ from typing import Any
 
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from benchmarks.browser import chromium, opened, press
 from benchmarks.clients import Endpoint, Tab, count, events
 from benchmarks.figures import Figure
-from benchmarks.live_page import chromium, live_page
 from benchmarks.processes import allow_files
 from tests.conftest import serving
 from tests.redis_server import redis_server
@@ -86,17 +86,20 @@ def _grow_runs(samples: Samples) -> None:
 
 
 def _grow_components(samples: Samples) -> None:
+    app = "benchmarks.apps.many:server"
     with chromium() as browser:
         for components in COMPONENTS:
-            environment = {"COMPONENTS": str(components), "UPDATES": str(SPREAD_UPDATES)}
+            environment: Any = {"COMPONENTS": str(components), "UPDATES": str(SPREAD_UPDATES)}
             milliseconds: float | None = None
             # Dash's own time to show a page grows with the square of its ids: minutes for 5,000.
             with (
                 suppress(PlaywrightTimeout),
-                live_page(browser, "benchmarks.apps.many:server", "burst", **environment) as live,
+                tempfile.TemporaryDirectory() as home,
+                serving(app, Path(home), **environment) as served,
+                opened(browser, served.url, "#burst") as page,
             ):
-                live.press("burst", GIVE_UP_SECONDS)  # what is slow only once
-                milliseconds = live.press("burst", GIVE_UP_SECONDS)
+                press(page, "burst", "end 1", GIVE_UP_SECONDS)  # what is slow only once
+                milliseconds = press(page, "burst", "end 2", GIVE_UP_SECONDS)
             quantity = f"ms until {SPREAD_UPDATES:,} updates are in the DOM"
             samples[f"{components:,} components", quantity].append(milliseconds or 0.0)
 

@@ -3,16 +3,18 @@
 import gzip
 import json
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserType, Page
 
 import flash_events
+from benchmarks.browser import chromium, opened, press
 from benchmarks.figures import Figure
-from benchmarks.live_page import LivePage, chromium, live_page
+from tests.conftest import serving
 
 PER_SECOND = 2_000
 SECONDS = float(os.environ.get("RENDERER_SECONDS", "10"))
@@ -51,20 +53,20 @@ OBSERVE = """() => {
 }"""
 
 
-Act = Callable[[LivePage], float | None]
+Act = Callable[[Page], float | None]
 """Milliseconds until all is there; None where that does not come."""
 
 
 def _press(button: str) -> Act:
-    return lambda live: live.press(button, GIVE_UP_SECONDS)
+    return lambda page: press(page, button, "end 1", GIVE_UP_SECONDS)
 
 
-def _draw(live: LivePage) -> float:
-    return float(live.page.evaluate(PLOTLY_ALONE, [PER_SECOND, SECONDS]))
+def _draw(page: Page) -> float:
+    return float(page.evaluate(PLOTLY_ALONE, [PER_SECOND, SECONDS]))
 
 
 ACTS: dict[str, Act] = {
-    "text, 20 components": _press("steady"),
+    "text, 20 components": _press("paced"),
     "extendData, one graph": _press("points"),
     "the same points by Plotly alone": _draw,
 }
@@ -92,16 +94,22 @@ def measure(rounds: int) -> Iterator[Figure]:
         yield Figure(TITLE, contender, "ms, longest task", (), notes[contender])
 
 
-def _watch(browser: Browser, act: Act) -> dict[str, float] | None:
+def _watch(chromium: BrowserType, act: Act) -> dict[str, float] | None:
     """What the page's main thread does meanwhile; None where the end does not come."""
-    updates = round(PER_SECOND * SECONDS)
-    with live_page(browser, "benchmarks.apps.many:server", "graph", UPDATES=str(updates)) as live:
-        live.page.wait_for_selector("#graph .main-svg")  # Plotly's first drawing is a long task
-        live.page.evaluate(OBSERVE)
-        browser.start_tracing(page=live.page, categories=["toplevel"])
-        milliseconds = act(live)
+    environment: Any = {"UPDATES": str(round(PER_SECOND * SECONDS))}
+    with (
+        tempfile.TemporaryDirectory() as home,
+        serving("benchmarks.apps.many:server", Path(home), **environment) as served,
+        opened(chromium, served.url, "#graph") as page,
+    ):
+        page.wait_for_selector("#graph .main-svg")  # Plotly's first drawing is a long task
+        browser = page.context.browser
+        assert browser
+        page.evaluate(OBSERVE)
+        browser.start_tracing(page=page, categories=["toplevel"])
+        milliseconds = act(page)
         trace = json.loads(browser.stop_tracing())
-        long_tasks = live.page.evaluate("longTasks")
+        long_tasks = page.evaluate("longTasks")
     if milliseconds is None:
         return None
     tasks = _main_thread_tasks_ms(trace)
