@@ -1,7 +1,8 @@
 """Plain clients: they speak the protocol on a bare socket, as little as a browser's network does.
 
 They leave the server the machine. One that only counts looks for the names of events in the bytes;
-one that wants values parses each event's JSON.
+one that wants values parses each event's JSON. Many of them share one event loop; where a single
+stream is to be read faster than every server sends, see reader.py.
 """
 
 import asyncio
@@ -24,6 +25,19 @@ END = b"\nevent: end\n"
 def new_id() -> str:
     """As a browser mints ids of pages, connections and runs."""
     return secrets.token_urlsafe(16)
+
+
+def request(url: str, body: str) -> bytes:
+    """POSTs a body, or GETs where it is empty."""
+    parts, data = urlsplit(url), body.encode()
+    lines = [
+        f"{'POST' if body else 'GET'} {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Accept: text/event-stream",
+        "Content-Type: application/json",
+        f"Content-Length: {len(data)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + data
 
 
 @dataclass(frozen=True)
@@ -68,12 +82,8 @@ class Endpoint:
         """Sends a request on a socket of its own; yields the answer's status, and its body."""
         reader, writer = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
         try:
-            data = json.dumps(body).encode()
-            writer.write(
-                f"POST /_dash-flash-events/{action} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-                + data
-            )
+            url = f"http://{self.host}:{self.port}/_dash-flash-events/{action}"
+            writer.write(request(url, json.dumps(body)))
             head = await reader.readuntil(b"\r\n\r\n")
             yield int(head.split(maxsplit=2)[1]), reader
         finally:
@@ -93,7 +103,7 @@ class Tab:
         self, component_id: str, value: object = 1
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Starts a run whose answer is the connection; yields its bytes as they come."""
-        async with self._at.post("start", self._start(component_id, value)) as (status, reader):
+        async with self._at.post("start", self.start_body(component_id, value)) as (status, reader):
             assert status == 200, f"A start was answered with {status}."
             yield chunks(reader)
 
@@ -113,11 +123,12 @@ class Tab:
 
     async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
         """Starts a run whose events travel on the open connection, on another worker if asked."""
-        body = self._start(component_id, value, self._connection)
+        body = self.start_body(component_id, value, self._connection)
         async with (at or self._at).post("start", body) as (status, _):
             assert status == 202, f"A start beside others was answered with {status}."
 
-    def _start(self, component_id: str, value: object, *connections: str) -> dict[str, Any]:
+    def start_body(self, component_id: str, value: object = 1, *connections: str) -> dict[str, Any]:
+        """What starts a run: on a new connection, or on one of those that are open."""
         # An id for a new connection comes along even where one is open, as a browser's does.
         fields = {
             "version": 1,

@@ -1,7 +1,6 @@
 """One run yields 200,000 small updates, which a plain HTTP client reads."""
 
 import json
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 
 from benchmarks.apps.page import MANY
+from benchmarks.clients import Endpoint, Tab
 from benchmarks.contenders import BARE_1, BARE_256, OURS, UNPACED, Contender, started
 from benchmarks.figures import Figure
 from tests.conftest import Served
@@ -22,26 +22,13 @@ def request(contender: Contender, served: Served) -> tuple[str, str]:
     """What starts the run: where to, and with which body."""
     match contender.app:
         case "ours":
-            return f"{served.url}_dash-flash-events/start", json.dumps(our_body(served))
+            body = Tab(Endpoint.of(served.url)).start_body("many")
+            return f"{served.url}_dash-flash-events/start", json.dumps(body)
         case "dash_flash":
             content = {"sse_callback_id": flash_id(served), "clicks": 1}
             return f"{served.url}dash_update_component_sse", json.dumps({"content": content})
         case _:
             return f"{served.url}stream", ""
-
-
-def our_body(served: Served) -> dict[str, Any]:
-    """What a page posts."""
-    entries: Any = httpx.get(f"{served.url}_dash-dependencies").json()
-    entry = next(e for e in entries if "flash_events" in e and e["inputs"][0]["id"] == "many")
-    ids = {name: secrets.token_urlsafe(16) for name in ("run", "page", "connection")}
-    return {
-        "output": entry["output"],
-        "inputs": [{**entry["inputs"][0], "value": 1}],
-        "state": [],
-        "changedPropIds": ["many.n_clicks"],
-        "flash_events": {"version": 1, "connections": [], **ids},
-    }
 
 
 def flash_id(served: Served) -> str:
