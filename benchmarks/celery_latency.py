@@ -7,23 +7,21 @@ right before it writes, the page's when its text has changed; both are the same 
 """
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
+from benchmarks.browser import chromium, opened
+from benchmarks.results import surroundings
 from tests.celery_worker import working
-from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import serving
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import redis_server
 
 WAYS = {
     "task": "`stream_task`, `emit`",
@@ -95,15 +93,13 @@ def spread(milliseconds: Sequence[float]) -> tuple[str, str]:
     return f"{statistics.median(milliseconds):,.0f} ms", f"{p95:,.0f} ms"
 
 
-def about(browser: Browser, redis: RedisServer) -> str:
-    """When and with what it was measured."""
-    info: Any = redis.client.info("server")
-    packages = ", ".join(f"{name} {version(name)}" for name in ("dash", "celery", "redis"))
-    load, _, _ = os.getloadavg()
+def about() -> str:
+    """When and with what it is about to be measured."""
+    here = surroundings()
+    versions = {**here["versions"], "celery": version("celery")}
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {packages}, "
-        f"Redis {info['redis_version']}, Chromium {browser.version}, {os.cpu_count()} cores, "
-        f"load {load:.1f} before, {PROCESSES} worker processes"
+        f"{here['date']}; {', '.join(f'{name} {number}' for name, number in versions.items())}; "
+        f"{here['cores']} cores, load {here['load']:.1f} before, {PROCESSES} worker processes"
     )
 
 
@@ -114,26 +110,22 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         redis_server(Path(name)) as redis,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
         home = Path(name)
         environment: Any = {"FLASH_EVENTS_BROKER": redis.url, "UPDATES": str(updates)}
         options = ("--concurrency", str(PROCESSES))
         app = "benchmarks.three_ways"
-        browser = playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
-        print(about(browser, redis), end="\n\n")
+        print(about(), end="\n\n")
         with (
             working(home, *options, app=f"{app}:celery_app", **environment),
             serving(f"{app}:server", home, **environment) as served,
+            opened(browser, served.url, "#updates") as page,
         ):
-            page = browser.new_page()
-            page.goto(served.url)
-            page.wait_for_selector("#updates")
             print("| | arrived | median | p95 | behind, median | behind, p95 |")
             print("|---|---|---|---|---|---|")
             for way in WAYS:
                 print(row(way, measure(page, way, updates)), flush=True)
-            browser.close()
 
 
 if __name__ == "__main__":
