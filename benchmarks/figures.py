@@ -1,6 +1,5 @@
 """What a benchmark yields."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
@@ -21,7 +20,3 @@ class Figure:
     quantity: str
     samples: tuple[float, ...]
     note: str = ""
-
-
-Measure = Callable[[int], Iterator[Figure]]
-"""A work: is told how many rounds, and yields its figures."""
