@@ -15,6 +15,11 @@ from tests.chromium import CHROMIUM_FLAGS, executable
 from tests.conftest import Served
 
 WATCH = Path(__file__).with_name("watch.js")
+DRAWN = """() => !document.getElementById("graph") || (
+    document.querySelector("#graph .js-plotly-plot .main-svg")
+    && globalThis.dash_ag_grid?.getApi("grid")
+)"""
+"""Whether the graph and the grid of apps/page.py are there, if the page has them."""
 TELLS = "bench: "
 """Before what the page tells."""
 HANGS_MS = 15_000
@@ -94,8 +99,8 @@ def opened(chromium: BrowserType, url: str, ready: str) -> Iterator[Page]:
 @contextmanager
 def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
     """A fresh page of apps/page.py that is ready to be clicked."""
-    with opened(chromium, served.url, "#graph .js-plotly-plot .main-svg") as page:
-        page.wait_for_function("globalThis.dash_ag_grid?.getApi('grid')")
+    with opened(chromium, served.url, "#text") as page:
+        page.wait_for_function(DRAWN)
         page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
         yield page
 

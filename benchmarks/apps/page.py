@@ -17,6 +17,10 @@ Change = tuple[str, dict[str, Any]]
 SPOTS = int(os.environ.get("BENCH_SPOTS", "50"))
 """How many components there are to write into, which nearly is how many ids the page has."""
 
+HAS_GRAPH = "BENCH_NO_GRAPH" not in os.environ
+"""Whether a graph and a grid stand above them. dcc.Graph never draws in a page that takes Dash more
+than 30 s to show: it gives up to wait for Plotly."""
+
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 """Of the work: less than 1 to look whether all of it runs."""
 
@@ -93,11 +97,18 @@ def layout() -> html.Div:
             html.Div([html.Button(name, id=name) for name in (*CHANGES, "ordinary")]),
             html.Div(id="text"),
             html.Div(id="answer"),
-            dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}]}),
-            dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[]),
+            *(commanded() if HAS_GRAPH else []),
             html.Div([html.Span(id=f"spot-{i}") for i in range(SPOTS)]),
         ]
     )
+
+
+def commanded() -> list[Any]:
+    """What points and rows are added to."""
+    return [
+        dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}]}),
+        dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[]),
+    ]
 
 
 def answer(clicks: int) -> str:

@@ -32,8 +32,8 @@ def measure(rounds: int) -> Iterator[Figure]:
     notes: dict[tuple[Contender, Burst], str] = {}
     with (
         chromium() as browser,
-        started(CONTENDERS, BENCH_SPOTS=str(SMALL)) as small,
-        started(CONTENDERS, BENCH_SPOTS=str(LARGE)) as large,
+        started(CONTENDERS, BENCH_SPOTS=str(SMALL), BENCH_NO_GRAPH="1") as small,
+        started(CONTENDERS, BENCH_SPOTS=str(LARGE), BENCH_NO_GRAPH="1") as large,
     ):
         for _ in range(rounds):
             for contender in small.servers:
