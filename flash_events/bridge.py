@@ -61,11 +61,7 @@ class Dependencies:
 def parse_dependencies(
     args: tuple[Any, ...], grouped: dict[str, Any], *, prevent_initial_call: bool
 ) -> Dependencies:
-    """Reads dependencies as `dash.callback` does, without touching Dash's registries.
-
-    Registering into empty lists keeps two callbacks on the same Input apart: Dash names a
-    callback without Output by its Inputs only, and the second would overwrite the first.
-    """
+    """Reads dependencies as `dash.callback` does, without touching Dash's registries."""
 
     async def never_posted(*_args: Any, **_kwargs: Any) -> NoReturn:
         raise PreventUpdate
@@ -203,16 +199,17 @@ def dump_context(call: Call) -> dict[str, Any]:
 
 def load_call(fields: dict[str, Any], indices: Any) -> Call:
     """A call from a dumped context and from how Dash groups arguments (`Dependencies.details`)."""
-    context = _with_attributes(fields)
+    context = as_context(fields)
     values = inputs_to_vals(context.inputs_list + context.states_list)
     args, kwargs = validate_and_group_input_args(values, indices)
     return Call(args, kwargs, context)
 
 
-def _with_attributes(value: Any) -> Any:
+def as_context(value: Any) -> Any:
+    """What has a JSON form as a `dash.ctx`, or a part of it."""
     if isinstance(value, dict):
-        return AttributeDict({name: _with_attributes(inner) for name, inner in value.items()})
-    return [_with_attributes(inner) for inner in value] if isinstance(value, list) else value
+        return AttributeDict({name: as_context(inner) for name, inner in value.items()})
+    return [as_context(inner) for inner in value] if isinstance(value, list) else value
 
 
 def is_debug(app: Dash | None) -> bool:
@@ -238,13 +235,26 @@ def current_app() -> Dash | None:
 
 def require_async_backend(app: Dash) -> None:
     """Raises `ConfigurationError` when the app's server cannot stream."""
-    if app.backend.server_type != "quart":
+    if app.backend.server_type not in ("quart", "fastapi"):
         raise ConfigurationError(
-            f"Event callbacks need Quart, and this app runs on {app.backend.server_type}. "
+            f"Event callbacks need Quart or FastAPI; this app runs on {app.backend.server_type}. "
             'Create it with Dash(__name__, backend="quart") and install dash[quart]. '
             "If another app of this process is meant, bind the callback to that one: "
             "FlashEvents(app).event_callback(...)."
         )
+
+
+@contextlib.contextmanager
+def replaced_fastapi_request(replace: Callable[[Any], Any]) -> Iterator[Any]:
+    """Yields the request that Dash on FastAPI keeps; another takes its place meanwhile."""
+    from dash.backends import _fastapi
+
+    request = _fastapi.get_current_request()
+    token = _fastapi.set_current_request(replace(request))
+    try:
+        yield request
+    finally:
+        _fastapi.reset_current_request(token)
 
 
 def wrap_startup(
@@ -283,15 +293,6 @@ def add_route(
 ) -> None:
     """Adds a route under the app's routes prefix."""
     app._add_url(name, view, [method])
-
-
-def on_serving(
-    app: Dash, start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]
-) -> None:
-    """Has `start()` awaited before a worker serves, and `close()` when it has stopped serving."""
-    if app.backend.server_type == "quart":
-        app.server.before_serving(start)
-        app.server.after_serving(close)
 
 
 def add_script(app: Dash, package: str, path: str) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dash import Dash, hooks
-from quart import Response, request
 
 from flash_events import bridge, callbacks
-from flash_events.detached import detached_request
-from flash_events.encoding import to_json
+from flash_events.backends import Handler, Request, backend_of
 from flash_events.errors import ConfigurationError
+from flash_events.replies import Reply
 from flash_events.server import Server
 from flash_events.settings import Settings
 from flash_events.shutdown import ShutdownWatch, watch_shutdown
@@ -81,11 +80,14 @@ class _Wiring:
         self._server = Server(self.app, settings)
 
     def add_routes(self) -> None:
+        backend = backend_of(self.app)
+        if backend is None:
+            return
         for action in ACTIONS:
-            bridge.add_route(self.app, ROUTE + action, self._view(action))
-        bridge.add_route(self.app, ROUTE + "worker", _worker, "GET")
-        bridge.add_route(self.app, ROUTE + "metrics", self._metrics, "GET")
-        bridge.on_serving(self.app, self._start, self._close)
+            bridge.add_route(self.app, ROUTE + action, backend.view(self._answering(action)))
+        bridge.add_route(self.app, ROUTE + "worker", backend.view(_worker), "GET")
+        bridge.add_route(self.app, ROUTE + "metrics", backend.view(self._metrics), "GET")
+        backend.on_serving(self._start, self._close)
 
     def add_script(self) -> None:
         if not self._has_script:
@@ -108,27 +110,19 @@ class _Wiring:
     def _has_callbacks(self) -> bool:
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
 
-    def _view(self, action: str) -> Callable[[], Any]:
-        async def view() -> Response:
+    def _answering(self, action: str) -> Handler:
+        async def answer(request: Request) -> Reply:
             if self._watch is not None:
                 self._watch.look()
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            with detached_request() as read_body:
-                reply = await self.ready().answer(action, headers, read_body, request)
-            if reply.stream is not None:
-                response = Response(reply.stream, reply.status, reply.headers)
-                response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
-                return response
-            headers_out = {"Content-Type": "application/json", **reply.headers}
-            return Response(to_json(reply.fields), reply.status, headers_out)
+            return await self.ready().answer(action, request)
 
-        return view
+        return answer
 
-    async def _metrics(self) -> Response:
+    async def _metrics(self, _request: Request) -> Reply:
         server = self.ready()
         if not server.settings.metrics:
-            return Response("Not found. Switch it on: metrics=True.\n", 404)
-        return Response(server.stats.openmetrics(), headers={"Content-Type": OPENMETRICS})
+            return Reply(404, b"Not found. Switch it on: metrics=True.\n")
+        return Reply(200, server.stats.openmetrics().encode(), {"Content-Type": OPENMETRICS})
 
     async def _start(self) -> None:
         if self._has_callbacks():
@@ -143,25 +137,25 @@ class _Wiring:
 
 
 @functools.cache
-def _worker_script() -> tuple[str, str]:
+def _worker_script() -> tuple[bytes, str]:
     """The worker's script and its version, which `renderer/build.mjs` writes into the page's."""
     script = WORKER.read_bytes()
-    return script.decode(), hashlib.sha256(script).hexdigest()[:16]
+    return script, hashlib.sha256(script).hexdigest()[:16]
 
 
-async def _worker() -> Response:
+async def _worker(request: Request) -> Reply:
     """The script of the worker that the tabs of a browser share.
 
     A page of another deploy gets none, and owns its connection itself: it may not understand this.
     """
     script, version = _worker_script()
-    if request.args.get("v") != version:
-        return Response("", 404, {"Cache-Control": "no-store"})
+    if request.query.get("v") != version:
+        return Reply(404, headers={"Cache-Control": "no-store"})
     headers = {
         "Content-Type": "text/javascript; charset=utf-8",
         "Cache-Control": "public, max-age=31536000, immutable",
     }
-    return Response(script, 200, headers)
+    return Reply(200, script, headers)
 
 
 def _wire(app: Dash) -> _Wiring:

@@ -1,13 +1,15 @@
 """Answers of the endpoint, free of any web framework."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from flash_events.connections import Connection
+from flash_events.encoding import to_json
 from flash_events.errors import Refused
 
+JSON_HEADERS = {"Content-Type": "application/json"}
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
@@ -17,27 +19,27 @@ STREAM_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """JSON fields, or a stream."""
+    """An answer: what it says, or a stream."""
 
     status: int = 200
-    fields: dict[str, Any] | None = None
-    stream: AsyncIterator[bytes] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 def accepted(**fields: Any) -> Reply:
     """It is being done."""
-    return Reply(HTTPStatus.ACCEPTED, fields)
+    return Reply(HTTPStatus.ACCEPTED, to_json(fields), JSON_HEADERS)
 
 
 def streamed(connection: Connection, after: str = "") -> Reply:
     """What follows an event of a connection."""
-    return Reply(stream=connection.stream(after), headers=STREAM_HEADERS)
+    return Reply(headers=STREAM_HEADERS, stream=connection.stream(after))
 
 
 def refused(refusal: Refused) -> Reply:
     """A refusal as JSON with its status."""
     fields = {"error": refusal.code, "message": refusal.message}
     seconds = refusal.retry_after_seconds
-    headers = {} if seconds is None else {"Retry-After": str(seconds)}
-    return Reply(refusal.status, fields, headers=headers)
+    headers = JSON_HEADERS if seconds is None else JSON_HEADERS | {"Retry-After": str(seconds)}
+    return Reply(refusal.status, to_json(fields), headers)

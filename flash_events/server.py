@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from typing import Any
 from dash import Dash
 
 from flash_events import bridge, protocol, requests
+from flash_events.backends import Request
 from flash_events.brokers import Broker, EventLog, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
 from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop
@@ -99,21 +100,15 @@ class Server:
         if self._watch is not None:
             self._watch.close()
 
-    async def answer(
-        self,
-        action: str,
-        headers: Mapping[str, str],
-        read_body: Callable[[], Awaitable[Any]],
-        request: Any,
-    ) -> Reply:
+    async def answer(self, action: str, request: Request) -> Reply:
         """Answers a request; a refusal is JSON with its status, before a stream begins."""
         try:
-            requests.check_headers(headers, self.settings)
+            requests.check_headers(request.headers, self.settings)
             await self.start()
-            data = await read_body()
+            data = await request.read()
             requests.check_size(len(data), self.settings)
             body = requests.parse_json(data)
-            owner = await owner_of(request, self.settings.identify)
+            owner = await owner_of(request.native, self.settings.identify)
             try:
                 async with asyncio.timeout(BROKER_SECONDS):
                     return await self._act(action, body, owner)

@@ -37,9 +37,10 @@ class Settings:
         max_connections: connections that this worker holds.
         max_threads: plain generators that run at the same time in this worker.
         max_kept_bytes: what a run that goes on without a viewer keeps for a page that attaches.
-        identify: says whose request it is: takes Quart's request, returns a string, plain or
-            async. Connections and runs then belong to that user, and those of others look like
-            unknown ones. None, or an exception, refuses the request.
+        identify: says whose request it is: takes the request (Quart's, or Starlette's under
+            FastAPI), returns a string, plain or async. Connections and runs then belong to that
+            user, and those of others look like unknown ones. None, or an exception, refuses the
+            request.
         metrics: whether `_dash-flash-events/metrics` serves counters as OpenMetrics text.
         allowed_origins: other origins whose pages may call, such as `https://portal.example`;
             as an environment variable separated by commas.

@@ -1,8 +1,8 @@
 """Learns early that a worker is to stop: servers tell applications only when all clients have left.
 
 Hypercorn's workers get no signal, but an event that a task of the worker polls; when a sibling has
-exited, they get SIGTERM and die of it. Both are watched here. Other servers are only asked through
-SIGTERM, and not where they handle it themselves.
+exited, they get SIGTERM and die of it. Both are watched here. Uvicorn's handlers of signals are
+called after ours. Where a server has the event loop handle SIGTERM, it stays with that.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import FrameType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 EXIT_SECONDS = 4.0
@@ -24,6 +26,7 @@ _HYPERCORNS_TASKS = frozenset(("raise_shutdown",))
 
 
 Drain = Callable[[], Awaitable[None]]
+_Handler = Callable[[int, FrameType | None], Any]
 
 
 class ShutdownWatch:
@@ -40,10 +43,10 @@ class ShutdownWatch:
         self._look_again: asyncio.TimerHandle | None = None
         self._has_signal = False
         self._looks_left = LOOKS
-        if _is_unhandled(self._loop):
+        self._servers: dict[int, _Handler] = {}
+        if signal.SIGTERM not in getattr(self._loop, "_signal_handlers", {}):
             with suppress(NotImplementedError, ValueError):  # Windows, or not the main thread
-                self._loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
-                self._has_signal = True
+                self._watch_signals()
         self._look_now_and_then()
 
     def add(self, drain: Drain) -> None:
@@ -68,7 +71,27 @@ class ShutdownWatch:
         if self._has_signal:
             self._loop.remove_signal_handler(signal.SIGTERM)
             self._has_signal = False
+        for number, handler in self._servers.items():
+            if signal.getsignal(number) == self._on_servers_signal:
+                signal.signal(number, handler)
         _of_loop.pop(self._loop, None)
+
+    def _watch_signals(self) -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is signal.SIG_DFL or hasattr(handler, "_dash_stream_shutdown"):
+            # Nobody but Dash handles it, whose handler ends the process at once.
+            self._loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+            self._has_signal = True
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            handler = signal.getsignal(number)
+            if callable(handler) and handler is not signal.default_int_handler:
+                self._servers[number] = handler
+                signal.signal(number, self._on_servers_signal)
+
+    def _on_servers_signal(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._begin)
+        self._servers[number](number, frame)
 
     def _look_now_and_then(self) -> None:
         self.look()
@@ -112,14 +135,6 @@ def watch_shutdown(drain: Drain) -> ShutdownWatch:
         watch = _of_loop[loop] = ShutdownWatch()
     watch.add(drain)
     return watch
-
-
-def _is_unhandled(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether nobody but Dash, whose handler ends the process at once, handles SIGTERM."""
-    if signal.SIGTERM in getattr(loop, "_signal_handlers", {}):
-        return False
-    handler = signal.getsignal(signal.SIGTERM)
-    return handler is signal.SIG_DFL or hasattr(handler, "_dash_stream_shutdown")
 
 
 def _name(task: asyncio.Task[object]) -> str:

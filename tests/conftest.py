@@ -1,4 +1,4 @@
-"""Real servers for real tests: hypercorn in a process of its own, with one worker or several."""
+"""Real servers for real tests, in processes of their own, with one worker or several."""
 
 import asyncio
 import json
@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.apps.backend import BACKEND
 from tests.chromium import browser, context  # noqa: F401 - pytest finds fixtures here by name
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,8 @@ class Served:
     def workers(self) -> list[int]:
         """The process ids of its workers."""
         command = ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"]
-        return [int(pid) for pid in subprocess.check_output(command).split()]
+        found = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.split()
+        return [int(pid) for pid in found] or [self.process.pid]
 
     def metric(self, name: str) -> int:
         """A counter or gauge of its one worker, which has to be served with metrics."""
@@ -85,6 +87,13 @@ def free_port() -> int:
         return port
 
 
+def server_command(app: str, port: int, workers: int, loop: str) -> list[str]:
+    """What serves an app: Quart's with hypercorn, FastAPI's with uvicorn."""
+    if BACKEND == "quart":
+        return ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers), "-k", loop]
+    return ["uvicorn", app, "--port", str(port), "--workers", str(workers), "--loop", loop]
+
+
 @contextmanager
 def serving(
     app: str,
@@ -93,21 +102,22 @@ def serving(
     path: str = "/",
     python: str = sys.executable,
     loop: str = "asyncio",
+    home: Path = ROOT,
     **environment: str,
 ) -> Iterator[Served]:
-    """Serves an app (`module:server`) with hypercorn, on an event loop, until the block ends.
+    """Serves an app (`module:server`) on an event loop until the block ends.
 
     A module without `:server` is run as a program, which serves on the port that PORT names.
-    The benchmarks serve some with the Python of another environment.
+    Some are served with the Python of another environment, or have another home.
     """
     port = free_port()
     served = f"http://127.0.0.1:{port}{path}"
     marks, log = directory / "marks.jsonl", directory / "server.log"
-    command = ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers), "-k", loop]
+    command = server_command(app, port, workers, loop)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [python, "-m", *(command if ":" in app else [app])],
-            cwd=ROOT,
+            cwd=home,
             env={**os.environ, "MARKS": str(marks), "PORT": str(port), **environment},
             stdout=output,
             stderr=output,

@@ -10,9 +10,10 @@ import plotly.express as px
 from dash import Dash, Input, Output, Patch, State, dcc, html
 
 from flash_events import Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
 from tests.apps.marks import mark, may_end
 
-app = Dash(__name__, backend="quart")
+app = Dash(__name__, backend=BACKEND)
 server = app.server
 
 BUTTONS = (

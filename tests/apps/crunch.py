@@ -9,12 +9,13 @@ from dash import Dash, Input, dcc, html
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from flash_events.celery import TaskStatus, stream_task
 from tests.apps import elsewhere, tasks
+from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 from tests.apps.tasks import celery_app
 
 __all__ = ["celery_app", "server"]
 
-app = Dash(__name__, backend="quart")
+app = Dash(__name__, backend=BACKEND)
 server = app.server
 FlashEvents(app, metrics=True, linger_seconds=0.1)
 

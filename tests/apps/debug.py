@@ -3,13 +3,15 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from itertools import count
 
 from dash import Dash, Input, html
 
 from flash_events import Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 
-app = Dash(__name__, backend="quart")
+app = Dash(__name__, backend=BACKEND)
 app.layout = html.Div(
     [
         html.Button("start", id="start"),
@@ -34,8 +36,8 @@ async def fail(_n: int) -> AsyncIterator[Update]:
 @event_callback(Input("endless", "n_clicks"))
 async def endless(_n: int) -> AsyncIterator[Update]:
     try:
-        while True:
-            yield stream_props("out", {"children": "going on"})
+        for n in count(1):
+            yield stream_props("out", {"children": n})
             await asyncio.sleep(0.02)
     finally:
         await asyncio.sleep(0)  # what awaits needs a loop that still turns
@@ -43,4 +45,5 @@ async def endless(_n: int) -> AsyncIterator[Update]:
 
 
 if __name__ == "__main__":
-    app.run(debug=True, port=os.environ["PORT"])
+    # The check of its version asks the internet.
+    app.run(debug=True, port=os.environ["PORT"], dev_tools_disable_version_check=True)

@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from dash import Dash, Input, Output, html
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 
-app = Dash(__name__, backend="quart", compress="COMPRESS" in os.environ)
+app = Dash(__name__, backend=BACKEND, compress="COMPRESS" in os.environ)
 FlashEvents(app)  # settings come from the environment
 server = app.server
 
@@ -41,7 +42,7 @@ async def ping() -> str:
     return "pong"
 
 
-server.add_url_rule("/ping", "ping", ping)
+app.backend.add_url_rule("/ping", ping, "ping")
 
 
 @event_callback(Input("count", "n_clicks"))

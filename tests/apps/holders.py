@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from dash import ALL, Dash, Input, Output, dcc, html
 
 from flash_events import Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
 from tests.apps.marks import may_end
 
 CARDS = 300
 
-app = Dash(__name__, backend="quart", suppress_callback_exceptions=True)
+app = Dash(__name__, backend=BACKEND, suppress_callback_exceptions=True)
 server = app.server
 
 BUTTONS = "fill both empty hear persist load label cards slow"

@@ -9,29 +9,30 @@ from typing import Any
 
 import dash
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, dcc, html
-from quart import Request, request
 
 from flash_events import FlashEvents, Update, event_callback, stream_props, track
+from tests.apps.backend import BACKEND, request_path, wrap_asgi
 from tests.apps.marks import mark, may_end
 from tests.apps.streams import noting_streams
 
 app = Dash(
     __name__,
-    backend="quart",
+    backend=BACKEND,
     suppress_callback_exceptions=True,
     requests_pathname_prefix=os.environ.get("REQUESTS_PREFIX"),
     routes_pathname_prefix=os.environ.get("ROUTES_PREFIX"),
 )
 
 
-def user(request: Request) -> str | None:
-    return request.cookies.get("user")
+def user(request: Any) -> str | None:
+    name: str | None = request.cookies.get("user")
+    return name
 
 
 # Other settings come from the environment.
 FlashEvents(app, identify=user if "USERS" in os.environ else None)
 server = app.server
-server.asgi_app = noting_streams(server.asgi_app)
+wrap_asgi(server, noting_streams)
 
 
 def card(index: str) -> html.Div:
@@ -178,7 +179,7 @@ async def context(n: int, more: list[str]) -> AsyncIterator[Update]:
             {
                 "triggered": ctx.triggered_id,
                 "grouping": bool(ctx.args_grouping["n"]["triggered"]),
-                "path": request.path,
+                "path": request_path(),
                 "cookie": ctx.cookies.get("user"),
                 "more": more,
                 "clicks": n,

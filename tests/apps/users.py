@@ -9,6 +9,7 @@ from typing import Any
 from dash import Dash, Input, html
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 
 SECRET = "the directory of users is ldap://swordfish"
@@ -40,7 +41,7 @@ WAYS: dict[str, Any] = {
     "wrong": wrong,
 }
 
-app = Dash(__name__, backend="quart")
+app = Dash(__name__, backend=BACKEND)
 FlashEvents(app, identify=WAYS[os.environ.get("IDENTIFY", "cookie")])
 server = app.server
 

@@ -1,9 +1,9 @@
-"""The request that a run was started by, without the connection that it came on.
+"""Dash on Quart: `Dash(backend="quart")`, under hypercorn or another ASGI server.
 
 Tasks take along the context that they are created in. So a run keeps the request that started it:
 `quart.request` and `quart.session` are readable for as long as it lives. But Quart's request refers
 to the server's connection, closed long ago (it could push on it, in HTTP/2): transport, buffers,
-parser and streams are 20 KB a run under hypercorn.
+parser and streams are 20 KB a run under hypercorn. So a run gets a copy without these.
 """
 
 import copy
@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from quart import Quart, Response, request
 from quart import globals as quart_globals
-from quart import request
+
+from flash_events.backends.base import Handler, Hook, Request
 
 VARIABLES: tuple[ContextVar[Any] | None, ...] = tuple(
     getattr(quart_globals, name, None) for name in ("_cv_app", "_cv_request")
@@ -26,8 +28,32 @@ SCOPE = ("type", "client", "server", "state")
 """What is kept of the ASGI scope; the request itself has the rest."""
 
 
+class QuartBackend:
+    """The Quart application behind an app."""
+
+    def __init__(self, server: Quart) -> None:
+        self._server = server
+
+    def view(self, handle: Handler) -> Callable[[], Awaitable[Response]]:
+        async def view() -> Response:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            with _detached_request() as read:
+                reply = await handle(Request(headers, request.args, read, request))
+            if reply.stream is None:
+                return Response(reply.content, reply.status, {**reply.headers})
+            response = Response(reply.stream, reply.status, {**reply.headers})
+            response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
+            return response
+
+        return view
+
+    def on_serving(self, start: Hook, close: Hook) -> None:
+        self._server.before_serving(start)
+        self._server.after_serving(close)
+
+
 @contextmanager
-def detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
+def _detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
     """Whatever is created inside the block keeps a copy of the current request.
 
     Yields what reads the body; the copy has it once it was read.
