@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Never, ParamSpec, TypeVar
 
 from dash import Input
 
@@ -19,6 +19,8 @@ from flash_events.updates import Update
 
 OnError = Callable[[Exception], Any]
 logger = logging.getLogger(__name__)
+
+_REGISTERED = "__event_callback__"
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
@@ -75,7 +77,7 @@ def event_callback(
     keep_alive: bool = False,
     prevent_initial_call: bool = True,
     registry: bridge.Registry | None = None,
-    **unknown: Any,
+    **unknown: Never,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Streams what a generator function yields into the page.
 
@@ -160,9 +162,24 @@ def event_callback(
         bridge.register(home, callback_id, parsed, spec, callback)
         if queue is not None:
             queue.register(callback, parsed.details["inputs_state_indices"])
+        setattr(function, _REGISTERED, (callback, spec))
         return function
 
     return decorate
+
+
+def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, Any]]:
+    """What a decorated function is registered as, and what the browser knows of it.
+
+    Raises:
+        TypeError: it is no event callback.
+    """
+    try:
+        found: tuple[EventCallback, dict[str, Any]] = getattr(function, _REGISTERED)
+    except AttributeError:
+        name = getattr(function, "__name__", repr(function))
+        raise TypeError(f"Expected a function with @event_callback(...), got {name}.") from None
+    return found
 
 
 def _home_of(callback_id: str) -> bridge.Registry:

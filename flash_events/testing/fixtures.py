@@ -1,0 +1,22 @@
+"""Fixtures for pytest: `pytest_plugins = ["flash_events.testing.fixtures"]` in a conftest.py."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from flash_events import bridge
+from flash_events.testing.streams import Stream, record
+
+
+@pytest.fixture
+def record_stream() -> Iterator[Callable[..., Stream]]:
+    """`flash_events.testing.record`; event callbacks that the test declares are forgotten after it.
+
+    So each test may declare a callback of the same name, as apps in factories do.
+    """
+    registry = bridge.global_registry()
+    entries, by_id = list(registry.entries), dict(registry.by_id)
+    yield record
+    registry.entries[:] = entries
+    registry.by_id.clear()
+    registry.by_id.update(by_id)

@@ -1,0 +1,289 @@
+"""Runs without a browser or a server, and what they stream."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from dash import ALL, MATCH
+
+from flash_events import bridge, protocol
+from flash_events.brokers.memory_log import MemoryLog
+from flash_events.callbacks import registered
+from flash_events.encoding import to_json
+from flash_events.fold import Fold
+from flash_events.outlet import Outlet
+from flash_events.protocol import Reason
+from flash_events.runs import STOP_SECONDS, Run
+from flash_events.settings import Settings
+from flash_events.testing.clock import fake_clock, has_fake_clock
+from flash_events.updates import ComponentId, Props, Update
+
+LIMIT_SECONDS = 5.0
+"""For so long `next`, `take` and `ended` wait, unless the clock is fake."""
+
+_RUN = "test"
+_WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run has ended.
+
+    Attributes:
+        reason: `done`, `cancelled`, `error` or `lost`.
+        updates: how many it has sent.
+        error: with reason `error`: the exception's class and text.
+        answer: what `on_error` or the app's error handler has streamed.
+    """
+
+    reason: str
+    updates: int
+    error: str | None = None
+    answer: Update | None = None
+
+
+class Stream:
+    """What a run streams, read when it is asked for.
+
+    A run whose stream is not read goes on until its event log is full, and waits, as it does for a
+    slow browser.
+
+    Attributes:
+        updates: those that were read so far.
+        props: what the page would show by now, by id and prop: the last value of each, with
+            `running` and, at the end, `reset_props`. Ids are strings, as Dash writes them.
+        end: how the run has ended, once that was read.
+    """
+
+    def __init__(self, run: Run, log: MemoryLog, spec: dict[str, Any]) -> None:
+        self.updates: list[Update] = []
+        self.props: dict[str, dict[str, Any]] = {}
+        self.end: End | None = None
+        self._run = run
+        self._log = log
+        self._spec = spec
+        self._after = ""
+        self._unread: deque[protocol.Event] = deque()
+        for component, prop, value, _ in spec["running"]:
+            self._set(component, {prop: value})
+
+    def values(self, component_id: ComponentId, prop: str) -> list[Any]:
+        """All values that the run has streamed to a prop, in order."""
+        wanted = bridge.wire_id(component_id)
+        return [
+            props[prop]
+            for update in self.updates
+            for one, props in update.targets
+            if bridge.wire_id(one) == wanted and prop in props
+        ]
+
+    async def next(self) -> Update:
+        """The next update.
+
+        Raises:
+            AssertionError: there is none: the run ends first, or the time is up.
+        """
+        async with _limit(self):
+            update = await self._read()
+        assert update is not None, f"The run ends after {len(self.updates)} updates: {self.end}"
+        return update
+
+    async def take(self, count: int) -> list[Update]:
+        """The next updates, so many.
+
+        Raises:
+            AssertionError: there are not so many: the run ends first, or the time is up.
+        """
+        return [await self.next() for _ in range(count)]
+
+    async def ended(self) -> End:
+        """Reads until the run has ended by itself.
+
+        Raises:
+            AssertionError: it has not when the time is up.
+        """
+        async with _limit(self):
+            while await self._read() is not None:
+                pass
+        assert self.end is not None
+        return self.end
+
+    async def stop(self) -> End:
+        """Cancels the run, as a cancel trigger does, and waits until its `finally` has run.
+
+        What it has sent and nobody has read is dropped, as by the page.
+
+        Raises:
+            AssertionError: it has not stopped within a second.
+        """
+        self._run.stop()
+        assert await self._run.stopped(STOP_SECONDS), "The generator goes on after it was cancelled"
+        async with _limit(self):
+            while self.end is None:
+                await self._next_event(is_dropped=True)
+        return self.end
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        update = await self._read()
+        if update is None:
+            raise StopAsyncIteration
+        return update
+
+    async def _read(self) -> Update | None:
+        while self.end is None:
+            update = await self._next_event()
+            if update is not None:
+                return update
+        return None
+
+    async def _next_event(self, is_dropped: bool = False) -> Update | None:
+        while not self._unread:
+            batch = await self._log.read(self._after)
+            self._after = batch.last or self._after
+            self._unread.extend(_events(batch.data))
+        match self._unread.popleft():
+            case protocol.Updated(_, _, body) if not is_dropped:
+                update = _decode(body)
+                self.updates.append(update)
+                self._apply(update)
+                return update
+            case protocol.Ended() as ended:
+                self._finish(ended)
+        return None
+
+    def _finish(self, ended: protocol.Ended) -> None:
+        if ended.reason is not Reason.DONE:
+            for component, props in self._spec["reset"]:
+                self._set(component, json.loads(to_json(props)))
+        for component, prop, _, value in self._spec["running"]:
+            self._set(component, {prop: value})
+        answer = _decode(ended.body) if ended.body is not None else None
+        if answer is not None:
+            self._apply(answer)
+        message = ended.failure.message if ended.failure is not None else None
+        self.end = End(str(ended.reason), ended.number, message, answer)
+
+    def _apply(self, update: Update) -> None:
+        for component_id, props in update.targets:
+            self._set(bridge.wire_id(component_id), dict(props))
+
+    def _set(self, component: str, props: dict[str, Any]) -> None:
+        self.props.setdefault(component, {}).update(props)
+
+
+@asynccontextmanager
+async def run(
+    callback: Callable[..., Any], /, *args: Any, triggered: str = "", **kwargs: Any
+) -> AsyncIterator[Stream]:
+    """Starts a run of an event callback; it is stopped when the block ends.
+
+    Args:
+        callback: the decorated function.
+        args: what it is called with, as the page would: values of its Inputs and States.
+        triggered: what `dash.ctx` says has triggered it, as `id.property`.
+        kwargs: more arguments.
+
+    Raises:
+        TypeError: it is no event callback, or one whose generator a fake clock cannot drive.
+    """
+    found, spec = registered(callback)
+    if not found.is_async and has_fake_clock():
+        raise TypeError(
+            f"{found.name} is a plain generator, which runs in a thread: its time.sleep takes its "
+            "time. Test it without fake_clock."
+        )
+    settings = Settings(debug=True)
+    log = MemoryLog(settings.log_limits)
+    fold = Fold(settings.max_kept_bytes) if found.is_kept else None
+    call = bridge.Call(list(args), kwargs, _context(triggered))
+    driven = Run(found, call, Outlet(_RUN, log, fold), bridge.current_app(), settings)
+    driven.start(lambda _: None)
+    try:
+        yield Stream(driven, log, spec)
+    finally:
+        log.drop()
+        driven.stop()
+        await driven.ended()
+
+
+def record(
+    callback: Callable[..., Any], /, *args: Any, at_most: int | None = None, **kwargs: Any
+) -> Stream:
+    """Runs an event callback to its end, for tests that are plain functions.
+
+    An async generator's sleeps take no time.
+
+    Args:
+        callback: the decorated function.
+        args: what it is called with.
+        at_most: after so many updates the run is stopped, as by a cancel trigger.
+        kwargs: more arguments, and `triggered` as `run` takes it.
+
+    Raises:
+        AssertionError: it has not ended within 5 s (of its own time).
+    """
+
+    async def drive() -> Stream:
+        async with run(callback, *args, **kwargs) as stream:
+            while at_most is None or len(stream.updates) < at_most:
+                if await stream._read() is None:
+                    return stream
+            await stream.stop()
+            return stream
+
+    async def drive_fast() -> Stream:
+        with fake_clock():
+            return await drive()
+
+    return asyncio.run(drive_fast() if registered(callback)[0].is_async else drive())
+
+
+def _context(triggered: str) -> Any:
+    changed = [{"prop_id": triggered, "value": None}] if triggered else []
+    return bridge.as_context({"triggered_inputs": changed, "inputs_list": [], "states_list": []})
+
+
+@asynccontextmanager
+async def _limit(stream: Stream) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(None if has_fake_clock() else LIMIT_SECONDS):
+            yield
+    except TimeoutError:
+        raise AssertionError(
+            f"Nothing within {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. "
+            "Has the generator more to say? Does it sleep? See fake_clock."
+        ) from None
+
+
+def _events(data: bytes) -> Iterator[protocol.Event]:
+    for block in data.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in fields and (event := protocol.decode(fields["event"], fields["data"])):
+            yield event
+
+
+def update_of(targets: Iterable[tuple[ComponentId, Props]], alone: bool) -> Update:
+    """An update from what is on the wire."""
+    return Update(tuple((_id(component), props) for component, props in targets), alone)
+
+
+def _decode(body: bytes) -> Update:
+    decoded = protocol.decode_update(body)
+    return update_of(decoded.targets, decoded.alone)
+
+
+def _id(component: ComponentId) -> ComponentId:
+    """An id as the callback wrote it."""
+    if isinstance(component, dict) or not component.startswith("{"):
+        return component
+    return {
+        key: _WILDCARDS.get(json.dumps(value), value)
+        for key, value in json.loads(component).items()
+    }

@@ -1,0 +1,195 @@
+"""`flash_events.testing`: event callbacks driven without a browser or a server."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from dash import MATCH, Input, Output, State, ctx, html, set_props
+
+from flash_events import Update, event_callback, stream_props
+from flash_events.testing import End, Stream, fake_clock, record, run
+
+pytest_plugins = ["flash_events.testing.fixtures"]
+
+stopped: list[str] = []
+
+
+@event_callback(
+    Input("start", "n_clicks"),
+    State("ticker", "value"),
+    cancel=Input("stop", "n_clicks"),
+    reset_props={"out": {"children": "nothing yet"}},
+    running=(Output("start", "disabled"), True, False),
+)
+async def live(n_clicks: int, ticker: str) -> AsyncIterator[Update]:
+    n = 0
+    try:
+        while True:
+            n += 1
+            yield stream_props("out", {"children": f"{ticker} {n}"})
+            await asyncio.sleep(1)
+    finally:
+        stopped.append(ticker)
+
+
+@event_callback(Input("count", "n_clicks"))
+async def count(n: int) -> AsyncIterator[Update]:
+    for i in range(n):
+        yield stream_props("out", {"children": i})
+
+
+@event_callback(Input("plain", "n_clicks"))
+def plain(n: int) -> Iterator[Update]:
+    for i in range(n):
+        yield stream_props("out", {"children": i})
+
+
+def sorry(error: Exception) -> Update:
+    return stream_props("message", {"children": f"sorry: {error}"})
+
+
+@event_callback(
+    Input("fail", "n_clicks"), on_error=sorry, reset_props=[("out", {"children": "reset"})]
+)
+async def fail(_: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": 1})
+    raise ValueError("no luck")
+
+
+@event_callback(Input({"type": "go", "index": MATCH}, "n_clicks"))
+async def cards(_: int) -> AsyncIterator[Update]:
+    yield stream_props({"type": "card", "index": MATCH}, {"children": html.B("bold")})
+
+
+@event_callback(Input("aside", "n_clicks"))
+async def aside(_: int) -> AsyncIterator[Update]:
+    set_props("first", {"children": ctx.triggered_id})
+    await asyncio.sleep(0.01)
+    yield stream_props([("second", {"data": [1]}), ("third", {"data": None})])
+
+
+async def test_an_endless_stream_is_read_until_it_is_stopped() -> None:
+    stopped.clear()
+    with fake_clock() as clock:
+        began = time.monotonic()
+        async with run(live, n_clicks=1, ticker="A") as stream:
+            assert await stream.next() == stream_props("out", {"children": "A 1"})
+            assert stream.props == {"start": {"disabled": True}, "out": {"children": "A 1"}}
+            await stream.take(3_600)
+            end = await stream.stop()
+        assert clock.seconds == pytest.approx(3_600)
+        assert time.monotonic() - began < 60  # of an hour
+    assert end == End("cancelled", end.updates)
+    assert stream.values("out", "children")[-1] == "A 3601"
+    assert stream.props == {"start": {"disabled": False}, "out": {"children": "nothing yet"}}
+    assert stopped == ["A"]
+
+
+async def test_a_run_that_is_left_is_stopped() -> None:
+    stopped.clear()
+    async with run(live, 1, "B") as stream:
+        await stream.next()
+    assert stopped == ["B"]
+
+
+async def test_a_stream_is_iterated_until_it_ends() -> None:
+    async with run(count, 3) as stream:
+        assert [update async for update in stream] == stream.updates
+    assert stream.values("out", "children") == [0, 1, 2]
+    assert stream.end == End("done", 3)
+
+
+async def test_a_failure_shows_its_error_its_resets_and_what_on_error_answers() -> None:
+    async with run(fail, 1) as stream:
+        end = await stream.ended()
+    answer = stream_props("message", {"children": "sorry: no luck"})
+    assert end == End("error", 1, "ValueError: no luck", answer)
+    assert stream.props == {
+        "out": {"children": "reset"},
+        "message": {"children": "sorry: no luck"},
+    }
+
+
+async def test_a_stream_that_ends_early_fails_the_test_with_how_it_ended() -> None:
+    async with run(count, 1) as stream:
+        with pytest.raises(AssertionError, match=r"ends after 1 updates: End\(reason='done'"):
+            await stream.take(2)
+
+
+async def test_a_stream_that_says_nothing_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flash_events.testing.streams.LIMIT_SECONDS", 0.05)
+    async with run(live, 1, "C") as stream:
+        await stream.next()
+        with pytest.raises(AssertionError, match=r"Nothing within .* after 1 updates"):
+            await stream.next()
+
+
+async def test_what_does_not_come_by_yield_is_an_update_of_its_own() -> None:
+    async with run(aside, 1, triggered="aside.n_clicks") as stream:
+        await stream.ended()
+    assert stream.updates == [
+        stream_props("first", {"children": "aside"}),
+        stream_props([("second", {"data": [1]}), ("third", {"data": None})]),
+    ]
+
+
+async def test_values_are_what_the_page_gets() -> None:
+    async with run(cards, 1) as stream:
+        [update] = [update async for update in stream]
+    [(component_id, props)] = update.targets
+    assert component_id == {"type": "card", "index": MATCH}
+    assert props["children"]["type"] == "B"
+    assert stream.values({"type": "card", "index": MATCH}, "children") == [props["children"]]
+
+
+def test_a_plain_test_records_a_stream() -> None:
+    assert record(count, 3).values("out", "children") == [0, 1, 2]
+    assert record(plain, 3).values("out", "children") == [0, 1, 2]
+
+
+def test_a_recording_of_an_endless_stream_is_cut() -> None:
+    began = time.monotonic()
+    stream = record(live, n_clicks=1, ticker="A", at_most=100)
+    assert len(stream.updates) == 100
+    assert stream.end is not None
+    assert stream.end.reason == "cancelled"
+    assert time.monotonic() - began < 60
+
+
+async def test_a_fake_clock_does_not_drive_threads() -> None:
+    with fake_clock(), pytest.raises(TypeError, match=r"plain is a plain generator.*fake_clock"):
+        async with run(plain, 1):
+            pass
+
+
+async def test_time_passes_as_ever_after_a_fake_clock() -> None:
+    with fake_clock() as clock:
+        await asyncio.sleep(10)
+    began = time.monotonic()
+    await asyncio.sleep(0.05)
+    assert time.monotonic() - began >= 0.05
+    assert clock.seconds == pytest.approx(10)
+
+
+async def test_time_outs_come_in_the_order_of_the_fake_clock() -> None:
+    with fake_clock() as clock, pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await asyncio.sleep(10)
+    assert clock.seconds == pytest.approx(5)
+
+
+def test_only_event_callbacks_are_run() -> None:
+    with pytest.raises(TypeError, match="Expected a function with @event_callback"):
+        record(sorry, 1)
+
+
+@pytest.mark.parametrize("word", ["one", "two"])
+def test_with_the_fixture_each_test_may_declare_the_same_callback(
+    record_stream: Callable[..., Stream], word: str
+) -> None:
+    @event_callback(Input("same", "n_clicks"))
+    async def same(_: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": word})
+
+    assert record_stream(same, 1).values("out", "children") == [word]
