@@ -1,5 +1,7 @@
 """Streaming for Dash: an async generator streams prop updates into the live page."""
 
+from typing import TYPE_CHECKING, Any
+
 from flash_events.callbacks import event_callback
 from flash_events.errors import (
     CallbackError,
@@ -14,15 +16,20 @@ from flash_events.progress import Progress, track
 from flash_events.settings import Settings
 from flash_events.updates import Update, stream_props
 
+if TYPE_CHECKING:
+    from flash_events.components import ConnectionStatus, RunState
+
 __version__ = "0.1.0"
 
 __all__ = [
     "CallbackError",
     "ConfigurationError",
+    "ConnectionStatus",
     "EncodingError",
     "FlashEvents",
     "FlashEventsError",
     "Progress",
+    "RunState",
     "RunTimeout",
     "Settings",
     "Update",
@@ -31,3 +38,17 @@ __all__ = [
     "stream_props",
     "track",
 ]
+
+_js_dist = [
+    {"namespace": "flash_events", "relative_package_path": "static/flash_events_components.js"}
+]
+"""What Dash has pages load once a component of ours was imported."""
+
+
+def __getattr__(name: str) -> Any:
+    """The components, imported by those alone who use them: each page loads their script then."""
+    if name in ("ConnectionStatus", "RunState"):
+        from flash_events import components
+
+        return getattr(components, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ from flash_events.stats import OPENMETRICS
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop")
 SCRIPT = "static/flash_events.js"
+DEVTOOL = "static/flash_events_devtool.js"
 WORKER = Path(__file__).parent / "static" / "flash_events_worker.js"
 
 _WIRING = "_flash_events_wiring"
@@ -100,6 +101,10 @@ class _Wiring:
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready()
+            if bridge.is_debug(self.app):
+                _offer_devtool()
+        if bridge.is_debug(self.app):  # Dash offers it in all apps of the process
+            bridge.add_script(self.app, "flash_events", DEVTOOL)
 
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any."""
@@ -156,6 +161,19 @@ async def _worker(request: Request) -> Reply:
         "Cache-Control": "public, max-age=31536000, immutable",
     }
     return Reply(200, script, headers)
+
+
+@functools.cache
+def _offer_devtool() -> None:
+    """Puts our panel into Dash's dev tools."""
+    hooks.devtool("flash_events", "Devtool", _names)
+
+
+def _names() -> dict[str, Any]:
+    """What the panel shows instead of the ids of event callbacks."""
+    app = bridge.current_app()
+    callbacks = () if app is None else bridge.app_registry(app)
+    return {"names": {callback.id: callback.name for callback in callbacks}}
 
 
 def _wire(app: Dash) -> _Wiring:

@@ -1,4 +1,4 @@
-// Builds the page's script and the worker's; `--check` only compares them with the committed ones.
+// Builds the page's script, the worker's, that of the components and the dev tools' panel; `--check` only compares them with the committed ones.
 import {createHash} from "node:crypto";
 import {readFile, writeFile} from "node:fs/promises";
 import {gzipSync} from "node:zlib";
@@ -42,4 +42,6 @@ const worker = await bundle("worker.ts");
 // The server compares this with its own file, see flash_events/plugin.py.
 const version = createHash("sha256").update(worker).digest("hex").slice(0, 16);
 await put("flash_events_worker.js", worker);
+await put("flash_events_components.js", await bundle("components.ts"));
+await put("flash_events_devtool.js", await bundle("devtool.ts"));
 await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: JSON.stringify(version)}));

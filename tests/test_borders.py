@@ -116,6 +116,7 @@ MAY_IMPORT = {
         "callbacks", "celery.control", "celery.worker_runs", "queues", "errors",
     },
     "celery": {"celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs"},
+    "components": {"callbacks"},
     "testing.clock": set(),
     "testing.streams": {
         "bridge", "brokers.memory_log", "callbacks", "encoding", "fold", "outlet", "protocol",
@@ -124,7 +125,7 @@ MAY_IMPORT = {
     "testing.recordings": {"testing.streams", "updates"},
     "testing.fixtures": {"bridge", "testing.streams"},
     "testing": {"testing.clock", "testing.recordings", "testing.streams"},
-    "__init__": {"callbacks", "errors", "plugin", "progress", "settings", "updates"},
+    "__init__": {"components", "callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 
 PRIVATE_DASH = {"bridge"}

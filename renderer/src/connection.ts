@@ -38,7 +38,8 @@ export function createConnections(host: Host) {
     while (!open.size && opening) await opening;
     const started = openOrJoin(action, body, fields);
     if (open.size) return started;
-    const answered = started.catch(() => undefined).finally(() => {
+    host.onState("connecting");
+    const answered = started.catch(onIdle).finally(() => {
       if (opening === answered) opening = undefined;
     });
     opening = answered;
@@ -161,6 +162,7 @@ export function createConnections(host: Host) {
           case "open":
             connection.id = event.connection;
             connection.tries = 0;
+            host.onState("open");
             if (event.commands) host.onCommands(event.commands);
             onOpen(event.connection);
             break;
@@ -232,13 +234,15 @@ export function createConnections(host: Host) {
 
   function lose(connection: Connection): void {
     end(connection);
+    host.onState("lost");
     host.onLost(connection.id);
   }
 
   function waitToReconnect(connection: Connection): Promise<void> {
-    connection.tries++;
+    const ms = jitter(++connection.tries);
+    host.onState("reconnecting", ms);
     return new Promise((resolve) => {
-      const timer = isSuspended ? undefined : setTimeout(go, jitter(connection.tries));
+      const timer = isSuspended ? undefined : setTimeout(go, ms);
       function go() {
         clearTimeout(timer);
         connection.wake = undefined;
@@ -252,7 +256,12 @@ export function createConnections(host: Host) {
     connection.isClosed = true;
     open.delete(connection);
     connection.wake?.();
+    onIdle();
     // The body ends by itself after `close`; an abort now would drop what the page still sends.
+  }
+
+  function onIdle(): void {
+    if (!open.size) host.onState("idle");
   }
 
   return {

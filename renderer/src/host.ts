@@ -1,6 +1,7 @@
 /** What connections need of the page or worker they run in, and what they offer to it. */
 
 import type {RunEvent} from "./protocol.ts";
+import type {ConnectionState} from "./watchers.ts";
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
@@ -47,6 +48,8 @@ export interface Host {
   onCommands(props: readonly string[]): void;
   /** A connection is gone for good; what it carried has a hole. */
   onLost(connection: string): void;
+  /** What the connection does that has changed last; `retryMs` is until it reconnects. */
+  onState(state: ConnectionState, retryMs?: number): void;
   warn(message: string): void;
 }
 

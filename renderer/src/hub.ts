@@ -71,6 +71,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   const places = new Map<string, string>();
   /** Connections of a worker that has died; the best offer is taken when all had time to say it. */
   const offers = new Map<string, Offer>();
+  let lastState: Extract<ToTab, {type: "state"}> | undefined;
   let telling: ReturnType<typeof setTimeout> | undefined;
 
   const flow = createFlow((tab) => {
@@ -99,6 +100,10 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     onLost(connection) {
       places.delete(connection);
       tellAll({type: "lost", id: connection});
+    },
+    onState(state, retryMs) {
+      lastState = {type: "state", state, retryMs};
+      tellAll(lastState);
     },
     warn: (message) => tellAll({type: "warn", message}),
   });
@@ -142,6 +147,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     flow.sent(id, tab.outbox.bytes());
     port.postMessage({type: "welcome", worker, commands: [...commands]});
     flush(tab);
+    if (lastState) tell(id, lastState);
     owners.claim(id, claims);
     for (const {run} of claims) if (owners.wasStopped(run)) tell(id, {type: "lost", id: run});
     for (const peer of peers) awaitPeer(peer);

@@ -12,6 +12,7 @@ import type {ToTab} from "./messages.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
 import {clientside} from "./store.ts";
+import {tell} from "./watchers.ts";
 
 /** Of the worker's script, so that a deploy brings its own worker; build.mjs fills it in. */
 declare const WORKER_VERSION: string;
@@ -97,9 +98,13 @@ const endpoint = () => ({url: dash.url(""), headers: dash.headers()});
 const page = pageId();
 const host: Host = {
   post: (action, body, options) => postTo(endpoint(), action, body, options),
-  onEvent: (event, bytes) => runs.onEvent(event, bytes),
+  onEvent(event, bytes) {
+    runs.onEvent(event, bytes);
+    tell({type: "event", event, bytes});
+  },
   onLost: (id) => runs.onLost(id),
   onCommands: addCommands,
+  onState: (state, retryMs) => tell({type: "connection", state, retryMs}),
   drained: () => applier.drained(),
   warn,
 };
@@ -115,14 +120,25 @@ const connections = createShared({
 });
 const applier = createApplier({
   dash,
-  onApplied: (source, id, props) => runs.onApplied(source, id, props),
+  onApplied(source, id, props) {
+    runs.onApplied(source, id, props);
+    tell({type: "applied", run: source.id, props});
+  },
   onFlushed: () => connections.report(),
   warn,
   isHidden: () => document.hidden,
   nextFrame,
   now: () => performance.now(),
 });
-const runs = createRuns({dash, applier, connections, page, memory, warn});
+const runs = createRuns({
+  dash,
+  applier,
+  connections,
+  page,
+  memory,
+  onState: (run, trigger, state) => tell({type: "run", run, trigger, state}),
+  warn,
+});
 
 clientside()["flash_events"] = new Proxy(
   {},

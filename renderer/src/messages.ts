@@ -2,6 +2,7 @@
 
 import type {AttachFields, Position, StartFields} from "./host.ts";
 import type {RunEvent} from "./protocol.ts";
+import type {ConnectionState} from "./watchers.ts";
 
 /** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
 export interface Endpoint {
@@ -87,6 +88,11 @@ export type ToTab =
   | {readonly type: "lost"; readonly id: string}
   | {readonly type: "commands"; readonly props: readonly string[]}
   | {readonly type: "peers"; readonly peers: readonly Peer[]}
+  | {
+      readonly type: "state";
+      readonly state: ConnectionState;
+      readonly retryMs: number | undefined;
+    }
   | {readonly type: "warn"; readonly message: string};
 
 /** The Web Lock that a tab holds as long as it lives. */

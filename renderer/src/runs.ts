@@ -4,12 +4,14 @@ import type {Applier} from "./apply.ts";
 import {StartFailed} from "./answers.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
 import type {Connections} from "./host.ts";
-import {isDictId, newId, resolveMatch, type WireId} from "./ids.ts";
+import {newId, type WireId} from "./ids.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
 import type {Source} from "./steps.ts";
+import {runningTargets, targetsFor} from "./targets.ts";
 import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
 import {createInsertions, createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
 import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
+import type {RunState} from "./watchers.ts";
 
 const QUEUE_LIMIT = 16;
 
@@ -23,6 +25,7 @@ interface Run extends Source {
   connection: string | undefined;
   /** Cancelled or replaced; the server must hear of it once it has answered the start. */
   isGivenUp: boolean;
+  hasBegun: boolean;
   /** Attached to, and its snapshot has not come; what still comes from before has holes. */
   isStale: boolean;
 }
@@ -33,12 +36,15 @@ export interface RunsOptions {
   readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
   readonly page: Promise<string>;
   readonly memory: Memory;
+  /** Is told whatever becomes of a run. */
+  onState(run: string, trigger: Trigger, state: RunState): void;
   warn(message: string): void;
 }
 
 export type Runs = ReturnType<typeof createRuns>;
 
-export function createRuns({dash, applier, connections, page, memory, warn}: RunsOptions) {
+export function createRuns(options: RunsOptions) {
+  const {dash, applier, connections, page, memory, onState, warn} = options;
   const live = new Map<string, Run>();
   /** With those that they replace: the server may have heard of them, or not. */
   const unanswered = new Set<Run>();
@@ -85,6 +91,7 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
       live.delete(old.id);
       notes.remove(old.id);
       applier.drop(old);
+      onState(old.id, old.trigger, "cancelled");
     }
     live.set(run.id, run);
     if (!isOn) {
@@ -114,8 +121,9 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
 
   function newRun(id: string, trigger: Trigger): Run {
     const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
-    const state = {seen: 0, connection: undefined, isGivenUp: false, isStale: false};
-    return {id, trigger, cancels, ...state};
+    onState(id, trigger, "queued");
+    const flags = {isGivenUp: false, hasBegun: false, isStale: false};
+    return {id, trigger, cancels, seen: 0, connection: undefined, ...flags};
   }
 
   /** Shows the runs that this page has begun before it was reloaded. */
@@ -161,6 +169,10 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
   function onEvent(event: RunEvent, bytes: number): void {
     const run = live.get(event.run);
     if (!run) return; // ended here already, or replaced
+    if (!run.hasBegun && event.type !== "end") {
+      run.hasBegun = true;
+      onState(run.id, run.trigger, "running");
+    }
     switch (event.type) {
       case "start":
         return;
@@ -171,7 +183,7 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
         }
         run.isStale = false;
         run.seen = event.n;
-        applier.add(run, resolveTargets(event.set, run), event.alone, bytes);
+        applier.add(run, targetsFor(event.set, run.trigger), event.alone, bytes);
         return;
       case "end":
         if (isWhole(run, event)) onEnded(run, event);
@@ -223,11 +235,12 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
     const next = queued.get(key)?.shift();
     const isLast = !next && !aliveOf(key).length;
     applier.add(run, [
-      ...(reason === "done" ? [] : resolveTargets(entry.flash_events.reset, run)),
+      ...(reason === "done" ? [] : targetsFor(entry.flash_events.reset, run.trigger)),
       ...(isLast ? runningTargets(run.trigger, 3) : []),
-      ...resolveTargets(set, run),
+      ...targetsFor(set, run.trigger),
     ]);
     applier.flush();
+    onState(run.id, run.trigger, reason);
     if (next) void start(next, [], true);
     else queued.delete(key);
   }
@@ -280,18 +293,4 @@ export function createRuns({dash, applier, connections, page, memory, warn}: Run
  */
 function isWhole(run: Run, {reason, n}: Ended): boolean {
   return reason === "cancelled" || reason === "lost" || !n || n === run.seen;
-}
-
-function resolveTargets(targets: readonly Target[], {trigger}: Run): readonly Target[] {
-  return targets.map((target) =>
-    isDictId(target[0]) ? [resolveMatch(target[0], trigger.match), target[1]] : target,
-  );
-}
-
-/** `running` as targets; `side` is the index of the value: 2 while running, 3 afterwards. */
-function runningTargets({entry, match}: Trigger, side: 2 | 3): Target[] {
-  return entry.flash_events.running.map((one) => [
-    resolveMatch(one[0], match),
-    {[one[1]]: one[side]},
-  ]);
 }

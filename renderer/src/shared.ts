@@ -34,7 +34,7 @@ export interface TabPort {
 
 export interface SharedOptions {
   /** What the worker's connections, like the page's own, tell the page. */
-  readonly host: Pick<Host, "onEvent" | "onCommands" | "onLost" | "warn">;
+  readonly host: Pick<Host, "onEvent" | "onCommands" | "onLost" | "onState" | "warn">;
   /** What is used where there is no worker. */
   readonly owned: Connections;
   readonly page: Promise<string>;
@@ -188,6 +188,8 @@ export function createShared(options: SharedOptions) {
       case "peers":
         peers = message.peers;
         return;
+      case "state":
+        return host.onState(message.state, message.retryMs);
       case "warn":
         return host.warn(message.message);
     }

@@ -843,3 +843,43 @@ describe("stop", () => {
     expect(host.requests.size()).toBe(0);
   });
 });
+
+describe("the state of the connection", () => {
+  const told = () => host.states.map(([state]) => state);
+
+  it("is told from the first request to the close", async () => {
+    const {send, end} = await opened();
+    expect(told()).toEqual(["connecting", "open"]);
+    send(CLOSE);
+    end();
+    await settle();
+    expect(told()).toEqual(["connecting", "open", "idle"]);
+  });
+
+  it("after a cut says when it is tried again, and that it is back", async () => {
+    const {cut} = await opened();
+    cut();
+    await settle();
+    expect(host.states.at(-1)).toEqual(["reconnecting", 1000]);
+    const request = await resumed();
+    request.stream().send(OPEN);
+    await settle();
+    expect(told()).toEqual(["connecting", "open", "reconnecting", "open"]);
+  });
+
+  it("of one that cannot be resumed is lost", async () => {
+    const {cut} = await opened();
+    cut();
+    (await resumed()).json(410, {});
+    await settle();
+    expect(told().at(-1)).toBe("lost");
+  });
+
+  it("is idle again after a start that is refused", async () => {
+    const started = connections.start({}, {run: "r"});
+    (await host.requests.next()).json(403, {});
+    await expect(started).rejects.toThrow(StartFailed);
+    await settle();
+    expect(told()).toEqual(["connecting", "idle"]);
+  });
+});

@@ -12,6 +12,7 @@ import type {
 } from "../src/host.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
 import type {Props} from "../src/protocol.ts";
+import type {ConnectionState} from "../src/watchers.ts";
 
 /** The bytes of text in UTF-8. */
 export const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -304,6 +305,7 @@ export function fakeHost() {
   const lost: string[] = [];
   const commands: string[] = [];
   const warnings: string[] = [];
+  const states: [ConnectionState, number | undefined][] = [];
   const state = {
     drained: undefined as Promise<void> | undefined,
     onEvent: (_run: string): void => undefined,
@@ -323,9 +325,10 @@ export function fakeHost() {
     drained: () => state.drained,
     onCommands: (props) => commands.push(...props),
     onLost: (connection) => lost.push(connection),
+    onState: (state, retryMs) => states.push([state, retryMs]),
     warn: (message) => warnings.push(message),
   };
-  return {host, requests, answers, events, positions, lost, commands, warnings, state};
+  return {host, requests, answers, events, positions, lost, commands, warnings, states, state};
 }
 
 /**

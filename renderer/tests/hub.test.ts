@@ -1,4 +1,4 @@
-import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
 import {createConnections} from "../src/connection.ts";
 import {UNAPPLIED_BYTES} from "../src/flow.ts";
 import {createHub} from "../src/hub.ts";
@@ -429,4 +429,14 @@ it("tells every tab of the others' runs, so that they can name them to a success
   expect(two.of("peers").at(-1)?.peers).toEqual([
     {tab: "a", page: "page a", claims: [{run: "r1", survives: false}]},
   ]);
+});
+
+test("a tab that comes late is told what the connection is at", async () => {
+  const {tab, requests} = setup();
+  const early = tab("early");
+  early.start("r");
+  (await requests.next()).stream().send(OPEN);
+  await settle();
+  expect(early.of("state").map((one) => one.state)).toEqual(["connecting", "open"]);
+  expect(tab("late").of("state").map((one) => one.state)).toEqual(["open"]);
 });

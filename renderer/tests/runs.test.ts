@@ -14,6 +14,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
   const server = fakeConnections();
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
+  const states: [string, string][] = [];
   const applier = createApplier({
     dash: page.dash,
     onApplied: (source, id, props) => runs.onApplied(source, id, props),
@@ -28,6 +29,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     connections: server.connections,
     page: Promise.resolve("the page"),
     memory: fakeMemory(),
+    onState: (run, _, state) => void states.push([run, state]),
     warn,
   });
   let clicks = 0;
@@ -44,7 +46,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     runs.onEvent({type: "update", run, n, set}, 10);
   const end = (run: string, n: number, reason: Ended["reason"], more: Partial<Ended> = {}) =>
     runs.onEvent({type: "end", run, n, reason, ...more}, 10);
-  return {...server, page, frames, warnings, runs, applier, click, started, update, end};
+  return {...server, page, frames, warnings, states, runs, applier, click, started, update, end};
 }
 
 /** Lets promises go on that wait for nothing else. */
@@ -721,6 +723,7 @@ describe("what a run writes itself", () => {
       connections,
       page: Promise.resolve("p"),
       memory: fakeMemory(),
+      onState: () => undefined,
       warn: () => undefined,
     });
     runs.trigger("cb", changed("go", "n_clicks", 1));
@@ -734,5 +737,43 @@ describe("what a run writes itself", () => {
     runs.check();
 
     expect(runs.size()).toBe(1);
+  });
+});
+
+describe("what becomes of a run", () => {
+  it("is told, from the trigger to its end", async () => {
+    const {started, update, end, states} = setup(entryOf());
+    const run = await started();
+    expect(states).toEqual([[run, "queued"]]);
+    update(run, 1, ["out", {children: "a"}]);
+    end(run, 1, "done");
+    expect(states).toEqual([
+      [run, "queued"],
+      [run, "running"],
+      [run, "done"],
+    ]);
+  });
+
+  it("is told of one that is replaced, after its successor is there", async () => {
+    const {started, states} = setup(entryOf());
+    const first = await started();
+    const second = await started();
+    expect(states).toEqual([
+      [first, "queued"],
+      [second, "queued"],
+      [first, "cancelled"],
+    ]);
+  });
+
+  it("is told of one that the server refuses", async () => {
+    const {click, starts, states} = setup(entryOf());
+    click();
+    const {fields, refuse} = await starts.next();
+    refuse(new Error("no"));
+    await settle();
+    expect(states).toEqual([
+      [fields.run, "queued"],
+      [fields.run, "error"],
+    ]);
   });
 });

@@ -33,6 +33,7 @@ function setup({hasWorker = true} = {}) {
   const workers: ReturnType<typeof fakeWorker>[] = [];
   const events: string[] = [];
   const lost: string[] = [];
+  const states: string[] = [];
   const commands: string[] = [];
   const away: string[] = [];
   const state = {unapplied: 0, hasWorker};
@@ -40,6 +41,7 @@ function setup({hasWorker = true} = {}) {
     host: {
       onEvent: ({run}, bytes) => events.push(`${run} ${bytes}`),
       onLost: (id) => lost.push(id),
+      onState: (state) => states.push(state),
       onCommands: (props) => commands.push(...props),
       warn: () => undefined,
     },

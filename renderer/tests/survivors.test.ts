@@ -46,6 +46,7 @@ async function load(
     connections: server.connections,
     page: Promise.resolve(id),
     memory,
+    onState: () => undefined,
     warn,
   });
   await settle();

@@ -1,0 +1,102 @@
+import {expect, test} from "vitest";
+import type {RunEvent} from "../src/protocol.ts";
+import {collapsed, createRecords} from "../src/records.ts";
+import type {Trigger} from "../src/triggers.ts";
+import type {RunState} from "../src/watchers.ts";
+
+function setup() {
+  const clock = {now: 5000};
+  const records = createRecords(() => clock.now);
+  const run = (id: string, state: RunState) => {
+    const body = {changedPropIds: ["go.n_clicks"]};
+    const trigger = {entry: {output: "cb"}, match: {}, key: "cb", body} as unknown as Trigger;
+    records.accept({type: "run", run: id, trigger, state});
+  };
+  const event = (one: RunEvent) => records.accept({type: "event", event: one, bytes: 10});
+  const update = (id: string, n: number, props: object) =>
+    event({type: "update", run: id, n, set: [["out", {...props}]]});
+  const applied = (id: string, props: object) =>
+    records.accept({type: "applied", run: id, props: {...props}});
+  return {records, run, event, update, applied, clock};
+}
+
+test("a run is listed with its counts, the latest first", () => {
+  const {records, run, update, applied, clock} = setup();
+  run("1", "queued");
+  run("2", "queued");
+  run("1", "running");
+  clock.now = 5250;
+  update("1", 1, {children: 1});
+  update("1", 2, {children: 2});
+  applied("1", {children: 2});
+  const [second, first] = records.list();
+  expect(second?.run).toBe("2");
+  expect(first).toMatchObject({
+    run: "1",
+    callback: "cb",
+    triggered: ["go.n_clicks"],
+    state: "running",
+    updates: 2,
+    bytes: 20,
+    lastAt: 5250,
+  });
+  expect(first && collapsed(first)).toBe(1);
+});
+
+test("a recording has the events with their times", () => {
+  const {records, run, event, update, clock} = setup();
+  run("1", "queued");
+  clock.now = 5100;
+  update("1", 1, {children: 1});
+  clock.now = 5200;
+  event({type: "end", run: "1", n: 1, reason: "done"});
+  run("1", "done");
+  expect(JSON.parse(records.recording({cb: "app.live"}))).toEqual({
+    flash_events: 1,
+    runs: [
+      {
+        callback: "app.live",
+        triggered: ["go.n_clicks"],
+        is_cut: false,
+        events: [
+          {ms: 100, event: {type: "update", run: "1", n: 1, set: [["out", {children: 1}]]}},
+          {ms: 200, event: {type: "end", run: "1", n: 1, reason: "done"}},
+        ],
+      },
+    ],
+  });
+});
+
+test("a run that streams without end is cut in a recording, and goes on to be counted", () => {
+  const {records, run, update} = setup();
+  run("1", "running");
+  for (let n = 1; n <= 10_001; n++) update("1", n, {children: n});
+  const [first] = records.list();
+  expect(first).toMatchObject({updates: 10_001, isCut: true});
+  expect(first?.events.length).toBe(10_000);
+});
+
+test("of runs that have ended, the last fifty are kept", () => {
+  const {records, run} = setup();
+  run("alive", "running");
+  for (let n = 1; n <= 60; n++) run(`${n}`, "done");
+  const kept = records.list().map((one) => one.run);
+  expect(kept.length).toBe(51);
+  expect(kept).toContain("alive");
+  expect(kept).not.toContain("10");
+});
+
+test("clearing leaves what is alive", () => {
+  const {records, run} = setup();
+  run("alive", "running");
+  run("over", "done");
+  records.clear();
+  expect(records.list().map((one) => one.run)).toEqual(["alive"]);
+});
+
+test("reconnects are counted", () => {
+  const {records} = setup();
+  records.accept({type: "connection", state: "open"});
+  records.accept({type: "connection", state: "reconnecting", retryMs: 10});
+  expect(records.connection).toEqual({state: "reconnecting", reconnects: 1});
+});

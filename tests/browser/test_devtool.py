@@ -1,0 +1,67 @@
+"""The panel in Dash's dev tools: runs, their updates, a stop button, recordings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from flash_events import stream_props
+from flash_events.testing import recordings
+from tests.browser.conftest import Tab, goes_on, sound_tab
+from tests.conftest import Served, serving
+
+BUTTON = ".flash-events-devtool > button"
+PANEL = "[role=dialog][aria-label=Streams]"
+
+
+@pytest.fixture(scope="module")
+def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving("tests.apps.debug", tmp_path_factory.mktemp("debugged")) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(context: BrowserContext, debugged: Served) -> Iterator[Tab]:
+    with sound_tab(context, debugged) as tab:
+        yield tab
+
+
+def test_the_panel_lists_a_run_and_stops_it(tab: Tab) -> None:
+    tab.click("endless")
+    goes_on(tab, "out")
+    tab.page.click(BUTTON)
+    panel = tab.page.locator(PANEL)
+    row = panel.locator("tbody tr").first
+    assert "endless" in row.inner_text()
+    assert "endless.n_clicks" in row.inner_text()
+    assert "connection: open" in panel.inner_text()
+    row.get_by_role("button", name="Stop").click()
+    row.get_by_text("cancelled").wait_for()
+
+
+def test_the_panel_shows_the_updates_of_a_run_and_saves_them(tab: Tab, tmp_path: Path) -> None:
+    tab.click("endless")
+    goes_on(tab, "out")
+    tab.page.click(BUTTON)
+    panel = tab.page.locator(PANEL)
+    panel.get_by_role("button", name="Stop").click()
+    panel.get_by_text("cancelled").wait_for()
+    panel.locator("tbody a").first.click()
+    assert '[["out",{"children":1}]]' in panel.inner_text()
+    with tab.page.expect_download() as saving:
+        panel.get_by_role("button", name="Save recording").click()
+    path = tmp_path / "streams.json"
+    saving.value.save_as(path)
+    [recording] = recordings(path)
+    assert recording.callback.endswith(".endless")
+    assert recording.triggered == ("endless.n_clicks",)
+    assert recording.reason == "cancelled"
+    updates = [update for _, update in recording.updates]
+    numbers = range(1, len(updates) + 1)
+    assert updates == [stream_props("out", {"children": n}) for n in numbers]
+
+
+def test_without_debug_there_is_no_panel(context: BrowserContext, kitchen: Served) -> None:
+    with sound_tab(context, kitchen) as tab:
+        assert not [url for url in tab.requests if "devtool" in url]

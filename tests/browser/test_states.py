@@ -1,0 +1,110 @@
+"""`RunState` and `ConnectionStatus`: what callbacks and users see of runs and of the connection."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on, sound_tab
+from tests.conftest import Served, serving
+from tests.proxy import proxied
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving("tests.apps.states:server", tmp_path_factory.mktemp("states")) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(context: BrowserContext, states: Served) -> Iterator[Tab]:
+    with sound_tab(context, states) as tab:
+        yield tab
+
+
+def test_a_callback_hears_that_a_run_waits_runs_and_is_cancelled(tab: Tab) -> None:
+    tab.click("start")
+    goes_on(tab, "out")
+    tab.click("stop")
+    tab.wait_until("document.getElementById('seen').textContent.endsWith('ticks cancelled')")
+    first, *seen = tab.text("seen").split(", ")
+    assert first == "at first idle idle idle idle"
+    assert seen == ["ticks queued", "ticks running", "ticks cancelled"]
+
+
+def test_a_callback_follows_each_run_that_is_done(tab: Tab) -> None:
+    for n in range(1, 4):
+        tab.click("short")
+        tab.wait_until(
+            f"document.getElementById('seen').textContent.split('short done').length === {n + 1}"
+        )
+
+
+def test_a_run_that_fails_says_so(tab: Tab) -> None:
+    tab.click("fail")
+    tab.wait_until("document.getElementById('seen').textContent.endsWith('fail error')")
+
+
+def test_a_state_with_the_values_of_match_is_that_of_its_own_runs(tab: Tab) -> None:
+    tab.wait_for("seen-cards", "idle idle")
+    tab.click('{"index":"b","type":"go"}')
+    tab.wait_for("seen-cards", "idle running")
+    tab.wait_until("document.getElementById('seen').textContent.endsWith('cards running')")
+    tab.click('{"index":"b","type":"halt"}')
+    tab.wait_for("seen-cards", "idle cancelled")
+    assert tab.text("seen").endswith("cards cancelled")
+
+
+@pytest.mark.parametrize("script", ["", WITHOUT_WORKER], ids=["shared", "owned"])
+def test_the_page_says_when_its_connection_is_cut_and_back(
+    context: BrowserContext, states: Served, script: str
+) -> None:
+    with proxied(states.url) as proxy:
+        tab = Tab(context.new_page(), states)
+        tab.page.add_init_script(script)
+        tab.page.goto(proxy.url)
+        tab.wait_for("connection", "Nothing streams")
+        tab.click("start")
+        tab.wait_for("connection", "Live")
+        goes_on(tab, "out")
+        proxy.cut()
+        seen = "document.getElementById('connection-seen').textContent"
+        tab.wait_until(f"/open reconnecting.*open$/.test({seen})")
+        tab.wait_for("connection", "Live")
+        tab.click("stop")
+        tab.wait_for("connection", "Nothing streams")
+        tab.page.close()
+
+
+def test_a_second_tab_is_told_what_the_connection_is_at(
+    tab: Tab, context: BrowserContext, states: Served
+) -> None:
+    tab.click("start")
+    tab.wait_for("connection", "Live")
+    with sound_tab(context, states) as second:
+        second.click("short")
+        second.wait_for("connection", "Live")
+
+
+def test_an_app_without_these_components_loads_no_script_for_them(
+    context: BrowserContext, kitchen: Served
+) -> None:
+    with sound_tab(context, kitchen) as tab:
+        assert not [url for url in tab.requests if "components" in url and "flash_events" in url]
+
+
+def test_a_connection_that_cannot_be_resumed_is_shown_as_lost(
+    context: BrowserContext, states: Served
+) -> None:
+    with proxied(states.url) as proxy:
+        tab = Tab(context.new_page(), states)
+        tab.page.add_init_script(WITHOUT_WORKER)
+        tab.page.route("**/resume", lambda route: route.fulfill(status=410, body="{}"))
+        tab.page.goto(proxy.url)
+        tab.click("start")
+        tab.wait_for("connection", "Live")
+        goes_on(tab, "out")
+        proxy.cut()
+        tab.wait_for("connection", "Connection lost")
+        tab.wait_until("document.getElementById('seen').textContent.endsWith('ticks lost')")
+        tab.page.close()
