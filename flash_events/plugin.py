@@ -18,7 +18,7 @@ from flash_events.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
-ACTIONS = ("start", "resume", "attach", "alive", "stop")
+ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 WORKER = Path(__file__).parent / "static" / "flash_events_worker.js"

@@ -17,6 +17,9 @@ _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 MAX_IDS = 512
 """Of a list of ids."""
 
+MAX_SILENT_SECONDS = 120.0
+"""Of a probe."""
+
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,48}-[0-9]{1,15})?")
 """`<epoch>-<n>`, or nothing where no event has come yet."""
 
@@ -171,6 +174,14 @@ def parse_attach(body: Any) -> AttachRequest:
 def parse_alive(body: Any) -> AliveRequest:
     """Reads the body of an answer to a heartbeat; raises `Refused` where it is not one."""
     return AliveRequest(_id(_envelope(body), "connection"))
+
+
+def parse_probe(body: Any) -> float:
+    """Reads the body of a probe: for how many seconds it is silent; raises `Refused`."""
+    seconds = _envelope(body).get("silent_seconds")
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SILENT_SECONDS:
+        raise _bad(f"Expected 'silent_seconds' to be from 0 to {MAX_SILENT_SECONDS:.0f}.")
+    return seconds
 
 
 def parse_json(text: bytes) -> Any:

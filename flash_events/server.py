@@ -24,6 +24,7 @@ from flash_events.identity import owner_of
 from flash_events.live import LiveRuns
 from flash_events.loop_watch import LoopWatch
 from flash_events.places import Place, Places, unknown_connection
+from flash_events.probe import Probes
 from flash_events.protocol import Reason
 from flash_events.queued import QueuedRuns
 from flash_events.replies import Reply, accepted, refused
@@ -60,6 +61,7 @@ class Server:
         self._runs = LiveRuns(app, settings, self._broker)
         self._queued = QueuedRuns(app, settings, self._broker)
         self._feeds = Feeds(self._broker) if isinstance(self._broker, SharedBroker) else None
+        self._probes = Probes(settings.heartbeat_seconds)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -130,6 +132,8 @@ class Server:
                 return await self._resume(requests.parse_resume(body), owner)
             case "attach":
                 return await self._attach(requests.parse_attach(body), owner)
+            case "probe":
+                return self._probes.reply(requests.parse_probe(body))
             case "alive":
                 return await self._alive(requests.parse_alive(body), owner)
             case _:

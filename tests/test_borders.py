@@ -83,12 +83,14 @@ MAY_IMPORT = {
     "backends.quart": {"backends.base"},
     "backends.fastapi": {"backends.base", "bridge"},
     "backends": {"backends.base", "backends.quart", "backends.fastapi"},
+    "probe": {"errors", "protocol", "replies"},
+    "doctor": {"probe", "protocol", "settings"},
     "places": {"brokers", "connections", "replies", "settings", "errors"},
     "server": {
         "backends", "live", "queued", "feeds", "connections", "places", "replies", "protocol",
         "bridge",
         "brokers", "brokers.base", "brokers.signals", "requests",
-        "identity", "stats", "loop_watch", "settings", "errors",
+        "identity", "probe", "stats", "loop_watch", "settings", "errors",
     },
     "shutdown": set(),
     "loop_watch": set(),
@@ -125,6 +127,7 @@ MAY_IMPORT = {
     "testing.recordings": {"testing.streams", "updates"},
     "testing.fixtures": {"bridge", "testing.streams"},
     "testing": {"testing.clock", "testing.recordings", "testing.streams"},
+    "__main__": {"doctor"},
     "__init__": {"components", "callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 

@@ -1,0 +1,34 @@
+"""`python -m flash_events doctor URL`."""
+
+import argparse
+import sys
+
+from flash_events.doctor import SILENT_SECONDS, examine
+
+
+def main() -> int:
+    """Runs a command; 1 where something has to be changed."""
+    parser = argparse.ArgumentParser(prog="python -m flash_events", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser(
+        "doctor", help="say whether a deployment carries streams, and what to change"
+    )
+    doctor.add_argument("url", help="of the app's page, as https://example.com/app/")
+    doctor.add_argument(
+        "--seconds",
+        type=float,
+        default=SILENT_SECONDS,
+        help="for how long a stream is left silent (%(default).0f; 120 at most)",
+    )
+    given = parser.parse_args()
+    is_well = True
+    for finding in examine(given.url, given.seconds):
+        print(f"{'ok ' if finding.is_good else 'BAD'} {finding.text}", flush=True)
+        if finding.cure:
+            print(f"    -> {finding.cure}", flush=True)
+        is_well = is_well and finding.is_good
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

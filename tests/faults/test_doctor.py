@@ -1,0 +1,119 @@
+"""`python -m flash_events doctor URL`: what it says of real deployments."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Thread, Timer
+from urllib.parse import urlsplit
+
+import pytest
+
+from flash_events.doctor import Finding, examine
+from flash_events.probe import AT_ONCE, TICK_SECONDS, TICKS
+from tests.conftest import ROOT, Served, free_port, serving
+from tests.faults import nginx
+from tests.proxy import proxied
+
+SILENT_SECONDS = 7
+"""Longer than the proxies of the tests wait."""
+
+
+@pytest.fixture(scope="module")
+def hostile(faulty: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """URLs of ways through nginx, which all give up after 5 s of silence."""
+    directory = tmp_path_factory.mktemp("nginx")
+    configuration, urls = nginx.hostile(directory, urlsplit(faulty.url).netloc)
+    with nginx.running(configuration, directory, f"{urls['buffers']}ping"):
+        yield urls
+
+
+def findings(url: str, seconds: float = SILENT_SECONDS) -> list[Finding]:
+    return list(examine(url, seconds))
+
+
+def test_a_server_that_is_asked_directly_is_well(faulty: Served) -> None:
+    arrived, silent = findings(faulty.url, 1)
+    assert arrived.is_good
+    assert silent.is_good
+
+
+def test_events_that_are_gathered_are_noticed(faulty: Served) -> None:
+    with proxied(faulty.url) as proxy:
+        gathering = Timer(TICKS * TICK_SECONDS, proxy.flow)
+
+        def gather() -> None:
+            proxy.carried.wait()
+            proxy.stall()
+            gathering.start()
+
+        Thread(target=gather).start()
+        found = findings(proxy.url, 1)
+        gathering.join()
+    assert not found[0].is_good
+    assert "sent one by one come together" in found[0].text
+    assert "proxy_buffering off" in found[0].cure
+
+
+@pytest.mark.parametrize("way", ["buffers", "buffers whatever is said", "gzips", "speaks HTTP/1.0"])
+def test_a_proxy_that_ends_silent_streams_is_noticed(hostile: dict[str, str], way: str) -> None:
+    arrived, silent = findings(hostile[way])
+    assert arrived.is_good
+    assert not silent.is_good
+    assert "is cut after 5 s" in silent.text
+    assert "heartbeat_seconds=2" in silent.cure
+
+
+def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> None:
+    beating = serving("tests.apps.faults:server", tmp_path, FLASH_EVENTS_HEARTBEAT_SECONDS="2")
+    with beating as served:
+        configuration, urls = nginx.hostile(tmp_path, urlsplit(served.url).netloc)
+        with nginx.running(configuration, tmp_path, f"{urls['buffers']}ping"):
+            assert all(finding.is_good for finding in findings(urls["buffers"]))
+
+
+def test_who_does_not_answer_is_told_so() -> None:
+    [found] = findings(f"http://127.0.0.1:{free_port()}/")
+    assert "does not answer" in found.text
+
+
+def test_an_address_without_our_endpoint_is_told_so(faulty: Served) -> None:
+    [found] = findings(f"{faulty.url}elsewhere/")
+    assert "404" in found.text or "405" in found.text
+    assert found.cure
+
+
+def test_what_is_no_url_is_told_so() -> None:
+    [found] = findings("localhost")
+    assert "Expected the URL of an app" in found.text
+
+
+def test_a_probe_that_asks_for_too_long_is_refused(faulty: Served) -> None:
+    [found] = findings(faulty.url, 1e6)
+    assert "Expected 'silent_seconds' to be from 0 to 120" in found.text
+
+
+def test_there_are_never_more_than_a_few_probes(faulty: Served) -> None:
+    probes = [examine(faulty.url, 10) for _ in range(AT_ONCE)]
+    for probe in probes:
+        assert next(probe).is_good
+    [found] = findings(faulty.url, 1)
+    assert "Too many probes" in found.text
+    for probe in probes:
+        with closing(probe):
+            pass
+
+
+def test_the_command_says_what_to_change(hostile: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "flash_events", "doctor", hostile["buffers"]]
+    done = subprocess.run(
+        [*command, "--seconds", str(SILENT_SECONDS)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith("ok  The first event")
+    assert "    -> Raise the time-out" in done.stdout
