@@ -9,7 +9,7 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo demo-celery test faults soak bench format lint types unit renderer browser build tools clean
+.PHONY: help demo demo-celery test faults soak matrix bench format lint types unit renderer browser build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ faults: $(VENV)/test | tools ## the fault and security suites
 
 soak: $(VENV)/test | tools ## what must run longer
 	@$(BIN)/pytest tests/soak
+
+matrix: $(VENV)/test | tools ## the end-to-end core on each Dash and each Python that is there
+	@$(BIN)/python -m tests.matrix
 
 bench: $(VENV)/bench | tools ## run the benchmarks side by side; WORKS="server texts" runs some of them
 	@$(BIN)/python -m benchmarks $(WORKS)
@@ -95,4 +98,4 @@ tools:
 		{ echo "The tests need some programs: apt-get install $(MISSING)"; exit 1; }; }
 
 clean: ## remove what make has made
-	@rm -rf $(VENV) .bench renderer/node_modules
+	@rm -rf $(VENV) .bench .matrix renderer/node_modules

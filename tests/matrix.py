@@ -1,0 +1,114 @@
+"""Runs the end-to-end core on each Dash and each Python: `make matrix`.
+
+Each combination has an environment of its own in `.matrix/`. An interpreter that is not there is
+printed as not run.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENTS = ROOT / ".matrix"
+
+CORE = (
+    "tests/test_bridge.py",
+    "tests/test_plugin.py",
+    "tests/test_endpoint.py",
+    "tests/test_testing.py",
+    "tests/browser/test_semantics.py",
+    "tests/browser/test_applying.py",
+    "tests/browser/test_holders.py",
+    "tests/browser/test_states.py",
+)
+"""Where what Dash's versions do differently would show."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What the core runs on.
+
+    Attributes:
+        python: its version.
+        dash: its version.
+    """
+
+    python: str
+    dash: str
+
+    @property
+    def home(self) -> Path:
+        """Its environment."""
+        return ENVIRONMENTS / f"python-{self.python}-dash-{self.dash}"
+
+
+COMBINATIONS = (
+    Combination("3.11", "4.2.0"),
+    Combination("3.11", "4.4.1"),
+    Combination("3.11", "4.5.0rc2"),
+    Combination("3.12", "4.4.1"),
+    Combination("3.13", "4.4.1"),
+    Combination("3.13", "4.5.0rc2"),
+)
+BACKENDS = ("quart", "fastapi")
+
+
+def main() -> int:
+    """Runs all combinations, or those whose name holds one of the words of the command line."""
+    rows: list[tuple[str, str]] = []
+    for combination in COMBINATIONS:
+        python = interpreter(combination.python)
+        for backend in BACKENDS:
+            name = f"Python {combination.python}, Dash {combination.dash}, {backend}"
+            if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
+                continue
+            if python is None:
+                rows.append((name, "not run: no such interpreter"))
+                continue
+            print(f"== {name}", flush=True)
+            rows.append((name, run(combination, python, backend)))
+    print()
+    for name, result in rows:
+        print(f"{name}: {result}")
+    return any(result.startswith("failed") for _, result in rows)
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version that works."""
+    for name in (f"python{version}", *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")):
+        path = shutil.which(str(name))
+        command = [str(path), "-c", f"import sys; assert sys.version.startswith('{version}.')"]
+        if path and subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return path
+    return None
+
+
+def run(combination: Combination, python: str, backend: str) -> str:
+    """How the core does there."""
+    begun = time.monotonic()
+    install(combination, python)
+    done = subprocess.run(
+        [combination.home / "bin" / "python", "-m", "pytest", *CORE],
+        cwd=ROOT,
+        env={**os.environ, "BACKEND": backend},
+        check=False,
+    )
+    return f"{'failed' if done.returncode else 'passed'} ({time.monotonic() - begun:.0f} s)"
+
+
+def install(combination: Combination, python: str) -> None:
+    """Makes the environment, or brings it up to date."""
+    if not combination.home.exists():
+        subprocess.run([python, "-m", "venv", combination.home], check=True)
+    pip = [str(combination.home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    dash = f"dash[fastapi,quart]=={combination.dash}"
+    options = ["--disable-pip-version-check", "--editable", ".[test]", dash]
+    subprocess.run([*pip, *options], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
