@@ -45,6 +45,23 @@ print(values[0], values[-1])
     assert run.stdout.splitlines() == [repr(LOADED), "0.0 100.0"]
 
 
+def test_what_tests_the_quickstart_passes(tmp_path: Path) -> None:
+    [listing] = re.findall(r"<!-- listing: testing -->\n```python\n(.*?)```", README, re.S)
+    quickstart = (ROOT / "examples/quickstart.py").read_text("utf-8")
+    (tmp_path / "app.py").write_text(quickstart, "utf-8")
+    (tmp_path / "test_app.py").write_text(listing, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:dash", "-q"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_every_link_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README)
     assert links

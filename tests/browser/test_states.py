@@ -1,12 +1,14 @@
 """`RunState` and `ConnectionStatus`: what callbacks and users see of runs and of the connection."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on, sound_tab
-from tests.conftest import Served, serving
+from tests.conftest import ROOT, Served, serving
 from tests.proxy import proxied
 
 
@@ -84,6 +86,23 @@ def test_a_second_tab_is_told_what_the_connection_is_at(
     with sound_tab(context, states) as second:
         second.click("short")
         second.wait_for("connection", "Live")
+
+
+def test_the_readmes_buttons_follow_the_run(context: BrowserContext, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    [listing] = re.findall(r"<!-- listing: states -->\n```python\n(.*?)```", readme, re.S)
+    (tmp_path / "shown.py").write_text(listing, "utf-8")
+    with (
+        serving("shown:server", tmp_path, home=tmp_path, PYTHONPATH=str(ROOT)) as served,
+        sound_tab(context, served) as tab,
+    ):
+        tab.wait_until("document.getElementById('stop').disabled")
+        tab.click("start")
+        tab.wait_for("start", "Again")
+        goes_on(tab, "out")
+        tab.click("stop")
+        tab.wait_for("start", "Start")
+        tab.wait_until("document.getElementById('stop').disabled")
 
 
 def test_an_app_without_these_components_loads_no_script_for_them(
