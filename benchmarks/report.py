@@ -69,17 +69,19 @@ def number(value: float) -> str:
 
 
 def plot(figures: Iterable[Figure], path: Path) -> None:
-    """Draws, for each quantity that several have, a dot for each of them."""
+    """Draws, for each quantity in which we are compared to others, a dot for each contender."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "flash_events"  # the same figures give the same file
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
     from matplotlib import pyplot
 
     groups = [
         (work, quantity, bars)
         for (work, quantity), group in grouped(figures).items()
         if len(bars := [figure for figure in group if figure.samples]) > 1
+        and any(figure.contender == REFERENCE for figure in bars)
     ]
     if not groups:
         return
@@ -103,6 +105,7 @@ def plot(figures: Iterable[Figure], path: Path) -> None:
             )
         axes.grid(axis="x", color="#ddd", linewidth=0.5)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")  # the values stand beside the dots
         axes.margins(x=0.15)
         axes.invert_yaxis()
         axes.set_title(f"{work}: {quantity}", loc="left", fontsize=8, fontweight="bold")

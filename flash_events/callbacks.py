@@ -20,7 +20,8 @@ from flash_events.updates import Update
 OnError = Callable[[Exception], Any]
 logger = logging.getLogger(__name__)
 
-_REGISTERED = "__event_callback__"
+_registered: dict[Any, tuple["EventCallback", dict[str, Any]]] = {}
+"""By decorated function: what it is registered as, and what the browser knows of it."""
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
@@ -162,7 +163,7 @@ def event_callback(
         bridge.register(home, callback_id, parsed, spec, callback)
         if queue is not None:
             queue.register(callback, parsed.details["inputs_state_indices"])
-        setattr(function, _REGISTERED, (callback, spec))
+        _registered[function] = callback, spec
         return function
 
     return decorate
@@ -175,11 +176,10 @@ def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, A
         TypeError: it is no event callback.
     """
     try:
-        found: tuple[EventCallback, dict[str, Any]] = getattr(function, _REGISTERED)
-    except AttributeError:
+        return _registered[function]
+    except (KeyError, TypeError):
         name = getattr(function, "__name__", repr(function))
         raise TypeError(f"Expected a function with @event_callback(...), got {name}.") from None
-    return found
 
 
 def _home_of(callback_id: str) -> bridge.Registry:

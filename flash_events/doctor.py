@@ -7,11 +7,11 @@ import json
 import time
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from itertools import pairwise
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flash_events import protocol
 from flash_events.probe import TICK_SECONDS, TICKS
@@ -76,7 +76,11 @@ def examine(url: str, silent_seconds: float = SILENT_SECONDS) -> Generator[Findi
 
 def _ask(url: str, silent_seconds: float, stack: ExitStack) -> HTTPResponse:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port
+        is_url = False
+    if not is_url or parts.hostname is None:
         raise _Sick(f"Expected the URL of an app, as http://host:8050/, got {url!r}.")
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = stack.enter_context(
@@ -87,7 +91,7 @@ def _ask(url: str, silent_seconds: float, stack: ExitStack) -> HTTPResponse:
     headers = {
         "Content-Type": "application/json",
         "Accept-Encoding": "gzip",
-        "Origin": f"{parts.scheme}://{parts.netloc}",
+        "Origin": _origin(parts),
     }
     try:
         connection.request("POST", path, json.dumps({"flash_events": body}), headers)
@@ -104,8 +108,17 @@ def _ask(url: str, silent_seconds: float, stack: ExitStack) -> HTTPResponse:
     return response
 
 
+def _origin(parts: SplitResult) -> str:
+    """As a browser says it: without the port that the scheme means anyway."""
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
 def _refusal(response: HTTPResponse) -> _Sick:
-    text = response.read(10_000).decode("utf-8", "replace")
+    text = ""
+    with suppress(OSError, HTTPException):
+        text = response.read(10_000).decode("utf-8", "replace")
     try:
         fields = json.loads(text)
         return _Sick(f"The server refuses with {response.status}: {fields['message']}")
@@ -182,9 +195,17 @@ def _look_at_silence(arrivals: Iterator[_Arrival], silent_seconds: float) -> Ite
             )
             return
     lasted = time.monotonic() - begun
-    yield Finding(
-        False,
-        f"A stream with nothing to say is cut after {lasted:.0f} s.",
-        "Raise the time-out of what lies before the server (nginx: proxy_read_timeout), or have "
-        f"heartbeats come sooner: heartbeat_seconds={max(1, int(lasted / 2))}.",
-    )
+    if heartbeats:
+        yield Finding(
+            False,
+            f"A stream is cut after {lasted:.0f} s, although heartbeats come.",
+            "Something limits how long an answer may take in all: raise that. Until then pages "
+            "reconnect each time, and go on without a gap.",
+        )
+    else:
+        yield Finding(
+            False,
+            f"A stream with nothing to say is cut after {lasted:.0f} s.",
+            "Raise the time-out of what lies before the server (nginx: proxy_read_timeout), or "
+            f"have heartbeats come sooner: heartbeat_seconds={max(1, int(lasted / 2))}.",
+        )

@@ -117,8 +117,7 @@ class _Wiring:
 
     def _answering(self, action: str) -> Handler:
         async def answer(request: Request) -> Reply:
-            if self._watch is not None:
-                self._watch.look()
+            self._watch_shutdown().look()
             return await self.ready().answer(action, request)
 
         return answer
@@ -132,7 +131,13 @@ class _Wiring:
     async def _start(self) -> None:
         if self._has_callbacks():
             await self.ready().start()
+            self._watch_shutdown()
+
+    def _watch_shutdown(self) -> ShutdownWatch:
+        """At the latest with the first request: an app within another one hears of no start."""
+        if self._watch is None:
             self._watch = watch_shutdown(self.ready().drain)
+        return self._watch
 
     async def _close(self) -> None:
         if self._watch is not None:

@@ -7,6 +7,7 @@ heartbeats, so that it sees whether somebody ends silent streams.
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from http import HTTPStatus
 
 from flash_events import protocol
@@ -29,6 +30,11 @@ class Probes:
     def __init__(self, heartbeat_seconds: float) -> None:
         self._heartbeat_seconds = heartbeat_seconds
         self._open = 0
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """The worker stops."""
+        self._closing.set()
 
     def reply(self, silent_seconds: float) -> Reply:
         """Answers with a probe.
@@ -43,20 +49,30 @@ class Probes:
         return Reply(headers=STREAM_HEADERS, stream=self._stream(silent_seconds))
 
     async def _stream(self, silent_seconds: float) -> AsyncGenerator[bytes, None]:
+        if self._open >= AT_ONCE:
+            return  # they were answered together
         self._open += 1
         try:
             for n in range(TICKS):
                 yield _event("tick", {"n": n})
-                await asyncio.sleep(TICK_SECONDS)
+                if await self._is_closing_within(TICK_SECONDS):
+                    return
             heartbeat_seconds = self._heartbeat_seconds
             yield _event("silence", {"heartbeat_seconds": heartbeat_seconds})
             ends = asyncio.get_running_loop().time() + silent_seconds
             while (left := ends - asyncio.get_running_loop().time()) > 0:
-                await asyncio.sleep(min(left, heartbeat_seconds))
+                if await self._is_closing_within(min(left, heartbeat_seconds)):
+                    return
                 yield protocol.HEARTBEAT
             yield _event("end", {})
         finally:
             self._open -= 1
+
+    async def _is_closing_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._closing.wait()
+        return False
 
 
 def _event(name: str, fields: dict[str, float]) -> bytes:

@@ -82,14 +82,19 @@ class Server:
             self._watch = LoopWatch()
         await asyncio.shield(self._starting)
 
-    async def drain(self) -> None:
-        """The worker stops: starts are refused, runs end as `lost`, clients go elsewhere."""
+    async def drain(self) -> bool:
+        """The worker stops: starts are refused, runs end as `lost`, clients go elsewhere.
+
+        Says whether they have left.
+        """
         if self._starting is not None:
             if self._draining is None:
                 self._draining = asyncio.create_task(self._drain())
             await asyncio.shield(self._draining)
+        return not any(connection.is_read for connection in self._connections)
 
     async def _drain(self) -> None:
+        self._probes.close()
         await self._runs.stop_all(Reason.LOST)
         for connection in self._connections:
             connection.drain()

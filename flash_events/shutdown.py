@@ -25,7 +25,9 @@ _HYPERCORNS_TASKS = frozenset(("raise_shutdown",))
 """Private: `hypercorn/utils.py`; the tests of fault 11 break when they are renamed."""
 
 
-Drain = Callable[[], Awaitable[None]]
+Drain = Callable[[], Awaitable[bool]]
+"""Ends the streams of an app; says whether their clients have left."""
+
 _Handler = Callable[[int, FrameType | None], Any]
 
 
@@ -45,7 +47,8 @@ class ShutdownWatch:
         self._looks_left = LOOKS
         self._servers: dict[int, _Handler] = {}
         if signal.SIGTERM not in getattr(self._loop, "_signal_handlers", {}):
-            with suppress(NotImplementedError, ValueError):  # Windows, or not the main thread
+            # Windows, or not the main thread
+            with suppress(NotImplementedError, RuntimeError, ValueError):
                 self._watch_signals()
         self._look_now_and_then()
 
@@ -109,7 +112,9 @@ class ShutdownWatch:
         return self._draining
 
     async def _drain(self) -> None:
-        await asyncio.gather(*(drain() for drain in self._drains))
+        have_left = all(await asyncio.gather(*(drain() for drain in self._drains)))
+        if have_left and self._servers and self._exit is not None:
+            self._exit.cancel()  # the server waits for what is not ours, as long as it likes
 
     def _die_unless_serving_ends(self) -> None:
         """Without hypercorn's own shutdown nobody else would end this worker."""

@@ -121,7 +121,7 @@ async def test_a_stream_that_says_nothing_fails_the_test(monkeypatch: pytest.Mon
     monkeypatch.setattr("flash_events.testing.streams.LIMIT_SECONDS", 0.05)
     async with run(live, 1, "C") as stream:
         await stream.next()
-        with pytest.raises(AssertionError, match=r"Nothing within .* after 1 updates"):
+        with pytest.raises(AssertionError, match=r"Not within .* after 1 updates"):
             await stream.next()
 
 
@@ -177,6 +177,68 @@ async def test_time_outs_come_in_the_order_of_the_fake_clock() -> None:
         async with asyncio.timeout(5):
             await asyncio.sleep(10)
     assert clock.seconds == pytest.approx(5)
+
+
+@event_callback(Input("threaded", "n_clicks"), timeout=30)
+async def threaded(_: int) -> AsyncIterator[Update]:
+    await asyncio.to_thread(time.sleep, 0.05)
+    try:
+        yield stream_props("out", {"children": "a\u2028b"})
+    finally:
+        await asyncio.to_thread(stopped.append, "threaded")
+
+
+def test_time_does_not_pass_at_once_while_a_thread_works() -> None:
+    stopped.clear()
+    stream = record(threaded, 1)
+    assert stream.values("out", "children") == ["a\u2028b"]
+    assert stream.end == End("done", 1)
+    assert record(threaded, 1, at_most=1).values("out", "children") == ["a\u2028b"]
+    assert stopped == ["threaded", "threaded"]
+
+
+def test_an_endless_stream_is_not_recorded_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flash_events.testing.streams.LIMIT_SECONDS", 0.2)
+    with pytest.raises(AssertionError, match="endless"):
+        record(live, n_clicks=1, ticker="A")
+
+
+async def test_what_never_comes_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flash_events.testing.clock.LIMIT_SECONDS", 0.05)
+
+    async def wait() -> None:
+        with fake_clock():
+            await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match="All wait for something that does not come"):
+        await asyncio.to_thread(asyncio.run, wait())
+
+
+async def test_a_fake_clock_within_another_is_the_same() -> None:
+    with fake_clock() as outer:
+        with fake_clock() as inner:
+            await asyncio.sleep(5)
+        await asyncio.sleep(5)
+    assert inner is outer
+    assert outer.seconds == pytest.approx(10)
+
+
+async def test_what_was_sent_before_a_run_ended_by_itself_is_not_dropped() -> None:
+    async with run(count, 3) as stream:
+        await stream.next()
+        end = await stream.stop()
+    assert end == End("done", 3)
+    assert stream.values("out", "children") == [0, 1, 2]
+
+
+def test_a_method_is_run_too() -> None:
+    class Source:
+        async def stream(self, n: int) -> AsyncIterator[Update]:
+            yield stream_props("out", {"children": n})
+
+    source = Source()
+    event_callback(Input("method", "n_clicks"))(source.stream)
+    assert record(source.stream, 7).values("out", "children") == [7]
 
 
 def test_only_event_callbacks_are_run() -> None:

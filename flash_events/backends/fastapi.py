@@ -24,6 +24,7 @@ class FastAPIBackend:
             with _detached_request() as request:
                 reply = await handle(request)
             if reply.stream is not None:
+                _forget_body(request.native)
                 return _Stream(reply.stream, reply.status, reply.headers)
             return Response(reply.content, reply.status, reply.headers)
 
@@ -63,6 +64,12 @@ def _detached_request() -> Iterator[Request]:
     """
     with bridge.replaced_fastapi_request(_detached) as request:
         yield Request(request.headers, request.query_params, request.body, request)
+
+
+def _forget_body(request: NativeRequest) -> None:
+    """Dash's middleware keeps the request for as long as the stream is open."""
+    request.state.json_body = None
+    request._body, request._json = b"", None  # private; where they are read no more, nothing is won
 
 
 def _detached(request: NativeRequest) -> NativeRequest:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -19,11 +20,8 @@ from flash_events.outlet import Outlet
 from flash_events.protocol import Reason
 from flash_events.runs import STOP_SECONDS, Run
 from flash_events.settings import Settings
-from flash_events.testing.clock import fake_clock, has_fake_clock
+from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
 from flash_events.updates import ComponentId, Props, Update
-
-LIMIT_SECONDS = 5.0
-"""For so long `next`, `take` and `ended` wait, unless the clock is fake."""
 
 _RUN = "test"
 _WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
@@ -106,26 +104,29 @@ class Stream:
         Raises:
             AssertionError: it has not when the time is up.
         """
+        ends = time.monotonic() + LIMIT_SECONDS
         async with _limit(self):
             while await self._read() is not None:
-                pass
+                assert time.monotonic() < ends, _late(self)
         assert self.end is not None
         return self.end
 
     async def stop(self) -> End:
         """Cancels the run, as a cancel trigger does, and waits until its `finally` has run.
 
-        What it has sent and nobody has read is dropped, as by the page.
+        What it has sent and nobody has read is dropped, as by the page, unless it had ended.
 
         Raises:
             AssertionError: it has not stopped within a second.
         """
         self._run.stop()
         assert await self._run.stopped(STOP_SECONDS), "The generator goes on after it was cancelled"
-        async with _limit(self):
-            while self.end is None:
-                await self._next_event(is_dropped=True)
-        return self.end
+        while not any(isinstance(event, protocol.Ended) for event in self._unread):
+            await self._receive()
+        ended = self._unread[-1]
+        if isinstance(ended, protocol.Ended) and ended.reason is Reason.CANCELLED:
+            self._unread = deque([ended])
+        return await self.ended()
 
     def __aiter__(self) -> Self:
         return self
@@ -143,13 +144,11 @@ class Stream:
                 return update
         return None
 
-    async def _next_event(self, is_dropped: bool = False) -> Update | None:
+    async def _next_event(self) -> Update | None:
         while not self._unread:
-            batch = await self._log.read(self._after)
-            self._after = batch.last or self._after
-            self._unread.extend(_events(batch.data))
+            await self._receive()
         match self._unread.popleft():
-            case protocol.Updated(_, _, body) if not is_dropped:
+            case protocol.Updated(_, _, body):
                 update = _decode(body)
                 self.updates.append(update)
                 self._apply(update)
@@ -157,6 +156,11 @@ class Stream:
             case protocol.Ended() as ended:
                 self._finish(ended)
         return None
+
+    async def _receive(self) -> None:
+        batch = await self._log.read(self._after)
+        self._after = batch.last or self._after
+        self._unread.extend(_events(batch.data))
 
     def _finish(self, ended: protocol.Ended) -> None:
         if ended.reason is not Reason.DONE:
@@ -227,14 +231,17 @@ def record(
         kwargs: more arguments, and `triggered` as `run` takes it.
 
     Raises:
-        AssertionError: it has not ended within 5 s (of its own time).
+        AssertionError: it has not ended within 5 s.
     """
 
     async def drive() -> Stream:
+        ends = time.monotonic() + LIMIT_SECONDS
         async with run(callback, *args, **kwargs) as stream:
             while at_most is None or len(stream.updates) < at_most:
-                if await stream._read() is None:
-                    return stream
+                assert time.monotonic() < ends, _late(stream)
+                async with _limit(stream):
+                    if await stream._read() is None:
+                        return stream
             await stream.stop()
             return stream
 
@@ -256,15 +263,19 @@ async def _limit(stream: Stream) -> AsyncIterator[None]:
         async with asyncio.timeout(None if has_fake_clock() else LIMIT_SECONDS):
             yield
     except TimeoutError:
-        raise AssertionError(
-            f"Nothing within {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. "
-            "Has the generator more to say? Does it sleep? See fake_clock."
-        ) from None
+        raise AssertionError(_late(stream)) from None
+
+
+def _late(stream: Stream) -> str:
+    return (
+        f"Not within {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. Is the stream "
+        "endless (take some, or say at_most=)? Does the generator sleep (see fake_clock)?"
+    )
 
 
 def _events(data: bytes) -> Iterator[protocol.Event]:
     for block in data.decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
         if "event" in fields and (event := protocol.decode(fields["event"], fields["data"])):
             yield event
 

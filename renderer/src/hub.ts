@@ -72,6 +72,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   /** Connections of a worker that has died; the best offer is taken when all had time to say it. */
   const offers = new Map<string, Offer>();
   let lastState: Extract<ToTab, {type: "state"}> | undefined;
+  let lastStateAt = 0;
   let telling: ReturnType<typeof setTimeout> | undefined;
 
   const flow = createFlow((tab) => {
@@ -103,6 +104,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     },
     onState(state, retryMs) {
       lastState = {type: "state", state, retryMs};
+      lastStateAt = Date.now();
       tellAll(lastState);
     },
     warn: (message) => tellAll({type: "warn", message}),
@@ -147,7 +149,10 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     flow.sent(id, tab.outbox.bytes());
     port.postMessage({type: "welcome", worker, commands: [...commands]});
     flush(tab);
-    if (lastState) tell(id, lastState);
+    if (lastState) {
+      const {retryMs} = lastState;
+      tell(id, {...lastState, retryMs: retryMs && retryMs - (Date.now() - lastStateAt)});
+    }
     owners.claim(id, claims);
     for (const {run} of claims) if (owners.wasStopped(run)) tell(id, {type: "lost", id: run});
     for (const peer of peers) awaitPeer(peer);

@@ -99,8 +99,7 @@ const page = pageId();
 const host: Host = {
   post: (action, body, options) => postTo(endpoint(), action, body, options),
   onEvent(event, bytes) {
-    runs.onEvent(event, bytes);
-    tell({type: "event", event, bytes});
+    if (runs.onEvent(event, bytes)) tell({type: "event", event, bytes});
   },
   onLost: (id) => runs.onLost(id),
   onCommands: addCommands,

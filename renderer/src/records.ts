@@ -5,8 +5,9 @@ import type {ConnectionState, News, RunState} from "./watchers.ts";
 
 /** Of runs that have ended, so many are kept. */
 const MAX_ENDED = 50;
-/** Of one run, so many events are recorded. */
+/** Of one run, so many events and bytes are recorded. */
 const MAX_EVENTS = 10_000;
+const MAX_BYTES = 2 * 1024 * 1024;
 /** Of one run, so many updates are shown. */
 export const SHOWN_UPDATES = 200;
 
@@ -51,6 +52,7 @@ export function createRecords(now: () => number) {
         const {changedPropIds} = trigger.body as {changedPropIds?: string[]};
         const known = runs.get(run) ?? recordOf(run, trigger.entry.output, changedPropIds ?? []);
         known.state = state;
+        if (!isAlive(known)) runs.delete(run); // what has ended last is forgotten last
         runs.set(run, known);
         forget();
         break;
@@ -93,7 +95,7 @@ export function createRecords(now: () => number) {
       known.streamed += valuesOf(event.set);
       known.lastAt = now();
     }
-    if (known.events.length < MAX_EVENTS) known.events.push({ms: now() - known.startedAt, event});
+    if (known.events.length < MAX_EVENTS && known.bytes < MAX_BYTES) known.events.push({ms: now() - known.startedAt, event});
     else known.isCut = true;
   }
 

@@ -166,29 +166,33 @@ export function createRuns(options: RunsOptions) {
     if (runs.length) void connections.stop({page: pageId, runs: runs.map((run) => run.id)});
   }
 
-  function onEvent(event: RunEvent, bytes: number): void {
+  /** Says whether it was news: a run may have ended here already, or an event come before. */
+  function onEvent(event: RunEvent, bytes: number): boolean {
     const run = live.get(event.run);
-    if (!run) return; // ended here already, or replaced
+    if (!run) return false;
     if (!run.hasBegun && event.type !== "end") {
       run.hasBegun = true;
       onState(run.id, run.trigger, "running");
     }
     switch (event.type) {
       case "start":
-        return;
+        return true;
       case "update":
         if (!event.snapshot) {
-          if (event.n <= run.seen) return; // replayed
-          if (event.n !== run.seen + 1) return run.isStale ? undefined : lose(run);
+          if (event.n <= run.seen) return false; // replayed
+          if (event.n !== run.seen + 1) {
+            if (!run.isStale) lose(run);
+            return false;
+          }
         }
         run.isStale = false;
         run.seen = event.n;
         applier.add(run, targetsFor(event.set, run.trigger), event.alone, bytes);
-        return;
+        return true;
       case "end":
         if (isWhole(run, event)) onEnded(run, event);
         else if (!run.isStale) lose(run);
-        return;
+        return true;
     }
   }
 

@@ -146,6 +146,7 @@ export function createShared(options: SharedOptions) {
     for (const {question} of unanswered) for (const {run} of question.claims) claims.delete(run);
     const lost = [...claims.keys()];
     for (const known of [claims, positions, pending]) known.clear();
+    host.onState(lost.length ? "lost" : "idle");
     for (const run of lost) host.onLost(run);
     for (const {fallback, resolve, reject} of unanswered) fallback().then(resolve, reject);
   }
