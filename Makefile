@@ -9,7 +9,7 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo demo-celery test faults soak matrix bench format lint types unit renderer browser build tools clean
+.PHONY: help demo demo-celery test faults soak matrix bench format lint types unit renderer browser fastapi build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, wi
 
 test: ## install what the tests need and run everything
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types renderer
-	@$(MAKE) --no-print-directory lint unit browser
+	@$(MAKE) --no-print-directory lint unit browser fastapi
 
 faults: $(VENV)/test | tools ## the fault and security suites
 	@$(BIN)/pytest tests/faults tests/security
@@ -51,6 +51,9 @@ unit: $(VENV)/test | tools ## tests without a browser
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
 	@$(BIN)/pytest tests/browser
+
+fastapi: $(VENV)/test | tools ## the endpoint and a page on FastAPI; BACKEND=fastapi runs any test so
+	@BACKEND=fastapi $(BIN)/pytest tests/test_endpoint.py tests/browser/test_states.py
 
 renderer: renderer/node_modules ## type check, vitest, and whether the committed script is current
 	@cd renderer && npx tsc --noEmit && npx vitest run && node build.mjs --check

@@ -22,8 +22,10 @@ def mypy() -> set[int]:
 
 def pyright() -> set[int]:
     """Lines with an error, counted from 1."""
-    command = [sys.executable, "-m", "pyright", "--outputjson", str(CALLS)]
-    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
+    found = subprocess.run(
+        [*command, str(CALLS)], cwd=ROOT, stdout=subprocess.PIPE, check=False
+    ).stdout
     told = json.loads(found)["generalDiagnostics"]
     return {one["range"]["start"]["line"] + 1 for one in told if one["severity"] == "error"}
 
