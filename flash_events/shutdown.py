@@ -47,7 +47,7 @@ class ShutdownWatch:
         self._looks_left = LOOKS
         self._servers: dict[int, _Handler] = {}
         if signal.SIGTERM not in getattr(self._loop, "_signal_handlers", {}):
-            # Windows, or not the main thread
+            # Windows has no such handlers, and threads may set none: the app streams all the same.
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 self._watch_signals()
         self._look_now_and_then()
