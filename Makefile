@@ -90,6 +90,7 @@ renderer/node_modules: renderer/package-lock.json
 # What is missing of the programs that the tests run, as Debian names their packages.
 MISSING = $(strip \
 	$(if $(shell command -v chromium chromium-browser google-chrome),,chromium fonts-dejavu-core) \
+	$(if $(shell command -v chromedriver),,chromium-driver) \
 	$(if $(shell PATH="$$PATH:/usr/sbin" command -v nginx),,nginx-light) \
 	$(if $(shell command -v openssl),,openssl) \
 	$(if $(shell command -v redis-server),,redis-server))

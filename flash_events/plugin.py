@@ -112,6 +112,11 @@ class _Wiring:
             self._server = Server(self.app, Settings.load())
         return self._server
 
+    def _renew(self) -> None:
+        """An app may be served again in the same process, as tests do."""
+        if self._server is not None and self._server.has_ended:
+            self._server, self._watch = Server(self.app, self._server.settings), None
+
     def _has_callbacks(self) -> bool:
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
 
@@ -129,6 +134,7 @@ class _Wiring:
         return Reply(200, server.stats.openmetrics().encode(), {"Content-Type": OPENMETRICS})
 
     async def _start(self) -> None:
+        self._renew()
         if self._has_callbacks():
             await self.ready().start()
             self._watch_shutdown()

@@ -73,6 +73,14 @@ class Server:
         """Whether it has begun to serve."""
         return self._starting is not None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will never serve again: it was drained, or its event loop is gone."""
+        starting = self._starting
+        return starting is not None and (
+            self._draining is not None or starting.get_loop().is_closed()
+        )
+
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:

@@ -1,4 +1,4 @@
-// Builds the page's script, the worker's, that of the components and the dev tools' panel; `--check` only compares them with the committed ones.
+// Builds the page's script, and those that only some pages load; `--check` only compares them with the committed ones.
 import {createHash} from "node:crypto";
 import {readFile, writeFile} from "node:fs/promises";
 import {gzipSync} from "node:zlib";
@@ -44,4 +44,5 @@ const version = createHash("sha256").update(worker).digest("hex").slice(0, 16);
 await put("flash_events_worker.js", worker);
 await put("flash_events_components.js", await bundle("components.ts"));
 await put("flash_events_devtool.js", await bundle("devtool.ts"));
+await put("flash_events_recorder.js", await bundle("recorder.ts"));
 await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: JSON.stringify(version)}));

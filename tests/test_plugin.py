@@ -1,7 +1,9 @@
 """Apps are wired by themselves; what has no event callbacks stays as it was."""
 
+import asyncio
 import gc
 import hashlib
+import json
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +16,7 @@ from quart import Quart
 
 from flash_events import ConfigurationError, FlashEvents, bridge, event_callback
 from tests.conftest import ROOT
+from tests.test_endpoint import new_id
 
 START = Input("start", "n_clicks")
 
@@ -121,6 +124,32 @@ async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback
     [callback] = bridge.app_registry(app)
     assert len(before) == 1
     assert callback.function is namespace["live"]
+
+
+def test_an_app_that_is_served_again_in_the_same_process_streams_again() -> None:
+    """As the tests of an app do, one after the other."""
+    app = new_app()
+    plugin = FlashEvents(app)
+    plugin.event_callback(START)(live)
+
+    async def status() -> int:
+        connection = {"page": new_id(), "connection": new_id(), "run": new_id(), "connections": []}
+        body = {
+            "output": bridge.app_registry(app).entries[0]["output"],
+            "inputs": [{"id": "start", "property": "n_clicks", "value": 1}],
+            "changedPropIds": ["start.n_clicks"],
+            "flash_events": {"version": 1, **connection},
+        }
+        path, headers = "/_dash-flash-events/start", {"Content-Type": "application/json"}
+        async with app.server.test_app() as served:
+            client = served.test_client()
+            async with client.request(path, method="POST", headers=headers) as request:
+                await request.send(json.dumps(body).encode())
+                await request.send_complete()
+                assert b"event: open" in await request.receive()
+                return int(request.status_code)
+
+    assert [asyncio.run(status()) for _ in range(3)] == [200] * 3
 
 
 def test_an_app_that_nobody_uses_is_let_go() -> None:

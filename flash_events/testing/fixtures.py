@@ -1,11 +1,15 @@
 """Fixtures for pytest: `pytest_plugins = ["flash_events.testing.fixtures"]` in a conftest.py."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flash_events import bridge
 from flash_events.testing.streams import Stream, record
+
+if TYPE_CHECKING:
+    from flash_events.testing.page import PageStreams
 
 
 @pytest.fixture
@@ -20,3 +24,11 @@ def record_stream() -> Iterator[Callable[..., Stream]]:
     registry.entries[:] = entries
     registry.by_id.clear()
     registry.by_id.update(by_id)
+
+
+@pytest.fixture
+def page_streams(dash_duo: Any) -> "PageStreams":
+    """The runs in the page of `dash_duo`, which needs `pip install 'dash[testing]'`."""
+    from flash_events.testing.page import PageStreams
+
+    return PageStreams(dash_duo)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from flash_events.testing.streams import update_of
-from flash_events.updates import Update
+from flash_events.testing.streams import update_of, values_of
+from flash_events.updates import ComponentId, Update
+
+ALIVE = ("queued", "running")
+"""The states of a run that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Recording:
     reason: str = ""
     is_cut: bool = False
 
+    def values(self, component_id: ComponentId, prop: str) -> list[Any]:
+        """All values that the run has streamed to a prop, in order."""
+        return values_of((update for _, update in self.updates), component_id, prop)
+
 
 def recordings(path: str | PathLike[str]) -> list[Recording]:
     """Reads a file that the panel in Dash's dev tools has saved; the latest run is the last.
@@ -42,7 +49,7 @@ def recordings(path: str | PathLike[str]) -> list[Recording]:
         raise ValueError(
             f"Expected what the dev tools' panel has saved (streams.json), got {path}."
         )
-    return [_recording(one) for one in found["runs"]]
+    return [recording_of(one) for one in found["runs"]]
 
 
 async def replay(recording: Recording, speed: float = 1.0) -> AsyncIterator[Update]:
@@ -59,17 +66,18 @@ async def replay(recording: Recording, speed: float = 1.0) -> AsyncIterator[Upda
         yield update
 
 
-def _recording(fields: dict[str, Any]) -> Recording:
+def recording_of(fields: dict[str, Any]) -> Recording:
+    """A recording from what the page's script makes of it."""
     updates = [
         (one["ms"] / 1000, update_of(one["event"]["set"], one["event"].get("alone", False)))
         for one in fields["events"]
         if one["event"]["type"] == "update"
     ]
-    reasons = [one["event"]["reason"] for one in fields["events"] if one["event"]["type"] == "end"]
+    state = fields["state"]
     return Recording(
         fields["callback"],
         tuple(fields["triggered"]),
         tuple(updates),
-        reasons[0] if reasons else "",
+        "" if state in ALIVE else state,
         fields["is_cut"],
     )

@@ -71,13 +71,7 @@ class Stream:
 
     def values(self, component_id: ComponentId, prop: str) -> list[Any]:
         """All values that the run has streamed to a prop, in order."""
-        wanted = bridge.wire_id(component_id)
-        return [
-            props[prop]
-            for update in self.updates
-            for one, props in update.targets
-            if bridge.wire_id(one) == wanted and prop in props
-        ]
+        return values_of(self.updates, component_id, prop)
 
     async def next(self) -> Update:
         """The next update.
@@ -283,6 +277,17 @@ def _events(data: bytes) -> Iterator[protocol.Event]:
 def update_of(targets: Iterable[tuple[ComponentId, Props]], alone: bool) -> Update:
     """An update from what is on the wire."""
     return Update(tuple((_id(component), props) for component, props in targets), alone)
+
+
+def values_of(updates: Iterable[Update], component_id: ComponentId, prop: str) -> list[Any]:
+    """All values that updates set a prop to, in order."""
+    wanted = bridge.wire_id(component_id)
+    return [
+        props[prop]
+        for update in updates
+        for one, props in update.targets
+        if bridge.wire_id(one) == wanted and prop in props
+    ]
 
 
 def _decode(body: bytes) -> Update:

@@ -122,14 +122,19 @@ export function createRecords(now: () => number) {
     },
     /** What `flash_events.testing.recordings` reads. */
     recording(names: Readonly<Record<string, string>>): string {
-      const recorded = [...runs.values()].map((one) => ({
-        callback: names[one.callback] ?? one.callback,
-        triggered: one.triggered,
-        is_cut: one.isCut,
-        events: one.events,
-      }));
+      const recorded = [...runs.values()].map((one) => recordingOf(one, names));
       return JSON.stringify({flash_events: 1, runs: recorded}, undefined, 1);
     },
+  };
+}
+
+export function recordingOf(record: RunRecord, names: Readonly<Record<string, string>> = {}) {
+  return {
+    callback: names[record.callback] ?? record.callback,
+    triggered: record.triggered,
+    state: record.state,
+    is_cut: record.isCut,
+    events: record.events,
   };
 }
 

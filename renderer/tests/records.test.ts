@@ -57,6 +57,7 @@ test("a recording has the events with their times", () => {
       {
         callback: "app.live",
         triggered: ["go.n_clicks"],
+        state: "done",
         is_cut: false,
         events: [
           {ms: 100, event: {type: "update", run: "1", n: 1, set: [["out", {children: 1}]]}},
