@@ -77,6 +77,7 @@ def event_callback(
     timeout: float | None = None,
     keep_alive: bool = False,
     prevent_initial_call: bool = True,
+    concat: bool = True,
     registry: bridge.Registry | None = None,
     **unknown: Never,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -104,6 +105,7 @@ def event_callback(
         keep_alive: lets a run go on when the components that trigger it have left the page.
         prevent_initial_call: False also starts a run when the page, or the Input's component,
             appears.
+        concat: nothing; decorators of dash-flash and dash-event-callback work unchanged.
         registry: where it is registered; `FlashEvents(app).event_callback` fills this in.
 
     Returns:

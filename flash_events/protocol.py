@@ -1,39 +1,7 @@
 """Events <-> bytes: the only place in Python that knows the wire.
 
-The wire is Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html),
-UTF-8, one line of JSON per event:
-
-    id: <epoch>-<n>             position in the event log; opaque to the browser
-    event: <name>
-    data: {...}
-
-Events of a run; every one names its run:
-
-| event    | data                               | meaning                                         |
-|----------|------------------------------------|-------------------------------------------------|
-| `start`  | `run`                              | the generator is about to start                 |
-| `update` | `run`, `n`, `set`, `alone`?,       | `set` is `[[id, {prop: value}], ...]`; `n`      |
-|          | `snapshot`?                        | counts the run's updates from 1, without a hole |
-| `end`    | `run`, `n`, `reason`, `set`?,      | the last event; `n` is the number of updates;   |
-|          | `error`?                           | `set` is what `on_error` streams; `error` has   |
-|          |                                    | `code`, `ref` and, in debug, `message`          |
-
-An update that is a `snapshot` is what all updates up to `n` come to, for a page that attaches to
-a run; there may be several with the same `n`, or none. A snapshot whose `n` is 0 says that the
-run has begun anew. An `end` with the reason `lost` may have any `n`, and one with `n` 0 comes from
-somebody who does not know how many updates there were.
-
-Events of a connection: `open` (`version`, `connection`, `commands`?; the first event of every
-stream, without an id), `drain` (go elsewhere, this worker stops), `close` (nothing is left to
-come; a body that ends without it was cut, and is resumed). Unknown events are ignored.
-
-Lines that begin with `:` are heartbeats, which come among events, too. A client may answer them
-with the action `alive`: `{"flash_events": {"version", "connection"}}`. One that has done so once
-and then leaves two in a row unanswered is taken for gone: the body ends.
-
-Component ids are written as Dash writes them: strings as they are, dicts as JSON with sorted keys,
-`["MATCH"]` and `["ALL"]` for wildcards, which the browser resolves. `tests/vectors/` holds
-examples that pytest and vitest both read.
+The wire is Server-Sent Events, UTF-8, one line of JSON per event; `docs/protocol.md` describes it,
+and `tests/vectors/` holds examples that pytest and vitest both read.
 """
 
 import json

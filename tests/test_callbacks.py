@@ -164,6 +164,28 @@ def test_one_entry_needs_no_list(registry: bridge.Registry, options: Any) -> Non
     assert spec["running"] == [["a", "b", 1, 2]]
 
 
+def test_the_arguments_of_dash_flash_and_dash_event_callback_work_unchanged(
+    registry: bridge.Registry,
+) -> None:
+    """Read from dash-flash 1.4.0 and dash-event-callback 1.2.0, whose decorators take the same."""
+
+    def on_error(_error: Exception) -> None: ...
+
+    decorate(
+        registry,
+        START,
+        State("ticker", "value"),
+        on_error=on_error,
+        cancel=[(Input("tabs", "value"), "dashboard"), (Input("c-btn", "n_clicks"), 0)],
+        reset_props=[("start", {"loading": False})],
+        prevent_initial_call=True,
+        concat=True,
+    )
+    assert only(registry).on_error is on_error
+    assert [one["allowed"] for one in spec_of(registry)["cancel"]] == ["dashboard", 0]
+    assert spec_of(registry)["reset"] == [["start", {"loading": False}]]
+
+
 def test_wildcards_travel_as_dash_writes_them(registry: bridge.Registry) -> None:
     decorate(
         registry,

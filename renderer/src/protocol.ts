@@ -1,4 +1,4 @@
-/** The wire, as flash_events/protocol.py describes it. Unknown events are ignored. */
+/** The wire, as docs/protocol.md describes it. Unknown events are ignored. */
 
 import type {WireId} from "./ids.ts";
 

@@ -1,0 +1,83 @@
+"""The pages on the semantics and the protocol say what is there."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from flash_events import protocol, stream_props
+from flash_events.plugin import ACTIONS
+from flash_events.protocol import Reason
+from tests.conftest import ROOT
+
+SEMANTICS = (ROOT / "docs/semantics.md").read_text("utf-8")
+PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
+HELD_BY = sorted(set(re.findall(r"`(tests/\S+?\.py::\S+?)`", SEMANTICS)))
+VECTORS = json.loads((ROOT / "tests/vectors/events.json").read_text("utf-8"))
+
+
+def names_in(path: Path) -> set[str]:
+    """The tests of a file and their classes, as pytest names them."""
+    module = ast.parse(path.read_text("utf-8"))
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    methods = {f"{one.name}::{name}" for one in classes for name in functions(one)}
+    return {*functions(module), *methods, *(one.name for one in classes)}
+
+
+def functions(scope: ast.Module | ast.ClassDef) -> list[str]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node.name for node in scope.body if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("held_by", HELD_BY)
+def test_every_promise_is_held_by_a_test_that_is_there(held_by: str) -> None:
+    path, _, name = held_by.partition("::")
+    assert name in names_in(ROOT / path)
+
+
+def test_every_row_of_the_promises_names_a_test() -> None:
+    tables = [line for line in SEMANTICS.splitlines() if line.startswith("|")]
+    rows = [line for line in tables if line.count("|") == 4 and "---" not in line]
+    unproven = [row for row in rows if "held by" not in row and "`tests/" not in row]
+    assert len(rows) > 25
+    assert unproven == []
+
+
+def cells(heading: str) -> list[list[str]]:
+    """The first cells of a section's tables, as words in code."""
+    section = PROTOCOL.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| ")]
+    return [[word for cell in row[:2] for word in re.findall(r"`(\w+)`", cell)] for row in rows]
+
+
+def test_every_action_is_described() -> None:
+    assert {row[0] for row in cells("Requests") if row} - {"flash_events"} == set(ACTIONS)
+
+
+def test_every_refusal_is_described() -> None:
+    raised = set()
+    for path in (ROOT / "flash_events").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refused":
+                raised.add(ast.literal_eval(node.args[1]))
+    assert {code for row in cells("Refusals") for code in row} == raised
+
+
+def test_every_event_is_described() -> None:
+    names = {vector["event"] for vector in VECTORS}
+    assert {row[0] for row in cells("Events") if row} == names
+    assert all(f"`{reason}`" in PROTOCOL for reason in Reason)
+
+
+def test_the_stream_that_is_shown_is_what_is_sent() -> None:
+    [stream] = re.findall(r"```text\n(event: open.*?)```", PROTOCOL, re.S)
+    run, update = "A" * 22, stream_props("out", {"children": "Hello"})
+    sent: tuple[protocol.Event, ...] = (
+        protocol.Opened("B" * 22),
+        protocol.Started(run),
+        protocol.Updated(run, 1, protocol.encode_update(update, 1000)),
+        protocol.Ended(run, 1, Reason.DONE),
+    )
+    assert re.sub(r"id: .*\n", "", stream) == b"".join(map(protocol.encode, sent)).decode()
