@@ -9,7 +9,7 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo demo-celery test faults soak matrix bench format lint types unit renderer browser fastapi build tools clean
+.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench format lint types unit renderer browser fastapi build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ soak: $(VENV)/test | tools ## what must run longer
 
 matrix: $(VENV)/test | tools ## the end-to-end core on each Dash and each Python that is there
 	@$(BIN)/python -m tests.matrix
+
+matrix-ends: $(VENV)/test | tools
+	@$(BIN)/python -m tests.matrix --ends
 
 bench: $(VENV)/bench | tools ## run the benchmarks side by side; WORKS="server texts" runs some of them
 	@$(BIN)/python -m benchmarks $(WORKS)

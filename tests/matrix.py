@@ -1,5 +1,8 @@
 """Runs the end-to-end core on each Dash and each Python: `make matrix`.
 
+With `--ends`, as CI does, only a part of it, on the oldest Dash and on the newest with the newest
+Python; what lies between runs in `make test`.
+
 Each combination has an environment of its own in `.matrix/`. An interpreter that is not there is
 printed as not run.
 """
@@ -26,6 +29,8 @@ CORE = (
     "tests/browser/test_states.py",
 )
 """Where what Dash's versions do differently would show."""
+
+PART = ("tests/test_bridge.py", "tests/test_plugin.py", "tests/browser/test_semantics.py")
 
 
 @dataclass(frozen=True)
@@ -57,24 +62,36 @@ COMBINATIONS = (
 BACKENDS = ("quart", "fastapi")
 
 
-def main() -> int:
-    """Runs all combinations, or those whose name holds one of the words of the command line."""
+def main(*words: str) -> int:
+    """Runs all combinations, or those whose name holds one of the words, or the ends."""
+    tests = PART if words == ("--ends",) else CORE
     rows: list[tuple[str, str]] = []
-    for combination in COMBINATIONS:
+    for combination, backend in chosen(words):
+        name = name_of(combination, backend)
         python = interpreter(combination.python)
-        for backend in BACKENDS:
-            name = f"Python {combination.python}, Dash {combination.dash}, {backend}"
-            if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
-                continue
-            if python is None:
-                rows.append((name, "not run: no such interpreter"))
-                continue
-            print(f"== {name}", flush=True)
-            rows.append((name, run(combination, python, backend)))
+        if python is None:
+            rows.append((name, "not run: no such interpreter"))
+            continue
+        print(f"== {name}", flush=True)
+        rows.append((name, run(combination, python, backend, tests)))
     print()
     for name, result in rows:
         print(f"{name}: {result}")
     return any(result.startswith("failed") for _, result in rows)
+
+
+def chosen(words: tuple[str, ...]) -> list[tuple[Combination, str]]:
+    """Combinations with their backends."""
+    if words == ("--ends",):
+        return [(COMBINATIONS[0], "quart"), (COMBINATIONS[-1], "quart")]
+    all_of_them = [(one, backend) for one in COMBINATIONS for backend in BACKENDS]
+    return [
+        pair for pair in all_of_them if not words or any(word in name_of(*pair) for word in words)
+    ]
+
+
+def name_of(combination: Combination, backend: str) -> str:
+    return f"Python {combination.python}, Dash {combination.dash}, {backend}"
 
 
 def interpreter(version: str) -> str | None:
@@ -87,12 +104,12 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def run(combination: Combination, python: str, backend: str) -> str:
-    """How the core does there."""
+def run(combination: Combination, python: str, backend: str, tests: tuple[str, ...]) -> str:
+    """How these tests do there."""
     begun = time.monotonic()
     install(combination, python)
     done = subprocess.run(
-        [combination.home / "bin" / "python", "-m", "pytest", *CORE],
+        [combination.home / "bin" / "python", "-m", "pytest", *tests],
         cwd=ROOT,
         env={**os.environ, "BACKEND": backend},
         check=False,
@@ -106,9 +123,9 @@ def install(combination: Combination, python: str) -> None:
         subprocess.run([python, "-m", "venv", combination.home], check=True)
     pip = [str(combination.home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     dash = f"dash[fastapi,quart]=={combination.dash}"
-    options = ["--disable-pip-version-check", "--editable", ".[test]", dash]
+    options = ["--disable-pip-version-check", "--editable", ".[e2e]", dash]
     subprocess.run([*pip, *options], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
