@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
-from tests.conftest import Served, wait_until
+from tests.conftest import Served, serving, wait_until
 
 WITHOUT_WORKER = "delete globalThis.SharedWorker"
 """As an init script: the page owns its connection, as in browsers without shared workers."""
@@ -98,8 +99,25 @@ def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
         yield tab
 
 
+def app_fixture(program: str) -> Any:
+    """The app of a module's tests: `app = app_fixture("tests.apps.states:server")`."""
+
+    @pytest.fixture(scope="module")
+    def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+        with serving(program, tmp_path_factory.mktemp("app")) as served:
+            yield served
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def app(kitchen: Served) -> Served:
+    """The kitchen app, where a module has no other."""
+    return kitchen
+
+
 @pytest.fixture
-def tab(context: BrowserContext, kitchen: Served) -> Iterator[Tab]:
-    """The kitchen app."""
-    with sound_tab(context, kitchen) as tab:
+def tab(context: BrowserContext, app: Served) -> Iterator[Tab]:
+    """A page of the app."""
+    with sound_tab(context, app) as tab:
         yield tab

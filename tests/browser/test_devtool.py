@@ -1,30 +1,19 @@
 """The panel in Dash's dev tools: runs, their updates, a stop button, recordings."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import BrowserContext
 
 from flash_events import stream_props
 from flash_events.testing import recordings
-from tests.browser.conftest import Tab, goes_on, sound_tab
-from tests.conftest import Served, serving
+from tests.browser.conftest import Tab, app_fixture, goes_on, sound_tab
+from tests.conftest import Served
 
 BUTTON = ".flash-events-devtool > button"
 PANEL = "[role=dialog][aria-label=Streams]"
 
 
-@pytest.fixture(scope="module")
-def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.apps.debug", tmp_path_factory.mktemp("debugged")) as served:
-        yield served
-
-
-@pytest.fixture
-def tab(context: BrowserContext, debugged: Served) -> Iterator[Tab]:
-    with sound_tab(context, debugged) as tab:
-        yield tab
+app = app_fixture("tests.apps.debug")
 
 
 def test_the_panel_lists_a_run_and_stops_it(tab: Tab) -> None:

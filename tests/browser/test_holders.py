@@ -1,25 +1,10 @@
 """What Dash does besides setting a prop goes on, whichever way the prop is set."""
 
-from collections.abc import Iterator
-
-import pytest
-from playwright.sync_api import BrowserContext
-
 from tests.apps.holders import CARDS
-from tests.browser.conftest import Tab, sound_tab
-from tests.conftest import Served, serving
+from tests.browser.conftest import Tab, app_fixture
+from tests.conftest import Served
 
-
-@pytest.fixture(scope="module")
-def holders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.apps.holders:server", tmp_path_factory.mktemp("holders")) as served:
-        yield served
-
-
-@pytest.fixture
-def tab(context: BrowserContext, holders: Served) -> Iterator[Tab]:
-    with sound_tab(context, holders) as tab:
-        yield tab
+app = app_fixture("tests.apps.holders:server")
 
 
 def test_components_that_are_streamed_in_are_reached_at_once(tab: Tab) -> None:
@@ -57,14 +42,14 @@ def test_a_value_that_persists_is_there_after_a_reload(tab: Tab) -> None:
     tab.wait_until(f"{value} === 'streamed'")
 
 
-def test_a_loading_state_stays_while_what_it_covers_is_streamed(tab: Tab, holders: Served) -> None:
+def test_a_loading_state_stays_while_what_it_covers_is_streamed(tab: Tab, app: Served) -> None:
     spinner = "document.querySelector('.dash-spinner')"
     tab.click("slow")
     tab.wait_until(spinner)
     tab.click("load")
     tab.wait_for("loaded", "loaded 19")
     assert tab.page.evaluate(f"Boolean({spinner})")
-    holders.marks_file.with_name(f"{holders.marks_file.name}.end").touch()
+    app.marks_file.with_name(f"{app.marks_file.name}.end").touch()
     tab.wait_until(f"!{spinner}")
     assert tab.text("loaded") == "loaded 19"
 

@@ -1,27 +1,16 @@
 """`RunState` and `ConnectionStatus`: what callbacks and users see of runs and of the connection."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on, sound_tab
+from tests.browser.conftest import WITHOUT_WORKER, Tab, app_fixture, goes_on, sound_tab
 from tests.conftest import ROOT, Served, serving
 from tests.proxy import proxied
 
-
-@pytest.fixture(scope="module")
-def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.apps.states:server", tmp_path_factory.mktemp("states")) as served:
-        yield served
-
-
-@pytest.fixture
-def tab(context: BrowserContext, states: Served) -> Iterator[Tab]:
-    with sound_tab(context, states) as tab:
-        yield tab
+app = app_fixture("tests.apps.states:server")
 
 
 def test_a_callback_hears_that_a_run_waits_runs_and_is_cancelled(tab: Tab) -> None:
@@ -59,10 +48,10 @@ def test_a_state_with_the_values_of_match_is_that_of_its_own_runs(tab: Tab) -> N
 
 @pytest.mark.parametrize("script", ["", WITHOUT_WORKER], ids=["shared", "owned"])
 def test_the_page_says_when_its_connection_is_cut_and_back(
-    context: BrowserContext, states: Served, script: str
+    context: BrowserContext, app: Served, script: str
 ) -> None:
-    with proxied(states.url) as proxy:
-        tab = Tab(context.new_page(), states)
+    with proxied(app.url) as proxy:
+        tab = Tab(context.new_page(), app)
         tab.page.add_init_script(script)
         tab.page.goto(proxy.url)
         tab.wait_for("connection", "Nothing streams")
@@ -79,11 +68,11 @@ def test_the_page_says_when_its_connection_is_cut_and_back(
 
 
 def test_a_second_tab_is_told_what_the_connection_is_at(
-    tab: Tab, context: BrowserContext, states: Served
+    tab: Tab, context: BrowserContext, app: Served
 ) -> None:
     tab.click("start")
     tab.wait_for("connection", "Live")
-    with sound_tab(context, states) as second:
+    with sound_tab(context, app) as second:
         second.click("short")
         second.wait_for("connection", "Live")
 
@@ -113,10 +102,10 @@ def test_an_app_without_these_components_loads_no_script_for_them(
 
 
 def test_a_connection_that_cannot_be_resumed_is_shown_as_lost(
-    context: BrowserContext, states: Served
+    context: BrowserContext, app: Served
 ) -> None:
-    with proxied(states.url) as proxy:
-        tab = Tab(context.new_page(), states)
+    with proxied(app.url) as proxy:
+        tab = Tab(context.new_page(), app)
         tab.page.add_init_script(WITHOUT_WORKER)
         tab.page.route("**/resume", lambda route: route.fulfill(status=410, body="{}"))
         tab.page.goto(proxy.url)
