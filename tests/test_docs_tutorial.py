@@ -63,7 +63,7 @@ def test_its_tests_pass(tmp_path: Path) -> None:
     (tmp_path / "test_app.py").write_text(listing(PAGE, "test"), "utf-8")
     [options] = re.findall(r"^pytest (.*)$", text_of(PAGE), re.M)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:dash", "-q", *options.split()],
+        [sys.executable, "-m", "pytest", *options.split()],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -152,11 +152,13 @@ def test_all_rows_of_a_query_are_in_the_table_in_order(
 
 def test_a_query_that_is_stopped_leaves_no_rows(context: BrowserContext, tmp_path: Path) -> None:
     program = listing("how-to/database.md", "database")
-    slower = {"CHUNK_ROWS = 500": "CHUNK_ROWS = 1"}
+    counted = "            count += len(rows)\n"
+    slower = {"import sqlite3\n": "import sqlite3\nimport time\n"}
+    slower[counted] = f"            time.sleep(0.2)\n{counted}"
     with shown(program, tmp_path, slower) as served, sound_tab(context, served) as tab:
         tab.page.wait_for_selector("#grid .ag-root")
         tab.click("load")
-        tab.wait_until(f"{ROWS} > 50")
+        tab.wait_until(f"{ROWS} >= 500")
         tab.click("stop")
         tab.wait_for("status", "Stopped.")
         tab.wait_until(f"{ROWS} === 0")
