@@ -48,16 +48,26 @@ def build(site: Path, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def names_in_tests_of(module: str) -> set[str]:
-    """The strings in a module's tests: the listings that they run are among them."""
-    tree = ast.parse((ROOT / "tests" / module).read_text("utf-8"))
-    return {
-        node.value
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        and function.name.startswith("test_")
-        for node in ast.walk(function)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    """What the tests of a module are parametrized with, or take by `listing` or `LISTINGS[...]`.
+
+    A string elsewhere, such as the id of a component, names no listing.
+    """
+    names: set[str] = set()
+    for function in ast.walk(ast.parse((ROOT / "tests" / module).read_text("utf-8"))):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if not function.name.startswith("test_"):
+            continue
+        places: list[ast.expr] = [*function.decorator_list]
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Name(id="listing")):
+                    places += node.args
+                case ast.Subscript(value=ast.Name(id="LISTINGS")):
+                    places.append(node.slice)
+        constants = (node for place in places for node in ast.walk(place))
+        names |= {str(node.value) for node in constants if isinstance(node, ast.Constant)}
+    return names
 
 
 @pytest.mark.parametrize("page", PAGES)
