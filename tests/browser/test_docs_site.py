@@ -68,7 +68,7 @@ class TestTutorial:
             shown(listing("tutorial.md", "graph"), tmp_path, faster) as served,
             sound_tab(context, served) as tab,
         ):
-            tab.page.wait_for_selector("#graph .js-plotly-plot")
+            tab.page.wait_for_selector("#graph .js-plotly-plot", timeout=30_000)
             tab.click("measure")
             tab.wait_until(f"{x}[0] > 1")
             seen = tab.page.evaluate(x)
