@@ -9,7 +9,7 @@ PORT ?= 8050
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench format lint types unit renderer browser fastapi build tools clean
+.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, wi
 
 test: ## install what the tests need and run everything
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types renderer
-	@$(MAKE) --no-print-directory lint unit browser fastapi
+	@$(MAKE) --no-print-directory lint docs unit browser fastapi
 
 faults: $(VENV)/test | tools ## the fault and security suites
 	@$(BIN)/pytest tests/faults tests/security
@@ -39,6 +39,10 @@ matrix-ends: $(VENV)/test | tools
 
 bench: $(VENV)/bench | tools ## run the benchmarks side by side; WORKS="server texts" runs some of them
 	@$(BIN)/python -m benchmarks $(WORKS)
+
+# Not with --quiet: mkdocs would then count no warnings, and find each link right.
+docs: $(VENV)/test ## build the documentation into site/; a link or page that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 format: $(VENV)/test ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -105,4 +109,4 @@ tools:
 		{ echo "The tests need some programs: apt-get install $(MISSING)"; exit 1; }; }
 
 clean: ## remove what make has made
-	@rm -rf $(VENV) .bench .matrix renderer/node_modules
+	@rm -rf $(VENV) .bench .matrix renderer/node_modules site

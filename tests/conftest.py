@@ -143,7 +143,7 @@ def answers(url: str) -> bool:
         response = httpx.get(f"{url}_dash-layout", timeout=5)
     except httpx.TransportError:
         return False
-    assert response.status_code == 200, "the app does not start; see its log"
+    assert response.status_code < 400, "the app does not start; see its log"
     return True
 
 

@@ -22,11 +22,11 @@ def new_id() -> str:
 
 
 class Page:
-    """Speaks to the endpoint as a page does."""
+    """Speaks to the endpoint as a page does; with cookies where the app wants a login."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, cookies: httpx.Cookies | None = None) -> None:
         self.served = served
-        self.client = httpx.Client(timeout=15)
+        self.client = httpx.Client(timeout=15, cookies=cookies)
         self.page = new_id()
         self.entries = self.client.get(f"{served.url}_dash-dependencies").json()
 
@@ -76,9 +76,9 @@ class Page:
 
 
 @contextmanager
-def opened(served: Served) -> Iterator[Page]:
+def opened(served: Served, cookies: httpx.Cookies | None = None) -> Iterator[Page]:
     """A page with TCP connections of its own."""
-    page = Page(served)
+    page = Page(served, cookies)
     with closing(page.client):
         yield page
 

@@ -2,15 +2,14 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.listings import listing, text_of
 
-PAGE = (ROOT / "docs/testing.md").read_text("utf-8")
-LISTINGS = dict(re.findall(r"<!-- listing: (\w+) -->\n```python\n(.*?)```", PAGE, re.S))
+PAGE = "testing.md"
 
 RECORDED = {
     "callback": "app.live",
@@ -25,9 +24,15 @@ RECORDED = {
 
 
 def test_every_test_of_the_page_passes(tmp_path: Path) -> None:
-    for name, listing in LISTINGS.items():
-        file = f"{name}.py" if name in ("app", "conftest") else f"test_{name}.py"
-        (tmp_path / file).write_text(listing, "utf-8")
+    files = {
+        "app.py": listing(PAGE, "app"),
+        "conftest.py": listing(PAGE, "conftest"),
+        "test_run.py": listing(PAGE, "run"),
+        "test_page.py": listing(PAGE, "page"),
+        "test_replay.py": listing(PAGE, "replay"),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
     recordings = json.dumps({"flash_events": 1, "runs": [RECORDED]})
     (tmp_path / "streams.json").write_text(recordings, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
@@ -39,4 +44,4 @@ def test_every_test_of_the_page_passes(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert f"{PAGE.count('def test_')} passed" in done.stdout, done.stdout + done.stderr
+    assert f"{text_of(PAGE).count('def test_')} passed" in done.stdout, done.stdout + done.stderr

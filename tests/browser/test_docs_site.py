@@ -1,0 +1,220 @@
+"""What the tutorial and the how-tos promise of pages, seen in Chromium."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tests.browser.conftest import Tab, sound_tab
+from tests.conftest import Served, wait_until
+from tests.listings import listing, shown
+
+METRICS: Any = {"FLASH_EVENTS_METRICS": "1"}
+
+
+def wait_for_log(served: Served, text: str, count: int = 1) -> None:
+    """Waits until the server has written something so often."""
+    wait_until(lambda: served.log().count(text) >= count, 10, f"{text!r} in the log")
+
+
+class TestTutorial:
+    """The steps whose buttons, states and graph are the point."""
+
+    def test_the_stop_button_stops_and_so_does_closing_the_tab(
+        self, context: BrowserContext, tmp_path: Path
+    ) -> None:
+        with shown(listing("tutorial.md", "stop"), tmp_path) as served:
+            with sound_tab(context, served) as tab:
+                tab.click("measure")
+                tab.wait_until(
+                    "/^-?\\d+\\.\\d °C$/.test(document.getElementById('result').innerText)"
+                )
+                tab.click("stop")
+                tab.wait_for("result", "Nothing measured")
+                wait_for_log(served, "The sensor is off.")
+                tab.click("measure")
+                wait_for_log(served, "The sensor is on.", 2)
+                assert served.log().count("The sensor is off.") == 1
+            wait_for_log(served, "The sensor is off.", 2)
+
+    def test_buttons_and_texts_follow_the_run(
+        self, context: BrowserContext, tmp_path: Path
+    ) -> None:
+        faster = {"sleep(0.25)": "sleep(0.1)"}
+        with (
+            shown(listing("tutorial.md", "states"), tmp_path, faster) as served,
+            sound_tab(context, served) as tab,
+        ):
+            tab.wait_for("state", "The run: idle")
+            assert tab.page.is_disabled("#stop")
+            tab.click("measure")
+            tab.wait_for("state", "The run: running")
+            assert tab.page.is_disabled("#measure")
+            tab.click("stop")
+            tab.wait_for("state", "The run: cancelled")
+            tab.click("measure")
+            tab.wait_for("state", "The run: error")
+            assert tab.text("result").startswith("9: ")
+            assert tab.text("problem") == "The sensor does not answer."
+            assert tab.page.is_enabled("#measure")
+
+    def test_the_graph_keeps_the_last_points_in_order(
+        self, context: BrowserContext, tmp_path: Path
+    ) -> None:
+        faster = {"sleep(0.05)": "sleep(0.001)"}
+        x = "Array.from(document.querySelector('#graph .js-plotly-plot').data[0].x)"
+        with (
+            shown(listing("tutorial.md", "graph"), tmp_path, faster) as served,
+            sound_tab(context, served) as tab,
+        ):
+            tab.page.wait_for_selector("#graph .js-plotly-plot", timeout=30_000)
+            tab.click("measure")
+            tab.wait_until(f"{x}[0] > 1")
+            seen = tab.page.evaluate(x)
+            assert seen == list(range(seen[0], seen[0] + 200))
+            tab.click("stop")
+
+
+KEPT = """
+_tokens = tokens
+
+
+async def tokens(question, turns):
+    try:
+        async with aclosing(_tokens(question, turns)) as stream:
+            async for token in stream:
+                yield token
+    finally:
+        print("The model is left.")
+"""
+"""As a client that closes its connection."""
+
+
+def test_a_chat_streams_stops_asks_again_and_remembers(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    program = listing("how-to/chat.md", "chat") + KEPT
+    with shown(program, tmp_path) as served, sound_tab(context, served) as tab:
+        tab.page.fill("#prompt", "hello")
+        tab.click("send")
+        tab.wait_for("answer", "You ask hello")
+        tab.page.wait_for_selector("#answer em")  # it is Markdown
+        tab.click("stop")
+        wait_for_log(served, "The model is left.")
+        tab.page.wait_for_selector("#again:enabled")
+        stopped = tab.text("answer").strip()
+        assert stopped.startswith("You ask hello")
+        assert stopped.count("Or do I?") < 20
+        tab.click("again")
+        tab.wait_until("document.getElementById('answer').innerText.split('Or do I?').length > 20")
+        wait_for_log(served, "The model is left.", 2)
+        assert tab.text("history") == ""
+        answer = tab.text("answer").strip()
+        assert "It is turn 1." in answer
+        tab.page.fill("#prompt", "and now")
+        tab.page.press("#prompt", "Enter")
+        tab.wait_for("answer", "You ask and now")
+        tab.wait_until("document.getElementById('answer').innerText.includes('It is turn 2.')")
+        assert tab.text("question").strip() == "and now"
+        assert tab.text("history").strip().startswith("hello")
+        assert answer in tab.text("history")
+        tab.page.reload()
+        wait_for_log(served, "The model is left.", 3)
+
+
+IDS = """new Promise(resolve => {
+    const ids = [];
+    dash_ag_grid.getApi('grid').forEachNode(node => ids.push(node.data.id));
+    resolve(ids);
+})"""
+ROWS = "dash_ag_grid.getApi('grid').getDisplayedRowCount()"
+
+
+def test_all_rows_of_a_query_are_in_the_table_in_order(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    program = listing("how-to/database.md", "database")
+    with shown(program, tmp_path) as served, sound_tab(context, served) as tab:
+        tab.page.wait_for_selector("#grid .ag-root")
+        tab.click("load")
+        tab.wait_for("status", "All 20,000 rows are here.")
+        tab.wait_until(f"{ROWS} === 20000")
+        assert tab.page.evaluate(IDS) == list(range(1, 20_001))
+        tab.page.fill("#least", "39.9")
+        tab.click("load")
+        warm = [id for id in range(1, 20_001) if id * 7919 % 400 == 399]
+        tab.wait_for("status", f"All {len(warm)} rows are here.")
+        tab.wait_until(f"{ROWS} === {len(warm)}")
+        assert tab.page.evaluate(IDS) == warm
+        assert "Traceback" not in served.log()
+
+
+def test_a_query_that_is_stopped_leaves_no_rows(context: BrowserContext, tmp_path: Path) -> None:
+    program = listing("how-to/database.md", "database")
+    counted = "            count += len(rows)\n"
+    slower = {"import sqlite3\n": "import sqlite3\nimport time\n"}
+    slower[counted] = f"            time.sleep(0.2)\n{counted}"
+    with shown(program, tmp_path, slower) as served, sound_tab(context, served) as tab:
+        tab.page.wait_for_selector("#grid .ag-root")
+        tab.click("load")
+        tab.wait_until(f"{ROWS} >= 500")
+        tab.click("stop")
+        tab.wait_for("status", "Stopped.")
+        tab.wait_until(f"{ROWS} === 0")
+        assert "Traceback" not in served.log()
+
+
+def job_goes_on(tab: Tab) -> None:
+    """The report of the app of several pages gets further."""
+    percent = "Number(document.getElementById('job').textContent.match(/\\d+/)[0])"
+    before = tab.page.evaluate(percent)
+    tab.wait_until(f"{percent} > {before}")
+
+
+def test_a_run_ends_with_its_page_and_goes_on_where_it_is_kept(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    program = listing("how-to/multi_page.md", "multi_page")
+    with shown(program, tmp_path, **METRICS) as served, sound_tab(context, served) as tab:
+        tab.wait_until("/^\\d+\\.\\d\\d$/.test(document.getElementById('price')?.textContent)")
+        tab.page.click("text=Report")
+        wait_for_log(served, "The prices end.")
+        tab.click("build")
+        tab.wait_for("job", "The report: ")
+        tab.page.click("text=Price")
+        wait_for_log(served, "The prices begin.", 2)
+        job_goes_on(tab)
+        assert served.metric("runs") == 2
+        tab.click("stop")
+        wait_until(lambda: served.metric("runs") == 1, 5, "the end of the report")
+        assert served.log().count("The prices end.") == 1
+
+
+ON_ONE_PAGE = {
+    ', html.Button("Stop", id="stop", n_clicks=0)]': ', html.Button("Other")]',
+    'html.Button("Build", id="build")]': 'html.Button("Build", id="build"), '
+    'html.Button("Stop", id="stop", n_clicks=0)]',
+}
+
+
+@pytest.mark.parametrize("entry", ['(Input("stop", "n_clicks"), 0)', 'Input("stop", "n_clicks")'])
+def test_a_stop_button_that_comes_back_is_no_press_where_0_is_allowed(
+    context: BrowserContext, tmp_path: Path, entry: str
+) -> None:
+    program = listing("how-to/multi_page.md", "multi_page")
+    replaced = {'(Input("stop", "n_clicks"), 0)': entry, **ON_ONE_PAGE}
+    with shown(program, tmp_path, replaced, **METRICS) as served, sound_tab(context, served) as tab:
+        tab.page.click("text=Report")
+        tab.page.click("#stop")
+        tab.click("build")
+        tab.wait_for("job", "The report: ")
+        tab.page.click("text=Price")
+        tab.page.wait_for_selector("#price")
+        tab.page.click("text=Report")
+        tab.page.wait_for_selector("#stop")
+        if entry.startswith("("):
+            job_goes_on(tab)
+            assert served.metric("runs") == 1
+        else:
+            wait_until(lambda: served.metric("runs") == 0, 5, "its end")

@@ -1,0 +1,45 @@
+"""The listings of the documentation, by page and name, and served as they stand there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT, Served, serving
+
+DOCS = ROOT / "docs"
+NAMED = re.compile(r"<!-- listing: (\w+) -->\n```python\n(.*?)```", re.S)
+
+
+def text_of(page: str) -> str:
+    """A page as it is written."""
+    return (DOCS / page).read_text("utf-8")
+
+
+def listing(page: str, name: str) -> str:
+    """One listing of a page."""
+    listings: dict[str, str] = dict(NAMED.findall(text_of(page)))
+    return listings[name]
+
+
+@contextmanager
+def shown(
+    program: str, directory: Path, replaced: dict[str, str] | None = None, **environment: str
+) -> Iterator[Served]:
+    """A listing as `app.py`, served as its readers serve it.
+
+    Args:
+        program: the listing.
+        directory: where it is written, and served.
+        replaced: what is made smaller, so that a test need not wait.
+        environment: what else it finds there.
+    """
+    for written, instead in (replaced or {}).items():
+        assert written in program
+        program = program.replace(written, instead)
+    (directory / "app.py").write_text(program, "utf-8")
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    variables: Any = environment
+    with serving("app:server", directory, home=directory, **variables) as served:
+        yield served
