@@ -68,16 +68,18 @@ class _Wiring:
 
     def __init__(self, app: Dash) -> None:
         self.app = app
+        self._settings: Settings | None = None
         self._server: Server | None = None
         self._has_script = False
         self._watch: ShutdownWatch | None = None
 
     def configure(self, settings: Settings) -> None:
-        if self._server is not None and self._server.is_used:
+        if self._server is not None and self._server.is_serving:
             raise ConfigurationError(
                 "The app already serves event callbacks with other settings. "
                 "Call FlashEvents(app, ...) right after creating the app."
             )
+        self._settings = settings
         self._server = Server(self.app, settings)
 
     def add_routes(self) -> None:
@@ -109,13 +111,8 @@ class _Wiring:
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any."""
         if self._server is None:
-            self._server = Server(self.app, Settings.load())
+            self._server = Server(self.app, self._settings or Settings.load())
         return self._server
-
-    def _renew(self) -> None:
-        """An app may be served again in the same process, as tests do."""
-        if self._server is not None and self._server.has_ended:
-            self._server, self._watch = Server(self.app, self._server.settings), None
 
     def _has_callbacks(self) -> bool:
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
@@ -134,7 +131,9 @@ class _Wiring:
         return Reply(200, server.stats.openmetrics().encode(), {"Content-Type": OPENMETRICS})
 
     async def _start(self) -> None:
-        self._renew()
+        server = self._server
+        if server is not None and (server.has_ended or server.is_elsewhere):
+            self._server = self._watch = None  # served again in the same process, as tests do
         if self._has_callbacks():
             await self.ready().start()
             self._watch_shutdown()
@@ -146,10 +145,12 @@ class _Wiring:
         return self._watch
 
     async def _close(self) -> None:
+        server = self._server
+        if server is None or server.is_elsewhere:
+            return  # another event loop serves the app by now
         if self._watch is not None:
             self._watch.close()
-        if self._server is not None:
-            await self._server.drain()
+        await server.drain()
 
 
 @functools.cache

@@ -69,17 +69,23 @@ class Server:
         self.stats = Stats(self._runs, self._connections)
 
     @property
-    def is_used(self) -> bool:
-        """Whether it has begun to serve."""
-        return self._starting is not None
+    def is_serving(self) -> bool:
+        """Whether it has begun to serve, and can go on."""
+        return self._starting is not None and not self.has_ended
 
     @property
     def has_ended(self) -> bool:
-        """Whether it will never serve again: it was drained, or its event loop is gone."""
+        """Whether it was drained, or its event loop is gone."""
         starting = self._starting
-        return starting is not None and (
-            self._draining is not None or starting.get_loop().is_closed()
+        return self._draining is not None or (
+            starting is not None and starting.get_loop().is_closed()
         )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it serves, or has served, on another event loop than the running one."""
+        starting = self._starting
+        return starting is not None and starting.get_loop() is not asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flash_events import protocol, stream_props
+import flash_events
+from flash_events import celery, protocol, stream_props, testing
 from flash_events.plugin import ACTIONS
 from flash_events.protocol import Reason
 from tests.conftest import ROOT
 
+REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
 SEMANTICS = (ROOT / "docs/semantics.md").read_text("utf-8")
 PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
 HELD_BY = sorted(set(re.findall(r"`(tests/\S+?\.py::\S+?)`", SEMANTICS)))
@@ -63,6 +65,21 @@ def test_every_refusal_is_described() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Refused":
                 raised.add(ast.literal_eval(node.args[1]))
     assert {code for row in cells("Refusals") for code in row} == raised
+
+
+def test_every_public_name_has_a_place_in_the_reference() -> None:
+    described = set(re.findall(r"^::: flash_events\.(?:\w+\.)*(\w+)$", REFERENCE, re.M))
+    assert {*flash_events.__all__, *celery.__all__, *testing.__all__} <= described
+
+
+def test_every_code_of_an_error_is_described() -> None:
+    failures = {"callback_error", "timeout", "worker_lost", "task_failed", "queue"}
+    codes = set(
+        re.findall(r"`(\w+)`", PROTOCOL.split("The codes of an `error`:")[1].split(". ")[0])
+    )
+    assert codes == failures
+    source = "".join(p.read_text("utf-8") for p in (ROOT / "flash_events").rglob("*.py"))
+    assert [code for code in codes if f'"{code}"' not in source] == []
 
 
 def test_every_event_is_described() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import hashlib
-import json
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -126,13 +125,16 @@ async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback
     assert callback.function is namespace["live"]
 
 
-def test_an_app_that_is_served_again_in_the_same_process_streams_again() -> None:
-    """As the tests of an app do, one after the other."""
-    app = new_app()
-    plugin = FlashEvents(app)
-    plugin.event_callback(START)(live)
+class TestServedAgain:
+    """In the same process, as the tests of an app do, one after the other."""
 
-    async def status() -> int:
+    @pytest.fixture
+    def app(self) -> Dash:
+        app = new_app()
+        FlashEvents(app, linger_seconds=0.01).event_callback(START)(live)
+        return app
+
+    async def start(self, app: Dash) -> int:
         connection = {"page": new_id(), "connection": new_id(), "run": new_id(), "connections": []}
         body = {
             "output": bridge.app_registry(app).entries[0]["output"],
@@ -140,16 +142,44 @@ def test_an_app_that_is_served_again_in_the_same_process_streams_again() -> None
             "changedPropIds": ["start.n_clicks"],
             "flash_events": {"version": 1, **connection},
         }
-        path, headers = "/_dash-flash-events/start", {"Content-Type": "application/json"}
-        async with app.server.test_app() as served:
-            client = served.test_client()
-            async with client.request(path, method="POST", headers=headers) as request:
-                await request.send(json.dumps(body).encode())
-                await request.send_complete()
-                assert b"event: open" in await request.receive()
-                return int(request.status_code)
+        answer = await app.server.test_client().post("/_dash-flash-events/start", json=body)
+        return int(answer.status_code)
 
-    assert [asyncio.run(status()) for _ in range(3)] == [200] * 3
+    def test_after_it_was_shut_down(self, app: Dash) -> None:
+        async def serve() -> int:
+            async with app.server.test_app():
+                return await self.start(app)
+
+        assert [asyncio.run(serve()) for _ in range(3)] == [200] * 3
+
+    def test_after_its_event_loop_has_ended_without_a_shutdown(self, app: Dash) -> None:
+        async def serve() -> int:
+            await app.server.startup()
+            return await self.start(app)
+
+        assert [asyncio.run(serve()) for _ in range(3)] == [200] * 3
+
+    def test_while_its_event_loop_before_is_late_to_shut_down(self, app: Dash) -> None:
+        before = asyncio.new_event_loop()
+        before.run_until_complete(app.server.startup())
+        assert before.run_until_complete(self.start(app)) == 200
+
+        async def serve() -> int:
+            await app.server.startup()
+            await asyncio.to_thread(before.run_until_complete, app.server.shutdown())
+            return await self.start(app)
+
+        assert asyncio.run(serve()) == 200
+        before.close()
+
+    def test_with_other_settings(self, app: Dash) -> None:
+        async def serve() -> int:
+            async with app.server.test_app():
+                return await self.start(app)
+
+        asyncio.run(serve())
+        FlashEvents(app, max_body_bytes=10)
+        assert asyncio.run(serve()) == 413
 
 
 def test_an_app_that_nobody_uses_is_let_go() -> None:

@@ -123,6 +123,8 @@ async def test_a_stream_that_says_nothing_fails_the_test(monkeypatch: pytest.Mon
         await stream.next()
         with pytest.raises(AssertionError, match=r"Not within .* after 1 updates"):
             await stream.next()
+        with pytest.raises(AssertionError, match=r"Not within .* after 1 updates"):
+            [update async for update in stream]
 
 
 async def test_what_does_not_come_by_yield_is_an_update_of_its_own() -> None:

@@ -28,16 +28,24 @@ RECORDER = Path(__file__).parent.parent / "static" / "flash_events_recorder.js"
 class PageStreams:
     """What event callbacks stream into the page that a browser shows.
 
-    Pages that are opened after this was made are watched from their beginning; a page that is
-    reloaded begins anew.
+    Pages that are opened after this was made are watched from their beginning. A page that is
+    reloaded forgets what it has seen; a run that it finds again is not returned anew.
 
     Args:
-        browser: `dash_duo` or `dash_br`, with Chrome or Chromium.
+        browser: `dash_duo` or `dash_br`.
+
+    Raises:
+        TypeError: the browser is not Chrome or Chromium on this machine.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._returned: set[str] = set()
+        if not hasattr(browser.driver, "execute_cdp_cmd"):
+            name = type(browser.driver).__name__
+            raise TypeError(
+                f"Expected Chrome on this machine, got {name}: drop --remote, --webdriver."
+            )
         arguments = {"source": _recorder()}
         browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", arguments)
         browser.driver.execute_script(_recorder())
@@ -104,7 +112,9 @@ class PageRun:
         return self.recording()
 
     def wait_for_end(self, timeout: float | None = None) -> Recording:
-        """What the page has received, once the run has ended and the page shows it.
+        """What the page has received, once the run has ended.
+
+        The page then shows it; only a component that is busy with commands may still follow.
 
         Raises:
             dash.testing.errors.TestingTimeoutError: it goes on.

@@ -126,7 +126,8 @@ class Stream:
         return self
 
     async def __anext__(self) -> Update:
-        update = await self._read()
+        async with _limit(self):
+            update = await self._read()
         if update is None:
             raise StopAsyncIteration
         return update

@@ -16,7 +16,7 @@ if (!page["flash_events_recorder"]) {
       records
         .list()
         .filter((one) => one.callback === callback)
-        .sort((a, b) => a.startedAt - b.startedAt)
+        .sort((a, b) => a.number - b.number)
         .map(({run}) => run),
     seen(run: string) {
       const found = find(run);

@@ -22,6 +22,8 @@ export interface RunRecord {
   readonly callback: string;
   readonly triggered: readonly string[];
   readonly startedAt: number;
+  /** Counts the page's runs, in the order of their starts. */
+  readonly number: number;
   state: RunState;
   updates: number;
   bytes: number;
@@ -40,6 +42,7 @@ export function createRecords(now: () => number) {
   const connection = {state: "idle" as ConnectionState, reconnects: 0};
   const listeners = new Set<() => void>();
   let version = 0;
+  let started = 0;
 
   function accept(news: News): void {
     switch (news.type) {
@@ -77,6 +80,7 @@ export function createRecords(now: () => number) {
       callback,
       triggered,
       startedAt: now(),
+      number: ++started,
       state: "queued",
       updates: 0,
       bytes: 0,
@@ -90,7 +94,7 @@ export function createRecords(now: () => number) {
 
   function record(known: RunRecord, event: RunEvent, bytes: number): void {
     if (event.type === "update") {
-      known.updates++;
+      known.updates = event.n; // a snapshot stands for all before it
       known.bytes += bytes;
       known.streamed += valuesOf(event.set);
       known.lastAt = now();

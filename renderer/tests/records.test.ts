@@ -43,6 +43,15 @@ test("a run is listed with its counts, the latest first", () => {
   expect(first && collapsed(first)).toBe(1);
 });
 
+test("runs are numbered as they start, and a snapshot counts as all before it", () => {
+  const {records, run, event} = setup();
+  for (const id of ["1", "2", "3"]) run(id, "queued");
+  run("1", "done");
+  event({type: "update", run: "2", n: 40, snapshot: true, set: [["out", {children: 40}]]});
+  const byNumber = records.list().sort((a, b) => a.number - b.number);
+  expect(byNumber.map((one) => [one.run, one.updates])).toEqual([["1", 0], ["2", 40], ["3", 0]]);
+});
+
 test("a recording has the events with their times", () => {
   const {records, run, event, update, clock} = setup();
   run("1", "queued");

@@ -27,7 +27,7 @@ async def short(_n: int) -> AsyncIterator[Update]:
     yield stream_props("out", {"children": "short"})
 
 
-@event_callback(Input("fail", "n_clicks"))
+@event_callback(Input("fail", "n_clicks"), reset_props={"out": {"children": "reset"}})
 async def fail(_n: int) -> AsyncIterator[Update]:
     yield stream_props("out", {"children": "fails"})
     raise ValueError("no luck")

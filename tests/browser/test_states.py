@@ -36,6 +36,20 @@ def test_a_run_that_fails_says_so(tab: Tab) -> None:
     tab.wait_until("document.getElementById('seen').textContent.endsWith('fail error')")
 
 
+def test_a_run_that_is_refused_is_an_error_and_is_reset(
+    context: BrowserContext, app: Served
+) -> None:
+    tab = Tab(context.new_page(), app)
+    tab.page.add_init_script(WITHOUT_WORKER)  # so that the page itself posts
+    refusal = {"error": "too_many", "message": "Too many runs."}
+    tab.page.route("**/start", lambda route: route.fulfill(status=429, json=refusal))
+    tab.open().click("fail")
+    tab.wait_until("document.getElementById('seen').textContent.endsWith('fail error')")
+    assert tab.text("out") == "reset"
+    assert "Too many runs." in tab.warnings[0]
+    tab.page.close()
+
+
 def test_a_state_with_the_values_of_match_is_that_of_its_own_runs(tab: Tab) -> None:
     tab.wait_for("seen-cards", "idle idle")
     tab.click('{"index":"b","type":"go"}')
