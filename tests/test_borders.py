@@ -127,7 +127,8 @@ MAY_IMPORT = {
     "testing.recordings": {"testing.streams", "updates"},
     "testing.fixtures": {"bridge", "testing.streams"},
     "testing": {"testing.clock", "testing.recordings", "testing.streams"},
-    "__main__": {"doctor"},
+    "demo": set(),
+    "__main__": {"demo", "doctor"},
     "__init__": {"components", "callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
-from tests.conftest import Served, wait_until
+from tests.conftest import Served, serving, wait_until
 
 WITHOUT_WORKER = "delete globalThis.SharedWorker"
 """As an init script: the page owns its connection, as in browsers without shared workers."""
@@ -44,7 +44,7 @@ class Tab:
     def open(self, path: str = "") -> "Tab":
         """Loads the app and waits until Dash has made its first callbacks."""
         self.page.goto(self.served.url + path)
-        self.page.wait_for_selector("button")
+        self.page.wait_for_selector("button:visible")
         return self
 
     def click(self, component_id: str) -> None:
@@ -75,6 +75,11 @@ class Tab:
         wait_until(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
 
 
+def wait_for_runs(served: Served, count: int) -> None:
+    """Until so many live on the server, which is served with metrics."""
+    wait_until(lambda: served.metric("runs") == count, 10, f"{count} runs")
+
+
 def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
     tab.wait_for(component_id, prefix)
     text = f"document.getElementById('{component_id}').textContent"
@@ -89,6 +94,15 @@ def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
     yield tab
     tab.page.close()
     assert not tab.errors
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """All examples in one app; what they write lies beside the log."""
+    home = tmp_path_factory.mktemp("gallery")
+    app = "examples.gallery:server"
+    with serving(app, home, FLASH_EVENTS_METRICS="1", TMPDIR=str(home)) as served:
+        yield served
 
 
 @pytest.fixture
