@@ -61,7 +61,7 @@ layout = dmc.Stack(
         dmc.Group(controls, gap="xs", style={"fontVariantNumeric": "tabular-nums"}),
         dmc.Image(id="frames-picture", src=DRY, alt="A pond", radius="md"),
         dmc.Text("Drops a second", size="sm"),
-        dmc.Slider(id="frames-rain", min=1, max=20, value=4, mb="lg"),
+        dmc.Slider(id="frames-rain", min=1, max=20, value=8, mb="lg"),
     ]
 )
 

@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import ROOT, Served, answers, free_port, serving, wait_until
 from tests.test_endpoint import opened
 
+pytestmark = pytest.mark.timeout(300)  # pip installs all that Dash needs
+
 APP = """
 from dash import Dash, Input, html
 import flash_events

@@ -77,7 +77,7 @@ class Tab:
 
 def wait_for_runs(served: Served, count: int) -> None:
     """Until so many live on the server, which is served with metrics."""
-    wait_until(lambda: served.metric("runs") == count, 10, f"{count} runs")
+    wait_until(lambda: served.metric("runs") == count, 20, f"{count} runs")
 
 
 def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:

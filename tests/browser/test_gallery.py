@@ -21,10 +21,13 @@ EXAMPLES = {
 }
 """What starts each of them; a form starts when one types."""
 
+INDEX = "main a[href='/chat']"
+
 
 @pytest.fixture
 def tab(context: BrowserContext, gallery: Served) -> Iterator[Tab]:
     with sound_tab(context, gallery) as tab:
+        tab.page.wait_for_selector(INDEX)
         yield tab
         home = urlsplit(gallery.url).netloc
         assert {urlsplit(url).netloc for url in tab.requests} <= {home, ""}  # "": data and blobs
@@ -65,7 +68,7 @@ def test_an_example_has_its_source_and_ends_when_one_leaves(name: str, tab: Tab)
         tab.page.click(EXAMPLES[name])
     wait_for_runs(served, 1)
     tab.page.click("nav a[href='/']")
-    tab.page.wait_for_selector("main a[href='/chat']")
+    tab.page.wait_for_selector(INDEX)
     wait_for_runs(served, 0)
     assert served.metric("ends_cancelled_total") == cancelled + 1
 
@@ -80,12 +83,13 @@ def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:
 def test_nothing_is_wider_than_a_small_window(browser: Browser, gallery: Served) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     with sound_tab(context, gallery) as tab:
+        tab.page.wait_for_selector(INDEX)
         for name in EXAMPLES:
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, name
             tab.page.click("#gallery-burger")
             tab.page.click(f"nav a[href='{path_of(name)}']")
             tab.page.wait_for_selector(EXAMPLES[name])
-            tab.page.wait_for_selector("nav", state="hidden")
+            tab.wait_until("document.querySelector('nav').getBoundingClientRect().right <= 0")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
 
