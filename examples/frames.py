@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 320, 200
 FRAME_SECONDS = 1 / 20
 STEPS_PER_FRAME = 3
 SPEED, DAMPING = 0.3, 0.992
-DEEP, BRIGHT = np.array([8, 40, 88]), np.array([150, 220, 255])
+COLORS = np.linspace((8, 40, 88), (150, 220, 255), 256).astype(np.uint8)  # from deep to bright
 
 
 def waves(drops_per_second: float) -> Iterator[NDArray[np.float64]]:
@@ -43,10 +43,9 @@ def waves(drops_per_second: float) -> Iterator[NDArray[np.float64]]:
 def picture(surface: NDArray[np.float64]) -> str:
     """The surface with light from one side, as a URL that an `img` takes."""
     slope = surface - np.roll(surface, 3, axis=(0, 1))
-    light = np.clip(0.4 + 1.5 * slope, 0, 1)[:, :, np.newaxis]
-    colors = (DEEP + light * (BRIGHT - DEEP)).astype(np.uint8)
+    light = np.clip(100 + 400 * slope, 0, 255).astype(np.uint8)
     file = io.BytesIO()
-    Image.fromarray(colors).save(file, "webp", quality=70, method=0)
+    Image.fromarray(COLORS[light]).save(file, "webp", quality=70, method=0)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
