@@ -134,6 +134,7 @@ def on_failure(_error: Exception) -> Update:
         "message": "Press Start to try again.",
         "color": "red",
         "withBorder": True,
+        "autoClose": False,  # it stays until somebody has read it
     }
     return stream_props(
         [

@@ -122,7 +122,7 @@ class TestLiveDashboard:
 
     def test_a_failure_shows_a_notification(self, tab: Tab) -> None:
         tab.click("dashboard-fail")
-        tab.page.wait_for_selector("text=The feed has failed")
+        tab.page.wait_for_selector(".mantine-Notification-root >> text=The feed has failed")
         tab.wait_for("dashboard-status", "Failed")
         tab.click("dashboard-start")
         tab.wait_for("dashboard-status", "Live")

@@ -77,7 +77,7 @@ def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:
     open_from_index(tab, "live_dashboard")
     tab.page.click("#dashboard-start")
     tab.page.click("#dashboard-fail")
-    tab.page.wait_for_selector("text=The feed has failed")
+    tab.page.wait_for_selector(".mantine-Notification-root >> text=The feed has failed")
 
 
 def test_nothing_is_wider_than_a_small_window(browser: Browser, gallery: Served) -> None:
