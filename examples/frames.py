@@ -43,7 +43,7 @@ def waves(drops_per_second: float) -> Iterator[NDArray[np.float64]]:
 def picture(surface: NDArray[np.float64]) -> str:
     """The surface with light from one side, as a URL that an `img` takes."""
     slope = surface - np.roll(surface, 3, axis=(0, 1))
-    light = np.clip(100 + 400 * slope, 0, 255).astype(np.uint8)
+    light = np.clip(100 + 300 * slope, 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(COLORS[light]).save(file, "webp", quality=70, method=0)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
@@ -60,7 +60,7 @@ layout = dmc.Stack(
         dmc.Group(controls, gap="xs", style={"fontVariantNumeric": "tabular-nums"}),
         dmc.Image(id="frames-picture", src=DRY, alt="A pond", radius="md"),
         dmc.Text("Drops a second", size="sm"),
-        dmc.Slider(id="frames-rain", min=1, max=20, value=8, mb="lg"),
+        dmc.Slider(id="frames-rain", min=1, max=20, value=3, mb="lg"),
     ]
 )
 
@@ -77,9 +77,10 @@ layout = dmc.Stack(
 def rain(_clicks: int, drops: float) -> Iterator[Update]:
     """A plain generator: what computes belongs in a thread. A slow reader slows it down."""
     starts: deque[float] = deque(maxlen=20)
-    for number, surface in zip(count(1), waves(drops), strict=False):
+    surfaces = waves(drops)
+    for number in count(1):
         starts.append(time.monotonic())
-        src = picture(surface)
+        src = picture(next(surfaces))
         frame = [("frames-picture", {"src": src})]
         if number % 10 == 0:
             rate = (len(starts) - 1) / (starts[-1] - starts[0])
