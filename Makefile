@@ -14,9 +14,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/demo ## serve the live dashboard of the examples
-	@echo "Open http://127.0.0.1:$(PORT)/ (Ctrl+C stops it)"
-	@$(BIN)/hypercorn --bind 127.0.0.1:$(PORT) --log-level warning examples.live_dashboard:server
+demo: $(VENV)/demo ## serve the gallery of the examples
+	@$(BIN)/python -m flash_events demo --port $(PORT)
 
 demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, with a Redis of its own
 	@PORT=$(PORT) $(BIN)/python -m examples.celery_report

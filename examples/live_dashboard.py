@@ -1,6 +1,6 @@
-"""Four stocks tick for ever, until they are ended or the page is left.
+"""Four stocks tick for ever, until they are ended or one leaves the page.
 
-Run: hypercorn examples.live_dashboard:server
+Run: python -m examples.live_dashboard
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from itertools import chain, cycle, pairwise
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, callback, ctx, dcc
+from dash import Dash, Input, Output, ctx, dcc
 from plotly import data
 
 from flash_events import Update, event_callback, stream_props
@@ -46,7 +46,7 @@ def empty_figure(color: str) -> dict[str, Any]:
     axis = {
         "autorange": True,
         "fixedrange": True,
-        "gridcolor": "rgba(255,255,255,0.07)",
+        "gridcolor": "rgba(128,128,128,0.2)",
         "zeroline": False,
     }
     return {
@@ -68,8 +68,8 @@ def quote(symbol: str, price: float, first: float) -> list[tuple[str, dict[str, 
     change = price / first - 1
     color, arrow = (UP, "▲") if change >= 0 else (DOWN, "▼")
     return [
-        (f"price-{symbol}", {"children": f"{price:.2f}"}),
-        (f"change-{symbol}", {"children": f"{arrow} {abs(change):.2%}", "c": color}),
+        (f"dashboard-price-{symbol}", {"children": f"{price:.2f}"}),
+        (f"dashboard-change-{symbol}", {"children": f"{arrow} {abs(change):.2%}", "c": color}),
     ]
 
 
@@ -81,18 +81,23 @@ def card(symbol: str) -> dmc.Paper:
             dmc.Group(
                 [
                     dmc.Text(symbol, fw=700),
-                    dmc.Text(name, c="dimmed", size="sm", flex=1),
-                    dmc.Text("", id=f"price-{symbol}", fw=700),
-                    dmc.Text("", id=f"change-{symbol}", size="sm", w=80, ta="right"),
+                    dmc.Text("", id=f"dashboard-price-{symbol}", fw=700),
                 ],
-                gap="xs",
+                justify="space-between",
+            ),
+            dmc.Group(
+                [
+                    dmc.Text(name, c="dimmed", size="sm"),
+                    dmc.Text("", id=f"dashboard-change-{symbol}", size="sm"),
+                ],
+                justify="space-between",
             ),
             dcc.Graph(
-                id=f"graph-{symbol}",
+                id=f"dashboard-graph-{symbol}",
                 figure=empty_figure(color),
                 responsive=True,
                 config={"displayModeBar": False},
-                style={"height": "max(170px, (100dvh - 258px) / 2)"},
+                style={"height": "max(170px, (100dvh - 420px) / 2)"},
             ),
         ],
         p="sm",
@@ -102,83 +107,23 @@ def card(symbol: str) -> dmc.Paper:
     )
 
 
-def dashboard() -> dmc.Stack:
-    """The page on which the stream runs."""
-    buttons = [
-        dmc.Button("Start", id="start"),
-        dmc.Button("End", id="end", n_clicks=0, disabled=True, variant="default"),
-        dmc.Badge("Idle", id="status", color="gray.5", variant="dot", size="lg"),
-        dmc.Button(
-            "Simulate failure",
-            id="fail",
-            disabled=True,
-            variant="subtle",
-            color="gray",
-            size="compact-xs",
-            fw=400,
-            ml="auto",
-        ),
-    ]
-    cards = dmc.SimpleGrid([card(symbol) for symbol in STOCKS], cols={"base": 1, "sm": 2})
-    return dmc.Stack([dmc.Group(buttons, gap="xs"), cards])
-
-
-def about() -> dmc.Container:
-    """The page to which one can leave."""
-    return dmc.Container(
-        dmc.Stack(
-            [
-                dmc.Title("About", order=2),
-                dmc.Text(
-                    "The weekly prices that ship with Plotly, played as ticks: there and back, "
-                    "for ever, with a little noise. The first week of 2018 is 100."
-                ),
-                dmc.Text(
-                    "The stream ended when you came here. Its generator stopped on the server, "
-                    "too: nobody pays for ticks that nobody sees.",
-                ),
-                dmc.Anchor("Back to the dashboard", href="/", id="back"),
-            ]
-        ),
-        size="xs",
-        py="xl",
-    )
-
-
-app = Dash(__name__, backend="quart", title="Live dashboard", suppress_callback_exceptions=True)
-server = app.server
-header = dmc.Group(
-    [
-        dmc.Title("Live dashboard", order=4),
-        dmc.Group(
-            [
-                dmc.Anchor("Dashboard", href="/", id="dashboard-link"),
-                dmc.Anchor("About", href="/about", id="about-link"),
-            ]
-        ),
-    ],
-    justify="space-between",
-    h="100%",
-    px="md",
-)
-app.layout = dmc.MantineProvider(
-    [
-        dcc.Location(id="url"),
-        dmc.NotificationContainer(id="notifications", position="bottom-right"),
-        dmc.AppShell(
-            [dmc.AppShellHeader(header), dmc.AppShellMain([], id="page")],
-            header={"height": 56},
-            padding="md",
-        ),
-    ],
-    forceColorScheme="dark",
-)
-
-
-@callback(Output("page", "children"), Input("url", "pathname"))
-def show_page(pathname: str) -> dmc.Stack | dmc.Container:
-    """An ordinary callback, which knows nothing of streams."""
-    return about() if pathname == "/about" else dashboard()
+buttons = [
+    dmc.Button("Start", id="dashboard-start"),
+    dmc.Button("End", id="dashboard-end", disabled=True, variant="default"),
+    dmc.Badge("Idle", id="dashboard-status", color="gray.5", variant="dot", size="lg"),
+    dmc.Button(
+        "Simulate failure",
+        id="dashboard-fail",
+        disabled=True,
+        variant="subtle",
+        color="gray",
+        size="compact-xs",
+        fw=400,
+        ml="auto",
+    ),
+]
+cards = dmc.SimpleGrid([card(symbol) for symbol in STOCKS], cols={"base": 1, "sm": 2})
+layout = dmc.Stack([dmc.Group(buttons, gap="xs"), cards])
 
 
 def on_failure(_error: Exception) -> Update:
@@ -189,35 +134,38 @@ def on_failure(_error: Exception) -> Update:
         "message": "Press Start to try again.",
         "color": "red",
         "withBorder": True,
+        "autoClose": False,  # it stays until somebody has read it
     }
     return stream_props(
         [
             ("notifications", {"sendNotifications": [failed]}),
-            ("status", {"children": "Failed", "color": "red"}),
+            ("dashboard-status", {"children": "Failed", "color": "red"}),
         ]
     )
 
 
 @event_callback(
-    Input("start", "n_clicks"),
-    Input("fail", "n_clicks"),
-    # Leaving for any page but "/" ends the run, as does the button.
-    cancel=[(Input("end", "n_clicks"), 0), (Input("url", "pathname"), "/")],
+    Input("dashboard-start", "n_clicks"),
+    Input("dashboard-fail", "n_clicks"),
+    cancel=Input("dashboard-end", "n_clicks"),
     running=[
-        (Output("start", "disabled"), True, False),
-        (Output("end", "disabled"), False, True),
-        (Output("fail", "disabled"), False, True),
-        (Output("status", "children"), "Live", "Idle"),
-        (Output("status", "color"), "teal", "gray.5"),
+        (Output("dashboard-start", "disabled"), True, False),
+        (Output("dashboard-end", "disabled"), False, True),
+        (Output("dashboard-fail", "disabled"), False, True),
+        (Output("dashboard-status", "children"), "Live", "Idle"),
+        (Output("dashboard-status", "color"), "teal", "gray.5"),
     ],
     on_error=on_failure,
 )
 async def stream(_start: int | None, _fail: int | None) -> AsyncIterator[Update]:
     """Ticks of all stocks, from the beginning, in one update each."""
-    if ctx.triggered_id == "fail":  # it takes the place of the run that goes on
+    if ctx.triggered_id == "dashboard-fail":  # it takes the place of the run that goes on
         raise ConnectionError("the feed has hung up (simulated)")
     yield stream_props(
-        [(f"graph-{symbol}", {"figure": empty_figure(STOCKS[symbol][1])}) for symbol in STOCKS]
+        [
+            (f"dashboard-graph-{symbol}", {"figure": empty_figure(STOCKS[symbol][1])})
+            for symbol in STOCKS
+        ]
     )
     feeds = {symbol: ticks(symbol) for symbol in STOCKS}
     firsts = {symbol: next(feed) for symbol, feed in feeds.items()}
@@ -228,11 +176,21 @@ async def stream(_start: int | None, _fail: int | None) -> AsyncIterator[Update]
         for symbol, feed in feeds.items():
             price = next(feed)
             point = {"x": [[tick * TICK_SECONDS]], "y": [[price]]}
-            batch.append((f"graph-{symbol}", {"extendData": [point, [0], WINDOW_TICKS]}))
+            batch.append((f"dashboard-graph-{symbol}", {"extendData": [point, [0], WINDOW_TICKS]}))
             batch += quote(symbol, price, firsts[symbol])
         yield stream_props(batch)
         await asyncio.sleep(TICK_SECONDS)
 
+
+app = Dash(__name__, backend="quart", title="Live dashboard")
+app.layout = dmc.MantineProvider(
+    [
+        dmc.NotificationContainer(id="notifications", position="bottom-right"),
+        dmc.Container(layout, size="xl", py="lg"),
+    ],
+    forceColorScheme="dark",
+)
+server = app.server
 
 if __name__ == "__main__":
     app.run(debug=True)

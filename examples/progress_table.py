@@ -1,6 +1,6 @@
 """A table loads chunk by chunk, with progress, cancel and reload.
 
-Run: hypercorn examples.progress_table:server
+Run: python -m examples.progress_table
 """
 
 import asyncio
@@ -19,17 +19,17 @@ CHUNK_ROWS = 24
 SECONDS_PER_CHUNK = 0.08
 THOUSANDS = {"function": "d3.format(',.0f')(params.value)"}
 EMPTY: dict[str, dict[str, Any]] = {
-    "grid": {"rowData": []},
-    "progress": {"value": 0, "color": "blue"},
-    "progress-text": {"children": f"0 of {len(ROWS):,} rows"},
+    "table-grid": {"rowData": []},
+    "table-progress": {"value": 0, "color": "blue"},
+    "table-progress-text": {"children": f"0 of {len(ROWS):,} rows"},
 }
 
 
 def progress(done: int) -> list[tuple[str, dict[str, Any]]]:
     """The bar and its text after so many rows."""
     return [
-        ("progress", {"value": 100 * done / len(ROWS)}),
-        ("progress-text", {"children": f"{done:,} of {len(ROWS):,} rows"}),
+        ("table-progress", {"value": 100 * done / len(ROWS)}),
+        ("table-progress-text", {"children": f"{done:,} of {len(ROWS):,} rows"}),
     ]
 
 
@@ -39,28 +39,27 @@ def notification(title: str, message: str, color: str) -> dict[str, Any]:
     return {"sendNotifications": [{**shown, "withBorder": True}]}
 
 
-app = Dash(__name__, backend="quart", title="Progress table")
-server = app.server
-
 controls = dmc.Group(
     [
-        dmc.Button("Start", id="start"),
-        dmc.Button("Cancel", id="cancel", n_clicks=0, disabled=True, variant="default"),
-        dmc.Button("Reload", id="reload", variant="light"),
+        dmc.Button("Start", id="table-start"),
+        dmc.Button("Cancel", id="table-cancel", n_clicks=0, disabled=True, variant="default"),
+        dmc.Button("Reload", id="table-reload", variant="light"),
     ],
     gap="xs",
 )
 loaded = dmc.Stack(
     [
-        dmc.Text(id="progress-text", size="sm", c="dimmed", **EMPTY["progress-text"]),
-        dmc.Progress(id="progress", size="md", transitionDuration=100, **EMPTY["progress"]),
+        dmc.Text(id="table-progress-text", size="sm", c="dimmed", **EMPTY["table-progress-text"]),
+        dmc.Progress(
+            id="table-progress", size="md", transitionDuration=100, **EMPTY["table-progress"]
+        ),
     ],
     gap=6,
     flex=1,
     miw=200,
 )
 grid = dag.AgGrid(
-    id="grid",
+    id="table-grid",
     rowData=[],
     getRowId="`${params.data.country} ${params.data.year}`",
     columnDefs=[
@@ -90,44 +89,35 @@ grid = dag.AgGrid(
         },
     ],
     defaultColDef={"flex": 1, "sortable": True, "filter": True},
-    dashGridOptions={"localeText": {"noRowsToShow": "No rows yet. Press Start."}},
-    style={"height": "100%"},
+    dashGridOptions={
+        "localeText": {"noRowsToShow": "No rows yet. Press Start."},
+        # The colors of the page, be it light or dark.
+        "theme": {
+            "function": "themeQuartz.withParams({backgroundColor: 'var(--mantine-color-body)',"
+            " foregroundColor: 'var(--mantine-color-text)'})"
+        },
+    },
+    style={"height": "max(320px, 100dvh - 360px)"},
 )
-app.layout = dmc.MantineProvider(
+layout = dmc.Stack(
     [
-        dmc.NotificationContainer(id="notifications", position="bottom-right"),
-        dmc.Container(
-            [
-                dmc.Box(
-                    [
-                        dmc.Title("Gapminder", order=2),
-                        dmc.Text("Life, people and wealth by country, 1952 to 2007", c="dimmed"),
-                    ]
-                ),
-                dmc.Paper(
-                    dmc.Group([controls, loaded], gap="lg"), p="md", withBorder=True, shadow="xs"
-                ),
-                dmc.Box(grid, flex=1, mih=0),
-            ],
-            size="lg",
-            py="lg",
-            h="100dvh",
-            style={"display": "flex", "flexDirection": "column", "gap": 16},
-        ),
+        dmc.Text("Life, people and wealth by country, 1952 to 2007", size="sm", fw=500),
+        dmc.Paper(dmc.Group([controls, loaded], gap="lg"), p="md", withBorder=True),
+        grid,
     ]
 )
 
 
 @event_callback(
-    Input("start", "n_clicks"),
-    Input("reload", "n_clicks"),
+    Input("table-start", "n_clicks"),
+    Input("table-reload", "n_clicks"),
     # A reload during a run ends that run first, so that two never fill one table.
     overlap="restart",
-    cancel=[(Input("cancel", "n_clicks"), 0)],
+    cancel=[(Input("table-cancel", "n_clicks"), 0)],
     running=[
-        (Output("start", "disabled"), True, False),
-        (Output("cancel", "disabled"), False, True),
-        (Output("progress", "animated"), True, False),
+        (Output("table-start", "disabled"), True, False),
+        (Output("table-cancel", "disabled"), False, True),
+        (Output("table-progress", "animated"), True, False),
     ],
     reset_props={
         **EMPTY,
@@ -140,11 +130,20 @@ async def load(_start: int | None, _reload: int | None) -> AsyncIterator[Update]
     for first in range(0, len(ROWS), CHUNK_ROWS):
         chunk = ROWS[first : first + CHUNK_ROWS]
         rows = {"rowTransaction": {"add": chunk}}
-        yield stream_props([("grid", rows), *progress(first + len(chunk))])
+        yield stream_props([("table-grid", rows), *progress(first + len(chunk))])
         await asyncio.sleep(SECONDS_PER_CHUNK)
     done = notification("Loaded", f"All {len(ROWS):,} rows are here.", "teal")
-    yield stream_props([("notifications", done), ("progress", {"color": "teal"})])
+    yield stream_props([("notifications", done), ("table-progress", {"color": "teal"})])
 
+
+app = Dash(__name__, backend="quart", title="Progress table")
+app.layout = dmc.MantineProvider(
+    [
+        dmc.NotificationContainer(id="notifications", position="bottom-right"),
+        dmc.Container(layout, size="lg", py="lg"),
+    ]
+)
+server = app.server
 
 if __name__ == "__main__":
     app.run(debug=True)

@@ -1,8 +1,9 @@
-"""`python -m flash_events doctor URL`."""
+"""`python -m flash_events doctor URL` and `python -m flash_events demo`."""
 
 import argparse
 import sys
 
+from flash_events.demo import serve_gallery
 from flash_events.doctor import SILENT_SECONDS, examine
 
 
@@ -20,9 +21,19 @@ def main() -> int:
         default=SILENT_SECONDS,
         help="for how long a stream is left silent (%(default).0f; 120 at most)",
     )
+    demo = commands.add_parser("demo", help="serve the gallery of examples")
+    demo.add_argument("--bind", default="127.0.0.1", help="the address (%(default)s)")
+    demo.add_argument("--port", type=int, default=8050, help="(%(default)d)")
     given = parser.parse_args()
+    if given.command == "demo":
+        return serve_gallery(given.bind, given.port)
+    return see_doctor(given.url, given.seconds)
+
+
+def see_doctor(url: str, seconds: float) -> int:
+    """Prints what the doctor finds."""
     is_well = True
-    for finding in examine(given.url, given.seconds):
+    for finding in examine(url, seconds):
         print(f"{'ok ' if finding.is_good else 'BAD'} {finding.text}", flush=True)
         if finding.cure:
             print(f"    -> {finding.cure}", flush=True)

@@ -128,7 +128,8 @@ MAY_IMPORT = {
     "testing.page": {"callbacks", "testing.recordings"},
     "testing.fixtures": {"bridge", "testing.page", "testing.streams"},
     "testing": {"testing.clock", "testing.recordings", "testing.streams"},
-    "__main__": {"doctor"},
+    "demo": set(),
+    "__main__": {"demo", "doctor"},
     "__init__": {"components", "callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip
 

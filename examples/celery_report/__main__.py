@@ -69,13 +69,13 @@ def redis_command(port: int, directory: str) -> list[str]:
 
 
 def worker_command(name: str) -> list[str]:
-    app = "examples.celery_report.tasks:celery_app"
+    app = f"{__package__}.tasks:celery_app"
     options = f"-n {name}@%h --concurrency 1 --loglevel WARNING --without-mingle"
     return [sys.executable, "-m", "celery", "-q", "-A", app, "worker", *options.split()]
 
 
 def server_command() -> list[str]:
-    app = "examples.celery_report.app:server"
+    app = f"{__package__}.app:server"
     options = f"--bind {HOST}:{PORT} --log-level warning"
     return [sys.executable, "-m", "hypercorn", *options.split(), app]
 

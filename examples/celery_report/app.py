@@ -11,10 +11,11 @@ import dash_mantine_components as dmc
 from celery import group
 from dash import Dash, Input, Output, dcc
 
-from examples.celery_report.figures import COLORS, empty_figure, table
-from examples.celery_report.tasks import CONTINENTS, FUTURES, simulate
 from flash_events import Update, event_callback, stream_props
 from flash_events.celery import TaskState, TaskStatus, stream_task
+
+from .figures import COLORS, empty_figure, table
+from .tasks import CONTINENTS, FUTURES, simulate
 
 TOTAL = f"{FUTURES * len(CONTINENTS):,} futures"
 EMPTY: dict[str, dict[str, Any]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from examples.celery_report.tasks import CONTINENTS, YEARS, life_expectancy
+from .tasks import CONTINENTS, YEARS, life_expectancy
 
 COLORS = dict(zip(CONTINENTS, ("#f76707", "#37b24d", "#ae3ec9", "#1c7ed6", "#f59f00"), strict=True))
 PAST = {continent: life_expectancy(continent).mean() for continent in CONTINENTS}

@@ -45,7 +45,7 @@ class Tab:
     def open(self, path: str = "") -> "Tab":
         """Loads the app and waits until Dash has made its first callbacks."""
         self.page.goto(self.served.url + path)
-        self.page.wait_for_selector("button")
+        self.page.wait_for_selector("button:visible")
         return self
 
     def click(self, component_id: str) -> None:
@@ -76,6 +76,11 @@ class Tab:
         wait_until(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
 
 
+def wait_for_runs(served: Served, count: int) -> None:
+    """Until so many live on the server, which is served with metrics."""
+    wait_until(lambda: served.metric("runs") == count, 20, f"{count} runs")
+
+
 def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
     tab.wait_for(component_id, prefix)
     text = f"document.getElementById('{component_id}').textContent"
@@ -90,6 +95,15 @@ def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
     yield tab
     tab.page.close()
     assert not tab.errors
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """All examples in one app; what they write lies beside the log."""
+    home = tmp_path_factory.mktemp("gallery")
+    app = "examples.gallery:server"
+    with serving(app, home, FLASH_EVENTS_METRICS="1", TMPDIR=str(home)) as served:
+        yield served
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The examples do what they show, in a browser."""
+"""The examples do what they show, in a browser: some alone, the others in the gallery."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,12 +7,18 @@ from functools import cache
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab
-from tests.conftest import Served, serving
+from tests.browser.conftest import Tab, wait_for_runs
+from tests.conftest import Served, serving, wait_until
 
 Examples = Callable[[str], Served]
 
-ROWS = "dash_ag_grid.getApi('grid').getDisplayedRowCount()"
+ROWS = "dash_ag_grid.getApi('table-grid').getDisplayedRowCount()"
+RECORD = """id => {
+    const element = document.getElementById(id), told = globalThis.told = [];
+    new MutationObserver(() => told.push(element.textContent))
+        .observe(element, {characterData: true, childList: true, subtree: true});
+}"""
+"""Keeps every text that an element shows."""
 
 
 @pytest.fixture(scope="module")
@@ -22,19 +28,21 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
 
         @cache
         def serve(name: str) -> Served:
-            home = tmp_path_factory.mktemp(name)
-            return stack.enter_context(serving(f"examples.{name}:server", home))
+            home, app = tmp_path_factory.mktemp(name), f"examples.{name}:server"
+            return stack.enter_context(serving(app, home, FLASH_EVENTS_METRICS="1"))
 
         yield serve
 
 
 @contextmanager
-def opened(context: BrowserContext, served: Served) -> Iterator[Tab]:
-    """An example in a browser; nothing may have gone wrong in it."""
-    tab = Tab(context.new_page(), served).open()
+def opened(context: BrowserContext, served: Served, ready: str, path: str = "") -> Iterator[Tab]:
+    """An example in a browser; nothing may have gone wrong in it, nothing may be left behind."""
+    tab = Tab(context.new_page(), served).open(path)
+    tab.page.wait_for_selector(ready)
     yield tab
     tab.page.close()
     assert not tab.errors
+    wait_for_runs(served, 0)
 
 
 def points(component_id: str, trace: int = 0) -> str:
@@ -42,9 +50,19 @@ def points(component_id: str, trace: int = 0) -> str:
     return f"{graph}?.data[{trace}].x.length"
 
 
+def text(component_id: str) -> str:
+    return f"document.querySelector(`[id='{component_id}']`).textContent"
+
+
+def changes(tab: Tab, expression: str, times: int = 3) -> None:
+    """Waits until a value has changed a few times."""
+    for _ in range(times):
+        before = tab.page.evaluate(expression)
+        wait_until(lambda b=before: tab.page.evaluate(expression) != b, 10, expression)
+
+
 def test_quickstart_streams_stops_and_resets(context: BrowserContext, examples: Examples) -> None:
-    with opened(context, examples("quickstart")) as tab:
-        tab.page.wait_for_selector("#graph .js-plotly-plot")
+    with opened(context, examples("quickstart"), "#graph .js-plotly-plot") as tab:
         tab.click("start")
         tab.wait_until(f"{points('graph', 5)} > 10")
         tab.click("stop")
@@ -58,64 +76,205 @@ class TestProgressTable:
 
     @pytest.fixture
     def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
-        with opened(context, examples("progress_table")) as tab:
-            tab.page.wait_for_selector("#grid .ag-root")
+        with opened(context, examples("progress_table"), "#table-grid .ag-root") as tab:
             yield tab
 
     def test_every_row_arrives_once(self, tab: Tab) -> None:
-        tab.click("start")
+        tab.click("table-start")
         tab.page.wait_for_selector("text=All 1,704 rows are here.", timeout=30_000)
-        tab.wait_for("progress-text", "1,704 of 1,704 rows")
+        tab.wait_for("table-progress-text", "1,704 of 1,704 rows")
         tab.wait_until(f"{ROWS} === 1704")
 
     def test_cancel_empties_the_table(self, tab: Tab) -> None:
-        tab.click("start")
+        tab.click("table-start")
         tab.wait_until(f"{ROWS} > 50")
-        tab.click("cancel")
+        tab.click("table-cancel")
         tab.wait_until(f"{ROWS} === 0")
-        tab.wait_for("progress-text", "0 of 1,704 rows")
+        tab.wait_for("table-progress-text", "0 of 1,704 rows")
         tab.page.wait_for_selector("text=Stopped")
 
     def test_reload_begins_again(self, tab: Tab) -> None:
-        tab.click("start")
+        tab.click("table-start")
         tab.wait_until(f"{ROWS} > 50")
         for _ in range(3):
-            tab.click("reload")
+            tab.click("table-reload")
         tab.page.wait_for_selector("text=All 1,704 rows are here.", timeout=30_000)
         tab.wait_until(f"{ROWS} === 1704")
 
 
 class TestLiveDashboard:
-    """Four stocks tick until they are ended, the page is left, or the feed fails."""
+    """Four stocks tick until they are ended, or the feed fails."""
 
     @pytest.fixture
     def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
-        with opened(context, examples("live_dashboard")) as tab:
-            tab.page.wait_for_selector("#graph-MSFT .js-plotly-plot")
-            tab.click("start")
+        drawn = "#dashboard-graph-MSFT .js-plotly-plot"
+        with opened(context, examples("live_dashboard"), drawn) as tab:
+            tab.click("dashboard-start")
             for stock in ("GOOG", "AAPL", "AMZN", "MSFT"):
-                tab.wait_until(f"{points(f'graph-{stock}')} > 5")
+                tab.wait_until(f"{points(f'dashboard-graph-{stock}')} > 5")
             yield tab
 
     def test_end_stops_the_ticks(self, tab: Tab) -> None:
-        assert tab.text("status") == "Live"
-        tab.click("end")
-        tab.wait_for("status", "Idle")
-        assert tab.page.is_enabled("#start")
-
-    def test_leaving_the_page_ends_the_stream(self, tab: Tab) -> None:
-        tab.click("about-link")
-        tab.page.wait_for_selector("#back")
-        stopped = [url for url in tab.requests if url.endswith("/_dash-flash-events/stop")]
-        assert len(stopped) == 1
-        tab.click("back")
-        tab.page.wait_for_selector("#graph-MSFT .js-plotly-plot")
-        tab.wait_for("status", "Idle")
+        assert tab.text("dashboard-status") == "Live"
+        tab.click("dashboard-end")
+        tab.wait_for("dashboard-status", "Idle")
+        assert tab.page.is_enabled("#dashboard-start")
 
     def test_a_failure_shows_a_notification(self, tab: Tab) -> None:
-        tab.click("fail")
-        tab.page.wait_for_selector("text=The feed has failed")
-        tab.wait_for("status", "Failed")
-        tab.click("start")
-        tab.wait_for("status", "Live")
-        tab.wait_until(f"{points('graph-AAPL')} > 2")
+        tab.click("dashboard-fail")
+        tab.page.wait_for_selector(".mantine-Notification-root >> text=The feed has failed")
+        tab.wait_for("dashboard-status", "Failed")
+        tab.click("dashboard-start")
+        tab.wait_for("dashboard-status", "Live")
+        tab.wait_until(f"{points('dashboard-graph-AAPL')} > 2")
+
+
+class TestChat:
+    """Answers come token by token, and can be stopped and asked for again."""
+
+    @pytest.fixture
+    def tab(self, context: BrowserContext, gallery: Served) -> Iterator[Tab]:
+        with opened(context, gallery, "#chat-answer p", "chat") as tab:
+            tab.page.fill("#chat-prompt", "What is a stream?")
+            tab.page.press("#chat-prompt", "Enter")
+            tab.wait_until("document.querySelectorAll('#chat-earlier > *').length === 2")
+            tab.wait_until(f"{text('chat-answer')}.length > 10")
+            yield tab
+
+    def stop(self, tab: Tab) -> str:
+        """Stops the answer; returns what has come of it."""
+        tab.click("chat-stop")
+        tab.page.wait_for_selector("#chat-stop:disabled")
+        wait_for_runs(tab.served, 0)
+        return tab.text("chat-answer")
+
+    def test_an_answer_grows_until_it_is_whole(self, tab: Tab) -> None:
+        changes(tab, text("chat-answer"))
+        tab.page.wait_for_selector("#chat-stop:disabled")
+        assert "What is a stream?" in tab.text("chat-answer")
+
+    def test_stop_keeps_what_has_come(self, tab: Tab) -> None:
+        answer = self.stop(tab)
+        tab.page.fill("#chat-prompt", "And then?")
+        tab.click("chat-send")
+        tab.wait_until("document.querySelectorAll('#chat-earlier > *').length === 4")
+        assert tab.text("chat-earlier").endswith(f"{answer}And then?")
+
+    def test_regenerate_replaces_the_last_answer(self, tab: Tab) -> None:
+        changes(tab, text("chat-answer"))
+        self.stop(tab)
+        tab.page.evaluate(RECORD, "chat-answer")
+        tab.click("chat-again")
+        tab.wait_until("told.length > 2 && told.at(-1).length > 10")
+        assert len(tab.page.evaluate("told[0]")) < 10
+        assert tab.text("chat-earlier").count("What is a stream?") == 1
+
+    def test_nobody_else_sees_it(self, tab: Tab, context: BrowserContext) -> None:
+        with opened(context, tab.served, "#chat-answer p", "chat") as other:
+            assert other.text("chat-answer").startswith("Hello!")
+            assert not other.text("chat-earlier")
+            tab.page.close()
+
+
+class TestLogTail:
+    """What is appended to a file is shown."""
+
+    LINES = "document.getElementById('log-lines').textContent.split('\\n')"
+
+    @pytest.fixture
+    def tab(self, context: BrowserContext, gallery: Served) -> Iterator[Tab]:
+        with opened(context, gallery, "#log-start", "log-tail") as tab:
+            tab.click("log-start")
+            tab.wait_until(f"{self.LINES}.length > 5")
+            yield tab
+
+    def test_the_lines_of_the_file_come_in_order(self, tab: Tab) -> None:
+        tab.click("log-stop")
+        wait_for_runs(tab.served, 0)
+        [file] = tab.served.log_file.parent.glob("log_tail*/shop.log")
+        shown = tab.page.evaluate(self.LINES)
+        assert "\n".join(shown) in file.read_text("utf-8")
+
+    def test_the_last_lines_are_kept(self, tab: Tab) -> None:
+        [file] = tab.served.log_file.parent.glob("log_tail*/shop.log")
+        with file.open("a", encoding="utf-8") as log:
+            log.write("".join(f"12:00:00 INFO number {n}\n" for n in range(300)))
+        tab.wait_until(f"{self.LINES}.some(line => line.endsWith('number 299'))")
+        assert len(tab.page.evaluate(self.LINES)) == 200
+
+    def test_a_level_filters_what_is_there_and_what_comes(self, tab: Tab) -> None:
+        [file] = tab.served.log_file.parent.glob("log_tail*/shop.log")
+        with file.open("a", encoding="utf-8") as log:
+            log.write("12:00:00 ERROR a first one\n12:00:00 INFO no error\n")
+        tab.page.click("text=Errors")
+        tab.wait_until(f"{self.LINES}.some(line => line.endsWith('a first one'))")
+        changes(tab, f"{self.LINES}.length", times=1)
+        assert all(" ERROR " in line for line in tab.page.evaluate(self.LINES))
+
+
+class TestForm:
+    """Checks come one after the other, for what was typed last."""
+
+    @pytest.fixture
+    def tab(self, context: BrowserContext, gallery: Served) -> Iterator[Tab]:
+        with opened(context, gallery, "#form-name", "form") as tab:
+            tab.page.evaluate(RECORD, "form-problem-3")
+            tab.page.fill("#form-email", "ada@example.net")
+            tab.page.fill("#form-password", "12345678")
+            tab.page.fill("#form-name", "ada")
+            yield tab
+
+    def test_each_check_waits_spins_and_tells(self, tab: Tab) -> None:
+        tab.page.wait_for_selector("#form-mark-0 .mantine-Loader-root")
+        assert tab.text("form-mark-4") == "○"
+        tab.wait_for("form-problem-0", "“ada” is taken")
+        tab.wait_for("form-problem-4", "everybody knows this one")
+        assert [tab.text(f"form-mark-{n}") for n in range(5)] == ["✗", "✓", "✓", "✗", "✗"]
+
+    def test_a_newer_keystroke_ends_the_older_checks(self, tab: Tab) -> None:
+        tab.page.wait_for_selector("#form-mark-0 .mantine-Loader-root")
+        tab.page.fill("#form-password", "123456789")
+        tab.wait_for("form-problem-3", "1 characters")
+        assert not [told for told in tab.page.evaluate("told") if told.startswith("2")]
+        assert tab.served.metric("ends_cancelled_total") > 0
+
+
+class TestCards:
+    """Cards stream on their own."""
+
+    @staticmethod
+    def part(name: str, index: int) -> str:
+        return f'{{"index":{index},"type":"cards-{name}"}}'
+
+    def begin(self, tab: Tab, index: int) -> None:
+        tab.click(self.part("start", index))
+        tab.wait_for(self.part("badge", index), "live")
+        changes(tab, text(self.part("value", index)))
+
+    def test_to_stop_one_leaves_the_others(self, context: BrowserContext, gallery: Served) -> None:
+        with opened(context, gallery, "#cards-add", "cards") as tab:
+            for index in (1, 2):
+                self.begin(tab, index)
+            tab.click(self.part("stop", 1))
+            tab.wait_for(self.part("badge", 1), "stopped")
+            wait_for_runs(tab.served, 1)
+            changes(tab, text(self.part("value", 2)))
+            assert tab.text(self.part("badge", 3)) == "idle"
+
+    def test_one_that_is_added_streams_as_well(
+        self, context: BrowserContext, gallery: Served
+    ) -> None:
+        with opened(context, gallery, "#cards-add", "cards") as tab:
+            self.begin(tab, 3)
+            tab.click("cards-add")
+            self.begin(tab, 4)
+            changes(tab, text(self.part("value", 3)))
+
+
+def test_pictures_follow_one_another(context: BrowserContext, gallery: Served) -> None:
+    with opened(context, gallery, "#frames-picture", "frames") as tab:
+        tab.click("frames-start")
+        changes(tab, "document.getElementById('frames-picture').src", times=5)
+        tab.wait_until("/\\d frames a second/.test(" + text("frames-rate") + ")")
+        tab.click("frames-stop")
+        wait_for_runs(tab.served, 0)

@@ -1,0 +1,104 @@
+"""The gallery shows every example with its source, and what one leaves ends."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.browser.conftest import Tab, sound_tab, wait_for_runs
+from tests.conftest import ROOT, Served, wait_until
+
+EXAMPLES = {
+    "quickstart": "#start",
+    "progress_table": "#table-start",
+    "live_dashboard": "#dashboard-start",
+    "chat": "#chat-send",
+    "log_tail": "#log-start",
+    "form": "#form-name",
+    "cards": "[id*='cards-start']",
+    "frames": "#frames-start",
+}
+"""What starts each of them; a form starts when one types."""
+
+INDEX = "main a[href='/chat']"
+
+
+@pytest.fixture
+def tab(context: BrowserContext, gallery: Served) -> Iterator[Tab]:
+    with sound_tab(context, gallery) as tab:
+        tab.page.wait_for_selector(INDEX)
+        yield tab
+        home = urlsplit(gallery.url).netloc
+        assert {urlsplit(url).netloc for url in tab.requests} <= {home, ""}  # "": data and blobs
+
+
+def path_of(name: str) -> str:
+    return "/" + name.replace("_", "-")
+
+
+def source_of(name: str) -> str:
+    return (ROOT / "examples" / f"{name}.py").read_text("utf-8")
+
+
+def open_from_index(tab: Tab, name: str) -> None:
+    tab.page.click(f"main a[href='{path_of(name)}']")
+    tab.page.wait_for_selector(EXAMPLES[name])
+
+
+def test_every_example_is_on_the_index_page(tab: Tab) -> None:
+    files = {file.stem for file in (ROOT / "examples").glob("*.py")} - {"__init__", "gallery"}
+    assert files == set(EXAMPLES)
+    links = "[...document.querySelectorAll('main a')].map(link => new URL(link.href).pathname)"
+    assert tab.page.evaluate(links) == [path_of(name) for name in EXAMPLES]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_has_its_source_and_ends_when_one_leaves(name: str, tab: Tab) -> None:
+    served = tab.served
+    cancelled = served.metric("ends_cancelled_total")
+    open_from_index(tab, name)
+    shown = "document.querySelector('#gallery-source code')?.textContent"
+    tab.wait_until(shown)
+    assert tab.page.evaluate(shown).strip() == source_of(name).strip()
+    wait_for_runs(served, 0)  # none starts by itself
+    if name in ("form", "chat"):
+        tab.page.fill({"form": "#form-name", "chat": "#chat-prompt"}[name], "grace")
+    if name != "form":
+        tab.page.click(EXAMPLES[name])
+    wait_for_runs(served, 1)
+    tab.page.click("nav a[href='/']")
+    tab.page.wait_for_selector(INDEX)
+    wait_for_runs(served, 0)
+    assert served.metric("ends_cancelled_total") == cancelled + 1
+
+
+def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:
+    open_from_index(tab, "live_dashboard")
+    tab.page.click("#dashboard-start")
+    tab.page.click("#dashboard-fail")
+    tab.page.wait_for_selector(".mantine-Notification-root >> text=The feed has failed")
+
+
+def test_nothing_is_wider_than_a_small_window(browser: Browser, gallery: Served) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    with sound_tab(context, gallery) as tab:
+        tab.page.wait_for_selector(INDEX)
+        for name in EXAMPLES:
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, name
+            tab.page.click("#gallery-burger")
+            tab.page.click(f"nav a[href='{path_of(name)}']")
+            tab.page.wait_for_selector(EXAMPLES[name])
+            tab.wait_until("document.querySelector('nav').getBoundingClientRect().right <= 0")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+def test_the_color_scheme_can_be_switched(browser: Browser, gallery: Served) -> None:
+    context = browser.new_context(color_scheme="light")
+    with sound_tab(context, gallery) as tab:
+        scheme = "document.documentElement.dataset.mantineColorScheme"
+        assert tab.page.evaluate(scheme) == "light"
+        tab.page.click("text=☾")
+        wait_until(lambda: tab.page.evaluate(scheme) == "dark", 5, "a dark page")
+    context.close()
