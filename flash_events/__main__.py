@@ -21,19 +21,35 @@ def main() -> int:
         default=SILENT_SECONDS,
         help="for how long a stream is left silent (%(default).0f; 120 at most)",
     )
+    doctor.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="to send, as for curl; may be given several times",
+    )
     demo = commands.add_parser("demo", help="serve the gallery of examples")
     demo.add_argument("--bind", default="127.0.0.1", help="the address (%(default)s)")
     demo.add_argument("--port", type=int, default=8050, help="(%(default)d)")
     given = parser.parse_args()
     if given.command == "demo":
         return serve_gallery(given.bind, given.port)
-    return see_doctor(given.url, given.seconds)
+    headers = dict(header_of(text) for text in given.header)
+    return see_doctor(given.url, given.seconds, headers)
 
 
-def see_doctor(url: str, seconds: float) -> int:
+def header_of(text: str) -> tuple[str, str]:
+    """`Name: value`, as curl takes it."""
+    name, colon, value = text.partition(":")
+    if not (name.strip() and colon and text.isprintable()):
+        raise SystemExit(f"Expected --header 'Name: value', got {text!r}.")
+    return name.strip(), value.strip()
+
+
+def see_doctor(url: str, seconds: float, headers: dict[str, str]) -> int:
     """Prints what the doctor finds."""
     is_well = True
-    for finding in examine(url, seconds):
+    for finding in examine(url, seconds, headers):
         print(f"{'ok ' if finding.is_good else 'BAD'} {finding.text}", flush=True)
         if finding.cure:
             print(f"    -> {finding.cure}", flush=True)

@@ -6,7 +6,7 @@ It asks the app at the URL for a probe (see probe.py) and watches how that arriv
 import json
 import time
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -22,6 +22,8 @@ SILENT_SECONDS = 45.0
 
 LATE_SECONDS = MAX_HEARTBEAT_SECONDS + 5
 """When nothing has come for so long, the doctor gives up."""
+
+LOG_IN = "Say who asks, as your browser does: --header 'Cookie: session=...'."
 
 PROBE = "_dash-flash-events/probe"
 
@@ -56,17 +58,20 @@ class _Sick(Exception):
         self.finding = Finding(False, text, cure)
 
 
-def examine(url: str, silent_seconds: float = SILENT_SECONDS) -> Generator[Finding, None, None]:
+def examine(
+    url: str, silent_seconds: float = SILENT_SECONDS, headers: Mapping[str, str] | None = None
+) -> Generator[Finding, None, None]:
     """Yields what it finds, as soon as it is known.
 
     Args:
         url: of the app's page.
         silent_seconds: for how long a stream is left silent, but for heartbeats; 120 at most.
+        headers: to send, such as the cookie of somebody who is logged in.
     """
     try:
         begun = time.monotonic()
         with ExitStack() as stack:
-            response = _ask(url, silent_seconds, stack)
+            response = _ask(url, silent_seconds, headers or {}, stack)
             arrivals = _arrivals(response, begun)
             yield from _look_at_ticks(arrivals)
             yield from _look_at_silence(arrivals, silent_seconds)
@@ -74,7 +79,9 @@ def examine(url: str, silent_seconds: float = SILENT_SECONDS) -> Generator[Findi
         yield sick.finding
 
 
-def _ask(url: str, silent_seconds: float, stack: ExitStack) -> HTTPResponse:
+def _ask(
+    url: str, silent_seconds: float, more_headers: Mapping[str, str], stack: ExitStack
+) -> HTTPResponse:
     parts = urlsplit(url)
     try:
         is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -92,6 +99,7 @@ def _ask(url: str, silent_seconds: float, stack: ExitStack) -> HTTPResponse:
         "Content-Type": "application/json",
         "Accept-Encoding": "gzip",
         "Origin": _origin(parts),
+        **more_headers,
     }
     try:
         connection.request("POST", path, json.dumps({"flash_events": body}), headers)
@@ -121,11 +129,12 @@ def _refusal(response: HTTPResponse) -> _Sick:
         text = response.read(10_000).decode("utf-8", "replace")
     try:
         fields = json.loads(text)
-        return _Sick(f"The server refuses with {response.status}: {fields['message']}")
+        cure = LOG_IN if fields["error"] == "identity" else ""
+        return _Sick(f"The server refuses with {response.status}: {fields['message']}", cure)
     except (ValueError, KeyError, TypeError):
         pass
     cures = {
-        401: "A login stands before the app: this check cannot pass it. Run it behind the login.",
+        **dict.fromkeys((302, 303, 307, 401), f"A login stands before the app. {LOG_IN}"),
         403: "Something before the app refuses: let POST requests to _dash-flash-events/ pass.",
         404: "Is this the URL of the app's page? Does it have event callbacks?",
         405: "Something before the app allows no POST: let it pass to _dash-flash-events/.",

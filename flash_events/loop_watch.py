@@ -17,6 +17,13 @@ BLOCKED_SECONDS = 1.0
 
 LOOK_SECONDS = 0.25
 
+_BELOW = (
+    asyncio.Handle._run.__code__,
+    asyncio.BaseEventLoop.run_forever.__code__,
+    asyncio.Runner.run.__code__,
+)
+"""Where a step of the loop begins; what has started the loop is not to blame for a step."""
+
 _OTHERS = ("/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
 """Parts of the paths of code that is not the app's own."""
 
@@ -66,7 +73,7 @@ class LoopWatch:
 def _culprit(frame: FrameType | None) -> str:
     """The outermost function of a step of the loop that is the app's own: a callback, likely."""
     found = "code that is not the app's own"
-    while frame is not None and frame.f_code is not asyncio.Handle._run.__code__:
+    while frame is not None and frame.f_code not in _BELOW:
         code = frame.f_code
         is_own = code.co_name != "<module>"  # below the loop, where that is written in C
         if is_own and not any(part in code.co_filename for part in _OTHERS):

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import selectors
+import sys
 import time
 
 import pytest
 
-from flash_events.loop_watch import BLOCKED_SECONDS, LoopWatch
+from flash_events.loop_watch import BLOCKED_SECONDS, LoopWatch, _culprit
 
 
 async def slow_callback() -> None:
@@ -31,3 +33,16 @@ async def test_a_loop_that_turns_is_not_reported(caplog: pytest.LogCaptureFixtur
     await asyncio.sleep(BLOCKED_SECONDS + 0.5)
     watch.close()
     assert not caplog.records
+
+
+def test_what_has_started_the_loop_is_not_to_blame() -> None:
+    said = []
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            said.append(_culprit(sys._getframe().f_back))
+            return super().select(timeout)
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(Selector())) as runner:
+        runner.run(asyncio.sleep(0.01))
+    assert set(said) == {"code that is not the app's own"}

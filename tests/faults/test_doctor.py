@@ -73,6 +73,35 @@ def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> 
             assert all(finding.is_good for finding in findings(urls["buffers"]))
 
 
+def test_an_app_that_knows_its_users_is_examined_as_one_of_them(tmp_path: Path) -> None:
+    with serving("tests.apps.users:server", tmp_path, IDENTIFY="cookie") as served:
+        [refused] = findings(served.url, 1)
+        assert "Nobody knows who asks" in refused.text
+        assert "--header" in refused.cure
+        command = [sys.executable, "-m", "flash_events", "doctor", served.url]
+        known = subprocess.run(
+            [*command, "--seconds", "1", "--header", "Cookie: user=ada"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert [line[:3] for line in known.stdout.splitlines()] == ["ok "] * 2
+
+
+def test_a_header_that_is_none_is_told_so() -> None:
+    command = [sys.executable, "-m", "flash_events", "doctor", "http://localhost/"]
+    done = subprocess.run(
+        [*command, "--header", "no header"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "Expected --header 'Name: value', got 'no header'.\n"
+
+
 def test_who_does_not_answer_is_told_so() -> None:
     [found] = findings(f"http://127.0.0.1:{free_port()}/")
     assert "does not answer" in found.text
