@@ -101,7 +101,7 @@ def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """All examples in one app; what they write lies beside the log."""
     home = tmp_path_factory.mktemp("gallery")
-    app = "examples.gallery:server"
+    app = "tests.apps.gallery:server"
     with serving(app, home, FLASH_EVENTS_METRICS="1", TMPDIR=str(home)) as served:
         yield served
 

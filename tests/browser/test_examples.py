@@ -150,7 +150,7 @@ class TestChat:
 
     def test_an_answer_grows_until_it_is_whole(self, tab: Tab) -> None:
         changes(tab, text("chat-answer"))
-        tab.page.wait_for_selector("#chat-stop:disabled")
+        tab.page.wait_for_selector("#chat-stop:disabled", timeout=30_000)
         assert "What is a stream?" in tab.text("chat-answer")
 
     def test_stop_keeps_what_has_come(self, tab: Tab) -> None:
@@ -206,10 +206,11 @@ class TestLogTail:
         [file] = tab.served.log_file.parent.glob("log_tail*/shop.log")
         with file.open("a", encoding="utf-8") as log:
             log.write("12:00:00 ERROR a first one\n12:00:00 INFO no error\n")
+        errors = f"{self.LINES}.every(line => line.includes(' ERROR '))"
         tab.page.click("text=Errors")
-        tab.wait_until(f"{self.LINES}.some(line => line.endsWith('a first one'))")
+        tab.wait_until(f"{self.LINES}.some(line => line.endsWith('a first one')) && {errors}")
         changes(tab, f"{self.LINES}.length", times=1)
-        assert all(" ERROR " in line for line in tab.page.evaluate(self.LINES))
+        assert tab.page.evaluate(errors)
 
 
 class TestForm:

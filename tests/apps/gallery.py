@@ -1,0 +1,13 @@
+"""The gallery with a slow model and slow checks, so that a test comes between on any machine."""
+
+import asyncio
+from types import SimpleNamespace
+
+from examples import chat, form, gallery
+
+SLOWER = 3
+
+for example in (chat, form):
+    vars(example)["asyncio"] = SimpleNamespace(sleep=lambda s: asyncio.sleep(SLOWER * s))
+
+server = gallery.server
