@@ -37,10 +37,21 @@ class QuartBackend:
     def view(self, handle: Handler) -> Callable[[], Awaitable[Response]]:
         async def view() -> Response:
             headers = {name.lower(): value for name, value in request.headers.items()}
-            with _detached_request() as read:
+            is_read = False
+            with _detached_request() as read_body:
+
+                async def read() -> bytes:
+                    nonlocal is_read
+                    is_read = True
+                    return await read_body()
+
                 reply = await handle(Request(headers, request.args, read, request))
             if reply.stream is None:
-                return Response(reply.content, reply.status, {**reply.headers})
+                # Hypercorn closes the connection of a body that is still on its way, and does not
+                # say so: the client would send its next request there.
+                is_http1 = request.http_version.startswith("1")
+                ends = {"Connection": "close"} if is_http1 and not is_read else {}
+                return Response(reply.content, reply.status, {**reply.headers, **ends})
             response = Response(reply.stream, reply.status, {**reply.headers})
             response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
             return response

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.listings import listing, text_of
+
+pytestmark = pytest.mark.timeout(300)  # pytest within pytest, with two browsers and servers
 
 PAGE = "testing.md"
 
