@@ -145,7 +145,7 @@ class Connection:
                     is_idle = not batch.runs
                     if batch.finished:
                         return
-                if self._is_draining and (batch is None or not batch.data or not is_idle):
+                if self._is_draining and (batch is None or (batch.data and not is_idle)):
                     # What runs elsewhere may send is read elsewhere.
                     if is_idle and await self.log.finish_if_idle(_CLOSED):
                         continue

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 BROKER_SECONDS = 1.5
 """Longer a request does not wait for the broker; it is refused, and the page asks again."""
 
+SENT_SECONDS = 0.5
+"""For so long a stopping worker waits for the broker to have taken how its runs have ended."""
+
 DRAIN_SECONDS = 1.5
 """For so long a stopping worker lets its clients read, and tasks of others be stopped."""
 
@@ -110,6 +113,9 @@ class Server:
     async def _drain(self) -> None:
         self._probes.close()
         await self._runs.stop_all(Reason.LOST)
+        with contextlib.suppress(TimeoutError):  # how they have ended comes before the farewell
+            async with asyncio.timeout(SENT_SECONDS):
+                await asyncio.gather(*(connection.log.sent() for connection in self._connections))
         for connection in self._connections:
             connection.drain()
         left = [connection.drained() for connection in self._connections]
