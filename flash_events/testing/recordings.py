@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from flash_events.testing.streams import update_of, values_of
+from flash_events.testing.decoding import update_of, values_of
 from flash_events.updates import ComponentId, Update
 
 ALIVE = ("queued", "running")

@@ -4,12 +4,10 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
-
-from dash import ALL, MATCH
 
 from flash_events import bridge, protocol
 from flash_events.brokers.memory_log import MemoryLog
@@ -21,10 +19,10 @@ from flash_events.protocol import Reason
 from flash_events.runs import STOP_SECONDS, Run
 from flash_events.settings import Settings
 from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
-from flash_events.updates import ComponentId, Props, Update
+from flash_events.testing.decoding import events_of, update_in, values_of
+from flash_events.updates import ComponentId, Update
 
 _RUN = "test"
-_WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ class Stream:
             await self._receive()
         match self._unread.popleft():
             case protocol.Updated(_, _, body):
-                update = _decode(body)
+                update = update_in(body)
                 self.updates.append(update)
                 self._apply(update)
                 return update
@@ -155,7 +153,7 @@ class Stream:
     async def _receive(self) -> None:
         batch = await self._log.read(self._after)
         self._after = batch.last or self._after
-        self._unread.extend(_events(batch.data))
+        self._unread.extend(events_of(batch.data))
 
     def _finish(self, ended: protocol.Ended) -> None:
         if ended.reason is not Reason.DONE:
@@ -163,7 +161,7 @@ class Stream:
                 self._set(component, json.loads(to_json(props)))
         for component, prop, _, value in self._spec["running"]:
             self._set(component, {prop: value})
-        answer = _decode(ended.body) if ended.body is not None else None
+        answer = update_in(ended.body) if ended.body is not None else None
         if answer is not None:
             self._apply(answer)
         message = ended.failure.message if ended.failure is not None else None
@@ -266,41 +264,3 @@ def _late(stream: Stream) -> str:
         f"Not within {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. Is the stream "
         "endless (take some, or say at_most=)? Does the generator sleep (see fake_clock)?"
     )
-
-
-def _events(data: bytes) -> Iterator[protocol.Event]:
-    for block in data.decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
-        if "event" in fields and (event := protocol.decode(fields["event"], fields["data"])):
-            yield event
-
-
-def update_of(targets: Iterable[tuple[ComponentId, Props]], alone: bool) -> Update:
-    """An update from what is on the wire."""
-    return Update(tuple((_id(component), props) for component, props in targets), alone)
-
-
-def values_of(updates: Iterable[Update], component_id: ComponentId, prop: str) -> list[Any]:
-    """All values that updates set a prop to, in order."""
-    wanted = bridge.wire_id(component_id)
-    return [
-        props[prop]
-        for update in updates
-        for one, props in update.targets
-        if bridge.wire_id(one) == wanted and prop in props
-    ]
-
-
-def _decode(body: bytes) -> Update:
-    decoded = protocol.decode_update(body)
-    return update_of(decoded.targets, decoded.alone)
-
-
-def _id(component: ComponentId) -> ComponentId:
-    """An id as the callback wrote it."""
-    if isinstance(component, dict) or not component.startswith("{"):
-        return component
-    return {
-        key: _WILDCARDS.get(json.dumps(value), value)
-        for key, value in json.loads(component).items()
-    }
