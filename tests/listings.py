@@ -1,6 +1,9 @@
 """The listings of the documentation, by page and name, and served as they stand there."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,3 +46,16 @@ def shown(
     variables: Any = environment
     with serving("app:server", directory, home=directory, **variables) as served:
         yield served
+
+
+def said_by_pytest(project: Path, *options: str) -> str:
+    """What pytest says of a project that was written from listings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr

@@ -1,16 +1,13 @@
 """Each step of the tutorial does what it says."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, serving, wait_until
-from tests.listings import listing, shown, text_of
+from tests.listings import listing, said_by_pytest, shown, text_of
 from tests.test_celery_tasks import sets
 from tests.test_endpoint import data, opened
 
@@ -62,15 +59,7 @@ def test_its_tests_pass(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(listing(PAGE, "graph"), "utf-8")
     (tmp_path / "test_app.py").write_text(listing(PAGE, "test"), "utf-8")
     [options] = re.findall(r"^pytest (.*)$", text_of(PAGE), re.M)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options.split()],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 passed" in said_by_pytest(tmp_path, *options.split())
 
 
 def test_its_command_is_one_of_the_guide_which_are_run() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flash_events import stream_props
 from tests.conftest import ROOT
+from tests.listings import said_by_pytest
 
 README = (ROOT / "README.md").read_text("utf-8")
 LOADED = stream_props("status", {"children": "Loaded."})
@@ -51,15 +52,7 @@ def test_what_tests_the_quickstart_passes(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(quickstart, "utf-8")
     (tmp_path / "test_app.py").write_text(listing, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:dash", "-q"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 passed" in said_by_pytest(tmp_path, "-p", "no:dash", "-q")
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -153,6 +153,7 @@ def test_all_rows_of_a_query_are_in_the_table_in_order(
 def test_a_query_that_is_stopped_leaves_no_rows(context: BrowserContext, tmp_path: Path) -> None:
     program = listing("how-to/database.md", "database")
     counted = "            count += len(rows)\n"
+    # A query that takes its time, so that the stop comes in its middle.
     slower = {"import sqlite3\n": "import sqlite3\nimport time\n"}
     slower[counted] = f"            time.sleep(0.2)\n{counted}"
     with shown(program, tmp_path, slower) as served, sound_tab(context, served) as tab:

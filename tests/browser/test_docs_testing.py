@@ -1,15 +1,11 @@
 """What the page on testing shows is what is there, and passes: as a project of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.listings import listing, text_of
+from tests.listings import listing, said_by_pytest, text_of
 
 pytestmark = pytest.mark.timeout(300)  # pytest within pytest, with two browsers and servers
 
@@ -40,12 +36,5 @@ def test_every_test_of_the_page_passes(tmp_path: Path) -> None:
     recordings = json.dumps({"flash_events": 1, "runs": [RECORDED]})
     (tmp_path / "streams.json").write_text(recordings, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert f"{text_of(PAGE).count('def test_')} passed" in done.stdout, done.stdout + done.stderr
+    passed = f"{text_of(PAGE).count('def test_')} passed"
+    assert passed in said_by_pytest(tmp_path, "-q", "-rA")
