@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
+from tests.support.celery_worker import working
+from tests.support.redis_server import redis_server
 
 from benchmarks.browser import chromium, opened
 from benchmarks.results import surroundings
-from tests.celery_worker import working
-from tests.conftest import serving
-from tests.redis_server import redis_server
+from tests.support.server import serving
 
 WAYS = {
     "task": "`stream_task`, `emit`",

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.environments import DASH_FLASH, NATIVE_STREAMS, Absent, Environment
-from tests.conftest import Served, serving
+from tests.support.server import Served, serving
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from httpx_sse import ServerSentEvent
 
-from tests.celery_worker import Celery, crunching
-from tests.conftest import wait_until
-from tests.machines import connection_of, take_updates
-from tests.redis_server import RedisServer, redis_server
-from tests.test_celery_tasks import end_of, read_until, sets
-from tests.test_endpoint import Page, opened
+from tests.support.celery_worker import Celery, crunching
+from tests.support.machines import connection_of, take_updates
+from tests.support.page import Page, end_of, opened, read_until, sets
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.server import wait_until
 
 NOTICE_SECONDS = 15
 

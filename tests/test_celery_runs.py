@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.celery_worker import Celery
-from tests.conftest import Served, serving, wait_until
-from tests.machines import connection_of, kill, take_updates
-from tests.test_celery_tasks import all_of, end_of, sets
-from tests.test_endpoint import Page, data, new_id, opened
+from tests.support.celery_worker import Celery, another
+from tests.support.machines import connection_of, kill, take_updates
+from tests.support.page import Page, all_of, data, end_of, new_id, opened, sets
+from tests.support.server import wait_until
 
 CRUNCH = "tests.apps.crunch:server"
 
@@ -27,17 +26,6 @@ def page(celery: Celery) -> Iterator[Page]:
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-@contextmanager
-def another(celery: Celery, directory: Path) -> Iterator[Served]:
-    """A second server, as on another machine."""
-    urls: dict[str, Any] = {
-        "FLASH_EVENTS_BROKER": celery.redis_url,
-        "CELERY_BROKER": celery.messages_url,
-    }
-    with serving(CRUNCH, directory, **urls) as served:
-        yield served
 
 
 def run_of(body: dict[str, Any]) -> str:

@@ -4,14 +4,12 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from httpx_sse import ServerSentEvent
 
-from tests.celery_worker import Celery
-from tests.conftest import wait_until
-from tests.test_endpoint import Page, data, new_id, opened
+from tests.support.celery_worker import Celery
+from tests.support.page import Page, all_of, data, end_of, new_id, opened, read_until, sets
+from tests.support.server import wait_until
 
 STOP_SECONDS = 1.0
 
@@ -20,40 +18,6 @@ STOP_SECONDS = 1.0
 def page(celery: Celery) -> Iterator[Page]:
     with opened(celery.served) as page:
         yield page
-
-
-def sets(
-    events: Iterator[ServerSentEvent] | list[ServerSentEvent],
-    component_id: str,
-    prop: str = "children",
-) -> list[Any]:
-    """What a component's prop was set to."""
-    return [
-        props[prop]
-        for event in events
-        if event.event in ("update", "end")
-        for target, props in data(event).get("set", ())
-        if target == component_id
-    ]
-
-
-def all_of(page: Page, name: str) -> list[ServerSentEvent]:
-    """Starts a run and reads it to its end."""
-    with page.stream("start", page.body(name)) as events:
-        return list(events)
-
-
-def end_of(events: list[ServerSentEvent]) -> Any:
-    [end] = [data(event) for event in events if event.event == "end"]
-    return end
-
-
-def read_until(events: Iterator[ServerSentEvent], text: str) -> None:
-    """Reads until `out` begins so."""
-    for event in events:
-        if any(str(shown).startswith(text) for shown in sets([event], "out")):
-            return
-    raise AssertionError(f"{text!r} did not come")
 
 
 def test_ten_thousand_emits_of_four_tasks_each_arrive_complete_and_in_order(page: Page) -> None:

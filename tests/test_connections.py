@@ -12,7 +12,7 @@ from flash_events.brokers.base import LogLimits
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.connections import Connection, Connections
 from flash_events.errors import LogGone
-from tests.test_protocol import parse
+from tests.support.wire import parse
 
 ID = "C" * 22
 LIMITS = LogLimits(2**20, 1000, 2**20, 60)

@@ -18,9 +18,17 @@ import pytest
 from httpx_sse import EventSource
 
 from flash_events import Settings, stats
-from tests.conftest import ROOT, START_SECONDS, Served, answers, free_port, serving, wait_until
-from tests.faults import nginx
-from tests.test_endpoint import Page, data, opened
+from tests.support import nginx
+from tests.support.page import Page, data, opened
+from tests.support.server import (
+    ROOT,
+    START_SECONDS,
+    Served,
+    answers,
+    free_port,
+    serving,
+    wait_until,
+)
 
 GUIDE = (ROOT / "docs/deployment.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")

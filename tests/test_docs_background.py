@@ -14,11 +14,10 @@ import httpx
 import pytest
 
 from flash_events import Settings
-from tests.celery_worker import together, working
-from tests.conftest import ROOT, Served, serving, wait_until
-from tests.redis_server import redis_server
-from tests.test_celery_tasks import sets
-from tests.test_endpoint import data, opened
+from tests.support.celery_worker import together, working
+from tests.support.page import data, opened, sets
+from tests.support.redis_server import redis_server
+from tests.support.server import ROOT, Served, serving, wait_until
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGE = (ROOT / "docs/background_callbacks.md").read_text("utf-8")

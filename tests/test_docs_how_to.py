@@ -9,11 +9,9 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from flash_events import doctor
-from tests.conftest import wait_until
-from tests.listings import listing, shown, text_of
-from tests.test_celery_tasks import sets
-from tests.test_docs_tutorial import reasons
-from tests.test_endpoint import opened
+from tests.support.listings import listing, shown, text_of
+from tests.support.page import opened, reasons, sets
+from tests.support.server import wait_until
 
 
 def updates(stream: Iterator[ServerSentEvent]) -> Iterator[ServerSentEvent]:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.listings import listing, shown, text_of
-from tests.test_endpoint import data, opened
+from tests.support.listings import listing, shown, text_of
+from tests.support.page import data, opened
 
 PAGE = "migration.md"
 FLASH = {"Flash", "Input", "Output", "State", "callback", "event_callback", "stream_props"}

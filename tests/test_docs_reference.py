@@ -11,7 +11,7 @@ import flash_events
 from flash_events import celery, protocol, stream_props, testing
 from flash_events.plugin import ACTIONS
 from flash_events.protocol import Reason
-from tests.conftest import ROOT
+from tests.support.server import ROOT
 
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
 SEMANTICS = (ROOT / "docs/semantics.md").read_text("utf-8")

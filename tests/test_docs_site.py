@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from flash_events import Settings, event_callback
-from tests.conftest import ROOT
-from tests.listings import DOCS, NAMED, text_of
+from tests.support.listings import DOCS, NAMED, text_of
+from tests.support.server import ROOT
 
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 TESTED_BY = {

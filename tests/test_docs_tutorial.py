@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, serving, wait_until
-from tests.listings import listing, said_by_pytest, shown, text_of
-from tests.test_celery_tasks import sets
-from tests.test_endpoint import data, opened
+from tests.support.listings import listing, said_by_pytest, shown, text_of
+from tests.support.page import opened, reasons, sets
+from tests.support.server import ROOT, serving, wait_until
 
 PAGE = "tutorial.md"
 FASTER = {"sleep(0.25)": "sleep(0.01)"}
@@ -65,8 +64,3 @@ def test_its_tests_pass(tmp_path: Path) -> None:
 def test_its_command_is_one_of_the_guide_which_are_run() -> None:
     [line] = re.findall(r"^hypercorn .*$", text_of(PAGE), re.M)
     assert f"\n{line}\n" in text_of("deployment.md")
-
-
-def reasons(events: Any) -> list[str]:
-    """How runs have ended."""
-    return [data(event)["reason"] for event in events if event.event == "end"]

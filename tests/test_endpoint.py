@@ -1,96 +1,23 @@
 """The endpoint under real hypercorn, spoken to by clients that are not ours."""
 
 import json
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from httpx_sse import EventSource, ServerSentEvent
 
 from tests.apps.backend import BACKEND
-from tests.conftest import Served, serving, wait_until
-
-
-def new_id() -> str:
-    return secrets.token_urlsafe(16)
-
-
-class Page:
-    """Speaks to the endpoint as a page does; with cookies where the app wants a login."""
-
-    def __init__(self, served: Served, cookies: httpx.Cookies | None = None) -> None:
-        self.served = served
-        self.client = httpx.Client(timeout=15, cookies=cookies)
-        self.page = new_id()
-        self.entries = self.client.get(f"{served.url}_dash-dependencies").json()
-
-    def callback(self, component_id: str) -> Any:
-        """The entry of the event callback that listens to a component."""
-        return next(
-            entry
-            for entry in self.entries
-            if "flash_events" in entry and entry["inputs"][0]["id"] == component_id
-        )
-
-    def body(self, component_id: str, value: object = 1, **fields: Any) -> dict[str, Any]:
-        entry = self.callback(component_id)
-        return {
-            "output": entry["output"],
-            "inputs": [{**entry["inputs"][0], "value": value}],
-            "state": [{**state, "value": "S"} for state in entry["state"]],
-            "changedPropIds": [f"{component_id}.n_clicks"],
-            "flash_events": {
-                "version": 1,
-                "run": new_id(),
-                "page": self.page,
-                "connection": new_id(),
-                "connections": [],
-                **fields,
-            },
-        }
-
-    def post(self, action: str, body: object, **headers: str) -> httpx.Response:
-        return self.client.post(f"{self.url(action)}", json=body, headers=headers)
-
-    @contextmanager
-    def stream(self, action: str, body: object) -> Iterator[Iterator[ServerSentEvent]]:
-        with self.client.stream("POST", self.url(action), json=body) as response:
-            assert response.status_code == 200, response.read()
-            yield EventSource(response).iter_sse()
-
-    def resume(self, connection: str, last: str = "") -> dict[str, Any]:
-        return {"flash_events": {"version": 1, "connection": connection, "lastEventId": last}}
-
-    def stop(self, *runs: str) -> httpx.Response:
-        fields = {"version": 1, "page": self.page, "runs": runs}
-        return self.post("stop", {"flash_events": fields})
-
-    def url(self, action: str) -> str:
-        return f"{self.served.url}_dash-flash-events/{action}"
-
-
-@contextmanager
-def opened(served: Served, cookies: httpx.Cookies | None = None) -> Iterator[Page]:
-    """A page with TCP connections of its own."""
-    page = Page(served, cookies)
-    with closing(page.client):
-        yield page
+from tests.support.page import Page, data, new_id, opened, time_of
+from tests.support.server import Served, serving, wait_until
 
 
 @pytest.fixture
 def page(kitchen: Served) -> Iterator[Page]:
     with opened(kitchen) as page:
         yield page
-
-
-def data(event: ServerSentEvent) -> Any:
-    return json.loads(event.data)
 
 
 def test_a_start_answers_with_the_stream_itself(page: Page) -> None:
@@ -177,14 +104,6 @@ def test_a_stop_runs_finally_within_a_second(page: Page, kitchen: Served) -> Non
     assert data(end)["reason"] == "cancelled"
     done = kitchen.wait_for_mark("ticks finally", before + 1)
     assert done["time"] - asked < 1
-
-
-def time_of(response: httpx.Response) -> float:
-    """When the server answered, or a little later."""
-    import time
-
-    assert response.status_code == 202
-    return time.time() - response.elapsed.total_seconds()
 
 
 def test_stopping_what_is_not_there_does_nothing(page: Page) -> None:

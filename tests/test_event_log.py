@@ -14,7 +14,7 @@ from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_br
 from flash_events.brokers.memory_log import MemoryLog
 from flash_events.brokers.signals import Alive, Signal, Stop
 from flash_events.errors import LogFull, LogGone
-from tests.conftest import until
+from tests.support.server import until
 
 LIMITS = LogLimits(waiting_bytes=10_000, waiting_events=100, replay_bytes=4_000, replay_seconds=60)
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.conftest import ROOT
+from tests.support.server import ROOT
 
 PROGRAM = """
 import asyncio, json, sys

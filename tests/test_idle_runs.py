@@ -20,7 +20,7 @@ from quart import Request, has_request_context, request, session, url_for
 from quart.asgi import ASGIHTTPConnection
 
 from flash_events import FlashEvents, Update, stream_props
-from tests.conftest import free_port, until
+from tests.support.server import free_port, until
 
 RUNS = 200
 

@@ -15,8 +15,8 @@ from flash_events.brokers.signals import Attach, Gone
 from flash_events.callbacks import EventCallback
 from flash_events.errors import Refused
 from flash_events.live import LiveRuns
-from tests.conftest import until
-from tests.harness import LIMITS
+from tests.support.harness import LIMITS
+from tests.support.server import until
 
 
 class Runs:

@@ -13,8 +13,8 @@ from flash_events.brokers.memory_log import MemoryLog
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.protocol import Ended, Reason, Started, Updated
-from tests.conftest import until
-from tests.harness import LIMITS, RUN_ID, Reader, Streamed, body, running
+from tests.support.harness import LIMITS, RUN_ID, Reader, Streamed, body, running
+from tests.support.server import until
 
 MIB = 1024 * 1024
 NARROW = LogLimits(2_000, 10, MIB, 60)

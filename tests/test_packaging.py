@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Served, answers, free_port, serving, wait_until
-from tests.test_endpoint import opened
+from tests.support.page import opened
+from tests.support.server import ROOT, Served, answers, free_port, serving, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # pip installs all that Dash needs
 

@@ -14,8 +14,8 @@ from dash import Dash, Input, html
 from quart import Quart
 
 from flash_events import ConfigurationError, FlashEvents, bridge, event_callback
-from tests.conftest import ROOT
-from tests.test_endpoint import new_id
+from tests.support.page import new_id
+from tests.support.server import ROOT
 
 START = Input("start", "n_clicks")
 

@@ -20,7 +20,7 @@ from flash_events import (
     track,
 )
 from flash_events.protocol import Reason
-from tests.harness import running
+from tests.support.harness import running
 
 
 @dataclass

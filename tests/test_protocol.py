@@ -4,7 +4,6 @@ import datetime
 import decimal
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from dash import ALL, Patch, html
-from httpx_sse import ServerSentEvent
-from httpx_sse._decoders import SSEDecoder
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flash_events import EncodingError, Update, protocol, stream_props
+from tests.support.wire import VECTORS, parse
 
-VECTORS = json.loads((Path(__file__).parent / "vectors/events.json").read_text("utf-8"))
 LIMIT = 1024 * 1024
 RUN = "A" * 22
-
-
-def parse(wire: bytes) -> list[ServerSentEvent]:
-    """Reads with a parser that is not ours; lines end at CR, LF and CRLF only."""
-    decoder = SSEDecoder()
-    text = wire.decode().replace("\r\n", "\n").replace("\r", "\n")
-    return [event for line in text.split("\n")[:-1] if (event := decoder.decode(line)) is not None]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["case"])

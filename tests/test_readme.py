@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from flash_events import stream_props
-from tests.conftest import ROOT
-from tests.listings import said_by_pytest
+from tests.support.listings import said_by_pytest
+from tests.support.server import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 LOADED = stream_props("status", {"children": "Loaded."})

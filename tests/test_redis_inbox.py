@@ -5,7 +5,7 @@ from redis import Redis
 from flash_events.brokers import LogLimits, open_broker
 from flash_events.brokers.redis_keys import key
 from flash_events.brokers.signals import Signal, Stopped
-from tests.conftest import until
+from tests.support.server import until
 
 LIMITS = LogLimits(10_000, 100, 4_000, 60)
 

@@ -16,7 +16,7 @@ from flash_events import Settings, Update, protocol, stream_props
 from flash_events.brokers.base import LogLimits
 from flash_events.protocol import Reason, Started
 from flash_events.runs import STOP_SECONDS
-from tests.harness import Streamed, body, running
+from tests.support.harness import Streamed, body, running
 
 OUT = stream_props("out", {"children": 1})
 

@@ -10,10 +10,10 @@ import pytest
 from dash import Dash
 
 from flash_events import FlashEvents
-from tests.conftest import Served, serving, wait_until
-from tests.faults.client import Stream, read_until
-from tests.redis_server import redis_server
-from tests.test_endpoint import Page, new_id, opened
+from tests.support.page import Page, new_id, opened
+from tests.support.redis_server import redis_server
+from tests.support.server import Served, serving, wait_until
+from tests.support.socket_client import Stream, read_until
 
 SAMPLE = re.compile(r"flash_events_([a-z_]+) (\d+)")
 

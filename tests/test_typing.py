@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.server import ROOT
 
 CALLS = ROOT / "tests" / "typing" / "calls.py"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from httpx_sse import ServerSentEvent
 
-from tests.conftest import Served, wait_until
-from tests.machines import connection_of, machines, start_beside
-from tests.test_endpoint import Page, data, new_id, opened, time_of
+from tests.support.machines import connection_of, machines, start_beside
+from tests.support.page import Page, data, new_id, opened, time_of
+from tests.support.server import Served, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.redis_server import RedisServer, redis_server
+
 from benchmarks.clients import Endpoint, Tab, count
 from benchmarks.figures import Figure
 from benchmarks.processes import cpu_seconds
-from tests.conftest import serving
-from tests.redis_server import RedisServer, redis_server
+from tests.support.server import serving
 
 TITLE = "What one of each costs"
 START = "a start with its connection, one update and its end"

@@ -12,7 +12,7 @@ from playwright.sync_api import CDPSession, Page
 from benchmarks.browser import chromium, opened
 from benchmarks.figures import Figure
 from benchmarks.processes import rss_bytes
-from tests.conftest import serving
+from tests.support.server import serving
 
 UPDATES = int(os.environ.get("ENDURANCE_UPDATES", "1000000"))
 TITLE = f"{UPDATES:,} updates in one page"

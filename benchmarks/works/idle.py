@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.clients import Endpoint, Tab
 from benchmarks.figures import Figure
 from benchmarks.processes import allow_files, cpu_seconds, rss_bytes
-from tests.conftest import serving
+from tests.support.server import serving
 
 TITLE = "Runs that wait"
 PER_CONNECTION, PER_RUN, CPU = (

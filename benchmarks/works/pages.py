@@ -22,7 +22,7 @@ from benchmarks.clients import Endpoint, Tab, events
 from benchmarks.figures import Figure
 from benchmarks.processes import cpu_seconds
 from benchmarks.websocket import connected
-from tests.conftest import serving
+from tests.support.server import serving
 
 PAGES = 100
 SECONDS = float(os.environ.get("PAGES_SECONDS", "60"))

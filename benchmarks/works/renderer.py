@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserType, Page
 import flash_events
 from benchmarks.browser import chromium, opened, press
 from benchmarks.figures import Figure
-from tests.conftest import serving
+from tests.support.server import serving
 
 PER_SECOND = 2_000
 SECONDS = float(os.environ.get("RENDERER_SECONDS", "10"))

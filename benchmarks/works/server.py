@@ -12,7 +12,7 @@ from benchmarks.apps.page import MANY
 from benchmarks.clients import Endpoint, Tab
 from benchmarks.contenders import BARE_1, BARE_256, OURS, UNPACED, Contender, started
 from benchmarks.figures import Figure
-from tests.conftest import Served
+from tests.support.server import Served
 
 TITLE = f"{MANY:,} small updates, read by a plain HTTP client"
 CONTENDERS = (OURS, BARE_256, BARE_1, UNPACED)

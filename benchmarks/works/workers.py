@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.redis_server import redis_server
+
 from benchmarks.clients import Endpoint, Tab, count
 from benchmarks.figures import Figure
-from tests.conftest import serving
-from tests.redis_server import redis_server
+from tests.support.server import serving
 
 UPDATES = int(os.environ.get("WORKERS_UPDATES", "100000"))
 TITLE = f"One run, {UPDATES:,} updates, between workers"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.browser.conftest import Tab
+from tests.support.tab import Tab
 
 PLOT = "document.querySelector('#graph .js-plotly-plot').data"
 ROWS = "dash_ag_grid.getApi('grid')"

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab, goes_on
-from tests.celery_worker import Celery, together
-from tests.proxy import proxied
-from tests.test_celery_runs import another
+from tests.support.celery_worker import Celery, another, together
+from tests.support.proxy import proxied
+from tests.support.tab import Tab, goes_on
 
 
 @pytest.fixture

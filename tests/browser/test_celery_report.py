@@ -16,8 +16,8 @@ from celery.app.control import Control
 from playwright.sync_api import BrowserContext
 
 from examples.celery_report.tasks import CONTINENTS, QUANTILES, YEARS
-from tests.browser.conftest import Tab
-from tests.conftest import ROOT, Served, free_port, serving, wait_until
+from tests.support.server import ROOT, Served, free_port, serving, wait_until
+from tests.support.tab import Tab
 
 PROGRAM = "examples.celery_report"
 FUTURES = "700_000"  # enough that a reload comes in the middle, few enough to wait for

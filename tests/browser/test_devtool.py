@@ -6,8 +6,8 @@ from playwright.sync_api import BrowserContext
 
 from flash_events import stream_props
 from flash_events.testing import recordings
-from tests.browser.conftest import Tab, app_fixture, goes_on, sound_tab
-from tests.conftest import Served
+from tests.support.server import Served
+from tests.support.tab import Tab, app_fixture, goes_on, sound_tab
 
 BUTTON = ".flash-events-devtool > button"
 PANEL = "[role=dialog][aria-label=Streams]"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab, sound_tab
-from tests.conftest import Served, wait_until
-from tests.listings import listing, shown
+from tests.support.listings import listing, shown
+from tests.support.server import Served, wait_until
+from tests.support.tab import Tab, sound_tab
 
 METRICS: Any = {"FLASH_EVENTS_METRICS": "1"}
 

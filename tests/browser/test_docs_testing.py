@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.listings import listing, said_by_pytest, text_of
+from tests.support.listings import listing, said_by_pytest, text_of
 
 pytestmark = pytest.mark.timeout(300)  # pytest within pytest, with two browsers and servers
 

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab, wait_for_runs
-from tests.conftest import Served, serving, wait_until
+from tests.support.server import Served, serving, wait_until
+from tests.support.tab import Tab, wait_for_runs
 
 Examples = Callable[[str], Served]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
-from tests.conftest import Served, serving, wait_until
+from tests.support.server import Served, serving, wait_until
+from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 KITCHEN = "tests.apps.kitchen:server"
 GRACES = {"within the grace": "30", "after the grace": "0.2"}

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.browser.conftest import Tab, sound_tab, wait_for_runs
-from tests.conftest import ROOT, Served, wait_until
+from tests.support.server import ROOT, Served, wait_until
+from tests.support.tab import Tab, sound_tab, wait_for_runs
 
 EXAMPLES = {
     "quickstart": "#start",

@@ -1,8 +1,8 @@
 """What Dash does besides setting a prop goes on, whichever way the prop is set."""
 
 from tests.apps.holders import CARDS
-from tests.browser.conftest import Tab, app_fixture
-from tests.conftest import Served
+from tests.support.server import Served
+from tests.support.tab import Tab, app_fixture
 
 app = app_fixture("tests.apps.holders:server")
 

@@ -4,8 +4,8 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.browser.conftest import Tab, goes_on
-from tests.conftest import wait_until
+from tests.support.server import wait_until
+from tests.support.tab import Tab, goes_on
 
 CARD = '{{"index":"{}","type":"card"}}'
 GO = '{{"index":"{}","type":"go"}}'

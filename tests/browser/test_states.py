@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, app_fixture, goes_on, sound_tab
-from tests.conftest import ROOT, Served, serving
-from tests.proxy import proxied
+from tests.support.proxy import proxied
+from tests.support.server import ROOT, Served, serving
+from tests.support.tab import WITHOUT_WORKER, Tab, app_fixture, goes_on, sound_tab
 
 app = app_fixture("tests.apps.states:server")
 

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Served, serving
-
-HEARTBEAT_SECONDS = 0.5
-GRACE_SECONDS = 0.5
+from tests.support.server import GRACE_SECONDS, HEARTBEAT_SECONDS, Served, serving
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Served, wait_until
-from tests.faults.client import Follower, Stream, read_until
-from tests.faults.conftest import GRACE_SECONDS, HEARTBEAT_SECONDS
-from tests.faults.unread import leave_unread
-from tests.proxy import proxied
-from tests.test_endpoint import Page, opened
+from tests.support.page import Page, opened
+from tests.support.proxy import proxied
+from tests.support.server import GRACE_SECONDS, HEARTBEAT_SECONDS, Served, wait_until
+from tests.support.socket_client import Follower, Stream, read_until
+from tests.support.unread import leave_unread
 
 STOP_SECONDS = 1.0
 

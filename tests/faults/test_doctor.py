@@ -12,9 +12,9 @@ import pytest
 
 from flash_events.doctor import Finding, examine
 from flash_events.probe import AT_ONCE, TICK_SECONDS, TICKS
-from tests.conftest import ROOT, Served, free_port, serving
-from tests.faults import nginx
-from tests.proxy import proxied
+from tests.support import nginx
+from tests.support.proxy import proxied
+from tests.support.server import ROOT, Served, free_port, serving
 
 SILENT_SECONDS = 7
 """Longer than the proxies of the tests wait."""

@@ -8,11 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Served, serving
-from tests.faults.client import Stream
-from tests.faults.conftest import GRACE_SECONDS, HEARTBEAT_SECONDS
-from tests.proxy import proxied
-from tests.test_endpoint import Page, opened
+from tests.support.page import Page, opened
+from tests.support.proxy import proxied
+from tests.support.server import GRACE_SECONDS, HEARTBEAT_SECONDS, Served, serving
+from tests.support.socket_client import Stream
 
 NOTICE_SECONDS = 2 * HEARTBEAT_SECONDS + GRACE_SECONDS + 1.0
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import serving
-from tests.machines import (
+from tests.support.machines import (
     connection_of,
     has_exited_in_time,
     kill,
@@ -17,7 +16,8 @@ from tests.machines import (
     take_updates,
     terminate,
 )
-from tests.test_endpoint import data, opened
+from tests.support.page import data, opened
+from tests.support.server import serving
 
 
 def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(

@@ -16,11 +16,11 @@ import pytest
 
 from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
 from flash_events.brokers.signals import Signal, Stopped
-from tests.conftest import serving, until, wait_until
-from tests.machines import connection_of, machines, take_updates
-from tests.proxy import Proxy, proxied
-from tests.redis_server import RedisServer, dump, redis_server
-from tests.test_endpoint import new_id, opened
+from tests.support.machines import connection_of, machines, take_updates
+from tests.support.page import new_id, opened
+from tests.support.proxy import Proxy, proxied
+from tests.support.redis_server import RedisServer, dump, redis_server
+from tests.support.server import serving, until, wait_until
 
 
 def test_fault_12_it_is_missed_at_start_up(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from tests.apps.faults import FAILURES, SECRET, UNSENDABLE
-from tests.conftest import Served
-from tests.faults.client import Stream, read_until
-from tests.faults.conftest import GRACE_SECONDS
-from tests.test_endpoint import Page, opened
+from tests.support.page import Page, opened
+from tests.support.server import GRACE_SECONDS, Served
+from tests.support.socket_client import Stream, read_until
 
 NOTICE_SECONDS = 10.0
 STOP_SECONDS = 1.0

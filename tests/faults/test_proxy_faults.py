@@ -12,10 +12,10 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
-from tests.conftest import Served, serving
-from tests.faults import nginx
-from tests.faults.client import behind
-from tests.test_endpoint import Page, data, opened
+from tests.support import nginx
+from tests.support.page import Page, data, opened
+from tests.support.server import Served, serving
+from tests.support.socket_client import behind
 
 FIRST_SECONDS = 1.0
 IDLE_TIMEOUT_SECONDS = 5

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
-from tests.conftest import Served, serving
-from tests.faults.client import Event, Follower, Refusal, Stream, behind, read_until
-from tests.faults.cuts import cut_many_times
-from tests.proxy import proxied
-from tests.test_endpoint import Page, opened
-from tests.test_protocol import VECTORS
+from tests.support.cuts import cut_many_times
+from tests.support.page import Page, opened
+from tests.support.proxy import proxied
+from tests.support.server import Served, serving
+from tests.support.socket_client import Event, Follower, Refusal, Stream, behind, read_until
+from tests.support.wire import VECTORS
 
 
 @pytest.fixture

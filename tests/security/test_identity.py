@@ -11,9 +11,9 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from tests.apps.users import SECRET
-from tests.conftest import Served, serving
-from tests.redis_server import dump, redis_server
-from tests.test_endpoint import Page, data, new_id, opened
+from tests.support.page import Page, data, new_id, opened
+from tests.support.redis_server import dump, redis_server
+from tests.support.server import Served, serving
 
 ALICE = "alice.arlington@example.org"
 MALLORY = "mallory.malone@example.org"

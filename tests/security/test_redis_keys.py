@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Served, wait_until
-from tests.faults.client import Stream, read_until
-from tests.machines import connection_of, machines
-from tests.redis_server import Entry, RedisServer, dump, redis_server
-from tests.test_endpoint import Page, opened
+from tests.support.machines import connection_of, machines
+from tests.support.page import Page, opened
+from tests.support.redis_server import Entry, RedisServer, dump, redis_server
+from tests.support.server import Served, wait_until
+from tests.support.socket_client import Stream, read_until
 
 KINDS = {"log", "meta", "runs", "blocked", "run", "kept", "lease", "inbox"}
 TOKEN = re.compile(rb"[A-Za-z0-9_:.-]*")

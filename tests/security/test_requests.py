@@ -10,9 +10,9 @@ import pytest
 
 from flash_events.plugin import ACTIONS
 from tests.apps.backend import BACKEND
-from tests.conftest import Served, serving, wait_until
-from tests.faults.client import Stream, behind, read_until
-from tests.test_endpoint import Page, new_id, opened
+from tests.support.page import Page, new_id, opened
+from tests.support.server import Served, serving, wait_until
+from tests.support.socket_client import Stream, behind, read_until
 
 MIB = 1024 * 1024
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from flash_events import UpdateError, protocol, stream_props
 from tests.apps.faults import FAILURES, SECRET
-from tests.conftest import Served, serving
-from tests.faults.client import Refusal, Stream, read_until
-from tests.test_endpoint import Page, opened
-from tests.test_protocol import parse
+from tests.support.page import Page, opened
+from tests.support.server import Served, serving
+from tests.support.socket_client import Refusal, Stream, read_until
+from tests.support.wire import parse
 
 RUN = "A" * 22
 MIB = 1024 * 1024

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cuts import cut_many_times
-from tests.faults.unread import leave_unread
+from tests.support.cuts import cut_many_times
+from tests.support.unread import leave_unread
 
 RUNS = 10
 

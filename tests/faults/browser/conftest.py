@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import Tab, sound_tab
-from tests.conftest import Served
+from tests.support.server import Served
+from tests.support.tab import Tab, sound_tab
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
-from tests.conftest import Served, serving
-from tests.proxy import proxied
+from tests.support.proxy import proxied
+from tests.support.server import Served, serving
+from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 
 def new_tab(context: BrowserContext, served: Served) -> Tab:

@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.apps.faults import FAILURES, SECRET
-from tests.browser.conftest import Tab
-from tests.conftest import Served, serving, wait_until
-from tests.faults import nginx
-from tests.faults.client import behind
-from tests.proxy import proxied
+from tests.support import nginx
+from tests.support.proxy import proxied
+from tests.support.server import Served, serving, wait_until
+from tests.support.socket_client import behind
+from tests.support.tab import Tab
 
 
 @pytest.mark.parametrize("where", FAILURES)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab, goes_on
-from tests.chromium import CHROMIUM_FLAGS, executable
-from tests.conftest import Served, serving, wait_until
+from tests.support.chromium import CHROMIUM_FLAGS, executable
+from tests.support.server import Served, serving, wait_until
+from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 
 @pytest.fixture(scope="module")

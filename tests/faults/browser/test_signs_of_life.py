@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.conftest import WITHOUT_WORKER, Tab
-from tests.conftest import serving
-from tests.faults.client import behind
-from tests.faults.conftest import GRACE_SECONDS, HEARTBEAT_SECONDS
-from tests.proxy import proxied
+from tests.support.proxy import proxied
+from tests.support.server import GRACE_SECONDS, HEARTBEAT_SECONDS, serving
+from tests.support.socket_client import behind
+from tests.support.tab import WITHOUT_WORKER, Tab
 
 
 @pytest.mark.parametrize("init_script", ["", WITHOUT_WORKER], ids=["worker", "page"])

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import Tab
-from tests.chromium import CHROMIUM_FLAGS, executable
-from tests.conftest import Served, wait_until
+from tests.support.chromium import CHROMIUM_FLAGS, executable
+from tests.support.server import Served, wait_until
+from tests.support.tab import Tab
 
 STEP = "Number(document.getElementById('out').textContent.split(' ').at(-1))"
 

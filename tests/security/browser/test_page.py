@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Request
 
 from tests.apps.faults import POISONED
-from tests.browser.conftest import WITHOUT_WORKER, Tab
+from tests.support.tab import WITHOUT_WORKER, Tab
 
 POLLUTED = "({}).polluted ?? [].polluted ?? (() => 0).polluted ?? Object.polluted ?? null"
 

@@ -4,10 +4,10 @@ import random
 from contextlib import closing
 from pathlib import Path
 
-from tests.conftest import serving
-from tests.faults.client import Follower
-from tests.proxy import proxied
-from tests.test_endpoint import Page
+from tests.support.page import Page
+from tests.support.proxy import proxied
+from tests.support.server import serving
+from tests.support.socket_client import Follower
 
 UPDATES = 20_000
 CUTS = 100

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import ROOT, START_SECONDS, free_port, wait_until
+from tests.support.server import ROOT, START_SECONDS, free_port, wait_until
 
 DOCUMENTED = ROOT / "docs/nginx.conf"
 

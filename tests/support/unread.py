@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from tests.conftest import Served, serving, wait_until
-from tests.faults.client import Stream
-from tests.test_endpoint import Page, opened
+from tests.support.page import Page, opened
+from tests.support.server import Served, serving, wait_until
+from tests.support.socket_client import Stream
 
 UPDATES = 30_000
 MIB = 1024 * 1024

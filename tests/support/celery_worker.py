@@ -14,7 +14,7 @@ from typing import Any
 
 import celery
 
-from tests.conftest import ROOT, Served, serving, wait_until
+from tests.support.server import ROOT, Served, serving, wait_until
 
 START_SECONDS = 30
 NAME = "tests@localhost"
@@ -161,3 +161,14 @@ def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[C
         working(directory, "-c", str(PROCESSES), **settings),
     ) as [served, worker]:
         yield Celery(served, worker, redis_url, messages)
+
+
+@contextmanager
+def another(celery: Celery, directory: Path) -> Iterator[Served]:
+    """A second server, as on another machine."""
+    urls: dict[str, Any] = {
+        "FLASH_EVENTS_BROKER": celery.redis_url,
+        "CELERY_BROKER": celery.messages_url,
+    }
+    with serving("tests.apps.crunch:server", directory, **urls) as served:
+        yield served

@@ -16,7 +16,7 @@ from flash_events.brokers.memory_log import MemoryLog
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.runs import Run
-from tests.test_protocol import parse
+from tests.support.wire import parse
 
 RUN_ID = "R" * 22
 LIMITS = LogLimits(2**20, 1000, 2**20, 60)

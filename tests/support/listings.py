@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, Served, serving
+from tests.support.server import ROOT, Served, serving
 
 DOCS = ROOT / "docs"
 NAMED = re.compile(r"<!-- listing: (\w+) -->\n```python\n(.*?)```", re.S)

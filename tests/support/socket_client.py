@@ -9,9 +9,9 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.conftest import Served
-from tests.proxy import RESET
-from tests.test_endpoint import Page
+from tests.support.page import Page
+from tests.support.proxy import RESET
+from tests.support.server import Served
 
 
 @dataclass(frozen=True)

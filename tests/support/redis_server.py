@@ -12,7 +12,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.conftest import free_port, wait_until
+from tests.support.server import free_port, wait_until
 
 
 class RedisServer:

@@ -10,8 +10,8 @@ from typing import Any
 
 from httpx_sse import ServerSentEvent
 
-from tests.conftest import Served, serving
-from tests.test_endpoint import Page, data
+from tests.support.page import Page, data
+from tests.support.server import Served, serving
 
 EXIT_SECONDS = 5
 
