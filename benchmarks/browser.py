@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserType, Error, Page, TimeoutError, sync_playwright
-from tests.support.chromium import CHROMIUM_FLAGS, executable
 
 from benchmarks.contenders import Contender, started
 from benchmarks.figures import Figure
+from tests.support.chromium import CHROMIUM_FLAGS, executable
 from tests.support.server import Served
 
 WATCH = Path(__file__).with_name("watch.js")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
-from tests.support.celery_worker import working
-from tests.support.redis_server import redis_server
 
 from benchmarks.browser import chromium, opened
 from benchmarks.results import surroundings
+from tests.support.celery_worker import working
+from tests.support.redis_server import redis_server
 from tests.support.server import serving
 
 WAYS = {

@@ -13,9 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.chromium import executable
-
 from benchmarks.figures import Figure
+from tests.support.chromium import executable
 
 END = "<!-- end -->"
 PACKAGES = ("flash-events", "dash", "quart", "hypercorn", "redis")

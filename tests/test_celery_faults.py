@@ -67,6 +67,7 @@ def test_a_killed_run_fails(celery: Celery) -> None:
     assert sets(rest, "message")[0].startswith("sorry: WorkerLost")
 
 
+@pytest.mark.deadline
 def test_a_whole_worker_is_killed(tmp_path: Path, redis_url: str) -> None:
     with crunching(tmp_path, redis_url) as celery, both(celery) as streams:
         for _, _, _, events in streams:

@@ -60,6 +60,7 @@ def test_on_error_answers_what_fails_in_a_worker(page: Page) -> None:
     assert end_of(events)["reason"] == "error"
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("name", ["ticks", "plain"])
 def test_a_cancel_stops_the_generator_in_the_worker_within_a_second(
     page: Page, celery: Celery, name: str

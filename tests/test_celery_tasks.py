@@ -87,6 +87,7 @@ def test_progress_is_tracked_in_a_task(page: Page) -> None:
     assert sets(events, "out")[-1].startswith("100 %")
 
 
+@pytest.mark.deadline
 def test_a_cancel_ends_the_task_and_its_finally_runs_fifty_times(
     page: Page, celery: Celery
 ) -> None:

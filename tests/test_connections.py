@@ -215,6 +215,7 @@ async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answ
     return count
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("answered", [1, 3])
 async def test_a_client_that_stops_answering_is_taken_for_gone(answered: int) -> None:
     hub = Hub(heartbeat_seconds=0.02, grace_seconds=0.02)
@@ -255,6 +256,7 @@ async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() ->
     assert not hub.gone
 
 
+@pytest.mark.deadline
 async def test_heartbeats_come_among_events_too() -> None:
     """A stream that is never silent must notice as well that its client has gone."""
     connection = await Hub(heartbeat_seconds=0.02).open()

@@ -228,6 +228,7 @@ LINES = {  # those that differ in the port alone are one
 }
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("line", LINES.values())
 def test_every_command_serves(line: str, tmp_path: Path, redis_url: str) -> None:
     url = f"http://127.0.0.1:{free_port()}/"

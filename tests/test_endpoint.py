@@ -93,6 +93,7 @@ def test_a_start_that_is_repeated_starts_no_second_run(page: Page, kitchen: Serv
     page.stop(body["flash_events"]["run"])
 
 
+@pytest.mark.deadline
 def test_a_stop_runs_finally_within_a_second(page: Page, kitchen: Served) -> None:
     before = len(kitchen.marks("ticks finally"))
     body = page.body("start")
@@ -290,6 +291,7 @@ def test_a_worker_that_is_stopped_runs_finally(
         served.wait_for_mark(mark)
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_four_workers_without_a_broker_stop_what_any_of_them_runs(
     tmp_path: Path, loop: str

@@ -164,6 +164,7 @@ async def test_every_position_can_be_resumed_without_gap_or_double(log: EventLog
         assert got == list(range(n + 1, 60))
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("turns", range(12))
 async def test_a_read_that_is_cancelled_at_any_moment_loses_nothing(
     log: EventLog, turns: int
@@ -356,6 +357,7 @@ async def test_a_run_that_is_stopped_before_its_start_is_given_up(broker: Broker
     assert given_up.worker == ""
 
 
+@pytest.mark.deadline
 async def test_a_writer_elsewhere_that_waits_for_room_gets_it_from_a_new_holder(
     redis_url: str, connection: str
 ) -> None:

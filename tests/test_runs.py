@@ -193,6 +193,7 @@ class TestErrors:
 class TestCancel:
     """A cancelled run runs its `finally` within a second and ends as `cancelled`."""
 
+    @pytest.mark.deadline
     async def test_finally_and_async_with_run_within_a_second(self) -> None:
         closed = []
 
@@ -289,6 +290,7 @@ class TestCancel:
             end = await streamed.to_end()
         assert end.reason == Reason.CANCELLED
 
+    @pytest.mark.deadline
     async def test_a_finally_that_takes_longer_is_not_cut_short(self) -> None:
         closed = asyncio.Event()
 
@@ -497,6 +499,7 @@ class TestSetProps:
         assert end.failure is not None
         assert "yield stream_props(id, props) instead" in (end.failure.message or "")
 
+    @pytest.mark.deadline
     async def test_what_is_set_while_a_yield_waits_for_room_is_not_stuck(self) -> None:
         async def both(n: int) -> AsyncIterator[Update]:
             async def set_later() -> None:

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.redis_server import RedisServer, redis_server
-
 from benchmarks.clients import Endpoint, Tab, count
 from benchmarks.figures import Figure
 from benchmarks.processes import cpu_seconds
+from tests.support.redis_server import RedisServer, redis_server
 from tests.support.server import serving
 
 TITLE = "What one of each costs"

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from tests.support.redis_server import redis_server
 
 from benchmarks.browser import chromium, opened, press
 from benchmarks.clients import Endpoint, Tab, count, events
 from benchmarks.figures import Figure
 from benchmarks.processes import allow_files
+from tests.support.redis_server import redis_server
 from tests.support.server import serving
 
 TITLE = "How cost grows"

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support.redis_server import redis_server
-
 from benchmarks.clients import Endpoint, Tab, count
 from benchmarks.figures import Figure
+from tests.support.redis_server import redis_server
 from tests.support.server import serving
 
 UPDATES = int(os.environ.get("WORKERS_UPDATES", "100000"))

@@ -30,6 +30,7 @@ def stops(tab: Tab, celery: Celery, name: str) -> None:
     tab.wait_for("spinner", "off")
 
 
+@pytest.mark.deadline
 def test_it_streams_restarts_and_stops_as_a_run_in_the_web_server_does(
     tab: Tab, celery: Celery
 ) -> None:
@@ -45,6 +46,7 @@ def test_it_streams_restarts_and_stops_as_a_run_in_the_web_server_does(
     assert celery.served.marks("ticks finally")[-1]["n_clicks"] == 2
 
 
+@pytest.mark.deadline
 def test_a_kept_run_is_there_again_after_a_reload(tab: Tab, celery: Celery) -> None:
     tab.click("keep")
     goes_on(tab, "out", "keep ")
@@ -56,6 +58,7 @@ def test_a_kept_run_is_there_again_after_a_reload(tab: Tab, celery: Celery) -> N
     stops(tab, celery, "keep")
 
 
+@pytest.mark.deadline
 def test_a_page_goes_on_when_the_web_server_is_replaced(
     context: BrowserContext, celery: Celery, tmp_path: Path
 ) -> None:

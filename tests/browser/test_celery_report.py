@@ -145,6 +145,7 @@ def test_a_page_that_is_reloaded_in_the_middle_goes_on(report: Report) -> None:
     report.finish()
 
 
+@pytest.mark.deadline
 def test_stop_frees_the_workers_and_empties_the_page(report: Report, control: Control) -> None:
     def busy() -> int:
         return sum(map(len, (control.inspect(timeout=5, limit=3).active() or {}).values()))

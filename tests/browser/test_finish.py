@@ -81,6 +81,7 @@ class Kept:
         self.tab.page.close()
 
 
+@pytest.mark.deadline
 def test_a_reloaded_page_gets_what_it_missed_and_what_follows(
     context: BrowserContext, app: Served
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_reloaded_page_gets_what_it_missed_and_what_follows(
     kept.close()
 
 
+@pytest.mark.deadline
 def test_a_page_that_is_reloaded_before_it_is_ready_finds_its_run_in_the_end(
     context: BrowserContext, app: Served
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_page_that_comes_back_after_the_end_finds_what_was_streamed(
     kept.close()
 
 
+@pytest.mark.deadline
 def test_without_a_shared_worker_a_reloaded_page_goes_on_too(
     context: BrowserContext, app: Served
 ) -> None:
@@ -176,6 +179,7 @@ def test_points_and_patches_survive_reloads_without_double_or_loss(
         tab.page.close()
 
 
+@pytest.mark.deadline
 def test_four_workers_with_redis_find_the_run_again_and_stop_it(
     context: BrowserContext, tmp_path: Path, redis_url: str
 ) -> None:
@@ -209,6 +213,7 @@ def press_stop(tab: Tab) -> None:
     assert answer.value.status == 202
 
 
+@pytest.mark.deadline
 def test_the_stop_button_of_the_same_user_stops_the_run_from_another_tab(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -223,6 +228,7 @@ def test_the_stop_button_of_the_same_user_stops_the_run_from_another_tab(
         kept.close()
 
 
+@pytest.mark.deadline
 def test_a_stop_from_another_tab_does_nothing_where_nobody_says_who_asks(
     context: BrowserContext, tmp_path: Path
 ) -> None:

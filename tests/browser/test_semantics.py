@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.server import wait_until
 from tests.support.tab import Tab, goes_on
 
@@ -24,6 +26,7 @@ def stops_within_a_second(tab: Tab, name: str, act: Callable[[], object]) -> Non
 class TestCancel:
     """Each kind of trigger stops the generator within a second."""
 
+    @pytest.mark.deadline
     def test_a_change_to_anything_but_the_allowed_value_cancels(self, tab: Tab) -> None:
         tab.click("start")
         tab.wait_for("out", "A")
@@ -32,6 +35,7 @@ class TestCancel:
         tab.wait_for("out", "reset")
         assert not tab.page.is_visible("#spinner")
 
+    @pytest.mark.deadline
     def test_only_changes_count(self, tab: Tab) -> None:
         for _ in range(3):
             tab.click("stop")  # no active run: nothing happens
@@ -39,6 +43,7 @@ class TestCancel:
         tab.wait_for("out", "A")
         stops_within_a_second(tab, "ticks finally", lambda: tab.click("stop"))
 
+    @pytest.mark.deadline
     def test_leaving_the_page_by_a_link_cancels(self, tab: Tab) -> None:
         tab.click("start")
         tab.wait_for("out", "A")
@@ -56,26 +61,31 @@ class TestCancel:
         )
         tab.click("stop")
 
+    @pytest.mark.deadline
     def test_closing_the_page_cancels(self, tab: Tab) -> None:
         tab.click("start")
         tab.wait_for("out", "A")
         stops_within_a_second(tab, "ticks finally", tab.page.close)
 
+    @pytest.mark.deadline
     def test_reloading_the_page_cancels(self, tab: Tab) -> None:
         tab.click("start")
         tab.wait_for("out", "A")
         stops_within_a_second(tab, "ticks finally", tab.page.reload)
 
+    @pytest.mark.deadline
     def test_a_plain_generator_stops_at_its_next_yield(self, tab: Tab) -> None:
         tab.click("plain")
         tab.wait_for("out", "plain")
         stops_within_a_second(tab, "plain finally", lambda: tab.click("stop"))
 
+    @pytest.mark.deadline
     def test_a_trigger_that_leaves_the_page_cancels(self, tab: Tab) -> None:
         tab.click("insert")
         tab.wait_for("inserted", "late")
         stops_within_a_second(tab, "late finally", lambda: tab.click("remove"))
 
+    @pytest.mark.deadline
     def test_keep_alive_opts_out(self, tab: Tab) -> None:
         tab.click("insert")
         tab.page.wait_for_selector("#late-keep")
@@ -102,6 +112,7 @@ class TestCancel:
 class TestOverlap:
     """What a second trigger does while a run is alive."""
 
+    @pytest.mark.deadline
     def test_restart_replaces_without_resets(self, tab: Tab) -> None:
         began = len(tab.served.marks("restart finally"))
         tab.click("restart")
@@ -200,6 +211,7 @@ class TestErrors:
 class TestMatch:
     """Siblings under MATCH never disturb each other."""
 
+    @pytest.mark.deadline
     def test_each_streams_into_its_own_and_is_cancelled_alone(self, tab: Tab) -> None:
         for index in "abc":
             tab.click(GO.format(index))

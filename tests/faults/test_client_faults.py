@@ -42,6 +42,7 @@ def test_fault_03_a_body_that_ends_without_a_word_was_cut_and_goes_on_elsewhere(
     assert (follower.numbers, follower.is_closed) == ([1, 2], True)
 
 
+@pytest.mark.deadline
 def test_fault_04_a_reset_runs_finally_within_a_second_after_the_grace(
     hasty_page: Page, hasty: Served
 ) -> None:
@@ -68,6 +69,7 @@ def test_fault_04_a_client_that_comes_back_within_the_grace_keeps_its_run(
     page.stop(follower.start["flash_events"]["run"])
 
 
+@pytest.mark.deadline
 def test_fault_04_after_a_reset_a_stop_cancels_without_grace(page: Page, faulty: Served) -> None:
     before = len(faulty.marks("idle finally"))
     body = page.body("idle")
@@ -86,6 +88,7 @@ def test_fault_05_a_client_that_stops_reading_costs_no_memory_and_loses_nothing(
     leave_unread(tmp_path, seconds=30)
 
 
+@pytest.mark.deadline
 def test_fault_06_a_client_that_closes_while_the_stream_is_idle_is_cleaned_up(
     hasty_page: Page, hasty: Served
 ) -> None:

@@ -49,6 +49,7 @@ def alive(body: dict[str, Any]) -> dict[str, Any]:
     return {"flash_events": {"version": 1, "connection": body["flash_events"]["connection"]}}
 
 
+@pytest.mark.deadline
 def test_fault_06_a_client_that_goes_silent_behind_a_stalled_proxy_is_cleaned_up(
     page: Page, hasty: Served
 ) -> None:

@@ -20,6 +20,7 @@ from tests.support.page import data, opened
 from tests.support.server import serving
 
 
+@pytest.mark.deadline
 def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -43,6 +44,7 @@ def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
             here.stop(first["flash_events"]["run"])
 
 
+@pytest.mark.deadline
 def test_fault_10_a_connection_whose_holder_was_killed_goes_on_elsewhere(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -81,6 +83,7 @@ def test_fault_10_a_connection_whose_holder_was_killed_goes_on_elsewhere(
         there.stop(goes_on)
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize(
     ("app", "workers", "component", "mark"),
     [
@@ -103,12 +106,14 @@ def test_fault_11_streams_that_cannot_move_end_as_lost(
         assert len(served.marks(mark)) == 1
 
 
+@pytest.mark.deadline
 def test_fault_11_a_worker_with_an_idle_client_exits_in_time(tmp_path: Path) -> None:
     with serving("tests.apps.kitchen:server", tmp_path) as served, opened(served) as page:
         page.client.get(served.url)  # its connection is kept alive
         has_exited_in_time(served, terminate(served))
 
 
+@pytest.mark.deadline
 def test_fault_11_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path: Path) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path) as served,
@@ -120,6 +125,7 @@ def test_fault_11_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path:
         has_exited_in_time(served, terminate(served))
 
 
+@pytest.mark.deadline
 def test_fault_11_a_connection_moves_to_another_worker_with_the_runs_that_live_there(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -155,6 +161,7 @@ def test_fault_11_a_connection_moves_to_another_worker_with_the_runs_that_live_t
         there.stop(stays)
 
 
+@pytest.mark.deadline
 def test_fault_11_a_worker_that_stops_takes_no_starts(tmp_path: Path) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path) as served,

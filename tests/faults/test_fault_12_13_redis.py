@@ -37,6 +37,7 @@ def test_fault_12_it_is_missed_at_start_up(tmp_path: Path) -> None:
     assert "secret" not in str(raised.value).split("does not answer")[1][:200]
 
 
+@pytest.mark.deadline
 def test_fault_12_starts_are_refused_soon_and_streams_go_on_when_it_is_back(tmp_path: Path) -> None:
     with (
         redis_server(tmp_path, appendonly=True) as redis,
@@ -250,6 +251,7 @@ def pause(redis: RedisServer) -> None:
     redis.client.client_pause(int(STALL_SECONDS * 1000))
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("stall", [freeze, pause])
 def test_fault_13_while_redis_stalls_heartbeats_go_on_and_updates_are_late_not_lost(
     tmp_path: Path, stall: Callable[[RedisServer], None]

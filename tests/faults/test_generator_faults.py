@@ -28,6 +28,7 @@ def pings(served: Served, count: int) -> list[str]:
         return [client.get(f"{served.url}ping").text for _ in range(count)]
 
 
+@pytest.mark.deadline
 def test_fault_07_the_worker_answers_others_beside_a_hot_generator_whose_client_vanishes(
     hasty: Served,
 ) -> None:
@@ -56,6 +57,7 @@ def list_quietly(stream: Stream) -> None:
         pass
 
 
+@pytest.mark.deadline
 def test_fault_08_a_generator_that_swallows_its_cancellation_is_given_up_loudly(
     page: Page, faulty: Served
 ) -> None:

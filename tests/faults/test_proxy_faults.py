@@ -38,6 +38,7 @@ def next_text(events: Iterator[ServerSentEvent]) -> Any:
     return data(event)["set"][0][1]["children"]
 
 
+@pytest.mark.deadline
 def test_fault_19_proxies_that_buffer_or_gzip_neither_delay_nor_end_an_idle_stream(
     hearty: Served, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_fault_19_proxies_that_buffer_or_gzip_neither_delay_nor_end_an_idle_stre
             assert rest == ["end", "close"], name
 
 
+@pytest.mark.deadline
 def test_fault_19_the_documented_nginx_streams_over_http2_and_resumes_at_the_same_server(
     hearty: Served, faulty: Served, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_fault_19_the_documented_nginx_hides_no_page_behind_its_origin(
         assert client.post(address, json=body, headers=foreign).status_code == 403
 
 
+@pytest.mark.deadline
 def test_fault_19_dash_with_compress_compresses_its_own_answers_and_no_stream(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.support.proxy import proxied
@@ -44,6 +45,7 @@ def test_debug_shows_the_error_in_dashs_dev_tools(context: BrowserContext, tmp_p
         tab.page.wait_for_selector(frame_or_text)
 
 
+@pytest.mark.deadline
 def test_four_workers_without_a_broker_run_every_stream_and_stop_each(
     context: BrowserContext, tmp_path: Path
 ) -> None:
@@ -63,6 +65,7 @@ def test_four_workers_without_a_broker_run_every_stream_and_stop_each(
         tab.wait_for("answer", "answer 1")
 
 
+@pytest.mark.deadline
 def test_closing_the_page_stops_its_runs_on_all_of_four_workers(
     context: BrowserContext, tmp_path: Path
 ) -> None:

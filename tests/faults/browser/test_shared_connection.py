@@ -97,6 +97,7 @@ def test_ten_tabs_tick_over_one_stream_and_ordinary_callbacks_answer(
     assert not any(tab.errors or tab.warnings for tab in tabs)
 
 
+@pytest.mark.deadline
 def test_a_closed_tab_ends_its_runs_and_no_others(own_context: BrowserContext, app: Served) -> None:
     first, second, third = (Streaming(own_context, app, f"close{n}-") for n in range(3))
     stops_within(1, app, "close0-", first.tab.page.close)  # the one that began the worker
@@ -107,6 +108,7 @@ def test_a_closed_tab_ends_its_runs_and_no_others(own_context: BrowserContext, a
     assert not third.tab.warnings
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_crashed_tab_ends_its_runs_and_no_others(
     own_context: BrowserContext, app: Served, victim: int
@@ -121,6 +123,7 @@ def test_a_crashed_tab_ends_its_runs_and_no_others(
         assert not one.tab.warnings
 
 
+@pytest.mark.deadline
 def test_a_reloaded_tab_ends_its_runs_and_no_others(
     own_context: BrowserContext, app: Served
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_reloaded_tab_ends_its_runs_and_no_others(
     assert open_streams(app) == 1
 
 
+@pytest.mark.deadline
 def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
     browser: Browser, app: Served
 ) -> None:
@@ -159,6 +163,7 @@ def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
         stops_at_a_click(one.tab, "cached-")
 
 
+@pytest.mark.deadline
 def test_without_a_shared_worker_each_tab_has_its_own_stream(
     own_context: BrowserContext, app: Served
 ) -> None:
@@ -171,6 +176,7 @@ def test_without_a_shared_worker_each_tab_has_its_own_stream(
     second.tab.wait_for("out", "reset")
 
 
+@pytest.mark.deadline
 def test_a_page_whose_worker_does_not_load_streams_by_itself(
     own_context: BrowserContext, app: Served
 ) -> None:

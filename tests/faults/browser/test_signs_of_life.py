@@ -12,6 +12,7 @@ from tests.support.socket_client import behind
 from tests.support.tab import WITHOUT_WORKER, Tab
 
 
+@pytest.mark.deadline
 @pytest.mark.parametrize("init_script", ["", WITHOUT_WORKER], ids=["worker", "page"])
 def test_fault_06_a_page_keeps_its_stream_until_it_can_no_longer_answer(
     context: BrowserContext, tmp_path: Path, init_script: str
