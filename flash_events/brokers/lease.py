@@ -3,9 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from flash_events.brokers.redis_client import sync_client
@@ -36,10 +36,21 @@ class Lease:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="flash_events lease", daemon=True)
         self._on_forgotten: Callable[[], object] = lambda: None
+        self._is_known = False
 
     def start(self, on_forgotten: Callable[[], object] = lambda: None) -> None:
-        """Begins; `on_forgotten` is called in a thread when Redis has lost the lease."""
+        """Takes the lease and begins to renew it; blocks until Redis has answered once.
+
+        When this returns, other workers can write to the inbox: a signal that is sent to an inbox
+        that does not exist is dropped. If Redis does not answer, the thread tries again.
+
+        Args:
+            on_forgotten: called in a thread when Redis has lost the lease.
+        """
         self._on_forgotten = on_forgotten
+        self._redis = sync_client(self._url, SOCKET_SECONDS)
+        with suppress(RedisError, OSError):
+            self._renew()
         self._thread.start()
 
     def stop(self) -> None:
@@ -49,29 +60,21 @@ class Lease:
             self._thread.join(1)
 
     def _work(self) -> None:
-        redis = sync_client(self._url, SOCKET_SECONDS)
-        is_first = True
-        while not self._stopped.is_set():
-            try:
-                was_there = self._renew(redis)
-            except (RedisError, OSError):
-                self._stopped.wait(RENEW_SECONDS)
-                continue
-            if not was_there and not is_first:
-                self._on_forgotten()
-            is_first = False
-            self._stopped.wait(RENEW_SECONDS)
-        redis.close()
+        while not self._stopped.wait(RENEW_SECONDS):
+            with suppress(RedisError, OSError):
+                self._renew()
+        self._redis.close()
 
-    def _renew(self, redis: Redis) -> bool:
-        """Whether Redis still knew of it."""
-        pipeline: Any = redis.pipeline(transaction=False)
+    def _renew(self) -> None:
+        pipeline: Any = self._redis.pipeline(transaction=False)
         pipeline.set(self._key, 1, px=LEASE_MS, get=True)
         pipeline.exists(self._inbox)
         before, has_inbox = pipeline.execute()
-        pipeline = redis.pipeline(transaction=True)  # or a death between leaves it for ever
+        pipeline = self._redis.pipeline(transaction=True)  # or a death between leaves it for ever
         if not has_inbox:
             pipeline.xadd(self._inbox, {"hello": "1"})
         pipeline.pexpire(self._inbox, INBOX_MS)
         pipeline.execute()
-        return before is not None
+        if before is None and self._is_known:
+            self._on_forgotten()
+        self._is_known = True

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -82,7 +83,8 @@ class RedisBroker(SharedBroker):
         for client in (self._client, self._inbox_client):
             client.response_callbacks.clear()  # answers as they come
         loop = asyncio.get_running_loop()
-        self._lease.start(lambda: loop.call_soon_threadsafe(self._on_forgotten))
+        on_forgotten = partial(loop.call_soon_threadsafe, self._on_forgotten)
+        await asyncio.to_thread(self._lease.start, on_forgotten)
         self._tasks = [
             asyncio.create_task(self._inbox.listen(), name="flash_events inbox"),
             asyncio.create_task(self._watch(), name="flash_events watch"),
