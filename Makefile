@@ -6,10 +6,19 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8050
+WORKERS ?= 3
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi build tools clean
+# Several processes share the tests. Those that assert a deadline run alone afterwards, since their
+# neighbours would delay them. Playwright's event loop and pytest-asyncio's do not mix in a process,
+# so tests with a browser are a call of their own.
+TOGETHER := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not deadline"
+ALONE := $(BIN)/pytest -m deadline
+BROWSER := tests/browser tests/faults/browser tests/security/browser
+WITHOUT_BROWSER := $(addprefix --ignore=,$(BROWSER))
+
+.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi deadlines build tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,10 +31,12 @@ demo-celery: $(VENV)/demo-celery ## serve the report of three Celery workers, wi
 
 test: ## install what the tests need and run everything
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types renderer
-	@$(MAKE) --no-print-directory lint docs unit browser fastapi
+	@$(MAKE) --no-print-directory lint docs unit browser fastapi deadlines
 
 faults: $(VENV)/test | tools ## the fault and security suites
-	@$(BIN)/pytest tests/faults tests/security
+	@$(TOGETHER) tests/faults tests/security $(WITHOUT_BROWSER)
+	@$(TOGETHER) tests/faults/browser tests/security/browser
+	@$(ALONE) tests/faults tests/security
 
 soak: $(VENV)/test | tools ## what must run longer
 	@$(BIN)/pytest tests/soak
@@ -53,13 +64,17 @@ types: $(VENV)/test
 	@$(BIN)/mypy
 
 unit: $(VENV)/test | tools ## tests without a browser
-	@$(BIN)/pytest tests --ignore tests/browser --ignore tests/faults --ignore tests/security --ignore tests/soak
+	@$(TOGETHER) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak $(WITHOUT_BROWSER)
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
-	@$(BIN)/pytest tests/browser
+	@$(TOGETHER) tests/browser
+
+deadlines: $(VENV)/test | tools ## tests that assert a deadline, one after the other
+	@$(ALONE) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak
 
 fastapi: $(VENV)/test | tools ## the endpoint and a page on FastAPI; BACKEND=fastapi runs any test so
-	@BACKEND=fastapi $(BIN)/pytest tests/test_endpoint.py tests/browser/test_states.py
+	@BACKEND=fastapi $(TOGETHER) tests/test_endpoint.py
+	@BACKEND=fastapi $(BIN)/pytest tests/browser/test_states.py
 
 renderer: renderer/node_modules ## type check, vitest, and whether the committed script is current
 	@cd renderer && npx tsc --noEmit && npx vitest run && node build.mjs --check

@@ -8,11 +8,16 @@ import pytest
 from tests.support.chromium import browser, context  # noqa: F401 - pytest finds fixtures here by name
 from tests.support.server import Served, serving
 
+SHORT_LINGER = {"FLASH_EVENTS_LINGER_SECONDS": "0.1"}
+"""Many tests read until a connection is closed."""
+
 
 @pytest.fixture(scope="session")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The kitchen app on one worker."""
-    with serving("tests.apps.kitchen:server", tmp_path_factory.mktemp("kitchen")) as served:
+    with serving(
+        "tests.apps.kitchen:server", tmp_path_factory.mktemp("kitchen"), **SHORT_LINGER
+    ) as served:
         yield served
 
 
@@ -47,7 +52,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(
         "tests.apps.faults:server",
         tmp_path_factory.mktemp("faulty"),
-        FLASH_EVENTS_LINGER_SECONDS="0.1",  # many tests read until a connection is closed
+        **SHORT_LINGER,
     ) as served:
         yield served
 

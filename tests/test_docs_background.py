@@ -156,7 +156,9 @@ def test_what_it_becomes_streams_every_update_and_can_be_stopped(
 
 
 def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
-    with shown(README_LISTING, tmp_path, redis) as served, opened(served) as page:
+    listing = README_LISTING.replace("sleep(0.01)", "sleep(0.001)")
+    assert listing != README_LISTING
+    with shown(listing, tmp_path, redis) as served, opened(served) as page:
         for name, rows in (("task", 500), ("whole", 500)):
             with page.stream("start", page.body(name)) as stream:
                 events = list(stream)

@@ -85,7 +85,7 @@ def test_fault_04_after_a_reset_a_stop_cancels_without_grace(page: Page, faulty:
 def test_fault_05_a_client_that_stops_reading_costs_no_memory_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
-    leave_unread(tmp_path, seconds=30)
+    leave_unread(tmp_path, seconds=8)
 
 
 @pytest.mark.deadline

@@ -16,15 +16,16 @@ from tests.support import nginx
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, Served, free_port, serving
 
-SILENT_SECONDS = 7
+IDLE_SECONDS = 2
+SILENT_SECONDS = 3
 """Longer than the proxies of the tests wait."""
 
 
 @pytest.fixture(scope="module")
 def hostile(faulty: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """URLs of ways through nginx, which all give up after 5 s of silence."""
+    """URLs of ways through nginx, which all give up soon."""
     directory = tmp_path_factory.mktemp("nginx")
-    configuration, urls = nginx.hostile(directory, urlsplit(faulty.url).netloc)
+    configuration, urls = nginx.hostile(directory, urlsplit(faulty.url).netloc, IDLE_SECONDS)
     with nginx.running(configuration, directory, f"{urls['buffers']}ping"):
         yield urls
 
@@ -61,14 +62,14 @@ def test_a_proxy_that_ends_silent_streams_is_noticed(hostile: dict[str, str], wa
     arrived, silent = findings(hostile[way])
     assert arrived.is_good
     assert not silent.is_good
-    assert "is cut after 5 s" in silent.text
-    assert "heartbeat_seconds=2" in silent.cure
+    assert "is cut after 2 s" in silent.text
+    assert "heartbeat_seconds=1" in silent.cure
 
 
 def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> None:
-    beating = serving("tests.apps.faults:server", tmp_path, FLASH_EVENTS_HEARTBEAT_SECONDS="2")
+    beating = serving("tests.apps.faults:server", tmp_path, FLASH_EVENTS_HEARTBEAT_SECONDS="1")
     with beating as served:
-        configuration, urls = nginx.hostile(tmp_path, urlsplit(served.url).netloc)
+        configuration, urls = nginx.hostile(tmp_path, urlsplit(served.url).netloc, IDLE_SECONDS)
         with nginx.running(configuration, tmp_path, f"{urls['buffers']}ping"):
             assert all(finding.is_good for finding in findings(urls["buffers"]))
 

@@ -92,10 +92,10 @@ def certify(directory: Path) -> tuple[Path, Path]:
     return key, certificate
 
 
-def hostile(directory: Path, server: str) -> tuple[str, dict[str, str]]:
+def hostile(directory: Path, server: str, idle_seconds: int = 5) -> tuple[str, dict[str, str]]:
     """One nginx with a port for each way of being in the way; and their URLs.
 
-    All give up after 5 s of silence.
+    All give up after so many seconds of silence.
     """
     ways = {
         "buffers": "proxy_http_version 1.1; proxy_buffering on; proxy_buffers 8 64k;",
@@ -113,7 +113,7 @@ def hostile(directory: Path, server: str) -> tuple[str, dict[str, str]]:
             location / {{
                 proxy_pass http://{server};
                 proxy_set_header Host $http_host;
-                proxy_read_timeout 5s;
+                proxy_read_timeout {idle_seconds}s;
                 {directives}
             }}
         }}"""
