@@ -1,14 +1,16 @@
-"""Real servers for real tests, in processes of their own, with one worker or several."""
+"""Servers, pages and a browser that tests share."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.support.chromium import browser, context  # noqa: F401 - pytest finds fixtures here by name
+from tests.support.chromium import CHROMIUM_FLAGS, executable
 from tests.support.server import Served, serving
+from tests.support.tab import Tab, sound_tab
 
-SHORT_LINGER = {"FLASH_EVENTS_LINGER_SECONDS": "0.1"}
+SHORT_LINGER: Any = {"FLASH_EVENTS_LINGER_SECONDS": "0.1"}
 """Many tests read until a connection is closed."""
 
 
@@ -55,6 +57,29 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         **SHORT_LINGER,
     ) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, one for all browser tests of a process."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all tests, so that scripts come from the cache; tabs share nothing that counts."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, app: Served) -> Iterator[Tab]:
+    """A page of the app, which the fixture `app` of the directory or the module names."""
+    with sound_tab(context, app) as tab:
+        yield tab
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,6 +30,9 @@ CORE = (
 )
 """Where what Dash's versions do differently would show."""
 
+TOGETHER = ("--numprocesses", "3", "--dist", "worksteal", "-m", "not deadline")
+"""As in the Makefile, which says why."""
+
 PART = ("tests/test_bridge.py", "tests/test_plugin.py", "tests/browser/test_semantics.py")
 
 
@@ -108,13 +111,22 @@ def run(combination: Combination, python: str, backend: str, tests: tuple[str, .
     """How these tests do there."""
     begun = time.monotonic()
     install(combination, python)
-    done = subprocess.run(
-        [combination.home / "bin" / "python", "-m", "pytest", *tests],
-        cwd=ROOT,
-        env={**os.environ, "BACKEND": backend},
-        check=False,
+    in_browser = [test for test in tests if "browser" in test]
+    calls = (
+        [*TOGETHER, *(test for test in tests if test not in in_browser)],
+        [*TOGETHER, *in_browser],
+        ["-m", "deadline", *tests],
     )
-    return f"{'failed' if done.returncode else 'passed'} ({time.monotonic() - begun:.0f} s)"
+    codes = [
+        subprocess.run(
+            [combination.home / "bin" / "python", "-m", "pytest", *call],
+            cwd=ROOT,
+            env={**os.environ, "BACKEND": backend},
+            check=False,
+        ).returncode
+        for call in calls
+    ]
+    return f"{'failed' if any(codes) else 'passed'} ({time.monotonic() - begun:.0f} s)"
 
 
 def install(combination: Combination, python: str) -> None:

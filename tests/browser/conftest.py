@@ -29,10 +29,3 @@ def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
 def app(kitchen: Served) -> Served:
     """The kitchen app, where a module has no other."""
     return kitchen
-
-
-@pytest.fixture
-def tab(context: BrowserContext, app: Served) -> Iterator[Tab]:
-    """A page of the app."""
-    with sound_tab(context, app) as tab:
-        yield tab

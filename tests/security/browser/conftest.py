@@ -1,3 +1,11 @@
 """Pages of the app whose callbacks misbehave."""
 
-from tests.faults.browser.conftest import tab  # noqa: F401 - pytest finds fixtures here by name
+import pytest
+
+from tests.support.server import Served
+
+
+@pytest.fixture(scope="module")
+def app(faulty: Served) -> Served:
+    """The app whose callbacks misbehave, where a module has no other."""
+    return faulty
