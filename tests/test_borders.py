@@ -1,11 +1,13 @@
 """The borders between modules: who may import whom."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "flash_events"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "flash_events"
 
 MAY_IMPORT = {
     "errors": set(),
@@ -203,3 +205,14 @@ def test_wire_and_checks_do_no_io(name: str) -> None:
     assert not any(
         isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) for node in ast.walk(tree)
     )
+
+
+def test_no_test_imports_from_another_test() -> None:
+    """What tests share is in `tests.support`, or a fixture of a conftest."""
+    found = [
+        f"{path.name} imports {module}"
+        for path in TESTS.rglob("*.py")
+        for module in imports_of(path)
+        if module.startswith("tests.") and re.search(r"\.(test_\w+|conftest)$", module)
+    ]
+    assert found == []
