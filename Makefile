@@ -84,15 +84,19 @@ build: renderer/node_modules ## build the renderer into flash_events/static
 
 $(VENV)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@echo "Creating a Python environment in $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing: apt-get install python3-venv"; exit 1; }
 	@touch $@
 
+# The demos let pip talk: on a slow line it shows how far the downloads are.
 $(VENV)/demo: $(VENV)/python pyproject.toml
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@echo "Installing flash_events and what the gallery needs into $(VENV): about a minute, once ..."
+	@$(BIN)/pip install --disable-pip-version-check --editable '.[examples]'
 	@touch $@
 
 $(VENV)/demo-celery: $(VENV)/python pyproject.toml
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples,celery]'
+	@echo "Installing flash_events, Celery and what the report needs into $(VENV): about a minute, once ..."
+	@$(BIN)/pip install --disable-pip-version-check --editable '.[examples,celery]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/python pyproject.toml

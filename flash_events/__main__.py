@@ -30,12 +30,19 @@ def main() -> int:
     )
     demo = commands.add_parser("demo", help="serve the gallery of examples")
     demo.add_argument("--bind", default="127.0.0.1", help="the address (%(default)s)")
-    demo.add_argument("--port", type=int, default=8050, help="(%(default)d)")
+    demo.add_argument("--port", type=port_of, default=8050, help="(%(default)d)")
     given = parser.parse_args()
     if given.command == "demo":
         return serve_gallery(given.bind, given.port)
     headers = dict(header_of(text) for text in given.header)
     return see_doctor(given.url, given.seconds, headers)
+
+
+def port_of(text: str) -> int:
+    """The number of a TCP port, from the command line."""
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"Expected a port from 0 to 65535, got {text!r}.")
+    return int(text)
 
 
 def header_of(text: str) -> tuple[str, str]:

@@ -1,30 +1,89 @@
 """`python -m flash_events demo`: serves the gallery of examples."""
 
 import asyncio
+import errno
+import os
+import socket
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from flash_events.extras import how_to_install
+
 NEEDED = ("dash_ag_grid", "dash_mantine_components", "pandas", "PIL")
-"""What the extra `examples` installs."""
+"""The modules that the extra `examples` installs."""
+
+LOOK_SECONDS = 0.05
 
 
 def serve_gallery(address: str, port: int) -> int:
-    """Serves until Ctrl+C; returns the exit code."""
+    """Serve the gallery until Ctrl+C, and return the exit code."""
     if not all(find_spec(name) for name in NEEDED):
-        print("The demo needs more packages: pip install 'flash-events[examples]'", file=sys.stderr)
+        print(f"The demo needs more packages. {how_to_install('examples')}", file=sys.stderr)
         return 1
     # In a wheel the examples are in the package, in a clone beside it.
     package = "flash_events.examples" if find_spec("flash_events.examples") else "examples"
-    gallery = import_module(f"{package}.gallery")
-    config = Config.from_mapping(bind=f"{address}:{port}", loglevel="WARNING")
-    print(f"Open http://{address}:{port}/ (Ctrl+C stops it)", flush=True)
     try:
-        asyncio.run(serve(gallery.server, config))
-    except OSError as error:  # most often: the port is taken
-        print(f"Cannot serve: {error.strerror}. Another port: --port 8051", file=sys.stderr)
+        bound = bound_socket(address, port)  # before the gallery is imported, which takes seconds
+    except OSError as error:
+        by_make = package == "examples" and "MAKELEVEL" in os.environ
+        option = "make demo PORT=" if by_make else "--port "
+        print(why_not(error, address, port, option), file=sys.stderr)
         return 1
+    gallery = import_module(f"{package}.gallery")
+    asyncio.run(serve_and_say_so(gallery.server, bound))
     return 0
+
+
+def bound_socket(address: str, port: int) -> socket.socket:
+    """Return a socket that has the port and does not listen yet.
+
+    Raises:
+        OSError: if it cannot have the port.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        if os.name == "posix":  # elsewhere this would share a port that is taken
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def why_not(error: OSError, address: str, port: int, option: str) -> str:
+    """Return the message for a port that cannot be had; `option` is how to name another one."""
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken by another program. Use another port: {option}{port + 1}"
+    return f"Cannot serve at {address}, port {port}: {error.strerror}."
+
+
+async def serve_and_say_so(app: Any, bound: socket.socket) -> None:
+    """Serve an app, and print its address as soon as it can be opened."""
+    host, port = bound.getsockname()[:2]
+    config = Config.from_mapping(bind=f"fd://{bound.detach()}", loglevel="WARNING")
+    saying = asyncio.create_task(say_when_open(host, port))
+    try:
+        await serve(app, config)
+    finally:
+        saying.cancel()
+
+
+async def say_when_open(host: str, port: int) -> None:
+    """Wait until somebody listens at the address, then print it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(LOOK_SECONDS)
+            continue
+        writer.close()
+        break
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Open http://{shown}:{port}/ (Ctrl+C stops it)", flush=True)

@@ -51,13 +51,10 @@ def queue_of(worker: Any) -> RunQueue:
     """The queue that `@event_callback(worker=...)` means.
 
     Raises:
-        CallbackError: it is no Celery app, or Celery is missing.
+        CallbackError: if it is no Celery app, or if Celery or redis-py is missing.
     """
     try:
         from flash_events.celery.queue import queue_of_app
     except ImportError as error:
-        raise CallbackError(
-            f"worker={worker!r:.80} needs Celery 5.7 or newer ({error}). Install it: "
-            "pip install 'flash-events[celery]'."
-        ) from error
+        raise CallbackError(f"worker={worker!r:.80} cannot be used. {error}") from error
     return queue_of_app(worker)

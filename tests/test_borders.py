@@ -11,6 +11,7 @@ PACKAGE = TESTS.parent / "flash_events"
 
 MAY_IMPORT = {
     "errors": set(),
+    "extras": set(),
     "bridge": {"errors"},
     "encoding": set(),
     "updates": {"bridge", "errors"},
@@ -60,7 +61,7 @@ MAY_IMPORT = {
         "brokers.redis_inbox", "brokers.redis_keys", "brokers.redis_log", "brokers.redis_pipe",
         "brokers.redis_records", "brokers.signals", "errors",
     },
-    "brokers": {"brokers.base", "brokers.memory", "brokers.redis", "errors"},
+    "brokers": {"brokers.base", "brokers.memory", "brokers.redis", "errors", "extras"},
     "fold": {"encoding"},
     "outlet": {"protocol", "brokers.base", "fold", "errors"},
     "failures": {"callbacks", "protocol", "bridge", "settings", "updates"},
@@ -119,7 +120,9 @@ MAY_IMPORT = {
     "celery.queue": {
         "callbacks", "celery.control", "celery.worker_runs", "queues", "errors",
     },
-    "celery": {"celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs"},
+    "celery": {
+        "celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs", "extras",
+    },
     "components": {"callbacks"},
     "testing.clock": set(),
     "testing.decoding": {"bridge", "protocol", "updates"},
@@ -131,7 +134,7 @@ MAY_IMPORT = {
     "testing.page": {"callbacks", "testing.recordings"},
     "testing.fixtures": {"bridge", "testing.page", "testing.streams"},
     "testing": {"testing.clock", "testing.recordings", "testing.streams"},
-    "demo": set(),
+    "demo": {"extras"},
     "__main__": {"demo", "doctor"},
     "__init__": {"components", "callbacks", "errors", "plugin", "progress", "settings", "updates"},
 }  # fmt: skip

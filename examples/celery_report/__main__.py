@@ -3,6 +3,7 @@
 Run: python -m examples.celery_report
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ Process = subprocess.Popen[bytes]
 
 def main() -> None:
     """Runs until a signal comes, or until one of the processes ends, which makes it fail."""
+    check_port()
     asked_to_stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: asked_to_stop.set())
@@ -122,6 +124,20 @@ def wait_for(port: int, processes: dict[str, Process], asked_to_stop: Event) -> 
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
+
+
+def check_port() -> None:
+    """Exits with a message if the server could not have its port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((HOST, PORT))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise SystemExit(f"Cannot serve at port {PORT}: {error.strerror}.") from None
+            raise SystemExit(
+                f"Port {PORT} is taken by another program. Use another port: PORT={PORT + 1}"
+            ) from None
 
 
 def free_port() -> int:

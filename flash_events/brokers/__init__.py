@@ -3,6 +3,7 @@
 from flash_events.brokers.base import Batch, Broker, EventLog, LogLimits, RunRecord
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.errors import ConfigurationError
+from flash_events.extras import how_to_install
 
 __all__ = ["Batch", "Broker", "EventLog", "LogLimits", "RunRecord", "open_broker"]
 
@@ -22,7 +23,7 @@ def open_broker(url: str, limits: LogLimits) -> Broker:
             from flash_events.brokers.redis import RedisBroker
         except ImportError as error:
             raise ConfigurationError(
-                "The broker needs redis-py. Install it: pip install 'flash-events[redis]'."
+                f"The broker needs redis-py ({error}). {how_to_install('redis')}"
             ) from error
         return RedisBroker(url, limits)
     raise ConfigurationError(

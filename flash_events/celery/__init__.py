@@ -1,9 +1,16 @@
 """Celery: tasks stream into the page, and whole event callbacks run in workers."""
 
-from flash_events.celery.messages import TaskState, TaskStatus, TaskUpdate
-from flash_events.celery.streams import TaskStream, stream_task
-from flash_events.celery.tasks import TaskStopped, emit
-from flash_events.celery.worker_runs import attempt
+from flash_events.extras import how_to_install
+
+try:
+    from flash_events.celery.messages import TaskState, TaskStatus, TaskUpdate
+    from flash_events.celery.streams import TaskStream, stream_task
+    from flash_events.celery.tasks import TaskStopped, emit
+    from flash_events.celery.worker_runs import attempt
+except ImportError as error:
+    raise ImportError(
+        f"flash_events.celery needs Celery and redis-py ({error}). {how_to_install('celery')}"
+    ) from error
 
 __all__ = [
     "TaskState",

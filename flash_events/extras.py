@@ -1,0 +1,19 @@
+"""What the optional parts of this package need, and how to install it."""
+
+EXTRAS = {
+    "celery": ("celery>=5.7", "redis[hiredis]>=6.4,<9"),
+    "examples": ("dash-ag-grid>=33", "dash-mantine-components>=2.6", "pandas>=2", "pillow>=10"),
+    "redis": ("redis[hiredis]>=6.4,<9",),
+}
+"""The packages of each extra that an error message names, as in `pyproject.toml`."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the sentence of an error message that says how to install an extra.
+
+    It names the packages, not `flash-events[extra]`: pip would look that up on an index, whereas
+    the packages can be installed wherever flash_events itself came from. Double quotes, because
+    the Windows command line knows no others.
+    """
+    packages = " ".join(f'"{package}"' for package in EXTRAS[extra])
+    return f"To install what is missing: pip install {packages}"
