@@ -11,7 +11,7 @@ EXTRAS = {
 def how_to_install(extra: str) -> str:
     """Return the sentence of an error message that says how to install an extra.
 
-    It names the packages, not `flash-events[extra]`: pip would look that up on an index, whereas
+    It names the packages and not the extra: pip would look for flash-events on an index, whereas
     the packages can be installed wherever flash_events itself came from. Double quotes, because
     the Windows command line knows no others.
     """

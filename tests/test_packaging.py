@@ -1,20 +1,28 @@
-"""The wheel that is built from the sdist works in an empty environment, without Node."""
+"""What the README says of an install works in an empty environment, without Node."""
 
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flash_events import __version__
+from tests.support.listings import shell_blocks, text_of
 from tests.support.page import opened
-from tests.support.server import ROOT, Served, answers, free_port, serving, wait_until
+from tests.support.server import ROOT, Served, answers, free_port, serving
 
 pytestmark = pytest.mark.timeout(300)  # pip installs all that Dash needs
+
+README = (ROOT / "README.md").read_text("utf-8")
 
 APP = """
 from dash import Dash, Input, html
@@ -45,15 +53,53 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Of an environment with the wheel and nothing else."""
-    [wheel] = dist.glob("*.whl")
+def clone(dist: Path) -> Path:
+    """The files of the repository, without what was made or installed in it."""
+    [sdist] = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(dist / "clone", filter="data")
+    [clone] = (dist / "clone").iterdir()
+    return clone
+
+
+@pytest.fixture(scope="module")
+def python(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an empty environment into which the README's commands were pasted."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=True)
     python = str(home / "bin" / "python")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, str(wheel)], check=True)
+    from_clone, from_wheel = shell_blocks(README, "Install")
+    pasted(from_clone, clone, python)
+    assert origin(python) == clone.as_uri()
+    pasted("pip uninstall --yes flash-events", clone, python)
+    pasted(from_wheel, clone, python)
+    assert origin(python).startswith((clone / "dist").as_uri())
     return python
+
+
+def pasted(commands: str, directory: Path, python: str) -> str:
+    """Runs shell commands in an environment that is active; returns what they write."""
+    done = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=directory,
+        env={**os.environ, "PATH": f"{Path(python).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def origin(python: str) -> str:
+    """The URL from which flash_events was installed."""
+    program = (
+        "from importlib.metadata import distribution as d\n"
+        "print(d('flash-events').read_text('direct_url.json'))"
+    )
+    done = subprocess.run([python, "-c", program], capture_output=True, check=True, cwd="/")
+    url: str = json.loads(done.stdout)["url"]
+    return url
 
 
 def test_the_wheel_carries_the_renderer_its_types_and_the_gallery(dist: Path) -> None:
@@ -86,17 +132,54 @@ def test_the_wheel_streams_in_an_empty_environment(python: str, tmp_path: Path) 
         streams(served)
 
 
-def test_the_demo_says_which_packages_it_needs(python: str, tmp_path: Path) -> None:
+def test_the_extras_of_the_install_page_are_found(clone: Path, python: str) -> None:
+    page = shell_blocks(text_of("install.md"))
+    _make_environment, from_clone, with_extra, from_wheel, wheel_with_extra, look = page
+    assert [from_clone, from_wheel] == shell_blocks(README, "Install")  # pasted already
+    [requirement] = re.findall(r"```text\n(.*?)```", text_of("install.md"), re.S)
+    (clone / "requirements.txt").write_text(requirement, "utf-8")
+    # To find packages is enough, and takes less time than to install them. (PIP_DRY_RUN would also
+    # keep pip from installing what builds the wheel.)
+    only_find = 'pip() { command pip "$@" --dry-run; }\n'
+    commands = [only_find, with_extra, wheel_with_extra, "pip install -r requirements.txt\n", look]
+    said = pasted("".join(commands), clone, python)
+    found = re.findall(r"^Would install .*redis-.*$", said, re.M)
+    assert len(found) == 3
+    assert said.splitlines()[-1] == __version__
+
+
+MISSING = {
+    "from flash_events.brokers import open_broker; open_broker('redis://localhost', None)": (
+        "flash_events.errors.ConfigurationError: The broker needs redis-py "
+        "(No module named 'redis'). To install what is missing: "
+        'pip install "redis[hiredis]>=6.4,<9"'
+    ),
+    "import flash_events.celery": (
+        "ImportError: flash_events.celery needs Celery and redis-py (No module named 'kombu'). "
+        'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
+    ),
+    "from flash_events.queues import queue_of; queue_of('celery')": (
+        "flash_events.errors.CallbackError: worker='celery' cannot be used. "
+        "flash_events.celery needs Celery and redis-py (No module named 'kombu'). "
+        'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
+    ),
+    "import sys; from flash_events.demo import *; sys.exit(serve_gallery('127.0.0.1', 0))": (
+        "The demo needs more packages. To install what is missing: "
+        'pip install "dash-ag-grid>=33" "dash-mantine-components>=2.6" "pandas>=2" "pillow>=10"'
+    ),
+}
+"""Programs that need an extra, and what they say last without it."""
+
+
+@pytest.mark.parametrize("program", MISSING)
+def test_a_missing_extra_is_named_by_its_packages(
+    python: str, tmp_path: Path, program: str
+) -> None:
     done = subprocess.run(
-        [python, "-m", "flash_events", "demo"],
-        cwd=tmp_path,
-        env={"PATH": str(Path(python).parent)},
-        capture_output=True,
-        text=True,
-        check=False,
+        [python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr == ("The demo needs more packages: pip install 'flash-events[examples]'\n")
+    assert done.stderr.splitlines()[-1] == MISSING[program]
 
 
 def test_the_wheel_serves_the_gallery_until_ctrl_c(dist: Path, tmp_path: Path) -> None:
@@ -113,14 +196,66 @@ def test_the_wheel_serves_the_gallery_until_ctrl_c(dist: Path, tmp_path: Path) -
         text=True,
     )
     url = f"http://127.0.0.1:{port}/"
+    assert process.stdout
     try:
-        wait_until(lambda: answers(url) or process.poll() is not None, 60, "gallery")
+        assert process.stdout.readline() == f"Open {url} (Ctrl+C stops it)\n"
+        assert answers(url)  # T12: at once
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     finally:
         process.kill()
-    assert said == f"Open {url} (Ctrl+C stops it)\n"
+    assert said == ""
     assert process.returncode == 0
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port at which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def made(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_t12_a_taken_port_is_named_and_no_address_shown(taken: int) -> None:
+    command = [sys.executable, "-m", "flash_events", "demo", "--port", str(taken)]
+    environment = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    advice = f"Use another port: --port {taken + 1}"
+    assert done.stderr == f"Port {taken} is taken by another program. {advice}\n"
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_t12_make_demo_advises_what_make_takes(taken: int, tmp_path: Path) -> None:
+    for stamp in ("python", "demo"):  # installed already
+        (tmp_path / stamp).touch()
+    done = made("demo", f"PORT={taken}", f"VENV={tmp_path}", f"BIN={Path(sys.executable).parent}")
+    advice = f"Use another port: make demo PORT={taken + 1}"
+    assert done.stderr.splitlines()[0] == f"Port {taken} is taken by another program. {advice}"
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_t12_make_demo_says_what_it_does_before_it_does_it(python: str) -> None:
+    home = Path(python).parent.parent
+    nothing = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}  # so that the install ends soon
+    done = made("demo", f"VENV={home}", "PYTHON=true", **nothing)  # the environment is there
+    creating, installing, *by_pip = done.stdout.splitlines()
+    assert creating == f"Creating a Python environment in {home} ..."
+    assert installing.startswith("Installing flash_events and what the gallery needs into ")
+    assert by_pip
+    assert "hatchling" in done.stderr  # which pip did not get
+    assert done.returncode == 2
 
 
 def static() -> Path:

@@ -28,7 +28,7 @@ def record_stream() -> Iterator[Callable[..., Stream]]:
 
 @pytest.fixture
 def page_streams(dash_duo: Any) -> "PageStreams":
-    """The runs in the page of `dash_duo`, which needs `pip install 'dash[testing]'`."""
+    """The runs in the page of `dash_duo`, which needs `pip install "dash[testing]"`."""
     from flash_events.testing.page import PageStreams
 
     return PageStreams(dash_duo)

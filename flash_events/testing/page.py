@@ -8,7 +8,7 @@
         dash_duo.find_element("#stop").click()
         assert run.wait_for_end().reason == "cancelled"
 
-The fixture is in `flash_events.testing.fixtures`; it needs `pip install 'dash[testing]'`.
+The fixture is in `flash_events.testing.fixtures`; it needs `pip install "dash[testing]"`.
 """
 
 from collections.abc import Callable

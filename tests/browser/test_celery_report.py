@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -200,6 +201,16 @@ def test_what_ends_by_itself_is_named_and_ends_the_rest(monkeypatch: pytest.Monk
     assert process.returncode == 1
     assert "redis has ended (exit code -9), so all the rest was stopped." in told
     assert commands(pids) == ""
+
+
+def test_t12_a_taken_port_is_named_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = launched(PORT=str(port))
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 1
+    advice = f"Use another port: PORT={port + 1}"
+    assert told == f"Port {port} is taken by another program. {advice}\n"
 
 
 def test_without_redis_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

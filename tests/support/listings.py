@@ -20,6 +20,13 @@ def text_of(page: str) -> str:
     return (DOCS / page).read_text("utf-8")
 
 
+def shell_blocks(text: str, heading: str = "") -> list[str]:
+    """The shell commands of a page, or of its section with this heading, block by block."""
+    if heading:
+        [text] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    return re.findall(r"```sh\n(.*?)```", text, re.S)
+
+
 def listing(page: str, name: str) -> str:
     """One listing of a page."""
     listings: dict[str, str] = dict(NAMED.findall(text_of(page)))
