@@ -92,6 +92,7 @@ class Connection:
         log: EventLog,
         settings: Settings,
         on_gone: Callable[["Connection"], None],
+        on_closed: Callable[["Connection"], None],
     ) -> None:
         self.id = connection_id
         self.owner = owner
@@ -100,6 +101,7 @@ class Connection:
         self.runs: Mapping[str, str] = {}
         self._settings = settings
         self._on_gone = on_gone
+        self._on_closed = on_closed
         self._pulse = _Pulse(settings.heartbeat_seconds)
         self._readers = 0
         self._is_draining = False
@@ -147,7 +149,7 @@ class Connection:
                         return
                 if self._is_draining and (batch is None or (batch.data and not is_idle)):
                     # What runs elsewhere may send is read elsewhere.
-                    if is_idle and await self.log.finish_if_idle(_CLOSED):
+                    if is_idle and await self._close_if_idle():
                         continue
                     yield protocol.encode(protocol.Draining())
                     return
@@ -198,11 +200,18 @@ class Connection:
         if is_idle:
             try:
                 async with asyncio.timeout(self._settings.heartbeat_seconds):
-                    if await self.log.finish_if_idle(_CLOSED):
+                    if await self._close_if_idle():
                         return await self.log.read(after)
             except TimeoutError:
                 pass
         return None
+
+    async def _close_if_idle(self) -> bool:
+        """Appends `close` unless a run uses the log; returns whether it did."""
+        is_closed = await self.log.finish_if_idle(_CLOSED)
+        if is_closed:
+            self._on_closed(self)
+        return is_closed
 
     def _start_grace(self) -> None:
         self._stop_grace()
@@ -222,9 +231,15 @@ class Connection:
 class Connections:
     """The connections that this worker holds."""
 
-    def __init__(self, settings: Settings, on_gone: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_gone: Callable[[Connection], None],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
         self._settings = settings
         self._on_gone = on_gone
+        self._on_closed = on_closed
         self._by_id: dict[str, Connection] = {}
         self._of_page: Counter[str] = Counter()
 
@@ -242,7 +257,9 @@ class Connections:
         """The connection with this id, which this worker holds from now on."""
         connection = self._by_id.get(connection_id)
         if connection is None:
-            connection = Connection(connection_id, owner, page, log, self._settings, self._forget)
+            connection = Connection(
+                connection_id, owner, page, log, self._settings, self._forget, self._on_closed
+            )
             self._by_id[connection_id] = connection
             self._of_page[page] += 1
         return connection

@@ -55,22 +55,29 @@ class Refused(FlashEventsError):
         code: a short stable word for programs.
         message: expected, got, cure; safe to show to the client.
         retry_after_seconds: sent as `Retry-After` where given.
+        limit: the setting that was reached, if it was one.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, retry_after_seconds: int | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        retry_after_seconds: int | None = None,
+        limit: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
+        self.limit = limit
 
 
 def too_many(what: str, setting: str) -> Refused:
     """A refusal that says which limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
-    return Refused(429, "too_many", message, retry_after_seconds=5)
+    return Refused(429, "too_many", message, retry_after_seconds=5, limit=setting)
 
 
 class NoResponse:

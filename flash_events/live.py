@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from flash_events.outlet import Outlet
 from flash_events.protocol import Reason
 from flash_events.runs import Run
 from flash_events.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 REMEMBER_SECONDS = 300.0
 """For so long after its end a kept run can be seen."""
@@ -212,6 +215,20 @@ class LiveRuns:
             live = self._by_id[run]
             if not live.run.outlet.detach():
                 live.run.stop()
+
+    def on_closed(self, connection: str) -> None:
+        """The broker knew of no run of a connection, and has closed it.
+
+        A run that is left here was forgotten by the broker. It is lost; a kept one goes on, and its
+        page attaches to it.
+        """
+        for run in self._of_connection.get(connection, ()):
+            live = self._by_id[run]
+            if live.run.outlet.has_ended:
+                continue
+            logger.warning("The broker has lost a run of %s.", live.run.callback.name)
+            if not live.run.outlet.detach():
+                live.run.stop(Reason.LOST)
 
     def on_attach(self, signal: Attach) -> None:
         """A page wants to see a run of this worker."""

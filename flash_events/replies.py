@@ -40,6 +40,8 @@ def streamed(connection: Connection, after: str = "") -> Reply:
 def refused(refusal: Refused) -> Reply:
     """A refusal as JSON with its status."""
     fields = {"error": refusal.code, "message": refusal.message}
+    if refusal.limit is not None:
+        fields["limit"] = refusal.limit
     seconds = refusal.retry_after_seconds
     headers = JSON_HEADERS if seconds is None else JSON_HEADERS | {"Retry-After": str(seconds)}
     return Reply(refusal.status, to_json(fields), headers)

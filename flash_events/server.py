@@ -59,7 +59,9 @@ class Server:
         self._app = app
         self.settings = settings
         self._broker: Broker = open_broker(settings.broker, settings.log_limits)
-        self._connections = Connections(settings, self._on_connection_gone)
+        self._connections = Connections(
+            settings, self._on_connection_gone, self._on_connection_closed
+        )
         self._places = Places(settings, self._broker, self._connections)
         self._runs = LiveRuns(app, settings, self._broker)
         self._queued = QueuedRuns(app, settings, self._broker)
@@ -273,6 +275,9 @@ class Server:
 
     def _on_connection_gone(self, connection: Connection) -> None:
         self._later(self._drop(connection))
+
+    def _on_connection_closed(self, connection: Connection) -> None:
+        self._runs.on_closed(connection.id)
 
     async def _drop(self, connection: Connection) -> None:
         runs = await self._broker.drop(connection.id)

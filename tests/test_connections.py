@@ -31,7 +31,8 @@ class Hub:
             **settings,
         }
         self.broker = MemoryBroker(LIMITS)
-        self.all = Connections(Settings(**times), self._on_gone)
+        self.closed: list[Connection] = []
+        self.all = Connections(Settings(**times), self._on_gone, self.closed.append)
 
     async def open(self) -> Connection:
         """A connection with one run."""
@@ -80,12 +81,15 @@ async def test_a_silent_connection_says_that_it_lives() -> None:
 
 
 async def test_it_closes_soon_after_its_last_run() -> None:
-    connection = await Hub(linger_seconds=0.01).open()
+    hub = Hub(linger_seconds=0.01)
+    connection = await hub.open()
     stream = connection.stream()
     await anext(stream)
     connection.log.offer("run", started(1))
     connection.log.leave("run")
+    assert not hub.closed
     assert await asyncio.wait_for(names(stream), 1) == ["start", "close"]
+    assert hub.closed == [connection]
     assert await connection.log.finish_if_idle(b"")
 
 

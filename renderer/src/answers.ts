@@ -3,13 +3,24 @@
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
 
+/** The server has no room at present. */
+export interface Full {
+  /** The setting that was reached; "" where the server does not say. */
+  readonly limit: string;
+  /** Until it may be asked again. */
+  readonly retryMs: number;
+}
+
 /** The server has refused a start, or was not reached. */
 export class StartFailed extends Error {
   readonly code: string;
+  /** Set where the same start may be accepted later. */
+  readonly full: Full | undefined;
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, full?: Full) {
     super(message);
     this.code = code;
+    this.full = full;
   }
 }
 
@@ -35,10 +46,22 @@ export function pause(ms: number): Promise<void> {
 
 export async function failureOf(response: Response | undefined): Promise<StartFailed> {
   if (!response) return new StartFailed("network", "The server could not be reached.");
-  const fallback = {error: "refused", message: `The server answered ${response.status}.`};
-  const {error, message} = {
+  const fallback = {
+    error: "refused",
+    message: `The server answered ${response.status}.`,
+    limit: "",
+  };
+  const {error, message, limit} = {
     ...fallback,
     ...((await response.json().catch(() => ({}))) as Partial<typeof fallback>),
   };
-  return new StartFailed(error, message);
+  const full = response.status === 429 ? {limit, retryMs: retryMsOf(response)} : undefined;
+  return new StartFailed(error, message, full);
+}
+
+/** `Retry-After` is a number of seconds, or a date. */
+function retryMsOf(response: Response): number {
+  const text = response.headers.get("Retry-After") ?? "";
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  return Math.max(RETRY_MS, ms || 0);
 }

@@ -32,11 +32,11 @@ interface ConnectionStatusProps {
 }
 
 const LABELS: Readonly<Record<ConnectionState, string>> = {
-  idle: "Ready",
+  idle: "Idle",
   connecting: "Connecting …",
   open: "Live",
   reconnecting: "Connection lost; trying again in {seconds} s",
-  lost: "Connection lost",
+  lost: "Not connected",
 };
 
 const COLORS: Readonly<Record<ConnectionState, string>> = {

@@ -34,12 +34,12 @@ export function createConnections(host: Host) {
   let isSuspended = false;
 
   /** While no connection is open, all wait for the first one's answer, which opens it. */
-  async function ask(action: "start" | "attach", body: object, fields: object): Promise<string> {
+  async function ask(action: "start" | "attach", body: string, fields: object): Promise<string> {
     while (!open.size && opening) await opening;
     const started = openOrJoin(action, body, fields);
     if (open.size) return started;
     host.onState("connecting");
-    const answered = started.catch(onIdle).finally(() => {
+    const answered = started.catch(onFailed).finally(() => {
       if (opening === answered) opening = undefined;
     });
     opening = answered;
@@ -48,7 +48,7 @@ export function createConnections(host: Host) {
 
   async function openOrJoin(
     action: "start" | "attach",
-    body: object,
+    body: string,
     fields: object,
   ): Promise<string> {
     const connection = connectionOf(newId());
@@ -56,20 +56,19 @@ export function createConnections(host: Host) {
     const envelope = {version: VERSION, connection: connection.id, connections, ...fields};
     for (let attempt = 1; ; attempt++) {
       const response = await host
-        .post(action, {...body, flash_events: envelope}, {signal: connection.abort.signal})
+        .post(action, envelope, {body, signal: connection.abort.signal})
         .catch(() => undefined);
       if (response?.status === 202) {
-        const joined = ((await response.json()) as {connection: string}).connection;
-        if ([...open].some((one) => one.id === joined)) return joined;
-        throw new StartFailed("lost", "The connection was lost while the run was started.");
+        return stillOpen(((await response.json()) as {connection: string}).connection);
       }
       if (response && isStream(response)) {
         open.add(connection);
-        return await new Promise<string>((resolve, reject) => {
+        const opened = await new Promise<string>((resolve, reject) => {
           void keepReading(connection, response, resolve).finally(() =>
             reject(new StartFailed("network", "The server did not answer.")),
           );
         });
+        return stillOpen(opened);
       }
       if ((!response || response.status >= 502) && attempt < START_TRIES) {
         await pause(jitter(attempt));
@@ -77,6 +76,12 @@ export function createConnections(host: Host) {
       }
       throw await failureOf(response);
     }
+  }
+
+  /** Returns the id of a connection; raises an error if it is over, as nobody would tell of it. */
+  function stillOpen(id: string): string {
+    if ([...open].some((one) => one.id === id)) return id;
+    throw new StartFailed("lost", "The connection was lost while the run was started.");
   }
 
   async function stop(fields: StopFields): Promise<void> {
@@ -90,7 +95,7 @@ export function createConnections(host: Host) {
 
   /** What asks may go away meanwhile: the page, or the worker with its last tab. */
   function postStop(fields: StopFields): Promise<Response> {
-    return host.post("stop", {flash_events: {version: VERSION, ...fields}}, {keepalive: true});
+    return host.post("stop", {version: VERSION, ...fields}, {keepalive: true});
   }
 
   function close(fields: StopFields): void {
@@ -135,7 +140,7 @@ export function createConnections(host: Host) {
         lastEventId: connection.lastEventId,
       };
       response = await host
-        .post("resume", {flash_events: fields}, {signal: connection.abort.signal})
+        .post("resume", fields, {signal: connection.abort.signal})
         .catch(() => undefined);
       if (response && isFinal(response)) {
         lose(connection);
@@ -168,6 +173,7 @@ export function createConnections(host: Host) {
             break;
           case "close":
             end(connection);
+            host.onLost(connection.id); // no run should be left; one that is would wait for ever
             break;
           case "start":
           case "update":
@@ -194,7 +200,7 @@ export function createConnections(host: Host) {
       isAnswering = true;
       const fields = {version: VERSION, connection: connection.id};
       host
-        .post("alive", {flash_events: fields}, {signal: abort.signal})
+        .post("alive", fields, {signal: abort.signal})
         .catch(() => undefined)
         .finally(() => (isAnswering = false));
     }
@@ -260,13 +266,19 @@ export function createConnections(host: Host) {
     // The body ends by itself after `close`; an abort now would drop what the page still sends.
   }
 
+  function onFailed(error: unknown): void {
+    const isUnreachable = error instanceof StartFailed && error.code === "network";
+    if (isUnreachable && !open.size) host.onState("lost");
+    else onIdle();
+  }
+
   function onIdle(): void {
     if (!open.size) host.onState("idle");
   }
 
   return {
-    start: (body: object, fields: object) => ask("start", body, fields),
-    attach: (fields: AttachFields) => ask("attach", {}, fields),
+    start: (body: string, fields: object) => ask("start", body, fields),
+    attach: (fields: AttachFields) => ask("attach", "{}", fields),
     stop,
     close,
     suspend,

@@ -134,6 +134,36 @@ export function connectDash() {
       return `${base.replace(/\/?$/, "/")}_dash-flash-events/${action}`;
     },
 
+    /** Calls the page's hook as Dash does before its own requests; it may change the body. */
+    beforeRequest(body: object): void {
+      state()?.hooks?.request_pre?.(body);
+    },
+
+    /** Calls the page's hook as Dash does when a callback without Output was answered. */
+    afterRequest(body: object): void {
+      try {
+        state()?.hooks?.request_post?.(body, {});
+      } catch (error) {
+        reportError(error); // the run goes on
+      }
+    },
+
+    /** Has the page's hook refresh an expired token, as Dash does; returns whether it did. */
+    async refreshToken(expired: Readonly<Record<string, string>>): Promise<boolean> {
+      const refresh = state()?.hooks?.request_refresh_jwt;
+      if (!refresh) return false;
+      try {
+        const token = await refresh(expired["Authorization"]?.slice("Bearer ".length) ?? null);
+        if (!token) return false;
+        const headers = {Authorization: `Bearer ${String(token)}`};
+        store()?.dispatch({type: "ADD_HTTP_HEADERS", payload: headers});
+        return true;
+      } catch (error) {
+        reportError(error);
+        return false;
+      }
+    },
+
     /** Headers that Dash itself would send: those of the app's fetch config, and its CSRF token. */
     headers(): Record<string, string> {
       const config = state()?.config;

@@ -7,6 +7,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
   /** Lets the request outlive the page. */
   readonly keepalive?: boolean;
+  /** JSON of an object that is posted, too: what Dash itself would post. */
+  readonly body?: string;
 }
 
 export type Action = "start" | "attach" | "resume" | "alive" | "stop";
@@ -38,15 +40,15 @@ export interface Position {
 }
 
 export interface Host {
-  /** Posts JSON to the endpoint's action. */
-  post(action: Action, body: object, options: RequestOptions): Promise<Response>;
+  /** Posts our fields to the endpoint's action. */
+  post(action: Action, fields: object, options: RequestOptions): Promise<Response>;
   /** Takes an event of a run, its size and its place. */
   onEvent(event: RunEvent, bytes: number, position: Position): void;
   /** More data waits to be applied than may; awaited before more is read. */
   drained(): Promise<void> | undefined;
   /** Props that the server names as commands. */
   onCommands(props: readonly string[]): void;
-  /** A connection is gone for good; what it carried has a hole. */
+  /** A connection is over; whatever run of it has not ended is lost. */
   onLost(connection: string): void;
   /** What the connection does that has changed last; `retryMs` is until it reconnects. */
   onState(state: ConnectionState, retryMs?: number): void;
@@ -56,11 +58,12 @@ export interface Host {
 /** Connections as a page uses them, whether it owns them or shares them with other tabs. */
 export interface Connections {
   /**
-   * Posts a start. Resolves with the id of the connection that carries the run.
+   * Posts a start: JSON of what Dash would post, and our fields. Resolves with the id of the
+   * connection that carries the run.
    *
    * `survives` says that the run is not to be stopped when its page goes away.
    */
-  start(body: object, fields: StartFields, survives: boolean): Promise<string>;
+  start(body: string, fields: StartFields, survives: boolean): Promise<string>;
   /** Has runs that this page has lost carried on; resolves as `start` does. */
   attach(fields: AttachFields): Promise<string>;
   /** Asks the server to stop runs, until it has heard it. */

@@ -8,7 +8,7 @@
 import {StartFailed} from "./answers.ts";
 import type {createConnections} from "./connection.ts";
 import {createFlow} from "./flow.ts";
-import type {Action, Host, Position, RequestOptions} from "./host.ts";
+import type {Host, Position} from "./host.ts";
 import {
   tabLock,
   type Ask,
@@ -22,6 +22,7 @@ import {
 } from "./messages.ts";
 import {createOutbox} from "./outbox.ts";
 import {createOwners} from "./owners.ts";
+import {postRenewed, type Post} from "./renewal.ts";
 import type {RunEvent} from "./protocol.ts";
 
 /** Bounds of what is kept for a tab that is awaited. */
@@ -56,7 +57,7 @@ export interface HubOptions {
   /** The worker's own id, whose lock it holds. */
   readonly id: string;
   connect(host: Host): Carrier;
-  post(endpoint: Endpoint, action: Action, body: object, options: RequestOptions): Promise<Response>;
+  readonly post: Post;
   /** Resolves when nobody holds the lock. */
   whenFree(name: string): Promise<void>;
 }
@@ -65,6 +66,8 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   const tabs = new Map<string, Tab>();
   const endpoints = new Map<string, Endpoint>();
   let lastEndpoint: Endpoint | undefined;
+  const renewals = new Map<number, {readonly tab: string; resolve(fresh: Endpoint | undefined): void}>();
+  let renewing = 0;
   const owners = createOwners(tellPeers);
   const commands = new Set<string>();
   /** Where each connection is. */
@@ -83,12 +86,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   });
 
   const connections = connect({
-    post(action, body, options) {
-      const {page} = (body as {flash_events: {page?: string}}).flash_events;
-      const endpoint = (page && endpoints.get(page)) || lastEndpoint;
-      if (!endpoint) return Promise.reject(new Error("No tab has said where to post."));
-      return post(endpoint, action, body, options);
-    },
+    post: postRenewed(post, endpointOf, renew),
     onEvent: deliver,
     drained() {
       for (const tab of tabs.values()) flush(tab);
@@ -109,6 +107,60 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     },
     warn: (message) => tellAll({type: "warn", message}),
   });
+
+  function endpointOf(fields: object): Endpoint {
+    const {page} = fields as {page?: string};
+    const endpoint = (page && endpoints.get(page)) || lastEndpoint;
+    if (!endpoint) throw new Error("No tab has said where to post.");
+    return endpoint;
+  }
+
+  /**
+   * Only a tab can read cookies and call its page's hook. What is asked for a page is asked as this
+   * page only, as another tab may belong to another user.
+   */
+  async function renew(
+    refused: Endpoint,
+    isExpired: boolean,
+    fields: object,
+  ): Promise<Endpoint | undefined> {
+    const {page} = fields as {page?: string};
+    const asked = new Set<string>();
+    for (;;) {
+      const reachable = [...tabs.values()].filter((tab) => tab.port && !asked.has(tab.id));
+      const tab = reachable.find((one) =>
+        page ? one.page === page : endpoints.get(one.page) === refused,
+      ) ?? (page ? undefined : reachable.at(-1));
+      if (!tab) {
+        if (asked.size) return undefined;
+        throw new Error("No tab is there to renew the headers."); // one may come back
+      }
+      asked.add(tab.id);
+      const fresh = await askToRenew(tab, refused, isExpired);
+      if (fresh) {
+        hear(tab, fresh);
+        return fresh;
+      }
+    }
+  }
+
+  function askToRenew(tab: Tab, refused: Endpoint, isExpired: boolean): Promise<Endpoint | undefined> {
+    const ask = ++renewing;
+    return new Promise((resolve) => {
+      renewals.set(ask, {tab: tab.id, resolve});
+      tell(tab.id, {type: "renew", ask, refused, isExpired});
+    });
+  }
+
+  function renewed(ask: number, endpoint: Endpoint | undefined): void {
+    renewals.get(ask)?.resolve(endpoint);
+    renewals.delete(ask);
+  }
+
+  /** A tab that has left, or was put aside, does not answer. */
+  function forgetRenewals(tab: Tab): void {
+    for (const [ask, one] of renewals) if (one.tab === tab.id) renewed(ask, undefined);
+  }
 
   /** Events wait for the end of their chunk; any other message comes after what waits. */
   function deliver(event: RunEvent, bytes: number, position: Position): void {
@@ -185,6 +237,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   function suspend(tab: Tab, heard: number): void {
     tab.outbox.rewind(heard);
     tab.isSuspended = true;
+    forgetRenewals(tab);
     flow.forget(tab.id);
     keep(tab);
   }
@@ -206,6 +259,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     if (tabs.get(tab.id) !== tab) return;
     clearTimeout(tab.expiry);
     tabs.delete(tab.id);
+    forgetRenewals(tab);
     flow.forget(tab.id);
     const claims = owners.claimsOf(tab.id);
     owners.remove(claims);
@@ -239,9 +293,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       tell(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
     } catch (error) {
       owners.remove(claims);
-      const {code, message: text} =
+      const {code, message: text, full} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      tell(tab.id, {type: "refusal", ask, code, message: text});
+      tell(tab.id, {type: "refusal", ask, code, message: text, full});
     }
   }
 
@@ -277,6 +331,8 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
             return suspend(tab, message.heard);
           case "wake":
             return connections.wake();
+          case "renewed":
+            return renewed(message.ask, message.endpoint);
           case "bye":
             return leave(tab, false);
           case "hello":

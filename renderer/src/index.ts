@@ -8,7 +8,8 @@ import {postTo} from "./endpoint.ts";
 import type {Host} from "./host.ts";
 import {newId} from "./ids.ts";
 import {hold, whenFree} from "./locks.ts";
-import type {ToTab} from "./messages.ts";
+import type {Endpoint, ToTab} from "./messages.ts";
+import {postRenewed} from "./renewal.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
 import {clientside} from "./store.ts";
@@ -95,9 +96,15 @@ function nextFrame(callback: () => void): void {
 
 const dash = connectDash();
 const endpoint = () => ({url: dash.url(""), headers: dash.headers()});
+/** What Dash itself does when a token has expired; ordinary callbacks may have done it meanwhile. */
+async function renew(refused: Endpoint, isExpired: boolean): Promise<Endpoint | undefined> {
+  const isOld = JSON.stringify(dash.headers()) !== JSON.stringify(refused.headers);
+  const isFresh = isOld || (isExpired && (await dash.refreshToken(refused.headers)));
+  return isFresh ? endpoint() : undefined;
+}
 const page = pageId();
 const host: Host = {
-  post: (action, body, options) => postTo(endpoint(), action, body, options),
+  post: postRenewed(postTo, endpoint, renew),
   onEvent(event, bytes) {
     if (runs.onEvent(event, bytes)) tell({type: "event", event, bytes});
   },
@@ -112,6 +119,7 @@ const connections = createShared({
   owned: createConnections(host),
   page,
   endpoint,
+  renew,
   unapplied: () => applier.unapplied(),
   open: openWorker,
   hold,

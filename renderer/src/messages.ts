@@ -1,5 +1,6 @@
 /** What a tab and the worker that it shares with other tabs tell each other. */
 
+import type {Full} from "./answers.ts";
 import type {AttachFields, Position, StartFields} from "./host.ts";
 import type {RunEvent} from "./protocol.ts";
 import type {ConnectionState} from "./watchers.ts";
@@ -47,7 +48,7 @@ export type Question = {
   readonly ask: number;
   readonly claims: readonly Claim[];
 } & (
-  | {readonly action: "start"; readonly body: object; readonly fields: StartFields}
+  | {readonly action: "start"; readonly body: string; readonly fields: StartFields}
   | {readonly action: "attach"; readonly fields: AttachFields}
 );
 
@@ -65,6 +66,8 @@ export type ToWorker =
   | {readonly type: "suspend"; readonly heard: number}
   /** The network is back. */
   | {readonly type: "wake"}
+  /** The answer to `renew`; undefined where the tab has nothing fresher. */
+  | {readonly type: "renewed"; readonly ask: number; readonly endpoint: Endpoint | undefined}
   | {readonly type: "bye"};
 
 export interface Delivery {
@@ -81,6 +84,7 @@ export type ToTab =
       readonly ask: number;
       readonly code: string;
       readonly message: string;
+      readonly full: Full | undefined;
     }
   /** Deliveries as JSON: to clone one text is several times faster than to clone many objects. */
   | {readonly type: "events"; readonly json: string}
@@ -92,6 +96,13 @@ export type ToTab =
       readonly type: "state";
       readonly state: ConnectionState;
       readonly retryMs: number | undefined;
+    }
+  /** A request with these headers was refused; `isExpired` says that its token has expired. */
+  | {
+      readonly type: "renew";
+      readonly ask: number;
+      readonly refused: Endpoint;
+      readonly isExpired: boolean;
     }
   | {readonly type: "warn"; readonly message: string};
 

@@ -5,6 +5,7 @@ import {StartFailed} from "./answers.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
 import type {Connections} from "./host.ts";
 import {newId, type WireId} from "./ids.ts";
+import {createRoom} from "./room.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
 import type {Source} from "./steps.ts";
 import {runningTargets, targetsFor} from "./targets.ts";
@@ -55,6 +56,7 @@ export function createRuns(options: RunsOptions) {
   const queued = new Map<string, Trigger[]>();
   const ownWrites = createOwnWrites(dash);
   const insertions = createInsertions(dash);
+  const room = createRoom(warn);
 
   /** Dash calls the callback: an Input has changed, or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
@@ -102,10 +104,20 @@ export function createRuns(options: RunsOptions) {
     for (const one of asking) unanswered.add(one);
     const isSurviving = survives(trigger.entry);
     try {
+      dash.beforeRequest(trigger.body);
+      const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
       const fields = {run: run.id, page: await page, replaces};
       if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
-      run.connection = await connections.start(trigger.body, fields, isSurviving);
-      if (run.isGivenUp) stop([run]);
+      run.connection = await room.enter({
+        runs: [run.id],
+        replaces,
+        isNew: !replaces.length,
+        ask: () => connections.start(body, fields, isSurviving),
+        isWanted: () => live.has(run.id),
+        onFull: () => stop(replaced),
+      });
+      if (run.connection) dash.afterRequest(trigger.body);
+      if (run.connection && run.isGivenUp) stop([run]);
     } catch (error) {
       stop(asking); // what was not answered may have been heard
       if (!live.has(run.id)) return;
@@ -153,7 +165,14 @@ export function createRuns(options: RunsOptions) {
     }
     try {
       const wanted = runs.map(({id, seen}) => ({run: id, seen}));
-      const connection = await connections.attach({page: await page, runs: wanted});
+      const fields = {page: await page, runs: wanted};
+      const connection = await room.enter({
+        runs: [],
+        replaces: [],
+        isNew: false,
+        ask: () => connections.attach(fields),
+        isWanted: () => runs.some((run) => live.has(run.id)),
+      });
       for (const run of runs) run.connection = connection;
       stop(runs.filter((run) => run.isGivenUp));
     } catch {
@@ -245,6 +264,7 @@ export function createRuns(options: RunsOptions) {
     ]);
     applier.flush();
     onState(run.id, run.trigger, reason);
+    room.poke();
     if (next) void start(next, [], true);
     else queued.delete(key);
   }

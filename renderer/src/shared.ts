@@ -8,6 +8,7 @@
 import {StartFailed} from "./answers.ts";
 import type {AttachFields, Connections, Host, Position, StartFields, StopFields} from "./host.ts";
 import {newId} from "./ids.ts";
+import type {Renew} from "./renewal.ts";
 import {
   tabLock,
   workerLock,
@@ -39,6 +40,7 @@ export interface SharedOptions {
   readonly owned: Connections;
   readonly page: Promise<string>;
   endpoint(): Endpoint;
+  readonly renew: Renew;
   /** How many bytes wait to be applied. */
   unapplied(): number;
   /** Reaches for the worker; undefined where there can be none. */
@@ -70,7 +72,7 @@ interface Pending {
 export type Shared = ReturnType<typeof createShared>;
 
 export function createShared(options: SharedOptions) {
-  const {host, owned, page, endpoint, unapplied, open, hold, whenFree} = options;
+  const {host, owned, page, endpoint, renew, unapplied, open, hold, whenFree} = options;
   const tab = newId();
   const claims = new Map<string, Claim>();
   const positions = new Map<string, Offer>();
@@ -171,7 +173,7 @@ export function createShared(options: SharedOptions) {
         moveTo(message.position);
         return settle(message.ask)?.resolve(message.position.connection);
       case "refusal":
-        return settle(message.ask)?.reject(new StartFailed(message.code, message.message));
+        return refuse(message.ask, new StartFailed(message.code, message.message, message.full));
       case "events":
         for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;
@@ -191,15 +193,29 @@ export function createShared(options: SharedOptions) {
         return;
       case "state":
         return host.onState(message.state, message.retryMs);
+      case "renew":
+        return void renewed(message.ask, message.refused, message.isExpired);
       case "warn":
         return host.warn(message.message);
     }
+  }
+
+  async function renewed(ask: number, refused: Endpoint, isExpired: boolean): Promise<void> {
+    const at = link;
+    const fresh = await renew(refused, isExpired);
+    at?.port.postMessage({type: "renewed", ask, endpoint: fresh});
   }
 
   function settle(ask: number): Pending | undefined {
     const found = pending.get(ask);
     pending.delete(ask);
     return found;
+  }
+
+  function refuse(ask: number, failure: StartFailed): void {
+    const found = settle(ask);
+    for (const {run} of found?.question.claims ?? []) disclaim(run);
+    found?.reject(failure);
   }
 
   function disclaim(run: string): void {
@@ -227,7 +243,7 @@ export function createShared(options: SharedOptions) {
   }
 
   return {
-    start: (body: object, fields: StartFields, survives: boolean): Promise<string> =>
+    start: (body: string, fields: StartFields, survives: boolean): Promise<string> =>
       ask(
         {
           type: "ask",

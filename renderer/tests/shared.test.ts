@@ -52,6 +52,8 @@ function setup({hasWorker = true} = {}) {
     },
     page: Promise.resolve("p"),
     endpoint: () => ({url: "/", headers: {"X-Token": "t"}}),
+    renew: (_, isExpired) =>
+      Promise.resolve(isExpired ? {url: "/", headers: {"X-Token": "fresh"}} : undefined),
     unapplied: () => state.unapplied,
     open(onMessage, onError) {
       if (!state.hasWorker) return undefined;
@@ -63,7 +65,7 @@ function setup({hasWorker = true} = {}) {
     whenFree: (name, signal) => locks.whenFree(name, signal),
   });
   const start = (run: string) =>
-    shared.start({output: "cb"}, {page: "p", run, replaces: []}, run === "finish");
+    shared.start('{"output":"cb"}', {page: "p", run, replaces: []}, run === "finish");
 
   /** The worker that the page has reached for last, with its lock held. */
   async function welcome(name = "w") {
@@ -111,7 +113,7 @@ describe("a page", () => {
       {page: "p", endpoint: {url: "/", headers: {"X-Token": "t"}}, claims: [], positions: []},
     ]);
     expect(worker?.of("ask")).toMatchObject([
-      {action: "start", body: {output: "cb"}, claims: [{run: "r", survives: false}]},
+      {action: "start", body: '{"output":"cb"}', claims: [{run: "r", survives: false}]},
       {fields: {run: "finish"}, claims: [{run: "finish", survives: true}]},
     ]);
     expect(owned.starts.size()).toBe(0);
@@ -141,9 +143,33 @@ describe("a page", () => {
     const {start, welcome} = setup();
     const started = start("r");
     const worker = await welcome();
-    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many."});
+    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many.", full: undefined});
 
     await expect(started).rejects.toMatchObject({code: "too_many", message: "Too many."});
+  });
+
+  it("P17: gives up its claim to a run that is refused", async () => {
+    const {start, welcome, locks} = setup();
+    const started = expect(start("r")).rejects.toThrow("Too many.");
+    const worker = await welcome();
+    const full = {limit: "max_runs", retryMs: 5000};
+    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many.", full});
+    await started;
+    locks.release(workerLock("w"));
+
+    expect((await welcome("v")).of("hello")).toMatchObject([{claims: []}]);
+  });
+
+  it.each([
+    [true, {url: "/", headers: {"X-Token": "fresh"}}],
+    [false, undefined],
+  ])("P21: renews its headers for the worker (expired: %s)", async (isExpired, endpoint) => {
+    const {carried} = setup();
+    const worker = await carried();
+    worker.tell({type: "renew", ask: 7, refused: {url: "/", headers: {}}, isExpired});
+    await settle();
+
+    expect(worker.of("renewed")).toEqual([{type: "renewed", ask: 7, endpoint}]);
   });
 
   it("asks for stops itself", async () => {

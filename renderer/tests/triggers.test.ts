@@ -17,7 +17,7 @@ describe("a trigger", () => {
     const context: CallbackContext = {
       inputs_list: inputs,
       states_list: states,
-      triggered: [{prop_id: "go.n_clicks", value: 1}, {prop_id: "name.value"}],
+      triggered: [{prop_id: "go.n_clicks", value: 1}, {prop_id: `${cardOf(1)}.value`}],
     };
 
     expect(triggerOf(entryOf(), context).body).toEqual({
@@ -25,7 +25,8 @@ describe("a trigger", () => {
       outputs: [],
       inputs,
       state: states,
-      changedPropIds: ["go.n_clicks", "name.value"],
+      changedPropIds: ["go.n_clicks", `${cardOf(1)}.value`],
+      parsedChangedPropsIds: ["go.n_clicks", {index: 1, type: "card"}],
     });
   });
 

@@ -1,0 +1,57 @@
+import {describe, expect, it} from "vitest";
+import type {Endpoint} from "../src/messages.ts";
+import {postRenewed} from "../src/renewal.ts";
+
+const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};
+const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};
+
+/** A server that answers with these in turn, and a page that knows these headers in turn. */
+function setup(answers: readonly [number, string][], known: readonly (Endpoint | undefined)[]) {
+  const posted: Endpoint[] = [];
+  const asked: [Endpoint, boolean][] = [];
+  const post = postRenewed(
+    (endpoint) => {
+      const [status, text] = answers[posted.push(endpoint) - 1] ?? [200, ""];
+      return Promise.resolve(new Response(text, {status}));
+    },
+    () => old,
+    (refused, isExpired) => Promise.resolve(known[asked.push([refused, isExpired]) - 1]),
+  );
+  return {posted, asked, ask: () => post("start", {}, {})};
+}
+
+describe("P21: a request", () => {
+  it.each([400, 401])("that is answered %i because its token has expired is repeated", async (status) => {
+    const {posted, asked, ask} = setup([[status, "JWT Expired since noon"]], [fresh]);
+    expect((await ask()).status).toBe(200);
+    expect(posted).toEqual([old, fresh]);
+    expect(asked).toEqual([[old, true]]);
+  });
+
+  it("that is refused otherwise is repeated with what the page knows by now", async () => {
+    const {posted, asked, ask} = setup([[403, "CSRF"]], [fresh]);
+    expect((await ask()).status).toBe(200);
+    expect(posted).toEqual([old, fresh]);
+    expect(asked).toEqual([[old, false]]);
+  });
+
+  it("keeps its answer where the page knows nothing fresher", async () => {
+    const {posted, ask} = setup([[401, "JWT Expired"]], [undefined]);
+    const response = await ask();
+    expect(response.status).toBe(401);
+    expect(await response.text()).toBe("JWT Expired");
+    expect(posted).toEqual([old]);
+  });
+
+  it("is repeated twice at most", async () => {
+    const {posted, ask} = setup(Array(9).fill([401, "JWT Expired"]), Array(9).fill(fresh));
+    expect((await ask()).status).toBe(401);
+    expect(posted).toHaveLength(3);
+  });
+
+  it.each([404, 409, 410, 413, 429, 500])("that is answered %i is not", async (status) => {
+    const {posted, asked, ask} = setup([[status, "JWT Expired"]], [fresh]);
+    expect((await ask()).status).toBe(status);
+    expect([posted, asked]).toEqual([[old], []]);
+  });
+});

@@ -1,0 +1,171 @@
+import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {StartFailed} from "../src/answers.ts";
+import {createRoom} from "../src/room.ts";
+import {deferred} from "./fakes.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+/** A server with room for some runs, and starts of a page, each known by its run's name. */
+function setup(room = 0, limit = "max_runs_per_page") {
+  const server = {room, asked: [] as string[], isDown: false, limit};
+  const warnings: string[] = [];
+  const began: string[] = [];
+  const dropped: string[] = [];
+  const failed: string[] = [];
+  const given = new Set<string>();
+  const waits: string[] = [];
+  const {enter, poke} = createRoom((message) => warnings.push(message));
+  function start(run: string, replaces: readonly string[] = []): void {
+    const ask = () => {
+      server.asked.push(run);
+      if (server.isDown) return Promise.reject(new StartFailed("network", "Down."));
+      if (replaces.length || server.room-- > 0) return Promise.resolve("c");
+      server.room = 0;
+      const full = {limit: server.limit, retryMs: 5000};
+      return Promise.reject(new StartFailed("too_many", "Too many runs.", full));
+    };
+    const isWanted = () => !given.has(run);
+    const onFull = () => void waits.push(run);
+    enter({runs: [run], replaces, isNew: !replaces.length, ask, isWanted, onFull}).then(
+      (connection) => (connection ? began : dropped).push(run),
+      () => failed.push(run),
+    );
+  }
+  return {server, start, poke, warnings, began, dropped, failed, given, waits};
+}
+
+describe("P17: a start that finds no room", () => {
+  it("asks again after the time that the server names, and some jitter", async () => {
+    const {server, start, began, waits} = setup();
+    start("a");
+    await pass(7.4);
+    expect(server.asked).toEqual(["a"]);
+    expect(waits).toEqual(["a"]);
+    server.room = 1;
+    await pass(0.2);
+    expect(began).toEqual(["a"]);
+    await pass(60);
+    expect(server.asked).toEqual(["a", "a"]);
+  });
+
+  it("begins when a run of the page ends, before those that came later", async () => {
+    const {server, start, poke, began} = setup(2);
+    for (const run of "abcdef") start(run);
+    await settle();
+    expect(began).toEqual(["a", "b"]);
+    start("g");
+    await settle();
+    server.room = 1;
+    poke();
+    await settle();
+    expect(began).toEqual(["a", "b", "c"]);
+    server.room = 9;
+    poke();
+    await settle();
+    expect(began.join("")).toBe("abcdefg");
+  });
+
+  it("is warned about once, however many wait and how long", async () => {
+    const {server, start, warnings, began} = setup();
+    for (const run of "abc") start(run);
+    await pass(100);
+    expect(warnings).toEqual([expect.stringMatching(/waits.*Too many runs\./)]);
+    server.room = 3;
+    await pass(10);
+    expect(began.join("")).toBe("abc");
+    start("d");
+    await pass(1);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it("has one request on its way, whoever waits", async () => {
+    const {server, start} = setup();
+    for (const run of "abcdefgh") start(run);
+    await settle();
+    server.asked.length = 0;
+    await pass(16);
+    expect(server.asked).toEqual(["a", "a"]);
+  });
+
+  it("asks no more when it is given up, and lets the next one ask", async () => {
+    const {server, start, poke, began, dropped, given} = setup();
+    for (const run of "abc") start(run);
+    await settle();
+    given.add("a").add("b");
+    server.room = 9;
+    poke();
+    await settle();
+    expect(dropped).toEqual(["a", "b"]);
+    expect(began).toEqual(["c"]);
+    expect(server.asked).toEqual(["a", "b", "c", "c"]);
+  });
+
+  it("gives its place to the start that replaces it", async () => {
+    const {server, start, poke, began, dropped} = setup();
+    for (const run of "abc") start(run);
+    await settle();
+    start("A", ["a"]);
+    await settle();
+    expect(dropped).toEqual(["a"]);
+    server.room = 9;
+    poke();
+    await settle();
+    expect(began).toEqual(["A", "b", "c"]);
+  });
+
+  it("does not keep a start waiting that replaces a run which lives", async () => {
+    const {start, began} = setup(1);
+    for (const run of "ab") start(run);
+    await settle();
+    start("A", ["a"]);
+    await settle();
+    expect(began).toEqual(["a", "A"]);
+  });
+
+  it("of plain generators keeps no other callbacks waiting", async () => {
+    const {server, start, began} = setup(0, "max_threads");
+    start("plain");
+    await settle();
+    server.room = 1;
+    start("async");
+    await settle();
+    expect(began).toEqual(["async"]);
+  });
+
+  it("is refused for another reason, and the next one asks", async () => {
+    const {server, start, poke, failed} = setup();
+    for (const run of "ab") start(run);
+    await settle();
+    server.isDown = true;
+    poke();
+    await settle();
+    expect(failed).toEqual(["a", "b"]);
+  });
+
+  it("is asked for again at once if a run ends while it is refused", async () => {
+    const {enter, poke} = createRoom(() => undefined);
+    const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
+    let asked = 0;
+    const ask = () => answers[asked++]?.promise ?? Promise.reject(new Error("asked too often"));
+    const started = enter({runs: ["a"], replaces: [], isNew: true, ask, isWanted: () => true});
+    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    answers[0]?.reject(full);
+    await settle();
+    poke();
+    poke();
+    answers[1]?.reject(full);
+    await settle();
+    answers[2]?.resolve("c");
+    expect(await started).toBe("c");
+  });
+});
