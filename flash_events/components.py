@@ -59,8 +59,9 @@ class ConnectionStatus(_Component):
         style: of the element.
 
     Attributes:
-        state: `idle` while nothing streams, `connecting`, `open`, `reconnecting` after a cut, and
-            `lost` when it could not be resumed. A page without a shared broker may have several
+        state: `idle` while nothing streams, which says nothing about the server; `connecting`,
+            `open`, `reconnecting` after a cut, and `lost` when it could not be resumed, or when a
+            start has not reached the server. A page without a shared broker may have several
             connections; then it is that of the one that changed last.
         retry_seconds: while it is `reconnecting`, until it is tried again; else None.
     """

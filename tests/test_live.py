@@ -107,6 +107,22 @@ async def test_a_kept_run_leaves_the_connection_that_it_has_moved_away_from() ->
     await runs.stop("1")
 
 
+async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None:
+    """P22: the broker has forgotten it; a kept one goes on for a page that attaches."""
+    runs, kept = Runs(), Runs("finish")
+    await runs.start("1", "P")
+    runs.all.on_closed("D")
+    assert runs.all.has("1")
+    runs.all.on_closed("C")
+    await until(lambda: not runs.all.has("1"))
+    assert runs.all.counted()["ends_lost"] == 1
+    await kept.start("2", "P")
+    kept.all.on_closed("C")
+    await asyncio.sleep(0)
+    assert kept.all.has("2")
+    await kept.stop("2")
+
+
 async def test_a_start_visits_no_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs()
     await runs.start("1", "P")

@@ -107,12 +107,20 @@ export function createRuns(options: RunsOptions) {
       dash.beforeRequest(trigger.body);
       const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
       const fields = {run: run.id, page: await page, replaces};
-      if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
+      const ask = async () => {
+        if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
+        try {
+          return await connections.start(body, fields, isSurviving);
+        } catch (error) {
+          notes.remove(run.id); // a page that goes away forgets what waits for room
+          throw error;
+        }
+      };
       run.connection = await room.enter({
         runs: [run.id],
         replaces,
         isNew: !replaces.length,
-        ask: () => connections.start(body, fields, isSurviving),
+        ask,
         isWanted: () => live.has(run.id),
         onFull: () => stop(replaced),
       });

@@ -11,6 +11,7 @@ import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} fro
 function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
   const page = fakePage({go: {}, button: {}, out: {}, ...layout}, [entry]);
   const frames = fakeFrames();
+  const memory = fakeMemory();
   const server = fakeConnections();
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -28,7 +29,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     applier,
     connections: server.connections,
     page: Promise.resolve("the page"),
-    memory: fakeMemory(),
+    memory,
     onState: (run, _, state) => void states.push([run, state]),
     warn,
   });
@@ -46,7 +47,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     runs.onEvent({type: "update", run, n, set}, 10);
   const end = (run: string, n: number, reason: Ended["reason"], more: Partial<Ended> = {}) =>
     runs.onEvent({type: "end", run, n, reason, ...more}, 10);
-  return {...server, page, frames, warnings, states, runs, applier, click, started, update, end};
+  return {...server, page, frames, memory, warnings, states, runs, applier, click, started, update, end};
 }
 
 /** Lets promises go on that wait for nothing else. */
@@ -655,6 +656,18 @@ describe("P17: a start that the server has no room for", () => {
     await settle();
 
     expect(starts.size()).toBe(1);
+  });
+
+  it("is forgotten when the page goes away, also where a run would go on", async () => {
+    const {click, starts, memory} = setup(entryOf({onDisconnect: "finish"}));
+    click();
+    const request = await starts.next();
+    const noted = () => Object.values(memory.stored).join();
+    expect(noted()).toContain(request.fields.run);
+    request.refuse(full);
+    await settle();
+
+    expect(noted()).not.toContain(request.fields.run);
   });
 
   it("stops the run that it replaces", async () => {

@@ -57,6 +57,7 @@ app.layout = html.Div(
     [
         html.Div([html.Button(name, id=name) for name in ("start", "stop", "short", "fail")]),
         ConnectionStatus(id="connection", labels={"idle": "Nothing streams"}),
+        ConnectionStatus(id="unlabelled"),
         *[html.Div(id=name) for name in ("out", "seen", "seen-cards", "connection-seen")],
         RunState(ticks, id="ticks-state"),
         RunState(short, id="short-state"),

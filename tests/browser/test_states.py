@@ -41,12 +41,12 @@ def test_a_run_that_is_refused_is_an_error_and_is_reset(
 ) -> None:
     tab = Tab(context.new_page(), app)
     tab.page.add_init_script(WITHOUT_WORKER)  # so that the page itself posts
-    refusal = {"error": "too_many", "message": "Too many runs."}
-    tab.page.route("**/start", lambda route: route.fulfill(status=429, json=refusal))
+    refusal = {"error": "bad_inputs", "message": "Unfit inputs."}
+    tab.page.route("**/start", lambda route: route.fulfill(status=400, json=refusal))
     tab.open().click("fail")
     tab.wait_until("document.getElementById('seen').textContent.endsWith('fail error')")
     assert tab.text("out") == "reset"
-    assert "Too many runs." in tab.warnings[0]
+    assert "Unfit inputs." in tab.warnings[0]
     tab.page.close()
 
 
@@ -79,6 +79,20 @@ def test_the_page_says_when_its_connection_is_cut_and_back(
         tab.click("stop")
         tab.wait_for("connection", "Nothing streams")
         tab.page.close()
+
+
+def test_p23_the_page_says_no_more_of_its_connection_than_it_knows(
+    context: BrowserContext, app: Served
+) -> None:
+    """P23: an idle page does not know whether the server is there; after a start it does."""
+    tab = Tab(context.new_page(), app)
+    tab.page.add_init_script(WITHOUT_WORKER)
+    tab.page.route("**/start", lambda route: route.abort("connectionrefused"))
+    tab.open().wait_for("unlabelled", "Idle")
+    tab.click("short")
+    tab.wait_for("unlabelled", "Not connected")
+    tab.wait_until("document.getElementById('seen').textContent.endsWith('short error')")
+    tab.page.close()
 
 
 def test_a_second_tab_is_told_what_the_connection_is_at(
@@ -127,6 +141,6 @@ def test_a_connection_that_cannot_be_resumed_is_shown_as_lost(
         tab.wait_for("connection", "Live")
         goes_on(tab, "out")
         proxy.cut()
-        tab.wait_for("connection", "Connection lost")
+        tab.wait_for("connection", "Not connected")
         tab.wait_until("document.getElementById('seen').textContent.endsWith('ticks lost')")
         tab.page.close()

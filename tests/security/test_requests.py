@@ -26,7 +26,8 @@ def page(faulty: Served) -> Iterator[Page]:
 def refused(response: httpx.Response, status: int, code: str) -> None:
     assert (response.status_code, response.json()["error"]) == (status, code)
     assert response.headers["content-type"] == "application/json"
-    assert set(response.json()) == {"error", "message"}
+    limit = {"limit"} if code == "too_many" else set()
+    assert set(response.json()) == {"error", "message"} | limit
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -232,4 +233,5 @@ def too_many(answer: httpx.Response, setting: str) -> None:
     """Refused for now, by this limit."""
     refused(answer, 429, "too_many")
     assert answer.json()["message"].endswith(f"the limit is the setting {setting.lower()}.")
+    assert answer.json()["limit"] == setting.lower()
     assert int(answer.headers["retry-after"]) > 0

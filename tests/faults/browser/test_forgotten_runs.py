@@ -1,0 +1,56 @@
+"""P22: a connection that is closed while runs live, as Redis has lost what it knew of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext
+from redis import Redis
+
+from tests.support.server import Served, serving
+from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Served]:
+    """A server that closes a connection as soon as no run is known and nothing comes."""
+    home: Path = tmp_path_factory.mktemp("forgotten")
+    settings = {"FLASH_EVENTS_BROKER": redis_url, "FLASH_EVENTS_LINGER_SECONDS": "0.005"}
+    with serving("tests.apps.kitchen:server", home, **settings) as served:
+        yield served
+
+
+@pytest.mark.parametrize("script", ["", WITHOUT_WORKER], ids=["shared", "owned"])
+def test_p22_runs_that_redis_has_forgotten_are_lost(
+    context: BrowserContext, app: Served, redis_url: str, script: str
+) -> None:
+    """P22: the page is reset, the generator stops, and a run that is kept goes on."""
+    tab = Tab(context.new_page(), app)
+    if script:
+        tab.page.add_init_script(script)
+    tab.open().click("start")
+    goes_on(tab, "out", "A")
+    ended = len(app.marks("ticks finally"))
+    forget_runs(redis_url)
+    tab.wait_for("out", "reset")
+    app.wait_for_mark("ticks finally", ended + 1)
+    assert any("lost for good" in warning for warning in tab.warnings)
+
+    tab.warnings.clear()
+    tab.click("keep")
+    goes_on(tab, "out", "keep ")
+    opened = len(app.marks("stream opened"))
+    forget_runs(redis_url)
+    app.wait_for_mark("stream opened", opened + 1)
+    goes_on(tab, "out", "keep ")
+    assert not tab.warnings
+    tab.click("stop")
+    tab.wait_for("message", "keep was reset")
+    tab.page.close()
+
+
+def forget_runs(redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        keys = redis.keys("flash_events:*:runs")
+        assert keys
+        redis.delete(*keys)
