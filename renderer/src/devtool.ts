@@ -183,7 +183,7 @@ function useDrawing(): void {
 function stop(run: string): void {
   const page = sessionStorage.getItem("flash_events.page") ?? "";
   const endpoint = {url: dash.url(""), headers: dash.headers()};
-  void postTo(endpoint, "stop", {flash_events: {version: VERSION, page, runs: [run]}}, {});
+  void postTo(endpoint, "stop", {version: VERSION, page, runs: [run]}, {});
 }
 
 function save(names: Readonly<Record<string, string>>): void {

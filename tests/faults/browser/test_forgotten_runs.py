@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext
@@ -15,7 +16,10 @@ from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 def app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Served]:
     """A server that closes a connection as soon as no run is known and nothing comes."""
     home: Path = tmp_path_factory.mktemp("forgotten")
-    settings = {"FLASH_EVENTS_BROKER": redis_url, "FLASH_EVENTS_LINGER_SECONDS": "0.005"}
+    settings: dict[str, Any] = {
+        "FLASH_EVENTS_BROKER": redis_url,
+        "FLASH_EVENTS_LINGER_SECONDS": "0.005",
+    }
     with serving("tests.apps.kitchen:server", home, **settings) as served:
         yield served
 
