@@ -4,6 +4,7 @@ import {connectDash} from "./dash.ts";
 import {postTo} from "./endpoint.ts";
 import {VERSION} from "./protocol.ts";
 import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
+import {endpointOf, postRenewed, renewIn} from "./renewal.ts";
 import {watch} from "./watchers.ts";
 
 type Node = unknown;
@@ -182,8 +183,8 @@ function useDrawing(): void {
 /** The run ends as if a cancel trigger had stopped it: the server tells the page. */
 function stop(run: string): void {
   const page = sessionStorage.getItem("flash_events.page") ?? "";
-  const endpoint = {url: dash.url(""), headers: dash.headers()};
-  void postTo(endpoint, "stop", {version: VERSION, page, runs: [run]}, {});
+  const post = postRenewed(postTo, () => endpointOf(dash), renewIn(dash));
+  void post("stop", {version: VERSION, page, runs: [run]}, {});
 }
 
 function save(names: Readonly<Record<string, string>>): void {

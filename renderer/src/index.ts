@@ -8,8 +8,8 @@ import {postTo} from "./endpoint.ts";
 import type {Host} from "./host.ts";
 import {newId} from "./ids.ts";
 import {hold, whenFree} from "./locks.ts";
-import type {Endpoint, ToTab} from "./messages.ts";
-import {postRenewed} from "./renewal.ts";
+import type {ToTab} from "./messages.ts";
+import {endpointOf, postRenewed, renewIn} from "./renewal.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
 import {clientside} from "./store.ts";
@@ -95,13 +95,8 @@ function nextFrame(callback: () => void): void {
 }
 
 const dash = connectDash();
-const endpoint = () => ({url: dash.url(""), headers: dash.headers()});
-/** What Dash itself does when a token has expired; ordinary callbacks may have done it meanwhile. */
-async function renew(refused: Endpoint, isExpired: boolean): Promise<Endpoint | undefined> {
-  const isOld = JSON.stringify(dash.headers()) !== JSON.stringify(refused.headers);
-  const isFresh = isOld || (isExpired && (await dash.refreshToken(refused.headers)));
-  return isFresh ? endpoint() : undefined;
-}
+const endpoint = () => endpointOf(dash);
+const renew = renewIn(dash);
 const page = pageId();
 const host: Host = {
   post: postRenewed(postTo, endpoint, renew),

@@ -1,5 +1,6 @@
 /** Requests whose headers have become too old, such as a token that has expired, are repeated. */
 
+import type {Dash} from "./dash.ts";
 import type {Action, Host, RequestOptions} from "./host.ts";
 import type {Endpoint} from "./messages.ts";
 
@@ -21,6 +22,20 @@ export type Post = (
   fields: object,
   options: RequestOptions,
 ) => Promise<Response>;
+
+/** Where a page posts, with the headers that it has by now. */
+export function endpointOf(dash: Pick<Dash, "url" | "headers">): Endpoint {
+  return {url: dash.url(""), headers: dash.headers()};
+}
+
+/** What Dash itself does when a token has expired; an ordinary callback may have done it already. */
+export function renewIn(dash: Pick<Dash, "url" | "headers" | "refreshToken">): Renew {
+  return async (refused, isExpired) => {
+    const isOld = JSON.stringify(dash.headers()) !== JSON.stringify(refused.headers);
+    const isFresh = isOld || (isExpired && (await dash.refreshToken(refused.headers)));
+    return isFresh ? endpointOf(dash) : undefined;
+  };
+}
 
 /** Posts to the endpoint that belongs to the fields, and repeats what is refused while it renews. */
 export function postRenewed(

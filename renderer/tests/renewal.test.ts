@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import type {Endpoint} from "../src/messages.ts";
-import {postRenewed} from "../src/renewal.ts";
+import {postRenewed, renewIn} from "../src/renewal.ts";
 
 const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};
 const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};
@@ -53,5 +53,44 @@ describe("P21: a request", () => {
     const {posted, asked, ask} = setup([[status, "JWT Expired"]], [fresh]);
     expect((await ask()).status).toBe(status);
     expect([posted, asked]).toEqual([[old], []]);
+  });
+});
+
+describe("P21: a page whose headers were refused", () => {
+  function page(token: string, refreshed?: string) {
+    let authorization = `Bearer ${token}`;
+    const asked: string[] = [];
+    const renew = renewIn({
+      url: () => "/",
+      headers: () => ({Authorization: authorization}),
+      refreshToken: ({Authorization: expired}) => {
+        asked.push(expired ?? "");
+        if (refreshed) authorization = `Bearer ${refreshed}`;
+        return Promise.resolve(refreshed !== undefined);
+      },
+    });
+    return {renew, asked};
+  }
+
+  it("has its hook refresh the token that has expired", async () => {
+    const {renew, asked} = page("old", "fresh");
+    expect(await renew(old, true)).toEqual(fresh);
+    expect(asked).toEqual(["Bearer old"]);
+  });
+
+  it("asks no hook where it has other headers by now", async () => {
+    const {renew, asked} = page("fresh", "fresher");
+    expect(await renew(old, true)).toEqual(fresh);
+    expect(asked).toEqual([]);
+  });
+
+  it("asks no hook where no token has expired", async () => {
+    const {renew, asked} = page("old", "fresh");
+    expect(await renew(old, false)).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it("has nothing fresher where its hook has not", async () => {
+    expect(await page("old").renew(old, true)).toBeUndefined();
   });
 });
