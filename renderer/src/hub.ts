@@ -66,7 +66,11 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   const tabs = new Map<string, Tab>();
   const endpoints = new Map<string, Endpoint>();
   let lastEndpoint: Endpoint | undefined;
-  const renewals = new Map<number, {readonly tab: string; resolve(fresh: Endpoint | undefined): void}>();
+  /** Tabs that were asked for fresh headers. */
+  const renewals = new Map<
+    number,
+    {readonly tab: string; readonly resolve: (fresh: Endpoint | undefined) => void}
+  >();
   let renewing = 0;
   const owners = createOwners(tellPeers);
   const commands = new Set<string>();
@@ -128,9 +132,10 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const asked = new Set<string>();
     for (;;) {
       const reachable = [...tabs.values()].filter((tab) => tab.port && !asked.has(tab.id));
-      const tab = reachable.find((one) =>
+      const whose = reachable.find((one) =>
         page ? one.page === page : endpoints.get(one.page) === refused,
-      ) ?? (page ? undefined : reachable.at(-1));
+      );
+      const tab = whose ?? (page ? undefined : reachable.at(-1));
       if (!tab) {
         if (asked.size) return undefined;
         throw new Error("No tab is there to renew the headers."); // one may come back
@@ -144,7 +149,11 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     }
   }
 
-  function askToRenew(tab: Tab, refused: Endpoint, isExpired: boolean): Promise<Endpoint | undefined> {
+  function askToRenew(
+    tab: Tab,
+    refused: Endpoint,
+    isExpired: boolean,
+  ): Promise<Endpoint | undefined> {
     const ask = ++renewing;
     return new Promise((resolve) => {
       renewals.set(ask, {tab: tab.id, resolve});

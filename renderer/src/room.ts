@@ -69,7 +69,9 @@ export function createRoom(warn: (message: string) => void) {
   function takePlace(waiting: Waiting): boolean {
     const {replaces} = waiting.request;
     for (const line of lines.values()) {
-      const at = line.waiting.findIndex(({request}) => request.runs.some((run) => replaces.includes(run)));
+      const at = line.waiting.findIndex(({request}) =>
+        request.runs.some((run) => replaces.includes(run)),
+      );
       const before = line.waiting[at];
       if (!before || (at === 0 && line.isAsking)) continue;
       line.waiting[at] = {...waiting, order: before.order};

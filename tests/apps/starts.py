@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import dash_ag_grid as dag
-from dash import MATCH, Dash, Input, ctx, html
+from dash import ALL, MATCH, Dash, Input, Output, ctx, html
 from dash.types import RendererHooks
 
 from flash_events import RunState, Update, event_callback, stream_props
@@ -87,6 +87,11 @@ async def panels(_n: int) -> AsyncIterator[Update]:
         await asyncio.sleep(0.02)
 
 
+@app.callback(Output("states", "children"), Input({"type": "state", "index": ALL}, "state"))
+def show_states(states: list[str]) -> str:
+    return " ".join(states)
+
+
 @event_callback(Input("count", "n_clicks"))
 async def count(_n: int) -> AsyncIterator[Update]:
     """Counts in steps of a prop that never collapses, so that a missing one shows."""
@@ -108,10 +113,8 @@ app.layout = html.Div(
         html.Button("count", id="count"),
         html.Div(id="counted"),
         html.Div([panel(index) for index in PANELS]),
-        html.Div(
-            [RunState(panels, id={"type": "state", "index": n}) for n in PANELS],
-            hidden=True,
-        ),
+        *[RunState(panels, id={"type": "state", "index": n}) for n in PANELS],
+        html.Div(id="states"),
         dag.AgGrid(
             id="grid", columnDefs=[{"field": "n"}], rowModelType="infinite", style={"height": 300}
         ),

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.support.proxy import proxied
-from tests.support.server import Served, serving, wait_until
+from tests.support.server import Served, serving
 from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 ROOM = 3
@@ -57,12 +57,13 @@ def test_p17_runs_without_room_wait_for_their_turn(tab: Tab, app: Served) -> Non
         tab.click(button("go", index))
     for index in range(ROOM):
         goes_on(tab, button("panel", index))
-    wait_until(lambda: tab.warnings, 5, "a warning")
+    tab.wait_for("states", "running running running queued queued")
     tab.click(button("halt", 3))  # while it waits
     tab.click(button("halt", 0))
     goes_on(tab, button("panel", 4))
     began = [mark["index"] for mark in app.marks("panel")[before:]]
     assert began == [0, 1, 2, 4]
+    tab.wait_for("states", "cancelled running running cancelled running")
     assert len(tab.warnings) == 1
     assert "max_runs_per_page" in tab.warnings[0]
 
