@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from dash import Dash, get_app
+from dash import Dash, get_app, no_update
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
 from dash._grouping import flatten_grouping
@@ -25,6 +25,10 @@ SPEC_KEY = "flash_events"
 
 NAMESPACE = "flash_events"
 """The namespace of the client-side starters, `window.dash_clientside.flash_events`."""
+
+
+NO_UPDATE = no_update.to_plotly_json()
+"""`dash.no_update` as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.callbacks import EventCallback
+from flash_events.errors import EncodingError
 from flash_events.protocol import Failure
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
@@ -20,14 +21,14 @@ OnSetProps = Callable[[str, dict[str, Any]], None]
 
 
 def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes | None:
-    """What a run has yielded, encoded; None for None.
+    """What a run has yielded, encoded; None if it sets nothing, as None and `no_update` do.
 
     Raises:
         UpdateError: it is no update, or cannot be sent.
     """
-    if item is None:
-        return None
     update = item if type(item) is Update else as_update(item)
+    if not update.targets:
+        return None
     callback.check_ids(update)
     return protocol.encode_update(update, settings.max_event_bytes)
 
@@ -58,20 +59,28 @@ async def handle(
     debug = settings.debug
     is_debug = bridge.is_debug(app) if debug is None else debug
     failure = Failure(code, ref, f"{type(error).__name__}: {error}" if is_debug else None)
-    updates: list[Any] = []
-    activate(lambda *target: updates.append(stream_props(*target)))
+    pushed: list[Update] = []
+
+    def push(component_id: str, props: dict[str, Any]) -> None:
+        update = stream_props(component_id, props)
+        encode_item(callback, update, settings)  # the handler is told what cannot be sent
+        pushed.append(update)
+
+    def encoded(*answer: Any) -> bytes | None:
+        return encode_item(callback, [*pushed, *answer], settings)
+
+    activate(push)
     try:
-        if callback.on_error is not None:
-            answer = callback.on_error(error)
-            if isawaitable(answer):
-                answer = await answer
-            if isinstance(answer, list | tuple):
-                updates.extend(answer)
-            elif answer is not None:
-                updates.append(answer)
-        else:
+        if callback.on_error is None:
             bridge.call_app_on_error(app, error)
-        return failure, encode_item(callback, updates, settings) if updates else None
+            return failure, encoded()
+        answer = callback.on_error(error)
+        if isawaitable(answer):
+            answer = await answer
+        return failure, encoded(as_update(answer))
     except Exception:  # a handler that fails must not hide the error that it handles
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
+    try:
+        return failure, encoded()
+    except EncodingError:  # each can be sent; together they are too large, as was logged
         return failure, None

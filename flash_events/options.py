@@ -9,7 +9,7 @@ from dash.dependencies import DashDependency, Wildcard
 from flash_events import bridge
 from flash_events.encoding import to_json
 from flash_events.errors import CallbackError, UpdateError
-from flash_events.updates import stream_props
+from flash_events.updates import is_no_update, stream_props
 
 Overlap = Literal["restart", "skip", "queue", "parallel"]
 OnDisconnect = Literal["cancel", "finish"]
@@ -123,10 +123,10 @@ def reset_entries(reset_props: Any, match_keys: frozenset[str]) -> list[list[Any
             update = stream_props([pair])
         except UpdateError as error:
             raise CallbackError(f"In reset_props: {error}") from None
-        [(component_id, props)] = update.targets
-        check_wildcards(component_id, match_keys)
-        _checked(props, f"The props of {component_id!r} in reset_props")
-        entries.append([bridge.wire_id(component_id), props])
+        for component_id, props in update.targets:
+            check_wildcards(component_id, match_keys)
+            _checked(props, f"The props of {component_id!r} in reset_props")
+            entries.append([bridge.wire_id(component_id), props])
     return entries
 
 
@@ -143,9 +143,13 @@ def running_entries(running: Any, match_keys: frozenset[str]) -> list[list[Any]]
         if not isinstance(output, Output):
             raise CallbackError(f"Expected an Output first in a running entry, got {output!r:.80}.")
         check_wildcards(output.component_id, match_keys)
-        _checked([on, off], f"A value of {output!r} in running")
+        # The browser leaves the prop alone where a value is `no_update`, which it knows as Dash's.
+        values = [bridge.NO_UPDATE if is_no_update(value) else value for value in (on, off)]
+        for value in values:
+            if value is not bridge.NO_UPDATE:
+                _checked(value, f"A value of {output!r} in running")
         wire = bridge.wire_dependency(output)
-        entries.append([wire["id"], wire["property"], on, off])
+        entries.append([wire["id"], wire["property"], *values])
     return entries
 
 

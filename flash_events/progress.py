@@ -21,7 +21,7 @@ from dash.development.base_component import Component
 
 from flash_events import current
 from flash_events.errors import TooManyWaiting, UpdateError
-from flash_events.updates import ComponentId, Props, Update, stream_props
+from flash_events.updates import ComponentId, Props, Update, checked_id, stream_props
 
 T = TypeVar("T")
 
@@ -131,8 +131,8 @@ def track(
         )
     meter = _Meter(
         _checked(total) if total is not None else _length(items),
-        _id_of(component_id),
-        None if label is None else _id_of(label),
+        checked_id(component_id),
+        None if label is None else checked_id(label),
         props,
     )
     return _track(items, meter) if is_plain else _track_async(items, meter)
@@ -225,11 +225,6 @@ class _Meter:
         reports.append((now, done))
         since, before = reports[0]
         return (done - before) / (now - since) if now > since and done > before else None
-
-
-def _id_of(component_id: ComponentId | Component) -> ComponentId:
-    [(checked, _)] = stream_props(component_id, {}).targets
-    return checked
 
 
 def _checked(total: int) -> int:

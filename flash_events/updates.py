@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, overload
 
+from dash import NoUpdate
 from dash.development.base_component import Component
 
 from flash_events import bridge
@@ -19,19 +20,26 @@ Props = Mapping[str, Any]
 Batch = Iterable[tuple[ComponentId | Component, Props]] | Mapping[str, Props]
 """Pairs of id and props, or a dict of them, as `reset_props` takes it."""
 
+_LIKE_NO_UPDATE = frozenset((NoUpdate, type, dict))
+"""Types of the forms of `dash.no_update`: its instance, its class, and what JSON makes of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
     """What a run yields: props for one or several components, applied together.
 
     Attributes:
-        targets: pairs of component id and props, in the order given.
+        targets: pairs of component id and props, in the order given; none without props.
         alone: never collapses with another update; for components on which setting a prop *does*
             something.
     """
 
     targets: tuple[tuple[ComponentId, Props], ...]
     alone: bool = False
+
+
+NOTHING = Update(())
+"""The update that sets nothing."""
 
 
 @overload
@@ -57,7 +65,8 @@ def stream_props(
     Args:
         component_id: a string id, a dict id or a component. In a dict id MATCH means the
             triggering component's value and ALL every component on the page that fits.
-        props: the props to set: anything that Dash can send, Patch included.
+        props: the props to set: anything that Dash can send, Patch included. A prop whose value is
+            `dash.no_update` is left alone.
         batch: several such pairs, or a dict of them; their state props are applied in one React
             commit.
         alone: the update never collapses with another, before or after it.
@@ -66,21 +75,23 @@ def stream_props(
         UpdateError: the arguments are none of these forms.
     """
     if len(args) == 2:
-        return Update((_target(*args),), alone)
+        return _of_one(*args, alone)
     if len(args) == 1 and component_id is None:
         component_id, batch = (None, args[0]) if props is None else (args[0], None)
     if batch is None and component_id is not None and props is not None:
-        return Update((_target(component_id, props),), alone)
+        return _of_one(component_id, props, alone)
     if batch is None or component_id is not None or props is not None or len(args) > 1:
         raise UpdateError(
             "Expected stream_props(id, props) or stream_props([(id, props), ...]), "
             f"got {_call(args, component_id=component_id, props=props, batch=batch)}."
         )
-    return Update(tuple(_targets(batch)), alone)
+    return Update(tuple(target for target in _targets(batch) if target[1]), alone)
 
 
 def together(updates: Iterable[object]) -> Update:
     """Several updates as one, so that they are applied in one commit.
+
+    None and `no_update` among them are skipped.
 
     Raises:
         UpdateError: one of them is not an update.
@@ -88,6 +99,8 @@ def together(updates: Iterable[object]) -> Update:
     targets: list[tuple[ComponentId, Props]] = []
     alone = False
     for update in updates:
+        if is_nothing(update):
+            continue
         if not isinstance(update, Update):
             raise not_an_update(update)
         targets.extend(update.targets)
@@ -96,16 +109,28 @@ def together(updates: Iterable[object]) -> Update:
 
 
 def as_update(item: object) -> Update:
-    """What was yielded, as one update.
+    """What was yielded, as one update; an empty one for None and `no_update`.
 
     Raises:
         UpdateError: it is neither an update nor a list of them.
     """
+    if is_nothing(item):
+        return NOTHING
     if isinstance(item, list | tuple):
         return together(item)
     if not isinstance(item, Update):
         raise not_an_update(item)
     return item
+
+
+def is_no_update(value: object) -> bool:
+    """Whether a value is `dash.no_update` in one of its forms."""
+    return type(value) in _LIKE_NO_UPDATE and NoUpdate.is_no_update(value)
+
+
+def is_nothing(item: object) -> bool:
+    """Whether what was yielded, emitted or returned in place of an update sets nothing."""
+    return item is None or is_no_update(item)
 
 
 def not_an_update(got: object) -> UpdateError:
@@ -114,6 +139,20 @@ def not_an_update(got: object) -> UpdateError:
         "Expected the generator to yield stream_props(...), a list of them or None, "
         f"got {type(got).__name__} {got!r:.80}. Write: yield stream_props(id, {{prop: value}})."
     )
+
+
+def checked_id(component_id: object) -> ComponentId:
+    """An id, or the id of a component.
+
+    Raises:
+        UpdateError: it is no component id.
+    """
+    return _target(component_id, {})[0]
+
+
+def _of_one(component_id: Any, props: Any, alone: bool) -> Update:
+    target = _target(component_id, props)
+    return Update((target,) if target[1] else (), alone)
 
 
 def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
@@ -135,15 +174,20 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
     else:
         component_id = bridge.id_of(component_id)
         _check_id(component_id)
+    if is_no_update(props):
+        return component_id, {}
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
             f"got {type(props).__name__} {props!r:.80}. Write: {{'children': ...}}."
         )
-    for prop in props:
+    given = dict(props)
+    for prop, value in props.items():
         if type(prop) is not str:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
-    return component_id, dict(props)
+        if type(value) in _LIKE_NO_UPDATE and is_no_update(value):  # a call less for most values
+            del given[prop]
+    return component_id, given
 
 
 def _check_id(component_id: object) -> None:

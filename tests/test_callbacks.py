@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from dash import ALL, ALLSMALLER, MATCH, Input, Output, State, html
+from dash import ALL, ALLSMALLER, MATCH, Input, NoUpdate, Output, State, html, no_update
 
 from flash_events import CallbackError, bridge, event_callback
 from flash_events.callbacks import EventCallback
@@ -113,6 +113,8 @@ def test_anything_but_a_generator_function_is_refused(
         ((START,), {"running": [(START, 1, 2)]}, "Expected an Output first"),
         ((START,), {"running": [(Output("a", "b"), 1)]}, "Expected running entries to be"),
         ((START,), {"running": [(Output("a", "b"), object(), 1)]}, "cannot be sent"),
+        ((START,), {"running": [(Output("a", "b"), [no_update], 1)]}, "only a whole prop"),
+        ((START,), {"reset_props": {"a": {"b": [no_update]}}}, "only a whole prop"),
     ],
 )
 def test_what_has_no_meaning_is_refused_at_decoration(
@@ -145,6 +147,19 @@ def test_the_browser_is_told_what_it_must_know_without_a_server(registry: bridge
         "reset": [["start", {"disabled": False}]],
         "running": [["spinner", "hidden", False, True]],
     }
+
+
+def test_p14_no_update_in_the_options_leaves_a_prop_alone(registry: bridge.Registry) -> None:
+    decorate(
+        registry,
+        START,
+        running=[(Output("a", "b"), no_update, 1), (Output("c", "d"), True, NoUpdate)],
+        reset_props={"a": {"b": no_update}, "c": {"d": no_update, "e": 1}, "f": no_update},
+    )
+    nothing = {"_dash_no_update": "_dash_no_update"}  # Dash's own form, which the browser knows
+    spec = spec_of(registry)
+    assert spec["running"] == [["a", "b", nothing, 1], ["c", "d", True, nothing]]
+    assert spec["reset"] == [["c", {"e": 1}]]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import dash
 import pytest
-from dash import MATCH, Dash, Input
+from dash import MATCH, Dash, Input, no_update
 from dash.exceptions import PreventUpdate
 
 from flash_events import Settings, Update, protocol, stream_props
@@ -51,6 +51,31 @@ async def test_a_list_is_one_batch_and_none_is_nothing() -> None:
     async with running(batch, 0) as streamed:
         await streamed.to_end()
     assert streamed.sets == [[["a", {"x": 1}], ["b", {"y": 2}]]]
+
+
+async def test_p14_no_update_leaves_alone_and_a_bare_one_is_none() -> None:
+    async def stream(n: int) -> AsyncIterator[Any]:
+        yield no_update
+        yield stream_props("a", {"x": no_update})
+        dash.set_props("a", {"x": no_update, "y": 1})
+        dash.set_props("a", {"x": no_update})
+        yield [no_update, stream_props("b", {"x": no_update, "y": 2}), None]
+
+    async with running(stream, 0) as streamed:
+        end = await streamed.to_end()
+    assert streamed.sets == [[["a", {"y": 1}]], [["b", {"y": 2}]]]
+    assert (end.reason, end.number) == (Reason.DONE, 2)
+
+
+async def test_p14_no_update_in_a_plain_generator() -> None:
+    def stream(n: int) -> Iterator[Any]:
+        yield no_update
+        dash.set_props("a", {"x": no_update})
+        yield stream_props("b", {"x": no_update, "y": 2})
+
+    async with running(stream, 0) as streamed:
+        await streamed.to_end()
+    assert streamed.sets == [[["b", {"y": 2}]]]
 
 
 @pytest.mark.parametrize("wrong", [5, "text", {"children": 1}, [OUT, 5], ("out", {"children": 1})])
@@ -141,6 +166,46 @@ class TestErrors:
         text = str([record.exc_info for record in caplog.records])
         assert "the secret" in text
         assert "in the handler" in text
+
+    @pytest.mark.parametrize(
+        ("answer", "is_logged"),
+        [
+            (no_update, False),
+            ([no_update, None], False),
+            (stream_props("x", {"y": no_update}), False),
+            ("text", True),
+            ([OUT, 5], True),
+            (stream_props("x", {"y": object()}), True),
+            (stream_props("x", {"y": "z" * 2000}), True),
+            (LookupError(), True),
+        ],
+        ids=repr,
+    )
+    async def test_p14_what_on_error_sets_arrives_whatever_it_returns(
+        self, answer: Any, is_logged: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def on_error(error: Exception) -> Any:
+            dash.set_props("message", {"children": "sorry", "title": no_update})
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        settings = Settings(max_event_bytes=1000)
+        async with running(self.fail, 0, on_error=on_error, settings=settings) as streamed:
+            end = await streamed.to_end()
+        assert end.body is not None
+        assert body(end.body) == [["message", {"children": "sorry"}]]
+        assert any("on_error of" in one.getMessage() for one in caplog.records) is is_logged
+
+    async def test_p14_what_on_error_cannot_set_is_an_error_in_it(self) -> None:
+        def on_error(error: Exception) -> None:
+            dash.set_props("message", {"children": "sorry"})
+            dash.set_props("message", {"children": object()})
+
+        async with running(self.fail, 0, on_error=on_error) as streamed:
+            end = await streamed.to_end()
+        assert end.body is not None
+        assert body(end.body) == [["message", {"children": "sorry"}]]
 
     async def test_without_on_error_the_apps_own_is_called(self) -> None:
         seen = []

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from dash import ALL, html
+from dash import ALL, NoUpdate, html, no_update
 
 from flash_events import Update, UpdateError, stream_props
-from flash_events.updates import together
+from flash_events.updates import as_update, together
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,35 @@ def test_a_wrong_form_says_what_was_expected(args: Any, kwargs: Any, says: str) 
 def test_several_updates_become_one_batch() -> None:
     both = together([stream_props("a", {"x": 1}), stream_props("b", {"y": 2}, alone=True)])
     assert both == Update((("a", {"x": 1}), ("b", {"y": 2})), alone=True)
+
+
+AS_JSON = no_update.to_plotly_json()
+
+
+@pytest.mark.parametrize("nothing", [no_update, NoUpdate, AS_JSON], ids=["it", "class", "JSON"])
+class TestNoUpdate:
+    """P14: a prop whose value is no_update is left alone; a bare no_update is None."""
+
+    def test_p14_a_prop_is_left_alone_in_every_form(self, nothing: Any) -> None:
+        props = {"children": nothing, "title": "t"}
+        made = Update((("a", {"title": "t"}),))
+        assert stream_props("a", props) == made
+        assert stream_props(component_id="a", props=props) == made
+        assert stream_props([("a", props)]) == made
+        assert stream_props({"a": props, "b": nothing, "c": {"x": nothing}}) == made
+        assert props == {"children": nothing, "title": "t"}
+
+    def test_p14_an_update_of_nothing_else_sets_nothing(self, nothing: Any) -> None:
+        assert stream_props("a", {"children": nothing}).targets == ()
+        assert stream_props("a", nothing).targets == ()
+        assert stream_props({"type": "card", "i": ALL}, {"children": nothing}).targets == ()
+
+    def test_p14_a_bare_one_is_nothing_alone_and_in_a_list(self, nothing: Any) -> None:
+        update = stream_props("a", {"x": 1})
+        assert as_update(nothing) == as_update(None) == as_update([nothing, None])
+        assert as_update([nothing, update, None]) == update
+
+
+def test_p14_a_value_that_only_looks_like_no_update_is_a_value() -> None:
+    props = {"data": {"_dash_no_update": 1}, "type": str, "more": {**AS_JSON, "x": 1}}
+    assert stream_props("a", props).targets == (("a", props),)

@@ -238,9 +238,9 @@ class TaskStream:
 
     def _change(self, part: int, **changes: Any) -> None:
         status = self._status[part] = replace(self._status[part], **changes)
-        answer = self._on_state(status) if self._on_state is not None else None
-        if answer is not None:
-            self._ready.append(as_update(answer))
+        update = as_update(self._on_state(status) if self._on_state is not None else None)
+        if update.targets:
+            self._ready.append(update)
 
     def _on_lost(self, part: str) -> bytes | None:
         """A process has died; its task comes again if it says so."""

@@ -90,7 +90,8 @@ def emit(update: Any) -> None:
     in a thread that the task starts, unless that runs in a copy of the task's context.
 
     Args:
-        update: `stream_props(...)`, or a list of them that belong together.
+        update: `stream_props(...)`, or a list of them that belong together. None and `no_update`
+            emit nothing.
 
     Raises:
         TaskStopped: the run is over. Let it pass; clean up in `finally`.
@@ -101,7 +102,9 @@ def emit(update: Any) -> None:
     if stream is None:
         say_once("emit() does nothing here: it is not called in a task that a run streams.")
     elif isinstance(stream, _Stream):
-        stream.emit(as_update(update))
+        made = as_update(update)
+        if made.targets:
+            stream.emit(made)
     else:
         raise stream
 

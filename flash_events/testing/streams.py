@@ -20,7 +20,7 @@ from flash_events.runs import STOP_SECONDS, Run
 from flash_events.settings import Settings
 from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
 from flash_events.testing.decoding import events_of, update_in, values_of
-from flash_events.updates import ComponentId, Update
+from flash_events.updates import ComponentId, Update, is_no_update
 
 _RUN = "test"
 
@@ -65,7 +65,7 @@ class Stream:
         self._after = ""
         self._unread: deque[protocol.Event] = deque()
         for component, prop, value, _ in spec["running"]:
-            self._set(component, {prop: value})
+            self._set_running(component, prop, value)
 
     def values(self, component_id: ComponentId, prop: str) -> list[Any]:
         """All values that the run has streamed to a prop, in order."""
@@ -160,7 +160,7 @@ class Stream:
             for component, props in self._spec["reset"]:
                 self._set(component, json.loads(to_json(props)))
         for component, prop, _, value in self._spec["running"]:
-            self._set(component, {prop: value})
+            self._set_running(component, prop, value)
         answer = update_in(ended.body) if ended.body is not None else None
         if answer is not None:
             self._apply(answer)
@@ -170,6 +170,10 @@ class Stream:
     def _apply(self, update: Update) -> None:
         for component_id, props in update.targets:
             self._set(bridge.wire_id(component_id), dict(props))
+
+    def _set_running(self, component: str, prop: str, value: Any) -> None:
+        if not is_no_update(value):
+            self._set(component, {prop: value})
 
     def _set(self, component: str, props: dict[str, Any]) -> None:
         self.props.setdefault(component, {}).update(props)

@@ -11,10 +11,17 @@ export function targetsFor(targets: readonly Target[], {match}: Trigger): readon
   );
 }
 
-/** `running` as targets; `side` is the index of the value: 2 while running, 3 afterwards. */
+/**
+ * `running` as targets; `side` is the index of the value: 2 while running, 3 afterwards.
+ *
+ * A prop is left alone where the value is `dash.no_update`.
+ */
 export function runningTargets({entry, match}: Trigger, side: 2 | 3): Target[] {
-  return entry.flash_events.running.map((one) => [
-    resolveMatch(one[0], match),
-    {[one[1]]: one[side]},
-  ]);
+  return entry.flash_events.running
+    .filter((one) => !isNoUpdate(one[side]))
+    .map((one) => [resolveMatch(one[0], match), {[one[1]]: one[side]}]);
+}
+
+function isNoUpdate(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "_dash_no_update" in value;
 }

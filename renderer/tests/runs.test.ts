@@ -168,6 +168,21 @@ describe("a trigger", () => {
   });
 });
 
+describe("running", () => {
+  it("leaves a prop alone where the value is no_update (P14)", async () => {
+    const nothing = {_dash_no_update: "_dash_no_update"};
+    const running = [
+      ["button", "disabled", true, nothing],
+      ["button", "title", nothing, "ready"],
+    ] as const;
+    const {started, end, page} = setup(entryOf({running}), {button: {}});
+    const run = await started();
+    end(run, 0, "done");
+
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {title: "ready"}]);
+  });
+});
+
 describe("updates", () => {
   it("are applied in the next frame", async () => {
     const {started, update, page, frames} = setup(entryOf());
