@@ -179,7 +179,7 @@ class TestErrors:
             (stream_props("x", {"y": "z" * 2000}), True),
             (LookupError(), True),
         ],
-        ids=repr,
+        ids=["it", "list", "prop", "text", "number", "unsendable", "large", "raised"],
     )
     async def test_p14_what_on_error_sets_arrives_whatever_it_returns(
         self, answer: Any, is_logged: bool, caplog: pytest.LogCaptureFixture
