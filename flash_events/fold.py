@@ -1,14 +1,21 @@
 """The state that a run has streamed so far, folded, for a page that comes late.
 
-Of a state prop the last value is kept. `extendData` is joined and cut to its maxPoints.
-Notifications are over when they have been shown. Everything else that does something (Patch,
-transactions) is kept in order.
+Of a state prop the last value is kept, in its place in the order of all updates. `extendData` is
+joined and cut to its maxPoints. Notifications are over when they have been shown. Everything else
+that does something (Patch, transactions) is kept in order.
+
+To leave out an earlier value of a prop, and to keep the last one in its place, is right even where
+values draw components. Until the last value comes, only what the prop holds may differ, and the
+last value replaces all of that. What was set inside of it meanwhile is hidden, so it is left out,
+too.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flash_events import bridge
 from flash_events.encoding import to_json
 
 COMMANDS = frozenset(
@@ -22,6 +29,9 @@ _REPLACES = {"figure": ("extendData", "prependData"), "rowData": ("rowTransactio
 
 _MOVE_POINTS = frozenset(("figure", "extendData", "prependData"))
 
+_COMPONENT = b'"namespace":'
+"""Stands in every update that draws components."""
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -31,6 +41,7 @@ class _Entry:
     size: int
     is_alone: bool
     is_state: bool
+    drawn: tuple[str, ...] = ()
 
 
 class Fold:
@@ -48,9 +59,11 @@ class Fold:
 
     def __init__(self, limit_bytes: int, command_props: tuple[str, ...] = ()) -> None:
         self._limit_bytes = limit_bytes
-        self._commands = COMMANDS | set(command_props)
+        # What type a component has is not known here: `namespace.Type.prop` may be any `prop`.
+        self._commands = COMMANDS | {name.rpartition(".")[2] for name in command_props}
         self._entries: dict[int, _Entry] = {}
-        self._of_prop: dict[tuple[str, str], list[int]] = {}
+        self._of_prop: dict[str, dict[str, list[int]]] = {}
+        self._drawn_by: dict[str, int] = {}
         self._next = 0
         self._last_moved = ""
         self._barrier = 0
@@ -74,16 +87,20 @@ class Fold:
             return
         fields = json.loads(b"{%b}" % body)
         is_alone = bool(fields.get("alone"))
+        draws = _COMPONENT in body
         count = sum(len(props) for _, props in fields["set"]) or 1
         for component, props in fields["set"]:
             for prop, value in props.items():
-                self._add(component, prop, value, len(body) // count + 1, is_alone)
+                self._add(component, prop, value, len(body) // count + 1, is_alone, draws)
+                if draws:  # what an id means may have changed
+                    self._barrier = self._next
 
     def abandon(self) -> None:
         """Gives up: it got too large while somebody watched."""
         self.is_complete = False
         self._entries.clear()
         self._of_prop.clear()
+        self._drawn_by.clear()
         self.size = 0
 
     def bodies(self) -> list[bytes]:
@@ -106,7 +123,15 @@ class Fold:
         close()
         return bodies
 
-    def _add(self, component: str, prop: str, value: Any, size: int, is_alone: bool) -> None:
+    def _add(
+        self,
+        component: str,
+        prop: str,
+        value: Any,
+        size: int,
+        is_alone: bool,
+        draws: bool,
+    ) -> None:
         if prop in _FORGOTTEN:
             return
         is_patch = isinstance(value, dict) and "__dash_patch_update" in value
@@ -114,13 +139,23 @@ class Fold:
         if is_state:
             for replaced in (prop, *_REPLACES.get(prop, ())):
                 self._remove(component, replaced)
+        drawn: tuple[str, ...] = ()
+        if draws:
+            for one in _ids_anywhere(value):
+                self._drawn_by.pop(one, None)
+            if is_state and prop == "children":  # others may only hold what looks like components
+                drawn = tuple(_ids_drawn(value))
+                for one in drawn:  # a new component has nothing of what was set before
+                    self._remove_all(one)
         if prop in _MOVE_POINTS:
             self._note_move(component)
         if prop == "extendData" and not is_alone and self._extend(component, value, size):
             return
         self._next += 1
-        self._entries[self._next] = _Entry(component, prop, value, size, is_alone, is_state)
-        self._of_prop.setdefault((component, prop), []).append(self._next)
+        entry = _Entry(component, prop, value, size, is_alone, is_state, drawn)
+        self._entries[self._next] = entry
+        self._of_prop.setdefault(component, {}).setdefault(prop, []).append(self._next)
+        self._drawn_by.update(dict.fromkeys(drawn, self._next))
         self.size += size
 
     def _note_move(self, component: str) -> None:
@@ -131,7 +166,7 @@ class Fold:
 
     def _extend(self, component: str, value: Any, size: int) -> bool:
         """Joins points to earlier ones of the same traces, if nothing between touches these."""
-        for position in reversed(self._of_prop.get((component, "extendData"), ())):
+        for position in reversed(self._positions(component, "extendData")):
             if position <= self._barrier or self._has_changed_since(component, position):
                 return False
             earlier = self._entries[position]
@@ -147,15 +182,67 @@ class Fold:
     def _has_changed_since(self, component: str, position: int) -> bool:
         """Whether the graph has got something else that moves points."""
         for prop in ("figure", "prependData"):
-            positions = self._of_prop.get((component, prop))
+            positions = self._positions(component, prop)
             if positions and positions[-1] > position:
                 return True
         return False
 
+    def _positions(self, component: str, prop: str) -> list[int]:
+        return self._of_prop.get(component, {}).get(prop, [])
+
     def _remove(self, component: str, prop: str) -> None:
-        for position in self._of_prop.pop((component, prop), ()):
-            self.size -= self._entries.pop(position).size
+        """Removes all values of a prop, and what was set inside of what they have drawn."""
+        props = self._of_prop.get(component, {})
+        positions = props.pop(prop, ())
+        if not props:
+            self._of_prop.pop(component, None)
+        for position in positions:
+            entry = self._entries.pop(position)
+            self.size -= entry.size
             self.collapsed += 1
+            for one in entry.drawn:
+                if self._drawn_by.get(one) == position:
+                    del self._drawn_by[one]
+                    self._remove_all(one)
+
+    def _remove_all(self, component: str) -> None:
+        for prop in list(self._of_prop.get(component, ())):
+            self._remove(component, prop)
+
+
+def _ids_drawn(children: Any) -> Iterator[str]:
+    """The ids of the components in a value of `children`, and in the `children` of these."""
+    waiting = [children]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting.extend(one)
+        elif _is_component(one):
+            yield from _id_of(one)
+            waiting.append(one["props"].get("children"))
+
+
+def _ids_anywhere(value: Any) -> Iterator[str]:
+    """The ids of all that looks like a component."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+            if _is_component(one):
+                yield from _id_of(one)
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, dict) and "namespace" in value and isinstance(value.get("props"), dict)
+
+
+def _id_of(component: Any) -> Iterator[str]:
+    component_id = component["props"].get("id")
+    if isinstance(component_id, str | dict):
+        yield bridge.wire_id(component_id)
 
 
 def _join(earlier: _Entry, value: Any, size: int) -> bool:

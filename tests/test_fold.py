@@ -1,17 +1,20 @@
 """A fold brings a fresh page to where it would be had it seen every update, and stays small."""
 
+import copy
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dash import ALL, Patch
+from dash import ALL, Patch, dcc, html
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flash_events import protocol, stream_props
+from flash_events import bridge, protocol, stream_props
+from flash_events.encoding import to_json
 from flash_events.fold import COMMANDS, Fold
 
 MIB = 1024 * 1024
@@ -140,7 +143,12 @@ def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = 
 
 def sets(fold: Fold) -> list[Any]:
     """All that the fold sets, in order."""
-    return [pair for body in fold.bodies() for pair in json.loads(b"{%b}" % body)["set"]]
+    return [target for body in fold.bodies() for target in targets_in(body)]
+
+
+def targets_in(body: bytes) -> list[Any]:
+    found: list[Any] = json.loads(b"{%b}" % body)["set"]
+    return found
 
 
 @settings(max_examples=200, deadline=None)
@@ -156,6 +164,170 @@ def test_what_it_says_brings_a_fresh_page_to_where_all_updates_would(sent: list[
         fresh.apply(body)
     assert fresh.shown() == watched.shown()
     assert fold.is_complete
+
+
+HOMES: dict[str, Any] = {"outer": {"box": {"g": {}, "card1": {}}}, "side": {"card2": {}, "g": {}}}
+"""Which components may be drawn inside of which; `outer` and `side` are always on the page."""
+
+CARD_IDS = {"card1": CARDS[0], "card2": CARDS[1]}
+PLACES = ["outer", "box", "side"]
+
+
+def inside(home: str, homes: dict[str, Any] = HOMES) -> dict[str, Any]:
+    """What may be drawn inside of a component."""
+    for name, inner in homes.items():
+        if name == home:
+            found: dict[str, Any] = inner
+            return found
+        if found := inside(home, inner):
+            return found
+    return {}
+
+
+def drawing(name: str, children: Any = None, title: Any = None) -> html.Div:
+    return html.Div(children, id=CARD_IDS.get(name, name), title=title)
+
+
+class ModelTree:
+    """Components inside of others: who draws a container anew draws all that is inside of it."""
+
+    def __init__(self) -> None:
+        layout = [
+            drawing("outer", [drawing("box", [drawing("g"), drawing("card1")])]),
+            drawing("side", [drawing("card2", "as laid out")]),
+        ]
+        self.layout = json.loads(to_json(layout))
+
+    def apply(self, targets: list[Any]) -> bool:
+        """Sets props; returns whether each component was there, and no id is there twice."""
+        is_there = True
+        for wire_id, props in targets:
+            meant = self._meant(wire_id)
+            is_there = is_there and (bool(meant) or '["ALL"]' in wire_id)
+            for component in meant:
+                for prop, value in props.items():
+                    self._set(component, prop, value)
+            is_there = is_there and not self._has_twins()
+        return is_there
+
+    def _has_twins(self) -> bool:
+        ids = [bridge.wire_id(props["id"]) for props in self._walk(self.layout)]
+        return len(set(ids)) < len(ids)
+
+    def _walk(self, value: Any) -> Iterator[dict[str, Any]]:
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                yield one["props"]
+                yield from self._walk(one["props"].get("children"))
+
+    def _meant(self, wire_id: str) -> list[dict[str, Any]]:
+        components = list(self._walk(self.layout))
+        if '["ALL"]' in wire_id:
+            return [props for props in components if isinstance(props["id"], dict)]
+        return [props for props in components if bridge.wire_id(props["id"]) == wire_id]
+
+    def _set(self, props: dict[str, Any], prop: str, value: Any) -> None:
+        value = copy.deepcopy(value)
+        if isinstance(value, dict) and "__dash_patch_update" in value:
+            if isinstance(props.get(prop), list):
+                props[prop] += [one["params"]["value"] for one in value["operations"]]
+        elif prop == "extendData":
+            props.setdefault("points", []).extend(value[0]["y"][0])
+        else:
+            if prop == "figure":
+                props.pop("points", None)
+            props[prop] = value
+
+
+texts = st.sampled_from(["a", "b"])
+
+
+@st.composite
+def drawn_inside(draw: st.DrawFn, home: str) -> Any:
+    """A text, or some of the components that belong there."""
+    names = [name for name in inside(home) if draw(st.integers(0, 3))]
+    if not names:
+        return draw(texts)
+    return [drawing(one, draw(drawn_inside(one)), draw(st.none() | texts)) for one in names]
+
+
+@st.composite
+def placed(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
+    """A target and its props: a container is drawn anew, or something inside of it is set."""
+    place = draw(st.sampled_from(PLACES))
+    kind = draw(st.sampled_from(["draw", "draw", "append", "title", "figure", "extend", "extend"]))
+    match kind:
+        case "draw":
+            return place, {"children": draw(drawn_inside(place))}
+        case "append":
+            appended = Patch()
+            [*_, name] = inside(place)
+            appended.append(draw(texts | st.just(drawing(name, "appended"))))
+            return place, {"children": appended}
+        case "title":
+            target = st.sampled_from(["box", "g", CARDS[0], EVERY_CARD])
+            return draw(target), {"title": draw(texts)}
+        case "figure":
+            return "g", {"figure": draw(texts)}
+    target = st.sampled_from(["g", "g", CARDS[0], EVERY_CARD])
+    return draw(target), {"extendData": [{"y": [[draw(numbers)]]}, [0]]}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(placed(), min_size=1, max_size=3), max_size=20))
+def test_p3_what_is_set_inside_a_container_is_there_in_a_snapshot(sent: list[Any]) -> None:
+    watched, fresh, fold = ModelTree(), ModelTree(), Fold(MIB)
+    for pairs in sent:
+        body = encoded(pairs)
+        after = copy.deepcopy(watched)
+        if after.apply(targets_in(body)):  # else it is a mistake
+            watched = after
+            fold.add(body)
+            assert fold.size >= 0
+    fresh.apply(sets(fold))
+    assert fresh.layout == watched.layout
+
+
+def test_p3_points_after_a_redraw_are_not_joined_to_those_before() -> None:
+    fold = Fold(MIB)
+    point = {"extendData": [{"y": [[1]]}, [0], 9]}
+    for targets in ([("g", point)], [("box", {"children": [drawing("x")]})], [("g", point)]):
+        fold.add(encoded(targets))
+    assert [target for target, _ in sets(fold)] == ["g", "box", "g"]
+
+
+def test_p3_a_set_after_a_redraw_comes_after_it() -> None:
+    fold = Fold(MIB)
+    cards = [html.Div("new", id=one) for one in CARDS]
+    fold.add(encoded([("child", {"children": "A"}), ("box", {"children": drawing("child")})]))
+    fold.add(encoded([("child", {"children": "B"}), (EVERY_CARD, {"children": "marked"})]))
+    fold.add(encoded([("cards", {"children": cards}), (EVERY_CARD, {"children": "marked"})]))
+    assert [target for target, _ in sets(fold)] == [
+        "box",
+        "child",
+        "cards",
+        bridge.wire_id(EVERY_CARD),
+    ]
+
+
+def test_p3_what_a_redraw_hides_is_not_kept() -> None:
+    """A run that draws rows under new ids, again and again, does not fill its fold."""
+    fold, sizes = Fold(MIB), []
+    for n in range(50):
+        row = {"type": "row", "index": n}
+        fold.add(encoded([("table", {"children": [html.Tr(html.Td(id=row), id=f"row{n}")]})]))
+        fold.add(encoded([(row, {"children": patch(n)}), (f"row{n}", {"title": n})]))
+        sizes.append(fold.size)
+    assert [target for target, _ in sets(fold)] == ["table", bridge.wire_id(row), "row49"]
+    assert max(sizes) < 2 * sizes[0]
+
+
+def test_p3_what_only_looks_like_components_hides_nothing() -> None:
+    """A Store may hold a layout; it does not draw it."""
+    fold = folded({"title": "t"}, component="child")
+    fold.add(encoded([("store", {"data": drawing("child")})]))
+    fold.add(encoded([("box", {"children": dcc.Store(id="inner", data=[drawing("child")])})]))
+    assert [target for target, _ in sets(fold)] == ["child", "store", "box"]
 
 
 def test_of_a_state_prop_the_last_value_is_kept_and_the_others_are_counted() -> None:
@@ -312,8 +484,9 @@ def test_only_states_may_be_applied_by_a_page_that_has_seen_a_part(
     assert folded(*props).is_idempotent is is_idempotent
 
 
-def test_a_command_of_the_settings_is_one_too() -> None:
-    fold = Fold(MIB, ("play",))
+@pytest.mark.parametrize("name", ["play", "my_components.Sound.play"])
+def test_a_command_of_the_settings_is_one_too(name: str) -> None:
+    fold = Fold(MIB, (name,))
     for n in range(3):
         fold.add(encoded([("sound", {"play": n})]))
     assert [props for _, props in sets(fold)] == [{"play": 0}, {"play": 1}, {"play": 2}]
@@ -323,5 +496,5 @@ def test_a_command_of_the_settings_is_one_too() -> None:
 def test_the_commands_are_those_of_the_renderer() -> None:
     source = Path(__file__).parent.parent / "renderer/src/commands.ts"
     text = source.read_text("utf-8")
-    table = text[text.index("Object.entries({") : text.index("} satisfies Record<string, Command>")]
-    assert set(re.findall(r"^    (\w+): \{", table, re.MULTILINE)) == COMMANDS
+    # A name at the start of a line; those of one type of component stand in brackets.
+    assert set(re.findall(r"^ +(\w+): \{(?:$|taken)", text, re.MULTILINE)) == COMMANDS
