@@ -91,7 +91,8 @@ def event_callback(
             anything but `allowed` stops it).
         reset_props: applied once when a run ends as `cancelled`, `error` or `lost`: a list of
             `(id, {prop: value})` or a dict `{id: {prop: value}}`.
-        running: `(Output, while_running, afterwards)`, one or a list of them.
+        running: `(Output, while_running, afterwards)`, one or a list of them; `dash.no_update` as a
+            value leaves the prop alone.
         on_error: called with the exception when a run fails; may be async; may return updates,
             which are applied after `reset_props`.
         overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
