@@ -1,19 +1,30 @@
 /**
- * Applies updates to the page: in order per component, frame by frame, lossless.
+ * Applies updates to the page: frame by frame, lossless, and such that the page ends as if each
+ * update had been applied alone, in its order.
  *
- * Each component has a queue of steps. A frame takes from every queue as many state props as
- * stand before the next command and sets them all in one React commit; then come the commands,
- * each in a commit of its own, joined where their meaning is known. A component that is still busy
- * with a command keeps its queue until it has taken it.
+ * Updates wait in one *inbox*. A frame takes as many as it can, in order, and sets them in one
+ * React commit: of the values of one state prop only the last, in a *batch*. Commands, which may
+ * not be skipped, go to the lane of their component (lanes.ts) and get commits of their own.
+ *
+ * An update that draws components is a *border*, as what an id or a pattern means differs before
+ * and after it. What came before is set first, ids and patterns after it are looked up when it has
+ * been set. This needs no commit of its own: the state in which ids are looked up changes at once,
+ * and React draws what the commit comes to. To draw a container over and over is expensive, so a
+ * border is kept *open*, and joined with what follows for the same component, until something
+ * depends on it.
+ *
+ * A border waits for commands of components inside of it, which it would undo, but not for long;
+ * those of others do not matter to it.
  */
 
-import type {Command} from "./commands.ts";
 import type {Dash} from "./dash.ts";
+import {isText} from "./drawing.ts";
 import {UNAPPLIED_BYTES} from "./flow.ts";
-import {isGraphIdle, onGraphChange} from "./graph.ts";
-import type {WireId} from "./ids.ts";
+import {mendGraph} from "./graph.ts";
+import {isPattern, type WireId} from "./ids.ts";
+import {createLanes} from "./lanes.ts";
 import type {Props, Target} from "./protocol.ts";
-import {countStates, foldStates, joinFirst, splitStep, type Source, type Step} from "./steps.ts";
+import {foldStates, isPatch, splitStep, type Source, type Step, type Update} from "./steps.ts";
 
 /** A frame that took longer gives way to the browser; what is left follows in the next. */
 const BUDGET_MS = 12;
@@ -21,28 +32,28 @@ const BUDGET_MS = 12;
 /** What comes so long after the last flush is applied at once; what follows waits for the frame. */
 const QUIET_MS = 50;
 
-/** A command that is not taken by then is taken for done; the component may have failed. */
-const PATIENCE_MS = 10_000;
+/** So long at most a border waits for commands inside of it. */
+const HOLD_MS = 1000;
 
-interface Queue {
-  steps: Step[];
-  busy: Busy | undefined;
-  /** The last command, while nothing else has been set since. */
-  last: Command | undefined;
-  isWatched: boolean;
-}
-
-/** A command that its component has not yet taken; without a value, one that cannot begin yet. */
-interface Busy {
-  /** When it was set, or when its component was last not shown (in another tab, say). */
-  since: number;
-  readonly prop: string;
-  readonly value: unknown;
-  readonly command: Command;
-}
+/** The clock is looked at after so many steps. */
+const STEPS_AT_ONCE = 256;
 
 export interface ApplierOptions {
-  readonly dash: Pick<Dash, "has" | "isMounted" | "get" | "set" | "expand" | "commit">;
+  readonly dash: Pick<
+    Dash,
+    | "has"
+    | "isMounted"
+    | "elementOf"
+    | "get"
+    | "set"
+    | "take"
+    | "expand"
+    | "commit"
+    | "typeOf"
+    | "draws"
+    | "isInside"
+    | "showError"
+  >;
   /** Told which props of a component a source was the last to set, right after. */
   onApplied(source: Source, id: WireId, props: Props): void;
   /** Less may wait now than before. */
@@ -57,33 +68,65 @@ export type Applier = ReturnType<typeof createApplier>;
 
 export function createApplier(options: ApplierOptions) {
   const {dash, onApplied, onFlushed, warn, isHidden, nextFrame, now} = options;
-  const queues = new Map<WireId, Queue>();
+  /** Not looked up yet: ids may be patterns. Those before `head` are done. */
+  let inbox: Step[] = [];
+  let head = 0;
+  /** The head of the inbox as far as it has been looked up; the last comes first. */
+  let found: Step[] = [];
+  let split: Step[] = [];
+  /** State props that are to be set in this commit, by component. */
+  const batch = new Map<WireId, Step[]>();
+  /** Borders that are to be set after the batch. None is inside another. */
+  const open = new Map<WireId, Step[]>();
+  let heldSince: number | undefined;
   const warned = new Set<string>();
   let isScheduled = false;
+  let isFlushing = false;
   let flushed = now();
   let unapplied = 0;
   let whenDrained: (() => void)[] = [];
 
-  function warnOnce(message: string): void {
-    if (warned.has(message)) return;
+  const lanes = createLanes({
+    dash,
+    setStates,
+    onTaken: (step) => void (unapplied -= step.bytes),
+    onApplied,
+    isOnPage,
+    attempt,
+    warn: warnOnce,
+    report: reportOnce,
+    wake: schedule,
+    now,
+  });
+
+  function warnOnce(message: string): boolean {
+    if (warned.has(message)) return false;
     warned.add(message);
     warn(message);
+    return true;
   }
 
-  /** Queues props for components; nothing is set before `flush` or the next frame. */
-  function add(source: Source, targets: readonly Target[], alone = false, bytes = 0): void {
-    for (const [target, props] of targets) {
-      const share = bytes / targets.length;
-      for (const id of dash.expand(target)) {
-        let queue = queues.get(id);
-        if (!queue) {
-          queue = {steps: [], busy: undefined, last: undefined, isWatched: false};
-          queues.set(id, queue);
-        }
-        const step = {source, props, command: undefined, alone, bytes: share};
-        queue.steps.push(...splitStep(step, refuse));
-        unapplied += share;
-      }
+  function reportOnce(message: string): void {
+    if (warnOnce(message)) dash.showError("An update could not be applied", message);
+  }
+
+  /**
+   * Queues props for components; nothing is set before `flush` or the next frame.
+   *
+   * A `snapshot` repeats what was sent before: what is to happen once does not happen again.
+   */
+  function add(
+    source: Source,
+    targets: readonly Target[],
+    alone = false,
+    bytes = 0,
+    isSnapshot = false,
+  ): void {
+    const update = {source, alone, isSnapshot};
+    const share = bytes / targets.length;
+    for (const [id, props] of targets) {
+      inbox.push({update, id, props, command: undefined, commandProp: undefined, bytes: share});
+      unapplied += share;
     }
     schedule();
   }
@@ -94,25 +137,27 @@ export function createApplier(options: ApplierOptions) {
 
   /** Forgets what a source has queued and not yet applied. */
   function drop(source: Source): void {
-    for (const queue of queues.values()) {
-      for (const step of queue.steps) if (step.source === source) unapplied -= step.bytes;
-      queue.steps = queue.steps.filter((step) => step.source !== source);
-    }
+    const isKept = (step: Step) => {
+      if (step.update.source === source) unapplied -= step.bytes;
+      return step.update.source !== source;
+    };
+    inbox = inbox.slice(head).filter(isKept);
+    head = 0;
+    found = found.filter(isKept);
+    split = split.filter(isKept);
+    heldSince = undefined;
+    lanes.drop(source);
     schedule(); // the page may read on
   }
 
-  function take(queue: Queue, count: number): readonly Step[] {
-    const steps = queue.steps.splice(0, count);
-    for (const step of steps) unapplied -= step.bytes;
-    return steps;
-  }
-
   /** What one component does not bear must not keep the others from what is theirs. */
-  function attempt(id: WireId, work: () => void): void {
+  function attempt(id: WireId, work: () => void): boolean {
     try {
       work();
+      return true;
     } catch (error) {
       warnOnce(`"${id}" could not be updated: ${String(error)}`);
+      return false;
     }
   }
 
@@ -130,22 +175,26 @@ export function createApplier(options: ApplierOptions) {
 
   /** Applies what can be applied now. */
   function flush(): void {
-    const start = now();
-    flushed = start;
-    let isFirst = true;
-    while (isFirst || now() - start < BUDGET_MS) {
-      isFirst = false;
-      const ready = [...queues].filter(([id, queue]) => queue.steps.length && !isBusy(id, queue));
-      if (!ready.length) break;
-      commitStates(ready);
-      for (const [id, queue] of ready) commitCommand(id, queue);
+    if (isFlushing) {
+      schedule(); // something that is being set has asked for it
+      return;
     }
-    flushed = now();
-    for (const [id, queue] of queues) {
-      const isOver = !queue.steps.length && !queue.busy;
-      if (isOver && !(queue.last?.finish && dash.has(id))) queues.delete(id);
+    isFlushing = true;
+    try {
+      const deadline = now() + BUDGET_MS;
+      flushed = now();
+      let goesOn = true;
+      while (goesOn) {
+        const isCut = commitStates(deadline);
+        goesOn = (lanes.commitCommands() || isCut) && now() < deadline;
+      }
+    } finally {
+      isFlushing = false;
+      flushed = now();
+      inbox.splice(0, head);
+      head = 0;
     }
-    if ([...queues].some(([id, queue]) => queue.steps.length && !isBusy(id, queue))) schedule();
+    if ((hasNext() && heldSince === undefined) || lanes.canGoOn()) schedule();
     if (unapplied < UNAPPLIED_BYTES) {
       const waiting = whenDrained;
       whenDrained = [];
@@ -154,17 +203,152 @@ export function createApplier(options: ApplierOptions) {
     onFlushed?.();
   }
 
-  function commitStates(ready: readonly (readonly [WireId, Queue])[]): void {
+  /** Sets what can be set in one commit. Returns whether more can be set in another one. */
+  function commitStates(deadline: number): boolean {
+    let isCut = false;
     dash.commit(() => {
-      for (const [id, queue] of ready) {
-        const count = countStates(queue.steps);
-        if (!count) continue;
-        const {last} = queue;
-        queue.last = undefined;
-        if (last?.finish && dash.isMounted(id)) attempt(id, () => last.finish?.(id));
-        setStates(id, take(queue, count));
-      }
+      isCut = lanes.commitStates() || placeSteps(deadline);
+      close();
     });
+    return isCut;
+  }
+
+  /** Takes steps from the inbox. Returns whether more can be taken in another commit. */
+  function placeSteps(deadline: number): boolean {
+    /** The update that has this commit for itself. */
+    let alone: Update | undefined;
+    for (let count = 1; ; count++) {
+      const step = nextStep();
+      if (!step) return false;
+      if (!step.command) {
+        if (alone && step.update !== alone) return true;
+        if (step.update.alone && !alone) {
+          if (count > 1) return true;
+          alone = step.update;
+        }
+      }
+      if (!place(step)) return false;
+      split.pop();
+      if (count % STEPS_AT_ONCE === 0 && now() > deadline) return true;
+    }
+  }
+
+  const hasNext = () => split.length > 0 || found.length > 0 || head < inbox.length;
+
+  /** The next step, looked up, which stays in `split`. */
+  function nextStep(): Step | undefined {
+    while (!split.length) {
+      const isFound = found.length > 0;
+      const step = isFound ? found.pop() : inbox[head++];
+      if (!step) {
+        inbox = [];
+        head = 0;
+        return undefined;
+      }
+      const isOk = attempt(step.id, () => (isFound ? lookUp(step) : expand(step)));
+      if (!isOk) unapplied -= step.bytes;
+    }
+    return split.at(-1);
+  }
+
+  /** Looks up which components a step is for. */
+  function expand(step: Step): void {
+    if (!isPattern(step.id)) {
+      lookUp(step);
+      return;
+    }
+    if (open.size) close();
+    const ids = dash.expand(step.id);
+    if (!ids.length) unapplied -= step.bytes;
+    found = ids.map((id, i) => ({...step, id, bytes: i ? 0 : step.bytes})).reverse();
+  }
+
+  /** Looks up what a step's props are on its component. */
+  function lookUp(step: Step): void {
+    if (open.size && dependsOnOpen(step)) close();
+    const steps = splitStep(step, dash.typeOf, refuse);
+    if (!steps.length) unapplied -= step.bytes;
+    split = steps.length > 1 ? [...steps].reverse() : [...steps];
+  }
+
+  /** Whether a step's component may come, go or change with a border that is open. */
+  function dependsOnOpen({id}: Step): boolean {
+    if (open.has(id)) return false;
+    return !dash.has(id) || [...open.keys()].some((container) => dash.isInside(id, container));
+  }
+
+  /** Puts a step where it belongs. Returns false where it has to wait, and all after it. */
+  function place(step: Step): boolean {
+    const {id} = step;
+    if (step.command) {
+      if (open.has(id)) close();
+      lanes.add(id, step);
+      return true;
+    }
+    const border = open.get(id);
+    if (border) border.push(step);
+    else if (draws(step)) return placeBorder(step);
+    else if (lanes.has(id)) lanes.add(id, step);
+    else {
+      const steps = batch.get(id);
+      if (steps) steps.push(step);
+      else batch.set(id, [step]);
+    }
+    return true;
+  }
+
+  function placeBorder(step: Step): boolean {
+    const {id} = step;
+    if ([...open.keys()].some((one) => dash.isInside(one, id))) close();
+    if (isHeld(id, isReplacing(step))) return false;
+    if (lanes.has(id)) lanes.add(id, step);
+    else open.set(id, [step]);
+    return true;
+  }
+
+  /** Whether a border has to wait for commands inside of it; what came before it has been set. */
+  function isHeld(id: WireId, isReplaced: boolean): boolean {
+    if (lanes.holds(id, isReplaced)) {
+      heldSince ??= startHold();
+      if (now() - heldSince < HOLD_MS) return true;
+    }
+    heldSince = undefined;
+    return false;
+  }
+
+  function startHold(): number {
+    setTimeout(schedule, HOLD_MS + 1);
+    return now();
+  }
+
+  function draws({id, props}: Step): boolean {
+    const pending = batch.get(id)?.at(-1)?.props;
+    for (const prop of Object.keys(props)) {
+      const value = props[prop];
+      const isKnown = pending !== undefined && prop in pending && !isPatch(pending[prop]);
+      if (!(isKnown && isText(value)) && dash.draws(id, prop, value)) return true;
+    }
+    return false;
+  }
+
+  /** Sets what waits in this commit: first the batch, then the borders. */
+  function close(): void {
+    for (const [id, steps] of batch) apply(id, steps);
+    batch.clear();
+    for (const [id, steps] of open) {
+      const gone = steps.some(isReplacing) ? lanes.inside(id) : [];
+      apply(id, steps);
+      lanes.remove(gone);
+    }
+    open.clear();
+  }
+
+  const isReplacing = ({id, props}: Step) =>
+    Object.entries(props).some(([prop, value]) => !isPatch(value) && dash.draws(id, prop, value));
+
+  function apply(id: WireId, steps: readonly Step[]): void {
+    for (const step of steps) unapplied -= step.bytes;
+    setStates(id, steps);
   }
 
   function setStates(id: WireId, steps: readonly Step[]): void {
@@ -175,6 +359,7 @@ export function createApplier(options: ApplierOptions) {
       return isSet;
     };
     for (const {props, writers} of foldStates(steps, canPatch)) {
+      if ("figure" in props) mendGraph(id);
       attempt(id, () => dash.set(id, props));
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
@@ -189,78 +374,10 @@ export function createApplier(options: ApplierOptions) {
     return false;
   }
 
-  function commitCommand(id: WireId, queue: Queue): void {
-    const [first] = queue.steps;
-    if (!first?.command) return;
-    const command = first.command;
-    const [prop] = Object.keys(first.props) as [string];
-    if (!isOnPage(id)) {
-      take(queue, 1);
-      return;
-    }
-    if (command.taken === "graph" && !isGraphIdle(id)) {
-      queue.busy = {since: now(), prop, value: undefined, command};
-      watch(id, queue);
-      return;
-    }
-    const {value, count} = joinFirst(queue.steps, prop, command);
-    const steps = take(queue, count);
-    attempt(id, () => command.prepare?.(id));
-    dash.commit(() => attempt(id, () => dash.set(id, {[prop]: value})));
-    queue.last = command;
-    for (const source of new Set(steps.map((step) => step.source))) {
-      onApplied(source, id, {[prop]: value});
-    }
-    queue.busy = {since: now(), prop, value, command};
-    watch(id, queue);
-  }
-
-  /** Looks again when a graph draws; other components are seen through `poke`, or never. */
-  function watch(id: WireId, queue: Queue): void {
-    if (queue.isWatched || !isBusy(id, queue)) return;
-    queue.isWatched = true;
-    const look = () => {
-      queue.isWatched = false;
-      poke();
-    };
-    if (queue.busy?.command.taken === "graph") onGraphChange(id, look);
-    else setTimeout(look, PATIENCE_MS + 1);
-  }
-
-  function isBusy(id: WireId, queue: Queue): boolean {
-    const {busy} = queue;
-    if (!busy) return false;
-    if (!dash.has(id) || isTaken(id, busy)) queue.busy = undefined;
-    else if (!dash.isMounted(id)) busy.since = now();
-    else if (now() - busy.since > PATIENCE_MS) {
-      const seconds = PATIENCE_MS / 1000;
-      if (busy.value === undefined) {
-        warnOnce(`"${id}" has not been ready for its ${busy.prop} for ${seconds} s; waiting on.`);
-      } else {
-        warnOnce(`"${id}" has not taken its ${busy.prop} for ${seconds} s; going on.`);
-        queue.busy = undefined;
-      }
-    }
-    return queue.busy !== undefined;
-  }
-
-  function isTaken(id: WireId, busy: Busy): boolean {
-    switch (busy.command.taken) {
-      case "commit":
-        return true;
-      case "cleared":
-        return dash.get(id, busy.prop) !== busy.value;
-      case "graph":
-        return isGraphIdle(id);
-    }
-  }
-
   /** The page has changed: a component may have taken its command, come or gone. */
   function poke(): void {
-    for (const [id, queue] of queues) {
-      if (queue.busy && isBusy(id, queue)) watch(id, queue);
-      else if (queue.steps.length) schedule();
-    }
+    lanes.poke();
+    if (heldSince !== undefined) schedule();
   }
 
   return {

@@ -3,20 +3,13 @@
  *
  * React batches renders, so of two values set in one tick the first is lost. Where the meaning is
  * known, values are merged; otherwise each waits until its component has taken the one before.
+ *
+ * Some names are commands on any component; others only on components of one type, as `data` is of
+ * dcc.Download, but not of dcc.Store. `KNOWN` is the one list of both.
  */
 
 import {unpackTraces} from "./graph.ts";
 import type {WireId} from "./ids.ts";
-
-interface Grid {
-  flushAsyncTransactions?(): void;
-}
-
-/** AgGrid gathers transactions for 50 ms; what is set of it after them must find them applied. */
-function flushGrid(id: WireId): void {
-  const {dash_ag_grid: grids} = globalThis as {dash_ag_grid?: {getApi?(id: WireId): Grid | null}};
-  grids?.getApi?.(id)?.flushAsyncTransactions?.();
-}
 
 /** How a component shows that it has taken a value. */
 export type Taken =
@@ -32,9 +25,13 @@ export interface Command {
   /** Makes one value of as many of these, from the first on, as do the same in one. */
   join(values: readonly unknown[]): Joined;
   /** Called before a value is set. */
-  readonly prepare?: (id: WireId) => void;
-  /** Called before something else of the component is set, if it is shown. */
-  readonly finish?: (id: WireId) => void;
+  readonly prepare?: (id: WireId, value: unknown) => void;
+  /** It does something once (downloads, navigates): a snapshot, which repeats, leaves it out. */
+  readonly isOnce?: boolean;
+  /** It changes nothing but its component: it need not be awaited when that is redrawn. */
+  readonly isLocal?: boolean;
+  /** It reads its component's other props: those that stand in the same dict are set with it. */
+  readonly readsProps?: boolean;
 }
 
 export interface Joined {
@@ -44,32 +41,81 @@ export interface Joined {
 
 const joinNone = (values: readonly unknown[]): Joined => ({value: values[0], count: 1});
 
-const known = new Map<string, Command>(
-  Object.entries({
-    extendData: {
-      taken: "graph",
-      join: (values) => joinTraces(values, "after"),
-      prepare: unpackTraces,
-    },
-    prependData: {
-      taken: "graph",
-      join: (values) => joinTraces(values, "before"),
-      prepare: unpackTraces,
-    },
-    rowTransaction: {taken: "cleared", join: joinTransactions, finish: flushGrid},
-    rowTransactionAsync: {taken: "commit", join: joinNone},
-    sendNotifications: {taken: "cleared", join: joinLists},
-  } satisfies Record<string, Command>),
-);
+const ONCE = {join: joinNone, isOnce: true} as const;
+const CLEARED = {...ONCE, taken: "cleared"} as const;
+const OF_GRID = {...CLEARED, isLocal: true} as const;
+const COMMIT_AND_PROPS = {...ONCE, taken: "commit", readsProps: true} as const;
+const CLEARED_AND_PROPS = {...CLEARED, readsProps: true} as const;
 
-export function commandOf(prop: string): Command | undefined {
-  return known.get(prop);
+const [DCC, GRID, DMC] = ["dash_core_components", "dash_ag_grid", "dash_mantine_components"];
+
+/** By the name of the prop, or by namespace, type and name of the prop. */
+const KNOWN: Readonly<Record<string, Command>> = {
+  extendData: {
+    taken: "graph",
+    join: (values) => joinTraces(values, "after"),
+    prepare: unpackTraces,
+    isLocal: true,
+  },
+  prependData: {
+    taken: "graph",
+    join: (values) => joinTraces(values, "before"),
+    prepare: unpackTraces,
+    isLocal: true,
+  },
+  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true},
+  rowTransactionAsync: {taken: "commit", join: joinNone, isLocal: true},
+  sendNotifications: {taken: "cleared", join: joinLists, isOnce: true},
+  [`${DMC}.NotificationContainer.hideNotifications`]: CLEARED,
+  [`${DMC}.NotificationContainer.clean`]: CLEARED,
+  [`${DMC}.NotificationContainer.cleanQueue`]: CLEARED,
+  [`${DCC}.Download.data`]: COMMIT_AND_PROPS,
+  [`${DCC}.Clipboard.n_clicks`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.href`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.pathname`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.search`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.hash`]: COMMIT_AND_PROPS,
+  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_AND_PROPS,
+  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_AND_PROPS,
+  [`${DCC}.Geolocation.update_now`]: CLEARED_AND_PROPS,
+  [`${DCC}.Store.clear_data`]: CLEARED,
+  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_AND_PROPS,
+  [`${GRID}.AgGrid.scrollTo`]: OF_GRID,
+  [`${GRID}.AgGrid.paginationGoTo`]: OF_GRID,
+  [`${GRID}.AgGrid.selectAll`]: OF_GRID,
+  [`${GRID}.AgGrid.deselectAll`]: OF_GRID,
+  [`${GRID}.AgGrid.deleteSelectedRows`]: OF_GRID,
+  [`${GRID}.AgGrid.resetColumnState`]: OF_GRID,
+  [`${GRID}.AgGrid.updateColumnState`]: OF_GRID,
+};
+
+const known = new Map(Object.entries(KNOWN));
+/** The names of props that are commands on components of some type. */
+const typed = new Set([...known.keys()].map(nameOf));
+
+function nameOf(key: string): string {
+  return key.slice(key.lastIndexOf(".") + 1);
 }
 
-/** Makes props of which no value may collapse into the next; from the server's settings. */
+/** Whether a prop of this name is a command on any component, or on some. */
+export function mayBeCommand(prop: string): boolean {
+  return typed.has(prop);
+}
+
+/** `type` is the component's, with its namespace. */
+export function commandOf(prop: string, type?: string): Command | undefined {
+  if (!typed.has(prop)) return undefined;
+  return known.get(`${type}.${prop}`) ?? known.get(prop);
+}
+
+/**
+ * Makes props of which no value may collapse into the next; from the server's settings. Each is
+ * written as in `KNOWN`.
+ */
 export function addCommands(props: readonly string[]): void {
   for (const prop of props) {
     if (!known.has(prop)) known.set(prop, {taken: "commit", join: joinNone});
+    typed.add(nameOf(prop));
   }
 }
 
@@ -135,19 +181,26 @@ function parseExtension(value: unknown): Extension | undefined {
   return {data, traces, maxPoints: limit};
 }
 
-/** AG Grid applies remove, update, add in this order, so only like and like may be joined. */
+/**
+ * AG Grid applies remove, update, add in this order, so only like and like may be joined.
+ *
+ * It gathers asynchronous transactions for 50 ms, and loses them when it is unmounted meanwhile, or
+ * applies them after a synchronous one that came later. So all are made synchronous; what comes
+ * within a frame is joined here.
+ */
 function joinTransactions(values: readonly unknown[]): Joined {
   const first = values[0] as Record<string, unknown> | null;
+  if (typeof first !== "object" || first === null) return joinNone(values);
   const kind = ["add", "update"].find((one) => isOnly(first, one));
-  if (!first || !kind) return joinNone(values);
+  if (!kind) return {value: {...first, async: false}, count: 1};
   const rows: unknown[] = [];
   let count = 0;
   for (const value of values as Record<string, unknown>[]) {
-    if (!isOnly(value, kind) || value["async"] !== first["async"]) break;
+    if (!isOnly(value, kind)) break;
     for (const row of value[kind] as unknown[]) rows.push(row);
     count++;
   }
-  return {value: {...first, [kind]: rows}, count};
+  return {value: {[kind]: rows, async: false}, count};
 }
 
 function isOnly(transaction: Record<string, unknown> | null, kind: string): boolean {

@@ -5,6 +5,7 @@
  * action are not, and are read with care.
  */
 
+import {draws} from "./drawing.ts";
 import {isDictId, isWildcard, parseId, stringifyId, type DictId, type WireId} from "./ids.ts";
 import {connectPlain} from "./plain.ts";
 import type {Props} from "./protocol.ts";
@@ -67,6 +68,7 @@ export function connectDash() {
     entries: () => (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
     has: (id: WireId) => propsOf(id) !== undefined,
     isMounted: (id: WireId) => document.getElementById(id) !== null,
+    elementOf: (id: WireId): Element | null => document.getElementById(id),
     get: (id: WireId, property: string) => propsOf(id)?.[property],
 
     /** The ids on the page that a pattern means; the id itself where it is none. */
@@ -78,6 +80,33 @@ export function connectDash() {
         .filter((one) => one.values.every((v, i) => isWildcard(values[i]) || v === values[i]))
         .map((one) => stringifyId(Object.fromEntries(keys.map((key, i) => [key, one.values[i]]))));
     },
+
+    /** The type of a component, with its namespace. */
+    typeOf(id: WireId): string | undefined {
+      const path = pathOf(id);
+      const node = path && nodeAt(path);
+      return node && `${node.namespace}.${node.type}`;
+    },
+
+    /** Whether a value draws components, or takes some away. */
+    draws: (id: WireId, prop: string, value: unknown) =>
+      draws(
+        () => {
+          const path = pathOf(id);
+          return path && nodeAt(path);
+        },
+        prop,
+        value,
+      ),
+
+    /** Whether a component is one, or in one, by its id. */
+    isInside(id: WireId, container: WireId): boolean {
+      const [path, outer] = [pathOf(id), pathOf(container)];
+      return path !== undefined && outer !== undefined && outer.every((step, i) => path[i] === step);
+    },
+
+    /** Takes a prop that its component has received out of the state, see plain.ts. */
+    take: plain.take,
 
     /** Within `commit`; elsewhere it may not show. */
     set(id: WireId, props: Props): void {

@@ -45,5 +45,7 @@ export function resolveMatch(id: WireId, match: Match): WireId {
 
 /** Whether an id that has no MATCH left names more than one component. */
 export function isPattern(id: WireId): boolean {
-  return isDictId(id) && Object.values(parseId(id)).some((value) => isWildcard(value));
+  // A bracket is needed for a wildcard, and many ids have none.
+  if (!isDictId(id) || !id.includes("[")) return false;
+  return Object.values(parseId(id)).some((value) => isWildcard(value));
 }

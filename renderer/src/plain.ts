@@ -9,10 +9,11 @@
  * All this is private to Dash. Where its state does not look as expected, nothing is put here.
  */
 
+import {isText, mayHoldComponents} from "./drawing.ts";
 import {isDictId, type WireId} from "./ids.ts";
 import type {Props} from "./protocol.ts";
 import {isPatch} from "./steps.ts";
-import {nodeAt, own, page, pathOf, patternOf, state, store, type Node, type Path} from "./store.ts";
+import {nodeAt, own, page, pathOf, patternOf, state, store, type Path} from "./store.ts";
 
 const RENDER_TYPE = "clientsideApi"; // as set_props has it
 
@@ -49,7 +50,19 @@ export function connectPlain() {
     }
   }
 
-  return {put, show};
+  /**
+   * Takes a prop out of the state, once its component has it, so that the component does not find
+   * it again when it is mounted anew. Not where a callback listens, which will ask for it.
+   */
+  function take(id: WireId, prop: string): void {
+    const itempath = pathOf(id);
+    const node = itempath && nodeAt(itempath);
+    if (!node?.props || !(prop in node.props) || isHeard(id, prop)) return;
+    const {[prop]: _, ...rest} = node.props;
+    node.props = rest;
+  }
+
+  return {put, show, take};
 }
 
 /** Whether a callback listens to a prop, or may. */
@@ -60,20 +73,4 @@ function isHeard(id: WireId, prop: string): boolean {
     ? own(inputPatterns, patternOf(id).keys.join(","))
     : own(inputMap, id);
   return own(listeners, prop) !== undefined;
-}
-
-/** Some components take others in more props than `children`: written `prop`, `prop[].a`, `prop{}`. */
-function mayHoldComponents({namespace, type}: Node, prop: string): boolean {
-  if (prop === "children") return true;
-  const named = page.__dashprivate_childrenProps?.[namespace ?? ""]?.[type ?? ""] ?? [];
-  return named.some((one) => one.split(/[.[{]/)[0] === prop);
-}
-
-/** Nothing, a text or number, or a list of them. */
-function isText(value: unknown): boolean {
-  return typeof value !== "object" || value === null || (Array.isArray(value) && value.every(isNoObject));
-}
-
-function isNoObject(value: unknown): boolean {
-  return typeof value !== "object" || value === null;
 }

@@ -214,7 +214,7 @@ export function createRuns(options: RunsOptions) {
         }
         run.isStale = false;
         run.seen = event.n;
-        applier.add(run, targetsFor(event.set, run.trigger), event.alone, bytes);
+        applier.add(run, targetsFor(event.set, run.trigger), event.alone, bytes, event.snapshot);
         return true;
       case "end":
         if (isWhole(run, event)) onEnded(run, event);

@@ -96,13 +96,21 @@ export function nodeAt(path: Path): Node | undefined {
   return node as Node | undefined;
 }
 
-/** Dash makes these lists anew when they change. */
+/** Dash makes paths anew when they change; to find one by a dict id takes long. */
+const known = new WeakMap<object, Map<WireId, Path | undefined>>();
 const indexes = new WeakMap<readonly Candidate[], Map<string, Path>>();
 
 export function pathOf(id: WireId): Path | undefined {
-  if (!isDictId(id)) return own(state()?.paths?.strs, id);
-  const {values, candidates} = patternOf(id);
-  return indexOf(candidates).get(JSON.stringify(values));
+  const paths = state()?.paths;
+  if (!paths) return undefined;
+  if (!isDictId(id)) return own(paths.strs, id);
+  let found = known.get(paths);
+  if (!found) known.set(paths, (found = new Map()));
+  if (!found.has(id)) {
+    const {values, candidates} = patternOf(id);
+    found.set(id, indexOf(candidates).get(JSON.stringify(values)));
+  }
+  return found.get(id);
 }
 
 /** Of the components whose ids have the same keys; a page may have thousands of them. */

@@ -3,8 +3,8 @@ import {createApplier} from "../src/apply.ts";
 import type {Source} from "../src/steps.ts";
 import {addCommands} from "../src/commands.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Props} from "../src/protocol.ts";
-import {fakeFrames, fakeGraph, fakePage, patch, seededRandom, setOrPatch} from "./fakes.ts";
+import type {Props, Target} from "../src/protocol.ts";
+import {fakeFrames, fakeGraph, fakePage, node, patch, seededRandom, setOrPatch} from "./fakes.ts";
 
 addCommands(["ring"]);
 
@@ -260,6 +260,245 @@ describe("Patches", () => {
   });
 });
 
+describe("the order of updates", () => {
+  const [card1, card2] = ['{"card":1}', '{"card":2}'];
+  const ALL = '{"card":["ALL"]}';
+
+  it("P1: holds for a component that is drawn anew in between", () => {
+    const {applier, page, frames} = setup({box: {}});
+    page.insert("child", {}, "box");
+    applier.add(run, [
+      ["child", {children: "A"}],
+      ["box", {children: node("child", {children: "new"})}],
+      ["child", {children: "B"}],
+    ]);
+    frames.run();
+
+    expect(page.dash.get("child", "children")).toBe("B");
+    expect(page.commits).toHaveLength(1);
+  });
+
+  it.each(["together", "one by one"])("P2: holds for a pattern after what it means (%s)", (how) => {
+    const {applier, page, frames, warnings} = setup({cards: {}});
+    const targets: Target[] = [
+      ["cards", {children: [node(card1), node(card2)]}],
+      [ALL, {children: "marked"}],
+    ];
+    if (how === "together") applier.add(run, targets);
+    else for (const target of targets) applier.add(run, [target]);
+    frames.run();
+
+    expect([card1, card2].map((id) => page.dash.get(id, "children"))).toEqual(["marked", "marked"]);
+    expect(warnings).toEqual([]);
+  });
+
+  it("holds for what is drawn around a border", () => {
+    const {applier, page, frames} = setup({outer: {}});
+    page.insert("inner", {}, "outer");
+    applier.add(run, [["inner", {children: [node("leaf", {children: "1"})]}]]);
+    applier.add(run, [["outer", {children: node("inner", {children: "empty"})}]]);
+    frames.run();
+
+    expect(page.dash.get("inner", "children")).toBe("empty");
+    expect(page.dash.has("leaf")).toBe(false);
+  });
+
+  it("lets a border be joined with those that follow, until something depends on it", () => {
+    const {applier, page, frames} = setup({list: {children: []}, out: {}});
+    for (let n = 1; n <= 50; n++) {
+      applier.add(run, [["list", {children: patch(node(`item${n}`))}], ["out", {children: n}]]);
+    }
+    applier.add(run, [["item7", {children: "seventh"}]]);
+    frames.run();
+
+    expect(page.setsOf("list")).toHaveLength(1);
+    expect(page.setsOf("out")).toEqual([{children: 50}]);
+    expect(page.dash.get("item7", "children")).toBe("seventh");
+    expect(page.commits).toHaveLength(1);
+  });
+
+  it("lets borders beside each other be joined, each with its own", () => {
+    const {applier, page, frames} = setup({a: {children: []}, b: {children: []}});
+    for (let n = 1; n <= 50; n++) {
+      applier.add(run, [["a", {children: patch(node(`a${n}`))}]]);
+      applier.add(run, [["b", {children: patch(node(`b${n}`))}]]);
+    }
+    frames.run();
+
+    expect([page.setsOf("a").length, page.setsOf("b").length]).toEqual([1, 1]);
+    expect(page.dash.has("a50") && page.dash.has("b50")).toBe(true);
+  });
+
+  it("keeps a border that is alone from being joined", () => {
+    const {applier, page, frames} = setup({list: {}});
+    const draw = (id: string) => ({children: [node(id)]});
+    applier.add(run, [["list", draw("a")]]);
+    applier.add(run, [["list", draw("b")]], true);
+    applier.add(run, [["list", draw("c")]]);
+    applier.add(run, [["list", draw("d")]]);
+    frames.runAll();
+
+    const commits = ["a", "b", "d"].map((id) => [["list", draw(id)]]);
+    expect(page.commits).toEqual(commits);
+  });
+
+  it("holds for the commands of components that are drawn anew", () => {
+    const {applier, page, frames} = setup({box: {}});
+    page.insert("grid", {}, "box");
+    const add = (row: number) => ({rowTransaction: {add: [row], async: false}});
+    applier.add(run, [["grid", add(1)]]);
+    applier.add(run, [["grid", add(2)]]);
+    applier.add(run, [["grid", {rowTransaction: {remove: [1]}}]]);
+    applier.add(run, [["box", {children: node("grid")}]]);
+    applier.add(run, [["grid", add(3)]]);
+    frames.runAll();
+    applier.poke();
+    frames.runAll();
+
+    expect(page.setsOf("grid").at(-1)).toEqual(add(3));
+    expect(page.dash.get("grid", "rowTransaction")).toEqual(add(3).rowTransaction);
+    expect(applier.unapplied()).toBe(0);
+  });
+
+  it("has a border wait for what a component in it is to do outside of it", () => {
+    const {applier, page, frames} = setup({box: {}, out: {}});
+    page.insert("bell", {}, "box");
+    for (const n of [1, 2, 3]) applier.add(run, [["bell", {ring: n}]]);
+    applier.add(run, [["box", {children: node("no bell")}], ["out", {children: "after"}]]);
+    frames.runAll();
+
+    expect(page.setsOf("bell")).toEqual([{ring: 1}, {ring: 2}, {ring: 3}]);
+    expect(page.setsOf("box")).toHaveLength(1);
+    expect(page.setsOf("out")).toEqual([{children: "after"}]);
+  });
+
+  it("has a Patch wait for the commands of the components that it leaves, but only a second", async () => {
+    const {applier, page, frames, state} = setup({box: {children: []}, out: {}, side: {}});
+    page.insert("grid", {}, "box");
+    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
+    applier.add(run, [["side", {children: "before"}]]);
+    applier.add(run, [["box", {children: patch(node("new"))}], ["new", {children: "n"}]]);
+    applier.add(run, [["out", {children: "after"}]]);
+    frames.runAll();
+    expect(page.setsOf("side")).toEqual([{children: "before"}]);
+    expect(page.setsOf("box")).toEqual([]);
+    expect(page.setsOf("out")).toEqual([]);
+
+    state.clock = 1001;
+    await vi.advanceTimersByTimeAsync(1001);
+    frames.runAll();
+
+    expect(page.setsOf("new")).toEqual([{children: "n"}]);
+    expect(page.setsOf("out")).toEqual([{children: "after"}]);
+  });
+
+  it("has a border go on as soon as the commands in it are taken", () => {
+    const {applier, page, frames} = setup({box: {children: []}});
+    page.insert("grid", {}, "box");
+    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
+    applier.add(run, [["box", {children: patch(node("new"))}]]);
+    frames.runAll();
+    expect(page.setsOf("box")).toEqual([]);
+
+    page.change("grid", {rowTransaction: null});
+    applier.poke();
+    frames.runAll();
+
+    expect(page.setsOf("box")).toHaveLength(1);
+  });
+
+  it("does not have a border wait for a component outside of it, or one that is not shown", () => {
+    const {applier, page, frames} = setup({box: {children: []}, outside: {}});
+    page.insert("hidden", {}, "box");
+    page.show("hidden", false);
+    const add = {rowTransaction: {add: [1]}};
+    applier.add(run, [["outside", add], ["hidden", add]]);
+    applier.add(run, [["box", {children: patch(node("new"))}]]);
+    frames.runAll();
+
+    expect(page.setsOf("box")).toHaveLength(1);
+  });
+
+  it("goes on after what is forgotten had to wait", () => {
+    const {applier, page, frames} = setup({box: {children: []}, out: {}});
+    page.insert("grid", {}, "box");
+    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
+    applier.add(run, [["box", {children: patch(node("new"))}]]);
+    applier.add(other, [["out", {children: 1}]]);
+    frames.runAll();
+    expect(page.setsOf("out")).toEqual([]);
+
+    applier.drop(run);
+    frames.runAll();
+
+    expect(page.setsOf("out")).toEqual([{children: 1}]);
+    expect(page.setsOf("box")).toEqual([]);
+  });
+});
+
+describe("what a component does once", () => {
+  const DOWNLOAD = "dash_core_components.Download";
+  const DIALOG = "dash_core_components.ConfirmDialog";
+
+  it("P11: is done as often as it is streamed", () => {
+    const {applier, page, frames} = setup({download: {}, store: {}});
+    page.setType("download", DOWNLOAD);
+    page.setType("store", "dash_core_components.Store");
+    for (let n = 1; n <= 5; n++) {
+      applier.add(run, [["download", {data: n}], ["store", {data: n}]]);
+    }
+    frames.runAll();
+
+    expect(page.setsOf("download")).toEqual([1, 2, 3, 4, 5].map((data) => ({data})));
+    expect(page.setsOf("store")).toEqual([{data: 5}]);
+  });
+
+  it("P10: is not repeated from a snapshot, which sets the props beside it", () => {
+    const {applier, page, frames} = setup({dialog: {}, bell: {}});
+    page.setType("dialog", DIALOG);
+    const targets: Target[] = [["dialog", {displayed: true, message: "?"}], ["bell", {ring: 1}]];
+    applier.add(run, targets, false, MiB, true);
+    applier.add(run, [["dialog", {displayed: true}]], false, MiB, true);
+    frames.runAll();
+
+    expect(page.setsOf("dialog")).toEqual([{message: "?"}]);
+    expect(page.setsOf("bell")).toEqual([{ring: 1}]);
+    expect(applier.unapplied()).toBe(0);
+  });
+
+  it("reads the props that are set with it", () => {
+    const {applier, page, frames} = setup({dialog: {}});
+    page.setType("dialog", DIALOG);
+    applier.add(run, [["dialog", {displayed: true, message: "Sure?"}]]);
+    frames.runAll();
+
+    expect(page.commits).toEqual([[["dialog", {displayed: true, message: "Sure?"}]]]);
+  });
+
+  it("is not waited for where it is turned off", () => {
+    const {applier, page, frames} = setup({dialog: {}});
+    page.setType("dialog", DIALOG);
+    applier.add(run, [["dialog", {displayed: false}]]);
+    applier.add(run, [["dialog", {message: "later"}]]);
+    frames.runAll();
+
+    expect(page.setsOf("dialog")).toEqual([{displayed: false}, {message: "later"}]);
+  });
+});
+
+it("does not flush within a flush", () => {
+  const {applier, page, frames} = setup({out: {}, other: {}});
+  page.state.onSet = (id) => {
+    if (id !== "out") return;
+    applier.add(run, [["other", {children: 2}]]);
+    applier.flush();
+  };
+  applier.add(run, [["out", {children: 1}]]);
+  frames.runAll();
+
+  expect(page.setsOf("other")).toEqual([{children: 2}]);
+});
+
 describe("commands that nothing shows to be taken", () => {
   it("each get a commit of their own", () => {
     const {applier, page, frames} = setup({bell: {}});
@@ -284,12 +523,12 @@ describe("commands that nothing shows to be taken", () => {
     expect(page.setsOf("out")).toEqual([{children: 2}]);
   });
 
-  it("follow the state props that stand beside them in one update", () => {
+  it("P12: are set in the order of the dict that they stand in", () => {
     const {applier, page, frames} = setup({bell: {}});
-    applier.add(run, [["bell", {ring: 1, color: "red", size: 2}]]);
+    applier.add(run, [["bell", {shape: "big", ring: 1, color: "red", size: 2}]]);
     frames.runAll();
 
-    expect(page.commits).toEqual([[["bell", {color: "red", size: 2}]], [["bell", {ring: 1}]]]);
+    expect(page.setsOf("bell")).toEqual([{shape: "big"}, {ring: 1}, {color: "red", size: 2}]);
   });
 
   it("give way to the browser when a frame takes long", () => {
@@ -307,7 +546,7 @@ describe("commands that nothing shows to be taken", () => {
 });
 
 describe("commands that a component clears", () => {
-  const add = (n: number) => ({rowTransaction: {add: [n]}});
+  const add = (...rows: number[]) => ({rowTransaction: {add: rows, async: false}});
 
   it("wait until it has taken the one before, and are joined meanwhile", () => {
     const {applier, page, frames} = setup({grid: {rowTransaction: null}});
@@ -324,7 +563,7 @@ describe("commands that a component clears", () => {
     applier.poke();
     frames.runAll();
 
-    expect(page.setsOf("grid")).toEqual([add(1), {rowTransaction: {add: [2, 3]}}]);
+    expect(page.setsOf("grid")).toEqual([add(1), add(2, 3)]);
   });
 
   it("hold what follows for the same component, and nothing of another", () => {
@@ -354,58 +593,12 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1), {style: 1}, add(2)]);
   });
 
-  it("are applied to the last row before something else of the grid is set", () => {
-    const {applier, page, frames} = setup({grid: {}});
-    const order: string[] = [];
-    const flushAsyncTransactions = () => order.push("flushed");
-    vi.stubGlobal("dash_ag_grid", {
-      getApi: (id: string) => (id === "grid" ? {flushAsyncTransactions} : null),
-    });
-    page.state.onSet = (_, props) => order.push(...Object.keys(props));
-    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
-    frames.runAll();
-    page.change("grid", {rowTransaction: null});
-    applier.add(run, [["grid", {rowData: []}]]);
-    applier.add(run, [["grid", {columnDefs: []}]]);
-    frames.runAll();
-    applier.add(run, [["grid", {rowData: []}]]);
-    frames.runAll();
-
-    expect(order).toEqual(["rowTransaction", "flushed", "rowData", "columnDefs", "rowData"]);
-  });
-
-  it("of a grid that is not shown any more keep nothing from being set", () => {
-    const {applier, page, frames, warnings} = setup({grid: {}, out: {}});
-    vi.stubGlobal("dash_ag_grid", {
-      getApi: () => {
-        throw new Error("no grid found, or grid is not initialized yet");
-      },
-    });
-    applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
-    frames.runAll();
-    page.change("grid", {rowTransaction: null});
-    page.show("grid", false);
-    applier.add(run, [["grid", {rowData: []}], ["out", {children: 1}]]);
-    frames.runAll();
-    page.show("grid", true);
-    applier.add(run, [["grid", {rowTransaction: {add: [2]}}]]);
-    frames.runAll();
-    page.change("grid", {rowTransaction: null});
-    applier.add(run, [["grid", {rowData: [3]}], ["out", {children: 2}]]);
-    frames.runAll();
-
-    expect(page.setsOf("out")).toEqual([{children: 1}, {children: 2}]);
-    expect(page.setsOf("grid").at(-1)).toEqual({rowData: [3]});
-    expect(warnings).toEqual([
-      '"grid" could not be updated: Error: no grid found, or grid is not initialized yet',
-    ]);
-  });
-
   it("wait for as long as their component is not shown", async () => {
     const {applier, page, frames, state, warnings} = setup({grid: {}});
     page.show("grid", false);
-    applier.add(run, [["grid", {rowTransaction: {remove: [1]}}]]);
-    applier.add(run, [["grid", {rowTransaction: {remove: [2]}}]]);
+    const remove = (row: number) => ({rowTransaction: {remove: [row], async: false}});
+    applier.add(run, [["grid", remove(1)]]);
+    applier.add(run, [["grid", remove(2)]]);
     frames.runAll();
     state.clock = 60_000;
     applier.poke();
@@ -413,13 +606,13 @@ describe("commands that a component clears", () => {
     state.clock = 65_000;
     applier.poke();
     frames.runAll();
-    expect(page.setsOf("grid")).toEqual([{rowTransaction: {remove: [1]}}]);
+    expect(page.setsOf("grid")).toEqual([remove(1)]);
 
     page.change("grid", {rowTransaction: null});
     applier.poke();
     await Promise.resolve();
 
-    expect(page.setsOf("grid").at(-1)).toEqual({rowTransaction: {remove: [2]}});
+    expect(page.setsOf("grid").at(-1)).toEqual(remove(2));
     expect(warnings).toEqual([]);
   });
 
@@ -477,7 +670,7 @@ describe("commands that a component clears", () => {
     applier.add(other, [["grid", add(2)]]);
     frames.runAll();
 
-    const joined = {rowTransaction: {add: [1, 2]}};
+    const joined = add(1, 2);
     expect(applied).toEqual([
       [run, "grid", joined],
       [other, "grid", joined],
@@ -488,39 +681,41 @@ describe("commands that a component clears", () => {
 describe("commands of a graph", () => {
   const point = (n: number) => ({extendData: [{y: [[n]]}, [0]]});
 
-  function setupGraph(options: {isDrawn?: boolean} = {}) {
+  function setupGraph(options: {isDrawn?: boolean; data?: object[]} = {}) {
     const fixture = setup({graph: {}});
     const graph = fakeGraph(options);
     const getElementById = (id: string) => (id === "graph" ? graph.element : null);
     vi.stubGlobal("document", {getElementById});
+    const state = {refusal: (_value: unknown): string | undefined => undefined};
     fixture.page.state.onSet = (_, props) => {
-      if ("extendData" in props) graph.receive(props["extendData"]);
+      if ("extendData" in props) graph.receive(props["extendData"], state.refusal);
     };
     const points = () =>
       (graph.applied as [{y: number[][]}, number[]][]).flatMap(([data]) => data.y[0]);
     /** Lets Plotly draw, and the frames that follow. */
-    const draw = () => {
+    const draw = async () => {
       graph.draw();
-      vi.advanceTimersByTime(0);
+      await vi.advanceTimersByTimeAsync(1);
       fixture.frames.runAll();
     };
-    return {...fixture, points, draw};
+    return {...fixture, graph, plotly: state, points, draw};
   }
 
-  it("wait until Plotly has drawn the one before, so that each point is drawn once", () => {
+  it("wait until Plotly has drawn the one before, so that each point is drawn once", async () => {
     const {applier, frames, points, draw} = setupGraph();
     for (let n = 1; n <= 100; n++) {
       applier.add(run, [["graph", point(n)]]);
       if (n % 3 === 0) frames.runAll();
-      if (n % 10 === 0) draw();
+      if (n % 10 === 0) await draw();
     }
-    draw();
-    draw();
+    await draw();
+    await draw();
+    await draw();
 
     expect(points()).toEqual(Array.from({length: 100}, (_, i) => i + 1));
   });
 
-  it("are joined behind the one that is being drawn", () => {
+  it("are joined behind the one that is being drawn", async () => {
     const {applier, page, frames, draw} = setupGraph();
     applier.add(run, [["graph", point(1)]]);
     frames.runAll();
@@ -528,7 +723,8 @@ describe("commands of a graph", () => {
     frames.runAll();
     expect(page.setsOf("graph")).toEqual([point(1)]);
 
-    draw();
+    await draw();
+    await draw();
 
     expect(page.setsOf("graph")).toEqual([point(1), {extendData: [{y: [[2, 3, 4]]}, [0]]}]);
   });
@@ -538,15 +734,17 @@ describe("commands of a graph", () => {
     applier.add(run, [["graph", point(1)]]);
     frames.runAll();
     state.clock = 60_000;
-    vi.advanceTimersByTime(60_000);
+    await vi.advanceTimersByTimeAsync(60_000);
     frames.runAll();
     expect(points()).toEqual([]);
     expect(warnings).toEqual([
       '"graph" has not been ready for its extendData for 10 s; waiting on.',
     ]);
 
-    draw();
-    await vi.advanceTimersByTimeAsync(50); // an undrawn graph has nothing to listen to
+    await draw();
+    await vi.advanceTimersByTimeAsync(50);
+    frames.runAll();
+    await draw();
 
     expect(points()).toEqual([1]);
   });
@@ -565,16 +763,79 @@ describe("commands of a graph", () => {
     expect(points()).toEqual([]);
   });
 
-  it("hold a state prop that follows until they are drawn", () => {
+  it("hold a state prop that follows until they are drawn", async () => {
     const {applier, page, frames, draw} = setupGraph();
     applier.add(run, [["graph", point(1)]]);
     applier.add(run, [["graph", {figure: {}}]]);
     frames.runAll();
     expect(page.setsOf("graph")).toEqual([point(1)]);
 
-    draw();
+    await draw();
+    await draw();
 
     expect(page.setsOf("graph")).toEqual([point(1), {figure: {}}]);
+  });
+
+  it("P6: are taken out of the page once the graph has them", () => {
+    const {applier, page, frames} = setupGraph();
+    applier.add(run, [["graph", point(1)]]);
+    frames.runAll();
+
+    expect(page.setsOf("graph")).toEqual([point(1)]);
+    expect(page.dash.get("graph", "extendData")).toBeUndefined();
+  });
+
+  it("P6: that a graph had not taken when it was unmounted come again when it is shown", async () => {
+    const {applier, page, frames, draw} = setupGraph();
+    applier.add(run, [["graph", point(1)]]);
+    applier.flush();
+    page.show("graph", false);
+    applier.poke();
+    frames.runAll();
+    page.show("graph", true);
+    applier.poke();
+    await draw();
+    applier.poke();
+    await draw();
+
+    expect(page.setsOf("graph")).toEqual([point(1), point(1)]);
+  });
+
+  it("P6: that are in a graph's figure when it is unmounted do not come again", async () => {
+    const trace = {y: [0]};
+    const {applier, page, frames, draw} = setupGraph({data: [trace]});
+    applier.add(run, [["graph", point(1)]]);
+    frames.runAll();
+    trace.y = [...trace.y, 1]; // Plotly.extendTraces
+    page.show("graph", false);
+    applier.poke();
+    page.show("graph", true);
+    applier.poke();
+    await draw();
+    frames.runAll();
+
+    expect(page.setsOf("graph")).toEqual([point(1)]);
+  });
+
+  it("P15: that Plotly refuses are an error that names graph and trace, and the others go on", async () => {
+    const {applier, page, frames, points, plotly, warnings, draw} = setupGraph();
+    plotly.refusal = (value) =>
+      (value as [object, number[]])[1].includes(7) ? "indices must be valid" : undefined;
+    for (let n = 1; n <= 20; n++) {
+      applier.add(run, [["graph", {extendData: [{y: [[n]]}, [n === 5 ? 7 : 0]]}]]);
+    }
+    for (let n = 0; n < 20; n++) {
+      frames.runAll();
+      await draw();
+    }
+    applier.add(run, [["graph", {figure: {}}]]);
+    frames.runAll();
+
+    expect(points()).toEqual(Array.from({length: 20}, (_, i) => i + 1).filter((n) => n !== 5));
+    expect(page.setsOf("graph").at(-1)).toEqual({figure: {}});
+    const message = expect.stringMatching(/"graph" has refused its extendData of trace 7: Error: ind/);
+    expect(warnings).toEqual([message]);
+    expect(page.errors).toEqual([message]);
   });
 });
 
@@ -604,14 +865,14 @@ describe("an update that is alone", () => {
   it("is not joined with other commands", () => {
     const {applier, page, frames} = setup({grid: {}});
     page.state.onSet = (id) => page.change(id, {rowTransaction: null});
-    const add = (n: number) => ({rowTransaction: {add: [n]}});
+    const add = (...rows: number[]) => ({rowTransaction: {add: rows, async: false}});
     applier.add(run, [["grid", add(1)]]);
     applier.add(run, [["grid", add(2)]], true);
     applier.add(run, [["grid", add(3)]]);
     applier.add(run, [["grid", add(4)]]);
     frames.runAll();
 
-    expect(page.setsOf("grid")).toEqual([add(1), add(2), {rowTransaction: {add: [3, 4]}}]);
+    expect(page.setsOf("grid")).toEqual([add(1), add(2), add(3, 4)]);
   });
 });
 

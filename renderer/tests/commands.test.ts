@@ -169,21 +169,19 @@ describe.each(["extendData", "prependData"])("%s joined", (prop) => {
 });
 
 describe("rowTransaction", () => {
-  const [r1, r2] = [{id: 1}, {id: 2}];
+  const [r1, r2, r3] = [{id: 1}, {id: 2}, {id: 3}];
 
   it.each([
     ["adds", [{add: [r1]}, {add: [r2]}], {add: [r1, r2]}],
     ["updates", [{update: [r1]}, {update: [r2]}], {update: [r1, r2]}],
     [
-      "synchronous adds",
-      [
-        {add: [r1], async: false},
-        {add: [r2], async: false},
-      ],
-      {add: [r1, r2], async: false},
+      "P13: asynchronous and synchronous ones",
+      [{add: [r1]}, {add: [r2], async: false}, {add: [r3], async: true}],
+      {add: [r1, r2, r3]},
     ],
   ])("joins %s", (_, values, value) => {
-    expect(join("rowTransaction", values)).toEqual({value, count: 2});
+    const joined = {value: {...value, async: false}, count: values.length};
+    expect(join("rowTransaction", values)).toEqual(joined);
   });
 
   it.each([
@@ -193,12 +191,19 @@ describe("rowTransaction", () => {
     ["adds at an index", {add: [r1], addIndex: 0}, {add: [r2], addIndex: 0}],
     ["an add at an index after one without", {add: [r1]}, {add: [r2], addIndex: 0}],
     ["what does two things", {add: [r1], update: [r2]}, {add: [r2]}],
-    ["an asynchronous and a synchronous add", {add: [r1], async: true}, {add: [r2], async: false}],
-    ["an add with and one without the flag", {add: [r1]}, {add: [r2], async: false}],
-    ["a null", null, {add: [r1]}],
     ["an add and a null", {add: [r1]}, null],
   ])("does not join %s", (_, first, second) => {
-    expect(join("rowTransaction", [first, second])).toEqual({value: first, count: 1});
+    const value = {...first, async: false};
+    expect(join("rowTransaction", [first, second])).toEqual({value, count: 1});
+  });
+
+  it("leaves a null as it is", () => {
+    expect(join("rowTransaction", [null, {add: [r1]}])).toEqual({value: null, count: 1});
+  });
+
+  it("P7: makes all synchronous, as AG Grid loses what it has gathered when it is unmounted", () => {
+    const {value} = join("rowTransaction", [{remove: [r1], async: true}]);
+    expect(value).toEqual({remove: [r1], async: false});
   });
 
   it.each([1, 2, 3, 4, 5])("joined leaves the rows that one by one leaves (seed %i)", (seed) => {
@@ -284,4 +289,26 @@ it("keeps what it knows of a command that the server names again", () => {
 
 it.each(["children", "figure", "toString", "constructor"])("takes %s for a state prop", (prop) => {
   expect(commandOf(prop)).toBeUndefined();
+});
+
+describe("props that are commands on components of one type", () => {
+  it.each([
+    ["data", "dash_core_components.Download"],
+    ["displayed", "dash_core_components.ConfirmDialog"],
+    ["href", "dash_core_components.Location"],
+    ["n_clicks", "dash_core_components.Clipboard"],
+    ["scrollTo", "dash_ag_grid.AgGrid"],
+    ["clean", "dash_mantine_components.NotificationContainer"],
+  ])("P11: %s is one on %s, and on no other", (prop, type) => {
+    expect(commandOf(prop, type)).toMatchObject({isOnce: true});
+    expect(commandOf(prop, "dash_core_components.Store")).toBeUndefined();
+    expect(commandOf(prop, undefined)).toBeUndefined();
+  });
+
+  it("may be named by the server, too", () => {
+    addCommands(["my_lib.Beeper.play"]);
+
+    expect(commandOf("play", "my_lib.Beeper")?.taken).toBe("commit");
+    expect(commandOf("play", "other_lib.Beeper")).toBeUndefined();
+  });
 });

@@ -80,6 +80,12 @@ export function setOrPatch(before: unknown, value: unknown): unknown {
 
 export type Setting = readonly [id: WireId, props: Props];
 
+/** A component in a value: it comes into the page, in the place of the container's others. */
+export const node = (id: WireId, props: Props = {}): object => ({type: "Div", props: {id, ...props}});
+
+const isNode = (value: unknown): value is {props: Props & {id: WireId}} =>
+  typeof value === "object" && value !== null && "type" in value && "props" in value;
+
 /** A page of Dash: components with their props, and a record of every commit. */
 export function fakePage(
   layout: Readonly<Record<WireId, Props>>,
@@ -90,6 +96,9 @@ export function fakePage(
   const commits: Setting[][] = [];
   const errors: string[] = [];
   const unmounted = new Set<WireId>();
+  const types = new Map<WireId, string>();
+  const containers = new Map<WireId, WireId>();
+  const elements = new Map<WireId, object>();
   const answered: object[] = [];
   const state = {
     isReady: true,
@@ -98,12 +107,53 @@ export function fakePage(
   };
   let current: Setting[] | undefined;
 
+  function insert(id: WireId, props: Props, container?: WireId): void {
+    components.set(id, {...props});
+    if (container !== undefined) containers.set(id, container);
+    draw(id, props["children"]);
+  }
+
+  /** Takes the nodes of a value into the page. */
+  function draw(container: WireId, value: unknown): void {
+    for (const one of [value].flat()) {
+      if (isNode(one)) insert(one.props.id, one.props, container);
+    }
+  }
+
+  function clear(container: WireId): void {
+    for (const [id, one] of containers) {
+      if (one !== container) continue;
+      clear(id);
+      containers.delete(id);
+      components.delete(id);
+    }
+  }
+
+  function isInside(id: WireId, container: WireId): boolean {
+    if (id === container) return true;
+    const outer = containers.get(id);
+    return outer !== undefined && isInside(outer, container);
+  }
+
   const dash: Dash = {
     isReady: () => state.isReady,
     entry: (id) => entries.find((one) => one.output === id),
     entries: () => [...entries],
     has: (id) => components.has(id),
     isMounted: (id) => components.has(id) && !unmounted.has(id),
+    elementOf(id) {
+      if (!dash.isMounted(id)) return null;
+      const element = elements.get(id) ?? {};
+      elements.set(id, element);
+      return element as Element;
+    },
+    typeOf: (id) => types.get(id) ?? "lib.Div",
+    draws: (id, prop, value) =>
+      prop === "children" &&
+      ([value, components.get(id)?.["children"]].flat().some(isNode) ||
+        (isPatch(value) && value.operations.some(isNode))),
+    isInside,
+    take: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
     get: (id, property) => components.get(id)?.[property],
     expand(id) {
       if (!isDictId(id)) return [id];
@@ -125,6 +175,9 @@ export function fakePage(
       if (!component) throw new Error(`"${id}" is not on the page`);
       for (const [prop, value] of Object.entries(props)) {
         component[prop] = setOrPatch(component[prop], value);
+        if (prop !== "children") continue;
+        if (!isPatch(value)) clear(id);
+        draw(id, isPatch(value) ? value.operations : value);
       }
       state.onSet(id, props);
     },
@@ -154,13 +207,15 @@ export function fakePage(
     change(id: WireId, props: Props) {
       Object.assign(components.get(id) ?? {}, props);
     },
-    insert(id: WireId, props: Props) {
-      components.set(id, {...props});
-    },
+    insert,
+    setType: (id: WireId, type: string) => void types.set(id, type),
     /** Whether a component that is in the layout is shown. */
     show(id: WireId, isShown: boolean) {
       if (isShown) unmounted.delete(id);
-      else unmounted.add(id);
+      else {
+        unmounted.add(id);
+        elements.delete(id);
+      }
     },
     remove(id: WireId) {
       components.delete(id);
@@ -344,36 +399,45 @@ export function fakeHost() {
 
 /**
  * A dcc.Graph as graph.ts finds it in the document: it applies its whole queue on every change,
- * and empties it only when Plotly has drawn.
+ * and empties it only when Plotly has drawn. What Plotly refuses ends its chain of promises.
  */
-export function fakeGraph({isDrawn = true} = {}) {
+export function fakeGraph({isDrawn = true, data = [] as object[]} = {}) {
   const state: {extendData: unknown[]; prependData: unknown[]} = {extendData: [], prependData: []};
   const applied: unknown[] = [];
-  let listeners: (() => void)[] = [];
   let hasPlot = isDrawn;
-  const plot = {
-    on: (_event: string, listener: () => void) => void listeners.push(listener),
-    removeListener: (_event: string, listener: () => void) => {
-      listeners = listeners.filter((one) => one !== listener);
-    },
+  let drawing = deferred<void>();
+  const plot = {data};
+  const inner = {
+    _queue: Promise.resolve() as Promise<unknown>,
+    props: {clearState: (prop: "extendData" | "prependData") => void (state[prop] = [])},
   };
   return {
     applied,
+    inner,
     element: {
-      "__reactFiber$test": {stateNode: null, return: {stateNode: {state}, return: null}},
+      "__reactFiber$test": {stateNode: inner, return: {stateNode: {state}, return: null}},
       classList: {contains: (name: string) => name === "dash-graph"},
       querySelector: () => (hasPlot ? plot : null),
     },
-    receive(value: unknown) {
+    /** `refusal` says why Plotly refuses a value. */
+    receive(value: unknown, refusal?: (value: unknown) => string | undefined) {
       state.extendData.push(value);
-      applied.push(...state.extendData);
+      const given = [...state.extendData];
+      const {promise} = drawing;
+      inner._queue = inner._queue.then(async () => {
+        for (const one of given) {
+          const reason = refusal?.(one);
+          if (reason) throw new Error(reason);
+          applied.push(one);
+        }
+        await promise;
+        setTimeout(() => (state.extendData = []), 0); // React renders later
+      });
     },
     draw() {
       hasPlot = true;
-      const told = listeners;
-      listeners = [];
-      for (const listener of told) listener();
-      state.extendData = []; // in a promise that follows the drawing
+      drawing.resolve();
+      drawing = deferred();
     },
   };
 }

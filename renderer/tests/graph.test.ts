@@ -1,23 +1,23 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {onGraphChange, unpackTraces} from "../src/graph.ts";
+import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/graph.ts";
+import {fakeGraph} from "./fakes.ts";
 
-type Listener = () => void;
-
-/** A drawn graph with these traces; `draw` tells its listeners. */
+/** A document with a drawn graph with these traces. */
 function documentWith(data: object[]) {
-  const listeners = new Set<Listener>();
-  const plot = {
-    data,
-    on: (_: string, listener: Listener) => listeners.add(listener),
-    removeListener: (_: string, listener: Listener) => listeners.delete(listener),
-  };
+  const graph = fakeGraph({data});
   vi.stubGlobal("document", {
-    getElementById: (id: string) => (id === "graph" ? {querySelector: () => plot} : null),
+    getElementById: (id: string) => (id === "graph" ? graph.element : null),
   });
-  return {listeners, draw: () => listeners.forEach((listener) => listener())};
+  return graph;
 }
 
 const base64 = (bytes: Iterable<number>) => btoa(String.fromCharCode(...bytes));
+
+const packed = (dtype: string, array: ArrayLike<number> & {buffer: ArrayBufferLike}, shape?: string) => ({
+  dtype,
+  bdata: base64(new Uint8Array(array.buffer)),
+  ...(shape === undefined ? {} : {shape}),
+});
 
 beforeEach(() => void vi.useFakeTimers());
 
@@ -33,45 +33,105 @@ describe("arrays that Python's Plotly has packed", () => {
     ["i4", new Int32Array([-1, 70000])],
     ["u2", new Uint16Array([1, 65535])],
     ["i1", new Int8Array([-1, 1])],
-  ])("are unpacked into plain arrays (%s)", (dtype, array) => {
-    const trace = {y: {dtype, bdata: base64(new Uint8Array(array.buffer))}, x: ["a"], name: "n"};
+  ])("are unpacked into plain arrays where they are extended (%s)", (dtype, array) => {
+    const x = packed(dtype, array);
+    const trace = {y: packed(dtype, array), x, name: "n"};
     documentWith([trace]);
-    unpackTraces("graph");
-    expect(trace).toEqual({y: Array.from(array), x: ["a"], name: "n"});
+    unpackTraces("graph", [{y: [[1]]}, [0]]);
+    expect(trace).toEqual({y: Array.from(array), x, name: "n"});
   });
 
-  it("of two dimensions are left as they are", () => {
-    const z = {dtype: "i1", bdata: base64([1, 2]), shape: "1, 2"};
-    const trace = {z};
-    documentWith([trace]);
-    unpackTraces("graph");
-    expect(trace.z).toBe(z);
+  it("P16: are unpacked deep in a trace", () => {
+    const one = packed("i1", new Int8Array([1, 2]));
+    const trace = {marker: {color: one, size: one}, error_y: {array: one}, dimensions: [{values: one}]};
+    documentWith([{}, trace]);
+    const extension = {"marker.color": [[3]], "error_y.array": [[3]], "dimensions[0].values": [[3]]};
+    unpackTraces("graph", [extension, [-1]]);
+    expect(trace).toEqual({
+      marker: {color: [1, 2], size: one},
+      error_y: {array: [1, 2]},
+      dimensions: [{values: [1, 2]}],
+    });
   });
 
-  it("are not looked for on a graph that is not there", () => {
-    documentWith([]);
-    expect(() => unpackTraces("nowhere")).not.toThrow();
+  it.each([
+    ["2, 3", [[1, 2, 3], [4, 5, 6]]],
+    ["3,1,2", [[[1, 2]], [[3, 4]], [[5, 6]]]],
+    ["6", [1, 2, 3, 4, 5, 6]],
+  ])("P16: keep their dimensions (%s)", (shape, z) => {
+    const trace = {z: packed("u1", new Uint8Array([1, 2, 3, 4, 5, 6]), shape)};
+    documentWith([trace]);
+    unpackTraces("graph", {z: [[[7]]]});
+    expect(trace.z).toEqual(z);
+  });
+
+  it.each([
+    ["that is not there", "nowhere", {y: [[1]]}],
+    ["without the trace", "graph", [{y: [[1]]}, [7]]],
+    ["without the attribute", "graph", [{"marker.color": [[1]]}, [0]]],
+    ["that is given nothing", "graph", null],
+    ["that is given no extension", "graph", "abc"],
+  ])("are not looked for on a graph %s", (_, id, value) => {
+    const trace = {y: [1]};
+    documentWith([trace]);
+    expect(() => unpackTraces(id, value)).not.toThrow();
+    expect(trace).toEqual({y: [1]});
   });
 });
 
-describe("a graph that changes", () => {
-  it("is looked at once after it has drawn, and leaves no listener behind", async () => {
-    const {listeners, draw} = documentWith([]);
-    const look = vi.fn();
-    onGraphChange("graph", look);
-    draw();
-    draw();
+describe("a graph that was given something", () => {
+  it("says when it has drawn, and then has an empty queue", async () => {
+    const graph = documentWith([]);
+    const done = vi.fn();
+    graph.receive("points");
+    onGraphDone("graph", done);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(look).toHaveBeenCalledOnce();
-    expect(listeners.size).toBe(0);
+    expect(done).not.toHaveBeenCalled();
+
+    graph.draw();
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect(done).toHaveBeenCalledExactlyOnceWith(undefined);
   });
 
-  it("is looked at soon when it does not draw, and leaves no listener behind", async () => {
-    const {listeners} = documentWith([]);
-    const look = vi.fn();
-    onGraphChange("graph", look);
+  it("P15: says what was refused, and goes on with what follows", async () => {
+    const graph = documentWith([]);
+    const done = vi.fn();
+    graph.receive("points", () => "no such trace");
+    onGraphDone("graph", done);
+    await vi.advanceTimersByTimeAsync(1);
+    graph.receive("more");
+    graph.draw();
+    await vi.advanceTimersByTimeAsync(1);
+
+    expect(done).toHaveBeenCalledExactlyOnceWith(new Error("no such trace"));
+    expect(graph.applied).toEqual(["more"]);
+  });
+
+  it("P15: is mended where somebody else has broken it", async () => {
+    const graph = documentWith([]);
+    graph.inner._queue = Promise.reject(new Error("not ours"));
+    mendGraph("graph");
+    graph.receive("points");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(graph.applied).toEqual(["points"]);
+  });
+
+  it("is looked at soon where its chain is not known", async () => {
+    documentWith([]);
+    const done = vi.fn();
+    onGraphDone("nowhere", done);
     await vi.advanceTimersByTimeAsync(60);
-    expect(look).toHaveBeenCalledOnce();
-    expect(listeners.size).toBe(0);
+    expect(done).toHaveBeenCalledOnce();
+  });
+
+  it("P6: has it in its figure when Plotly has put a new array there", () => {
+    const trace = {marker: {size: [1]}};
+    documentWith([trace]);
+    const isInFigure = watchTraces("graph", [{"marker.size": [[2]]}, [0]]);
+    expect(isInFigure()).toBe(false);
+    trace.marker.size = [1, 2];
+    expect(isInFigure()).toBe(true);
+    expect(watchTraces("nowhere", {y: [[1]]})()).toBe(false);
   });
 });
