@@ -41,6 +41,8 @@ interface Busy {
   readonly element: Element | null;
   /** Whether a graph's figure has it, drawn or not. */
   readonly isInFigure: () => boolean;
+  /** Whether a graph has said that it is done with it. */
+  isDone: boolean;
 }
 
 export interface LanesOptions {
@@ -125,7 +127,7 @@ export function createLanes(options: LanesOptions) {
     const prop = first.commandProp ?? "";
     const busy = {since: now(), prop, command, element: dash.elementOf(id)};
     if (command.taken === "graph" && !isGraphIdle(id)) {
-      lane.busy = {...busy, value: undefined, steps: [], isInFigure: () => false};
+      lane.busy = {...busy, value: undefined, steps: [], isInFigure: () => false, isDone: true};
       watch(id, lane);
       return false;
     }
@@ -140,7 +142,7 @@ export function createLanes(options: LanesOptions) {
     for (const source of new Set(steps.map((step) => step.update.source))) {
       onApplied(source, id, props);
     }
-    lane.busy = {...busy, value, steps, isInFigure};
+    lane.busy = {...busy, value, steps, isInFigure, isDone: false};
     if (command.taken === "graph") follow(id, lane, lane.busy);
     else watch(id, lane);
     return true;
@@ -149,6 +151,8 @@ export function createLanes(options: LanesOptions) {
   /** A graph says when it has taken a command, or that it refuses it. */
   function follow(id: WireId, lane: Lane, busy: Busy): void {
     onGraphDone(id, (error) => {
+      if (lane.busy !== busy) return; // unmounted meanwhile
+      busy.isDone = true;
       if (error === undefined) lane.most *= 2;
       else onRefused(id, lane, busy, error);
       poke();
@@ -169,7 +173,7 @@ export function createLanes(options: LanesOptions) {
 
   /** Of joined commands those that are right must not be lost: half of them are tried first. */
   function onRefused(id: WireId, lane: Lane, busy: Busy, error: unknown): void {
-    if (lane.busy === busy) lane.busy = undefined;
+    lane.busy = undefined;
     if (busy.steps.length > 1 && !busy.isInFigure()) {
       lane.most = Math.ceil(busy.steps.length / 2);
       restore(lane, busy.steps);
@@ -202,14 +206,14 @@ export function createLanes(options: LanesOptions) {
     return lane.busy !== undefined;
   }
 
-  function isTaken(id: WireId, {command, prop, value}: Busy): boolean {
+  function isTaken(id: WireId, {command, prop, value, isDone}: Busy): boolean {
     switch (command.taken) {
       case "commit":
         return true;
       case "cleared":
         return isNothing(value) || dash.get(id, prop) !== value;
       case "graph":
-        return isGraphIdle(id);
+        return isDone && isGraphIdle(id);
     }
   }
 

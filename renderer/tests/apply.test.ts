@@ -826,6 +826,8 @@ describe("commands of a graph", () => {
     }
     for (let n = 0; n < 20; n++) {
       frames.runAll();
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      applier.poke(); // the graph's queue is empty, it has not yet been told why
       await draw();
     }
     applier.add(run, [["graph", {figure: {}}]]);
