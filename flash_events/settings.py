@@ -45,8 +45,9 @@ class Settings:
         allowed_origins: other origins whose pages may call, such as `https://portal.example`;
             as an environment variable separated by commas.
         command_props: props besides dcc.Graph's `extendData`, AgGrid's `rowTransaction` and the
-            like of which every value does something, so that none may collapse into the next; as
-            an environment variable separated by commas.
+            like of which every value does something, so that none may collapse into the next:
+            `play`, or `my_lib.Player.play` for one type of component; as an environment variable
+            separated by commas.
         trust_forwarded_host: whether a proxy in front sets `X-Forwarded-Host`.
         debug: whether errors reach the browser with their text; None follows Dash's dev tools.
     """
