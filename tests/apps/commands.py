@@ -10,6 +10,7 @@ import numpy as np
 import plotly.express as px
 import plotly.graph_objects as go
 from dash import ALL, Dash, Input, Output, Patch, State, dcc, html
+from dash.development.base_component import Component
 
 from flash_events import Update, event_callback, stream_props
 from tests.apps.backend import BACKEND
@@ -170,7 +171,7 @@ async def keep(_n: int) -> AsyncIterator[Update]:
 # Each of these draws what it needs into the lab.
 
 
-def in_tabs(component: object) -> dcc.Tabs:
+def in_tabs(component: Component) -> dcc.Tabs:
     """The component in a tab that can be left and shown."""
     return dcc.Tabs([dcc.Tab(component, label="shown"), dcc.Tab(html.Div("else"), label="left")])
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Dialog
 
 from tests.support.server import wait_until
 from tests.support.tab import Tab
@@ -80,7 +81,12 @@ def test_p10_what_is_done_once_is_not_repeated_by_a_snapshot(desk: Tab) -> None:
     """P10: a kept run has downloaded a file and opened a dialog before the page is reloaded."""
     happened: list[str] = []
     desk.page.on("download", lambda file: happened.append(file.suggested_filename))
-    desk.page.on("dialog", lambda dialog: (happened.append(dialog.message), dialog.accept()))
+
+    def accept(dialog: Dialog) -> None:
+        happened.append(dialog.message)
+        dialog.accept()
+
+    desk.page.on("dialog", accept)
     served = desk.served
     before = len(served.marks("once finally"))
     end = Path(f"{served.marks_file}.end")
