@@ -21,7 +21,7 @@ ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
-WORKER = Path(__file__).parent / "static" / "flash_events_worker.js"
+STATIC = Path(__file__).parent / "static"
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -89,6 +89,7 @@ class _Wiring:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, backend.view(self._answering(action)))
         bridge.add_route(self.app, ROUTE + "worker", backend.view(_worker), "GET")
+        bridge.add_route(self.app, ROUTE + "connections", backend.view(_connections), "GET")
         bridge.add_route(self.app, ROUTE + "metrics", backend.view(self._metrics), "GET")
         backend.on_serving(self._start, self._close)
 
@@ -154,9 +155,9 @@ class _Wiring:
 
 
 @functools.cache
-def _worker_script() -> tuple[bytes, str]:
-    """The worker's script and its version, which `renderer/build.mjs` writes into the page's."""
-    script = WORKER.read_bytes()
+def _script(name: str) -> tuple[bytes, str]:
+    """A script and its version, which `renderer/build.mjs` writes into the page's script."""
+    script = (STATIC / name).read_bytes()
     return script, hashlib.sha256(script).hexdigest()[:16]
 
 
@@ -165,13 +166,24 @@ async def _worker(request: Request) -> Reply:
 
     A page of another deploy gets none, and owns its connection itself: it may not understand this.
     """
-    script, version = _worker_script()
+    script, version = _script("flash_events_worker.js")
     if request.query.get("v") != version:
         return Reply(404, headers={"Cache-Control": "no-store"})
-    headers = {
-        "Content-Type": "text/javascript; charset=utf-8",
-        "Cache-Control": "public, max-age=31536000, immutable",
-    }
+    return _javascript(script, is_current=True)
+
+
+async def _connections(request: Request) -> Reply:
+    """The script of connections that a page owns itself; `renderer/src/owned.ts` loads it.
+
+    A page of another deploy gets it, too, since it has no other way to stream.
+    """
+    script, version = _script("flash_events_connections.js")
+    return _javascript(script, is_current=request.query.get("v") == version)
+
+
+def _javascript(script: bytes, is_current: bool) -> Reply:
+    caching = "public, max-age=31536000, immutable" if is_current else "no-store"
+    headers = {"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": caching}
     return Reply(200, script, headers)
 
 

@@ -2,6 +2,8 @@
 
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
+/** So often a request is sent before its failure is told. */
+export const TRIES = 4;
 
 /** The server has no room at present. */
 export interface Full {

@@ -6,12 +6,12 @@
  */
 
 import {createParser} from "eventsource-parser";
-import {failureOf, isFinal, isStream, jitter, pause, StartFailed} from "./answers.ts";
+import {failureOf, isFinal, isStream, jitter, pause, StartFailed, TRIES} from "./answers.ts";
 import type {AttachFields, Host, Position, StopFields} from "./host.ts";
 import {newId} from "./ids.ts";
 import {parseEvent, VERSION} from "./protocol.ts";
+import {createStops} from "./stops.ts";
 
-const START_TRIES = 4;
 /** The server sends a heartbeat every 15 s. */
 const SILENCE_MS = 40_000;
 /** After so long without a heartbeat, which may be held up behind data, it is answered anyway. */
@@ -29,6 +29,7 @@ interface Connection {
 }
 
 export function createConnections(host: Host) {
+  const stops = createStops(host);
   const open = new Set<Connection>();
   let opening: Promise<unknown> | undefined;
   let isSuspended = false;
@@ -70,7 +71,7 @@ export function createConnections(host: Host) {
         });
         return stillOpen(opened);
       }
-      if ((!response || response.status >= 502) && attempt < START_TRIES) {
+      if ((!response || response.status >= 502) && attempt < TRIES) {
         await pause(jitter(attempt));
         continue;
       }
@@ -84,23 +85,9 @@ export function createConnections(host: Host) {
     throw new StartFailed("lost", "The connection was lost while the run was started.");
   }
 
-  async function stop(fields: StopFields): Promise<void> {
-    for (let attempt = 1; attempt <= START_TRIES; attempt++) {
-      const response = await postStop(fields).catch(() => undefined);
-      if (response && (response.ok || isFinal(response))) return;
-      await pause(jitter(attempt));
-    }
-    host.warn("The server could not be asked to stop a run.");
-  }
-
-  /** What asks may go away meanwhile: the page, or the worker with its last tab. */
-  function postStop(fields: StopFields): Promise<Response> {
-    return host.post("stop", {version: VERSION, ...fields}, {keepalive: true});
-  }
-
   function close(fields: StopFields): void {
     for (const one of open) end(one);
-    if (fields.runs.length) postStop(fields).catch(() => undefined);
+    if (fields.runs.length) stops.post(fields).catch(() => undefined);
   }
 
   function suspend(): void {
@@ -279,7 +266,7 @@ export function createConnections(host: Host) {
   return {
     start: (body: string, fields: object) => ask("start", body, fields),
     attach: (fields: AttachFields) => ask("attach", "{}", fields),
-    stop,
+    stop: stops.stop,
     close,
     suspend,
     wake,

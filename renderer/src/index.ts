@@ -2,7 +2,6 @@
 
 import {createApplier} from "./apply.ts";
 import {addCommands} from "./commands.ts";
-import {createConnections} from "./connection.ts";
 import {connectDash} from "./dash.ts";
 import {postTo} from "./endpoint.ts";
 import type {Host} from "./host.ts";
@@ -10,13 +9,15 @@ import {newId} from "./ids.ts";
 import {hold, whenFree} from "./locks.ts";
 import type {ToTab} from "./messages.ts";
 import {endpointOf, postRenewed, renewIn} from "./renewal.ts";
+import {createOwned, type CreateConnections} from "./owned.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
 import {clientside} from "./store.ts";
 import {tell} from "./watchers.ts";
 
-/** Of the worker's script, so that a deploy brings its own worker; build.mjs fills it in. */
+/** Of the scripts, so that a deploy brings its own; build.mjs fills them in. */
 declare const WORKER_VERSION: string;
+declare const CONNECTIONS_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
@@ -65,11 +66,27 @@ const memory = {
   },
 };
 
+function canShare(): boolean {
+  return "SharedWorker" in globalThis && hasLocks();
+}
+
+function loadConnections(): Promise<CreateConnections | undefined> {
+  return new Promise((resolve) => {
+    const script = document.createElement("script");
+    script.src = `${dash.url("connections")}?v=${CONNECTIONS_VERSION}`;
+    script.onload = script.onerror = () => {
+      script.remove();
+      resolve(clientside()["flash_events_connections"] as CreateConnections | undefined);
+    };
+    document.head.append(script);
+  });
+}
+
 function openWorker(
   onMessage: (message: ToTab) => void,
   onError: () => void,
 ): MessagePort | undefined {
-  if (!("SharedWorker" in globalThis) || !hasLocks()) return undefined;
+  if (!canShare()) return undefined;
   const url = `${dash.url("worker")}?v=${WORKER_VERSION}`;
   const worker = new SharedWorker(url, {name: "flash_events"});
   worker.onerror = onError;
@@ -109,9 +126,10 @@ const host: Host = {
   drained: () => applier.drained(),
   warn,
 };
+const owned = createOwned(host, loadConnections);
 const connections = createShared({
   host,
-  owned: createConnections(host),
+  owned,
   page,
   endpoint,
   renew,
@@ -154,7 +172,12 @@ clientside()["flash_events"] = new Proxy(
   },
 );
 
+let isPrepared = canShare();
 dash.subscribe(() => {
+  if (!isPrepared && dash.isReady()) {
+    isPrepared = true;
+    owned.prepare();
+  }
   runs.check();
   applier.poke();
 });

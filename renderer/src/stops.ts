@@ -1,0 +1,23 @@
+/** Asks the server to stop runs. */
+
+import {isFinal, jitter, pause, TRIES} from "./answers.ts";
+import type {Host, StopFields} from "./host.ts";
+import {VERSION} from "./protocol.ts";
+
+export function createStops({post: send, warn}: Pick<Host, "post" | "warn">) {
+  /** What asks may go away meanwhile: the page, or the worker with its last tab. */
+  function post(fields: StopFields): Promise<Response> {
+    return send("stop", {version: VERSION, ...fields}, {keepalive: true});
+  }
+
+  async function stop(fields: StopFields): Promise<void> {
+    for (let attempt = 1; attempt <= TRIES; attempt++) {
+      const response = await post(fields).catch(() => undefined);
+      if (response && (response.ok || isFinal(response))) return;
+      await pause(jitter(attempt));
+    }
+    warn("The server could not be asked to stop a run.");
+  }
+
+  return {post, stop};
+}
