@@ -1,7 +1,7 @@
 /** Runs programs in a page of tests/apps/programs.py, and tells what their places show. */
 globalThis.programs = (() => {
   const COMMANDS = ["extendData", "prependData", "rowTransaction"];
-  const DEADLINE_MS = 60_000;
+  const DEADLINE_MS = 30_000;
 
   /** What of these components is compared elsewhere, or is set by themselves. */
   const KEPT = {
@@ -9,6 +9,9 @@ globalThis.programs = (() => {
     AgGrid: ["id", "className", "style", "columnDefs", "rowData"],
     Store: ["id", "data"],
   };
+
+  /** The seed of the program of each place that is on the page. */
+  let seeds = new Map();
 
   let changes = 0;
   let tokens = 0;
@@ -72,7 +75,11 @@ globalThis.programs = (() => {
       quiet = isIdle ? quiet + 1 : 0;
       seen = changes;
       if (quiet >= (plots.length + grids.length ? 5 : 2)) return;
-      if (isLate()) throw new Error(`The page did not settle after ${token}`);
+      if (isLate()) {
+        const busy = places.filter((one) => !plotsOf(one).every(isDrawn) || !gridsOf(one).every(isTaken));
+        const stuck = [...new Set(busy.map((place) => seeds.get(place)))];
+        throw new Error(`After ${token}, the programs of these seeds did not settle: ${stuck}`);
+      }
       await frame();
     }
   }
@@ -163,6 +170,7 @@ globalThis.programs = (() => {
     const second = orders.map(({name, seed, keep}) => [`${name}y`, seed, keep]);
     const all = [...first, ...second];
     const places = all.map(([place]) => place);
+    seeds = new Map(all);
     await ask("draw", {programs: all}, "drawn", places);
     if (!isSingle) await ask("burst", {programs: first, way}, "done", places);
     const steps = Math.max(...orders.map((one) => one.steps));

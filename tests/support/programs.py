@@ -10,6 +10,7 @@ from typing import Any
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import ALL, Patch, dcc, html
+from dash.development.base_component import Component
 
 from flash_events import Update, stream_props
 
@@ -89,8 +90,8 @@ class _Writer:
             html.Div(self.text(), id=self.name("note")),
             dmc.Badge(self.text(), leftSection=self.node("badge", 1), id=self.name("badge")),
             dcc.Store(id=self.name("store"), data={"n": 0, "items": []}),
-            html.Div(self.graph() if self.has_graph else None, id=self.name("graphs")),
-            html.Div(self.grid() if self.has_grid else None, id=self.name("grids")),
+            html.Div([self.graph()] if self.has_graph else [], id=self.name("graphs")),
+            html.Div([self.grid()] if self.has_grid else [], id=self.name("grids")),
         ]
 
     # Components
@@ -179,9 +180,9 @@ class _Writer:
             (1, self.draw_section),
             (0.7, self.patch_store),
             (5 * self.has_graph, self.command_graph),
-            (0.7 * self.has_graph, lambda: (self.name("graphs"), {"children": [self.graph()]})),
+            (1.2 * self.has_graph, lambda: self.draw_slow("graphs", self.graph)),
             (6 * self.has_grid, self.command_grid),
-            (0.7 * self.has_grid, lambda: (self.name("grids"), {"children": [self.grid()]})),
+            (1.2 * self.has_grid, lambda: self.draw_slow("grids", self.grid)),
         ]
         weights = [weight for weight, _ in ways]
         [(_, make)] = self.random.choices(ways, weights)
@@ -277,16 +278,30 @@ class _Writer:
             patch["n"] += 1
         return self.name("store"), {"data": patch}
 
+    def draw_slow(self, container: str, make: Callable[[], Component]) -> Pair:
+        """Draws a graph or grid anew, or moves it among its siblings."""
+        if self.chance(0.6):
+            return self.name(container), {"children": [make()]}
+        patch = Patch()
+        getattr(patch, self.random.choice(["append", "prepend"]))(html.Span(self.text()))
+        return self.name(container), {"children": patch}
+
     def command_graph(self) -> Pair:
         target = self.name("graph")
         if self.chance(0.2):
             props: dict[str, Any] = {"figure": self.figure()}
             return target, props | ({"extendData": self.extension()} if self.chance(0.3) else {})
+        if self.chance(0.1):
+            patch = Patch()
+            patch["layout"]["title"] = self.text()
+            return target, {"figure": patch}
         prop = "extendData" if self.chance(0.75) else "prependData"
         return target, {prop: self.extension()}
 
     def extension(self) -> Any:
         traces = self.random.choice([[0], [1], [0, 1], [1, 0]])
+        if self.chance(0.05):
+            traces = [7]  # the graph has none such
         each = [self.points(self.random.randint(1, 2)) for _ in traces]
         data = {axis: [points[axis] for points in each] for axis in ("x", "y")}
         if self.chance(0.35):
