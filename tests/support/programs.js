@@ -105,10 +105,20 @@ globalThis.programs = (() => {
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, cleaned(one)]));
   }
 
+  /** Attributes stand in the order in which they were first set, which nobody sees. */
+  function sortAttributes(element) {
+    const attributes = [...element.attributes].sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const one of attributes) {
+      element.removeAttributeNode(one);
+      element.setAttributeNode(one);
+    }
+  }
+
   function htmlOf(place) {
     const copy = document.getElementById(`${place}-place`).cloneNode(true);
     for (const one of copy.querySelectorAll(".dash-graph")) one.replaceChildren();
     for (const one of copy.querySelectorAll(".ag-root-wrapper")) one.remove();
+    for (const one of copy.querySelectorAll("*")) sortAttributes(one);
     return copy.innerHTML.replaceAll("><", ">\n<").replaceAll(/mantine-[a-z0-9]{9}/g, "mantine-id");
   }
 
