@@ -20,8 +20,11 @@ async function bundle(entry, define = {}) {
     define,
     write: false,
   });
-  // esbuild's own output is 6 % larger.
-  const {code} = await minify(result.outputFiles[0].text, {compress: {passes: 2}});
+  // esbuild's own output is 7 % larger. Without sequences gzip finds more that repeats.
+  const compress = {
+    passes: 4, hoist_funs: true, sequences: false, inline: 1, unsafe_arrows: true, unsafe_methods: true,
+  };
+  const {code} = await minify(result.outputFiles[0].text, {ecma: 2022, module: true, compress});
   return code;
 }
 

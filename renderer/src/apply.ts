@@ -56,6 +56,8 @@ export interface ApplierOptions {
   >;
   /** Told which props of a component a source was the last to set, right after. */
   onApplied(source: Source, id: WireId, props: Props): void;
+  /** A component is not on the page; returns whether that is no news. */
+  onMissing?(source: Source, id: WireId, props: Props): boolean;
   /** Less may wait now than before. */
   onFlushed?(): void;
   warn(message: string): void;
@@ -67,7 +69,7 @@ export interface ApplierOptions {
 export type Applier = ReturnType<typeof createApplier>;
 
 export function createApplier(options: ApplierOptions) {
-  const {dash, onApplied, onFlushed, warn, isHidden, nextFrame, now} = options;
+  const {dash, onApplied, onMissing, onFlushed, warn, isHidden, nextFrame, now} = options;
   /** Not looked up yet: ids may be patterns. Those before `head` are done. */
   let inbox: Step[] = [];
   let head = 0;
@@ -352,7 +354,7 @@ export function createApplier(options: ApplierOptions) {
   }
 
   function setStates(id: WireId, steps: readonly Step[]): void {
-    if (!isOnPage(id)) return;
+    if (!isOnPage(id, steps)) return;
     const canPatch = (prop: string) => {
       const isSet = dash.get(id, prop) !== undefined;
       if (!isSet) warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
@@ -368,9 +370,12 @@ export function createApplier(options: ApplierOptions) {
     }
   }
 
-  function isOnPage(id: WireId): boolean {
+  function isOnPage(id: WireId, steps: readonly Step[]): boolean {
     if (dash.has(id)) return true;
-    warnOnce(`No component with id "${id}" is on the page; its updates are skipped.`);
+    const skipped = steps.filter(({update, props}) => !onMissing?.(update.source, id, props));
+    if (skipped.length) {
+      warnOnce(`No component with id "${id}" is on the page; its updates are skipped.`);
+    }
     return false;
   }
 

@@ -7,9 +7,22 @@
 
 import {draws} from "./drawing.ts";
 import {isDictId, isWildcard, parseId, stringifyId, type DictId, type WireId} from "./ids.ts";
+import {insert} from "./inserts.ts";
+import {Instance} from "./instances.ts";
 import {connectPlain} from "./plain.ts";
 import type {Props} from "./protocol.ts";
-import {clientside, nodeAt, page, pathOf, patternOf, state, store} from "./store.ts";
+import {
+  clientside,
+  MARK,
+  nodeAt,
+  page,
+  pathOf,
+  patternOf,
+  PROGRESS,
+  state,
+  store,
+  type Node,
+} from "./store.ts";
 
 export interface Dependency {
   readonly id: WireId;
@@ -50,54 +63,87 @@ export interface Entry {
   };
 }
 
+/** What a worker has cloned, and the server returned, is a mark no more. */
+const markOf = (node: Node) => (node[MARK] instanceof Instance ? node[MARK] : undefined);
+
+const isFresh = (node: Node | undefined) => node !== undefined && (markOf(node)?.isNew ?? true);
+
+/** A callback that Dash has still to finish, and what it may set, as `id.property`. */
+export interface Pending {
+  readonly callback: string;
+  readonly isInitial: boolean;
+  readonly outputs: readonly string[];
+}
+
 export type Dash = ReturnType<typeof connectDash>;
 
 export function connectDash() {
   const plain = connectPlain();
 
-  /** The props of a component; Dash keeps the path of one that a callback replaced by nothing. */
-  function propsOf(id: WireId): Props | undefined {
+  /** A component; Dash keeps the path of one that a callback replaced by nothing. */
+  function nodeOf(id: WireId): Node | undefined {
     const path = pathOf(id);
-    const props = path && nodeAt(path)?.props;
-    return props?.id !== undefined && stringifyId(props.id) === id ? props : undefined;
+    const node = path && nodeAt(path);
+    const known = node?.props?.id;
+    return known !== undefined && stringifyId(known) === id ? node : undefined;
+  }
+
+  function idsOf(id: WireId, isMeant?: (node: Node | undefined) => boolean): WireId[] {
+    if (!isDictId(id)) return [id];
+    const {keys, values, candidates} = patternOf(id);
+    if (!values.some((value) => isWildcard(value))) return [id];
+    return candidates
+      .filter((one) => one.values.every((v, i) => isWildcard(values[i]) || v === values[i]))
+      .filter(({path}) => !isMeant || isMeant(nodeAt(path)))
+      .map((one) => stringifyId(Object.fromEntries(keys.map((key, i) => [key, one.values[i]]))));
   }
 
   return {
     isReady: () => state()?.appLifecycle === "HYDRATED",
     entry: (id: string) => state()?.dependenciesRequest?.content?.find((one) => one.output === id),
     entries: () => (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
-    has: (id: WireId) => propsOf(id) !== undefined,
+    has: (id: WireId) => nodeOf(id) !== undefined,
     isMounted: (id: WireId) => document.getElementById(id) !== null,
     elementOf: (id: WireId): Element | null => document.getElementById(id),
-    get: (id: WireId, property: string) => propsOf(id)?.[property],
+    get: (id: WireId, property: string) => nodeOf(id)?.props[property],
+
+    /** The component that has this id now. */
+    instance(id: WireId): Instance | undefined {
+      const node = nodeOf(id);
+      if (!node) return undefined;
+      const mark = markOf(node) ?? new Instance();
+      node[MARK] = mark;
+      return mark;
+    },
+
+    /** Another object whenever components have come or moved; not whenever one has gone. */
+    layout: (): unknown => state()?.paths,
+
+    pending(): Pending[] {
+      return PROGRESS.flatMap((name) => state()?.callbacks?.[name] ?? [])
+        .map(({callback, changedPropIds, getOutputs}) => ({
+          callback: callback.output,
+          isInitial: Object.keys(changedPropIds).length === 0,
+          outputs: getOutputs(state()?.paths)
+            .flat()
+            .map(({id, property}) => `${stringifyId(id)}.${property}`),
+        }));
+    },
 
     /** The ids on the page that a pattern means; the id itself where it is none. */
-    expand(id: WireId): WireId[] {
-      if (!isDictId(id)) return [id];
-      const {keys, values, candidates} = patternOf(id);
-      if (!values.some((value) => isWildcard(value))) return [id];
-      return candidates
-        .filter((one) => one.values.every((v, i) => isWildcard(values[i]) || v === values[i]))
-        .map((one) => stringifyId(Object.fromEntries(keys.map((key, i) => [key, one.values[i]]))));
-    },
+    expand: (id: WireId) => idsOf(id),
+
+    /** Those of them whose components are new; a page may have thousands that are not. */
+    fresh: (id: WireId) => idsOf(id, isFresh).filter((one) => isFresh(nodeOf(one))),
 
     /** The type of a component, with its namespace. */
     typeOf(id: WireId): string | undefined {
-      const path = pathOf(id);
-      const node = path && nodeAt(path);
+      const node = nodeOf(id);
       return node && `${node.namespace}.${node.type}`;
     },
 
     /** Whether a value draws components, or takes some away. */
-    draws: (id: WireId, prop: string, value: unknown) =>
-      draws(
-        () => {
-          const path = pathOf(id);
-          return path && nodeAt(path);
-        },
-        prop,
-        value,
-      ),
+    draws: (id: WireId, prop: string, value: unknown) => draws(() => nodeOf(id), prop, value),
 
     /** Whether a component is one, or in one, by its id. */
     isInside(id: WireId, container: WireId): boolean {
@@ -112,7 +158,8 @@ export function connectDash() {
     set(id: WireId, props: Props): void {
       if (plain.put(id, props)) return;
       plain.show(); // before what this sets moves or removes it
-      clientside().set_props?.(isDictId(id) ? parseId(id) : id, props);
+      const set = (some: Props) => clientside().set_props?.(isDictId(id) ? parseId(id) : id, some);
+      if (!insert(id, props, set)) set(props);
     },
 
     /** Does all that `work` sets in one React commit, which is done when this returns. */

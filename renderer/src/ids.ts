@@ -43,6 +43,21 @@ export function resolveMatch(id: WireId, match: Match): WireId {
   return stringifyId(Object.fromEntries(resolved) as DictId);
 }
 
+/** What MATCH in a pattern stands for where it means this id. */
+export function matchedBy(pattern: WireId, id: DictId): Match {
+  const keys = Object.entries(parseId(pattern)).filter(([, value]) => isWildcard(value, "MATCH"));
+  return Object.fromEntries(keys.map(([key]) => [key, id[key]]));
+}
+
+/** The id with ALL in the place of MATCH: every component that it may mean. */
+export function anyOf(id: WireId): WireId {
+  if (!isDictId(id)) return id;
+  const entries = Object.entries(parseId(id)).map(([key, value]) =>
+    isWildcard(value) ? [key, ["ALL"]] : [key, value],
+  );
+  return stringifyId(Object.fromEntries(entries) as DictId);
+}
+
 /** Whether an id that has no MATCH left names more than one component. */
 export function isPattern(id: WireId): boolean {
   // A bracket is needed for a wildcard, and many ids have none.

@@ -21,33 +21,6 @@ declare const CONNECTIONS_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
-/** A tab's id survives a reload; a duplicated tab, which copies the storage, gets its own. */
-async function pageId(): Promise<string> {
-  try {
-    const id = sessionStorage.getItem(PAGE_KEY) ?? newId();
-    const isOurs = await holdPage(id);
-    const own = isOurs ? id : newId();
-    sessionStorage.setItem(PAGE_KEY, own);
-    if (!isOurs) await holdPage(own);
-    return own;
-  } catch {
-    return newId(); // a page that is embedded may have neither storage nor locks
-  }
-}
-
-/** Whether no other tab is this page; always true where pages have no locks (plain HTTP). */
-async function holdPage(id: string): Promise<boolean> {
-  if (!hasLocks()) return true;
-  const release = await hold(`flash_events ${id}`, true);
-  // Released on `pagehide`: a held lock keeps a page out of the back/forward cache.
-  if (release) addEventListener("pagehide", release, {once: true});
-  return release !== undefined;
-}
-
-function hasLocks(): boolean {
-  return "locks" in navigator;
-}
-
 /** A page that is embedded may have no storage, and then finds no runs after a reload. */
 const memory = {
   read(key: string): string | null {
@@ -66,6 +39,28 @@ const memory = {
   },
 };
 
+/** A tab's id survives a reload; a duplicated tab, which copies the storage, gets its own. */
+async function pageId(): Promise<string> {
+  const id = memory.read(PAGE_KEY) ?? newId();
+  const own = (await holdPage(id)) ? id : newId();
+  memory.write(PAGE_KEY, own);
+  if (own !== id) await holdPage(own);
+  return own;
+}
+
+/** Whether no other tab is this page; true where pages have no locks (plain HTTP, an embedded page). */
+async function holdPage(id: string): Promise<boolean> {
+  if (!hasLocks()) return true;
+  const release = await hold(`flash_events ${id}`, true).catch(() => () => undefined);
+  // Released on `pagehide`: a held lock keeps a page out of the back/forward cache.
+  if (release) addEventListener("pagehide", release, {once: true});
+  return release !== undefined;
+}
+
+function hasLocks(): boolean {
+  return "locks" in navigator;
+}
+
 function canShare(): boolean {
   return "SharedWorker" in globalThis && hasLocks();
 }
@@ -75,7 +70,6 @@ function loadConnections(): Promise<CreateConnections | undefined> {
     const script = document.createElement("script");
     script.src = `${dash.url("connections")}?v=${CONNECTIONS_VERSION}`;
     script.onload = script.onerror = () => {
-      script.remove();
       resolve(clientside()["flash_events_connections"] as CreateConnections | undefined);
     };
     document.head.append(script);
@@ -139,11 +133,18 @@ const connections = createShared({
   whenFree,
 });
 const applier = createApplier({
-  dash,
+  dash: {
+    ...dash,
+    set(id, props) {
+      runs.onSet(id);
+      dash.set(id, props);
+    },
+  },
   onApplied(source, id, props) {
     runs.onApplied(source, id, props);
     tell({type: "applied", run: source.id, props});
   },
+  onMissing: (source, id, props) => runs.onMissing(source, id, props),
   onFlushed: () => connections.report(),
   warn,
   isHidden: () => document.hidden,

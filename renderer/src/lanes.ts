@@ -55,7 +55,7 @@ export interface LanesOptions {
   /** Is told of each step that has left its lane to be set, or for good. */
   onTaken(step: Step): void;
   onApplied(source: Source, id: WireId, props: Props): void;
-  isOnPage(id: WireId): boolean;
+  isOnPage(id: WireId, steps: readonly Step[]): boolean;
   attempt(id: WireId, work: () => void): void;
   warn(message: string): void;
   /** As `warn`, and shows it in Dash's dev tools. */
@@ -120,7 +120,7 @@ export function createLanes(options: LanesOptions) {
   }
 
   function commitCommand(id: WireId, lane: Lane, first: Step, command: Command): boolean {
-    if (!isOnPage(id)) {
+    if (!isOnPage(id, [first])) {
       take(lane, 1);
       return true;
     }

@@ -5,12 +5,14 @@ import {StartFailed} from "./answers.ts";
 import type {CallbackContext, Dash, Entry} from "./dash.ts";
 import type {Connections} from "./host.ts";
 import {newId, type WireId} from "./ids.ts";
+import {createInstances, inputsOf, isMatched, type Instance} from "./instances.ts";
+import {createKept, type Due} from "./kept.ts";
 import {createRoom} from "./room.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
 import type {Source} from "./steps.ts";
-import {runningTargets, targetsFor} from "./targets.ts";
+import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";
 import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
-import {createInsertions, createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
+import {createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
 import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
 import type {RunState} from "./watchers.ts";
 
@@ -21,6 +23,9 @@ const LOST = "The connection to a run was lost for good; what it had not sent is
 interface Run extends Source {
   readonly trigger: Trigger;
   readonly cancels: CancelWatch;
+  /** The components that were its Inputs when it began. */
+  readonly inputs: ReadonlySet<Instance>;
+  readonly aims: Aims;
   /** The number of the last update that was received. */
   seen: number;
   connection: string | undefined;
@@ -55,18 +60,25 @@ export function createRuns(options: RunsOptions) {
   void page.then((id) => (pageId = id));
   const queued = new Map<string, Trigger[]>();
   const ownWrites = createOwnWrites(dash);
-  const insertions = createInsertions(dash);
+  const instances = createInstances(dash, () => [
+    ...[...live.values()].flatMap((run) => [...run.aims.ids()]),
+    ...kept.ids(),
+  ]);
+  const kept = createKept(dash, warn);
   const room = createRoom(warn);
 
   /** Dash calls the callback: an Input has changed, or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
     const entry = dash.entry(callback);
-    if (entry && !ownWrites.isOwn(entry, context)) begin(entry, context);
+    if (!entry || ownWrites.isOwn(entry, context)) return;
+    if (!context.triggered.length && isMatched(entry)) return; // see `createInstances`
+    begin(entry, context);
   }
 
   function begin(entry: Entry, context: CallbackContext): void {
     restore();
     const next = triggerOf(entry, context);
+    instances.claim(entry, next.match);
     const alive = aliveOf(next.key);
     const {overlap} = entry.flash_events;
     if (alive.length && overlap === "skip") return;
@@ -78,7 +90,7 @@ export function createRuns(options: RunsOptions) {
     const waiting = queued.get(next.key) ?? [];
     queued.set(next.key, waiting);
     if (waiting.length < QUEUE_LIMIT) waiting.push(next);
-    else warn(`${QUEUE_LIMIT} triggers already wait for their turn; this one is dropped.`);
+    else warn(`${QUEUE_LIMIT} triggers wait for their turn; this one is dropped.`);
   }
 
   async function start(
@@ -92,6 +104,7 @@ export function createRuns(options: RunsOptions) {
       old.isGivenUp = true;
       live.delete(old.id);
       notes.remove(old.id);
+      kept.forget(old);
       applier.drop(old);
       onState(old.id, old.trigger, "cancelled");
     }
@@ -143,7 +156,11 @@ export function createRuns(options: RunsOptions) {
     const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
     onState(id, trigger, "queued");
     const flags = {isGivenUp: false, hasBegun: false, isStale: false};
-    return {id, trigger, cancels, seen: 0, connection: undefined, ...flags};
+    const inputs = new Set(inputsOf(dash, trigger.entry, trigger.match));
+    const aims = createAims(dash, trigger);
+    const run = {id, trigger, cancels, inputs, aims, seen: 0, connection: undefined, ...flags};
+    if (trigger.entry.flash_events.keepAlive) kept.begin(run, trigger);
+    return run;
   }
 
   /** Shows the runs that this page has begun before it was reloaded. */
@@ -248,29 +265,38 @@ export function createRuns(options: RunsOptions) {
   }
 
   /** Stops runs, and what is queued behind them. */
-  function cancel(runs: readonly Run[]): void {
+  function cancel(runs: readonly Run[], isLeaving = false): void {
     stop(runs.filter((run) => run.connection));
     for (const run of runs) {
       run.isGivenUp = true;
       queued.delete(run.trigger.key);
-      finish(run, "cancelled");
+      finish(run, "cancelled", [], isLeaving);
     }
   }
 
   /** In one commit, in this order: resets, running's off values, what on_error streams. */
-  function finish(run: Run, reason: Ended["reason"], set: readonly Target[] = []): void {
+  function finish(
+    run: Run,
+    reason: Ended["reason"],
+    set: readonly Target[] = [],
+    isLeaving = false,
+  ): void {
     const {entry, key} = run.trigger;
     live.delete(run.id);
     notes.remove(run.id);
     if (reason === "cancelled") applier.drop(run);
     const next = queued.get(key)?.shift();
     const isLast = !next && !aliveOf(key).length;
-    applier.add(run, [
+    const resets = [
       ...(reason === "done" ? [] : targetsFor(entry.flash_events.reset, run.trigger)),
       ...(isLast ? runningTargets(run.trigger, 3) : []),
+    ];
+    applier.add(run, [
+      ...(isLeaving ? run.aims.remaining(resets) : resets),
       ...targetsFor(set, run.trigger),
     ]);
     applier.flush();
+    kept.end(run);
     onState(run.id, run.trigger, reason);
     room.poke();
     if (next) void start(next, [], true);
@@ -283,12 +309,38 @@ export function createRuns(options: RunsOptions) {
 
   /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
   function check(): void {
+    instances.look();
     stopRemotely();
     cancel([...live.values()].filter((run) => run.cancels.look()));
     if (!dash.isReady()) return;
     restore();
-    cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger)));
-    for (const [entry, context] of insertions.due()) begin(entry, context);
+    cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger, run.inputs)), true);
+    showAgain();
+    for (const [entry, context] of instances.due()) begin(entry, context);
+  }
+
+  /** Components are drawn anew while runs go on: they show what these say now. */
+  function showAgain(): void {
+    const redrawn = [...live.values()].flatMap((run) =>
+      run.aims.redrawn().map((target): Due => [run, target]),
+    );
+    let due = [...redrawn, ...kept.due()];
+    while (due.length) {
+      const again = due;
+      dash.commit(() => again.forEach(setAgain)); // not by the applier: what waits there is newer
+      due = kept.due(); // what was set later in components that this has drawn
+    }
+  }
+
+  function setAgain([source, [id, props]]: Due): void {
+    try {
+      dash.set(id, props);
+    } catch (error) {
+      warn(`"${id}" could not be updated: ${String(error)}`);
+      return;
+    }
+    instances.look((source as Run).trigger.entry.output, true);
+    note(source as Run, id, props);
   }
 
   /** Stops runs that no page shows, or another one, before runs of this page are cancelled. */
@@ -306,9 +358,21 @@ export function createRuns(options: RunsOptions) {
     connections.close({page: pageId, runs: ending.map((run) => run.id)});
   }
 
-  /** A run's own writes neither trigger nor cancel its callback. */
+  /** Props of a component are about to be set: what has appeared by now, others have drawn. */
+  function onSet(id: WireId): void {
+    instances.look();
+    kept.dueOf(id).forEach(setAgain);
+  }
+
   function onApplied(source: Source, id: WireId, props: Props): void {
-    const {entry} = (source as Run).trigger;
+    const run = source as Run;
+    instances.look(run.trigger.entry.output);
+    kept.applied(run, id, props);
+    note(run, id, props);
+  }
+
+  /** A run's own writes neither trigger nor cancel its callback. */
+  function note({trigger: {entry}}: Run, id: WireId, props: Props): void {
     ownWrites.record(entry, id, props);
     remoteStops.accept(entry, id, props);
     for (const run of live.values()) {
@@ -316,7 +380,12 @@ export function createRuns(options: RunsOptions) {
     }
   }
 
-  return {trigger, onEvent, onLost, onApplied, check, close, size: () => live.size};
+  /** A component is not on the page. Returns whether that is no news: it was there before. */
+  function onMissing(source: Source, id: WireId, props: Props): boolean {
+    return kept.missed(source, id, props) || (source as Run).aims.has(id);
+  }
+
+  return {trigger, onEvent, onLost, onSet, onApplied, onMissing, check, close, size: () => live.size};
 }
 
 /**

@@ -19,6 +19,30 @@ interface RendererHooks {
   readonly request_refresh_jwt?: ((expired: string | null) => unknown) | null;
 }
 
+/** A callback that Dash is to call, with what its wildcards mean. */
+export interface Resolved {
+  readonly callback: {readonly output: string};
+  readonly changedPropIds: Readonly<Record<string, unknown>>;
+  getInputs(paths: unknown): readonly (readonly ResolvedDependency[])[];
+  getOutputs(paths: unknown): readonly (readonly ResolvedDependency[])[];
+}
+
+export const PROGRESS = [
+  "requested",
+  "prioritized",
+  "blocked",
+  "executing",
+  "watched",
+  "executed",
+] as const;
+
+type Progress = (typeof PROGRESS)[number];
+
+interface ResolvedDependency {
+  readonly id: string | DictId;
+  readonly property: string;
+}
+
 interface State {
   readonly appLifecycle?: string;
   readonly layout: unknown;
@@ -32,9 +56,12 @@ interface State {
   readonly graphs?: {
     readonly inputMap?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     readonly inputPatterns?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    readonly outputMap?: Readonly<Record<string, unknown>>;
+    readonly outputPatterns?: Readonly<Record<string, unknown>>;
   };
   readonly hooks?: RendererHooks;
   readonly dependenciesRequest?: {readonly content?: readonly Entry[]};
+  readonly callbacks?: Readonly<Partial<Record<Progress, readonly Resolved[]>>>;
   readonly config?: {
     readonly requests_pathname_prefix?: string;
     readonly url_base_pathname?: string;
@@ -84,7 +111,11 @@ export function own<T>(record: Readonly<Record<string, T>> | undefined, name: st
   return record && Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
+/** Our key in the nodes of the layout; see instances.ts. */
+export const MARK = "_flash_events";
+
 export interface Node {
+  [MARK]?: unknown;
   props: Props & {readonly id?: string | DictId};
   readonly namespace?: string;
   readonly type?: string;

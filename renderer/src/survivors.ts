@@ -7,7 +7,7 @@ import type {Dash, Entry} from "./dash.ts";
 import {isPattern, type Match, type WireId} from "./ids.ts";
 import type {Props} from "./protocol.ts";
 import type {Trigger} from "./triggers.ts";
-import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
+import {isShown, watchCancels, type CancelWatch} from "./watches.ts";
 
 /** The tab's storage, or none: a page that is embedded may have no access to it. */
 export interface Memory {
@@ -62,7 +62,8 @@ export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
       waiting = waiting.filter((note) => {
         const entry = dash.entry(note.callback);
         const trigger = entry && {entry, match: note.match, key: note.key, body: {}};
-        if (trigger && hasLeft(dash, trigger)) return true;
+        const isKept = entry?.flash_events.keepAlive;
+        if (trigger && !isKept && !isShown(dash, trigger)) return true;
         due.push({id: note.run, trigger});
         return false;
       });

@@ -1,16 +1,7 @@
-/** What starts a run: a change of an Input, or an Input's component that appears. */
+/** What starts a run: what of Dash's call is kept, and which calls a run has caused itself. */
 
-import type {CallbackContext, Dash, Dependency, Entry, Valued, ValuedItem} from "./dash.ts";
-import {
-  isDictId,
-  isPattern,
-  isWildcard,
-  parseId,
-  stringifyId,
-  type DictId,
-  type Match,
-  type WireId,
-} from "./ids.ts";
+import type {CallbackContext, Dash, Entry, Valued, ValuedItem} from "./dash.ts";
+import {anyOf, isDictId, matchedBy, parseId, type Match, type WireId} from "./ids.ts";
 import type {Props} from "./protocol.ts";
 
 export interface Trigger {
@@ -43,14 +34,12 @@ export function triggerOf(entry: Entry, context: CallbackContext): Trigger {
 }
 
 /** The triggering components' values of the keys that are MATCH in the callback's Inputs. */
-function matchOf(entry: Entry, inputs: readonly ValuedItem[]): Match {
+export function matchOf(entry: Entry, inputs: readonly ValuedItem[]): Match {
   const match: Record<string, unknown> = {};
   entry.inputs.forEach((input, i) => {
     const found = [inputs[i] ?? []].flat()[0] as Valued | undefined;
     if (!isDictId(input.id) || typeof found?.id !== "object") return;
-    for (const [key, value] of Object.entries(parseId(input.id))) {
-      if (isWildcard(value, "MATCH")) match[key] ??= found.id[key];
-    }
+    for (const [key, value] of Object.entries(matchedBy(input.id, found.id))) match[key] ??= value;
   });
   return match;
 }
@@ -84,66 +73,4 @@ export function createOwnWrites(dash: Pick<Dash, "expand" | "get">) {
       return isOwn.every(Boolean);
     },
   };
-}
-
-/** The id with ALL in the place of MATCH: every component that it may mean. */
-function anyOf(id: WireId): WireId {
-  if (!isDictId(id)) return id;
-  const entries = Object.entries(parseId(id)).map(([key, value]) =>
-    isWildcard(value) ? [key, ["ALL"]] : [key, value],
-  );
-  return stringifyId(Object.fromEntries(entries) as DictId);
-}
-
-/**
- * Dash makes no initial call of a callback whose Input is inserted later; this finds them.
- *
- * Only string ids: for pattern ids Dash's own rule holds.
- */
-export function createInsertions(dash: Pick<Dash, "entries" | "has" | "get" | "expand">) {
-  const present = new Map<string, boolean>();
-  return {
-    /** The callbacks, with their contexts, that are due since the last call. */
-    due(): [Entry, CallbackContext][] {
-      return dash
-        .entries()
-        .filter((entry) => !entry.prevent_initial_call && wasInserted(entry) && isComplete(entry))
-        .map((entry) => [entry, contextOf(entry)]);
-    },
-  };
-
-  function wasInserted(entry: Entry): boolean {
-    let isInserted = false;
-    for (const {id} of entry.inputs) {
-      if (isDictId(id)) continue;
-      const key = `${entry.output} ${id}`;
-      isInserted ||= present.get(key) === false && dash.has(id);
-      present.set(key, dash.has(id));
-    }
-    return isInserted;
-  }
-
-  function isComplete(entry: Entry): boolean {
-    return [...entry.inputs, ...entry.state].every(
-      (one) => isPattern(one.id) || dash.has(one.id) || one.allow_optional,
-    );
-  }
-
-  function contextOf(entry: Entry): CallbackContext {
-    return {
-      inputs_list: entry.inputs.map(itemOf),
-      states_list: entry.state.map(itemOf),
-      triggered: [],
-    };
-  }
-
-  function itemOf({id, property}: Dependency): ValuedItem {
-    return isPattern(id)
-      ? dash.expand(id).map((one) => valueOf(one, property))
-      : valueOf(id, property);
-  }
-
-  function valueOf(id: WireId, property: string): Valued {
-    return {id: isDictId(id) ? parseId(id) : id, property, value: dash.get(id, property)};
-  }
 }

@@ -123,6 +123,136 @@ it("knows our callbacks among Dash's", () => {
   expect(dash.entry("gone")).toBeUndefined();
 });
 
+describe("a mounted component", () => {
+  const nodes = () => state.layout.props.children as {props: object}[];
+  /** Dash copies a node when one of its props changes. */
+  const change = (index: number) => {
+    nodes()[index] = {...nodes()[index]!, props: {...nodes()[index]!.props, children: "changed"}};
+  };
+
+  it("stays the same whatever changes in it, and is another when it is drawn anew", () => {
+    const before = dash.instance("out");
+    change(2);
+    expect(dash.instance("out")).toBe(before);
+
+    nodes()[2] = {props: {id: "out"}};
+    expect(dash.instance("out")).not.toBe(before);
+    expect(dash.instance("gone")).toBeUndefined();
+  });
+
+  it("is another when a server has returned it, even if a worker has cloned its mark", () => {
+    const before = dash.instance("out");
+    nodes()[2] = JSON.parse(JSON.stringify(nodes()[2])) as {props: object};
+    expect(dash.instance("out")).not.toBe(before);
+
+    const second = dash.instance("out");
+    nodes()[2] = structuredClone(nodes()[2]!);
+    expect(dash.instance("out")).not.toBe(second);
+  });
+
+  it("is fresh until somebody has looked at it", () => {
+    expect(dash.fresh(cardOf(["ALL"]))).toEqual([cardOf(1), cardOf(2)]);
+    dash.instance(cardOf(1))!.isNew = false;
+    expect(dash.fresh(cardOf(["ALL"]))).toEqual([cardOf(2)]);
+    expect(dash.fresh(cardOf(1))).toEqual([]);
+    expect(dash.fresh("out")).toEqual(["out"]);
+    expect(dash.fresh("gone")).toEqual([]);
+  });
+});
+
+it("knows what Dash has still to call, and what that may set", () => {
+  expect(dash.pending()).toEqual([]);
+  const one = (changedPropIds: object) => ({
+    callback: {output: "a.b"},
+    changedPropIds,
+    getInputs: () => [],
+    getOutputs: () => [[{id: "out", property: "children"}], [{id: {index: 1}, property: "data"}]],
+  });
+  Object.assign(state, {callbacks: {requested: [one({})], stored: [one({})], executing: [one({"x.y": 2})]}});
+  const outputs = ["out.children", '{"index":1}.data'];
+
+  expect(dash.pending()).toEqual([
+    {callback: "a.b", isInitial: true, outputs},
+    {callback: "a.b", isInitial: false, outputs},
+  ]);
+});
+
+describe("components that are drawn", () => {
+  const drawn = (id: unknown) => ({type: "Div", namespace: "html", props: {id, children: "new"}});
+  const asOutput = (id: string, props: object) => ({
+    type: "Callbacks.AddExecuted",
+    payload: [expect.objectContaining({executionResult: {data: {[id]: props}, payload: null}})],
+  });
+  const resolved = (id: string) => ({getInputs: () => [[{id}]], getOutputs: () => []});
+  let requested: object[];
+
+  beforeEach(() => {
+    requested = [];
+    Object.assign(state, {
+      callbacks: {requested},
+      graphs: {
+        inputMap: {heard: {value: []}},
+        outputMap: {shown: {children: []}},
+        inputPatterns: {"index,type": {value: []}},
+        outputPatterns: {},
+      },
+    });
+  });
+
+  it.each(["heard", "shown", {index: 7, type: "card"}])(
+    "P9: are handed to Dash as an Output's where a callback has to do with them (%o)",
+    (id) => {
+      const props = {children: [drawn(undefined), {...drawn("frame"), props: {children: drawn(id)}}]};
+      dash.set("out", props);
+
+      expect(dispatched).toEqual([asOutput("out", props)]);
+      expect(sets).toEqual([]);
+    },
+  );
+
+  it("P9: are an Output's also when they are taken away", () => {
+    Object.assign(state.layout.props.children[2]!.props, {children: [drawn("heard")]});
+    dash.set("out", {children: []});
+
+    expect(dispatched).toEqual([asOutput("out", {children: []})]);
+  });
+
+  it("P9: are an Output's where a user's edits persist", () => {
+    const props = {children: {...drawn("input"), props: {id: "input", persistence: true}}};
+    dash.set("out", props);
+
+    expect(dispatched).toEqual([asOutput("out", props)]);
+  });
+
+  it("are set as ever where no callback has to do with them", () => {
+    dash.set("out", {children: drawn("silent")});
+
+    expect(dispatched).toEqual([]);
+    expect(sets).toHaveLength(1);
+  });
+
+  it("P9: by a Patch have only the callbacks called of those that it adds", () => {
+    const {props} = state.layout.props.children[2] as unknown as {props: {children: unknown}};
+    props.children = [drawn("heard")];
+    const patch = {__dash_patch_update: "__dash_patch_update", operations: []};
+    const [others, added] = [resolved("heard"), resolved("shown")];
+    vi.stubGlobal("dash_clientside", {
+      set_props: () => void (props.children = [drawn("heard"), drawn("shown")]),
+    });
+    const stores = Reflect.get(globalThis, "dash_stores") as {dispatch(action: object): void}[];
+    stores[0]!.dispatch = (action) => {
+      if (!dispatched.push(action) || requested.length) return;
+      requested.push(others, added);
+    };
+    dash.set("out", {children: patch});
+
+    expect(dispatched).toEqual([
+      asOutput("out", {children: props.children}),
+      {type: "Callbacks.RemoveRequested", payload: [others]},
+    ]);
+  });
+});
+
 describe("a commit", () => {
   it("is flushed and batched where React can do so", () => {
     const log: string[] = [];

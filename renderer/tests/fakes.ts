@@ -1,6 +1,6 @@
 /** What the tests put in the place of Dash, of the server and of dcc.Graph. */
 
-import type {CallbackContext, Dash, Entry} from "../src/dash.ts";
+import type {CallbackContext, Dash, Entry, Pending} from "../src/dash.ts";
 import type {
   AttachFields,
   Connections,
@@ -12,6 +12,7 @@ import type {
 } from "../src/host.ts";
 import {withFields} from "../src/endpoint.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
+import {Instance} from "../src/instances.ts";
 import type {Props} from "../src/protocol.ts";
 import type {ConnectionState} from "../src/watchers.ts";
 
@@ -99,16 +100,21 @@ export function fakePage(
   const types = new Map<WireId, string>();
   const containers = new Map<WireId, WireId>();
   const elements = new Map<WireId, object>();
+  const instances = new Map<WireId, Instance>();
   const answered: object[] = [];
   const state = {
     isReady: true,
-    onSet: (_id: WireId, _props: Props): void => undefined,
+    pending: [] as Pending[],
+    onSet: (_id: WireId, _props: Props): unknown => undefined,
     beforeRequest: (_body: object): void => undefined,
   };
+  let drawing = {};
   let current: Setting[] | undefined;
 
   function insert(id: WireId, props: Props, container?: WireId): void {
     components.set(id, {...props});
+    instances.delete(id);
+    drawing = {};
     if (container !== undefined) containers.set(id, container);
     draw(id, props["children"]);
   }
@@ -155,6 +161,14 @@ export function fakePage(
     isInside,
     take: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
     get: (id, property) => components.get(id)?.[property],
+    instance(id) {
+      if (!components.has(id)) return undefined;
+      if (!instances.has(id)) instances.set(id, new Instance());
+      return instances.get(id);
+    },
+    fresh: (id) => dash.expand(id).filter((one) => dash.instance(one)?.isNew),
+    layout: () => drawing,
+    pending: () => state.pending,
     expand(id) {
       if (!isDictId(id)) return [id];
       const pattern = Object.entries(parseId(id));
@@ -164,7 +178,7 @@ export function fakePage(
         const candidate = parseId(one);
         return (
           Object.keys(candidate).length === pattern.length &&
-          pattern.every(([key, value]) => isWildcard(value) || candidate[key] === value)
+          pattern.every(([key, v]) => key in candidate && (isWildcard(v) || candidate[key] === v))
         );
       });
     },
@@ -207,6 +221,7 @@ export function fakePage(
     change(id: WireId, props: Props) {
       Object.assign(components.get(id) ?? {}, props);
     },
+    /** Draws a component, anew if it is on the page. */
     insert,
     setType: (id: WireId, type: string) => void types.set(id, type),
     /** Whether a component that is in the layout is shown. */
@@ -219,6 +234,7 @@ export function fakePage(
     },
     remove(id: WireId) {
       components.delete(id);
+      instances.delete(id);
     },
     /** Everything that was set of one component, in order. */
     setsOf: (id: WireId) => commits.flat().flatMap(([one, props]) => (one === id ? [props] : [])),

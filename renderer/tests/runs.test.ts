@@ -5,7 +5,15 @@ import type {Entry} from "../src/dash.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
 import {createRuns} from "../src/runs.ts";
-import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
+import {
+  changed,
+  entryOf,
+  fakeConnections,
+  fakeFrames,
+  fakeMemory,
+  fakePage,
+  patch,
+} from "./fakes.ts";
 
 /** A page with one event callback, real applier, and connections that the test answers. */
 function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
@@ -17,8 +25,15 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
   const warn = (message: string) => void warnings.push(message);
   const states: [string, string][] = [];
   const applier = createApplier({
-    dash: page.dash,
+    dash: {
+      ...page.dash,
+      set(id, props) {
+        runs.onSet(id);
+        page.dash.set(id, props);
+      },
+    },
     onApplied: (source, id, props) => runs.onApplied(source, id, props),
+    onMissing: (source, id, props) => runs.onMissing(source, id, props),
     warn,
     isHidden: () => false,
     nextFrame: frames.next,
@@ -947,5 +962,140 @@ describe("what becomes of a run", () => {
       [fields.run, "queued"],
       [fields.run, "error"],
     ]);
+  });
+});
+
+describe("components that are drawn anew", () => {
+  const leaving = entryOf({reset, running});
+
+  it("P4: end the run of those before, without a touch of what has taken their place", async () => {
+    const {started, page, runs, stops} = setup(leaving, {button: {disabled: false}});
+    const run = await started();
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+    for (const id of ["go", "button", "out"]) page.insert(id, {children: "new"});
+    runs.check();
+
+    expect(stops).toEqual([[run]]);
+    expect(page.setsOf("button")).toEqual([{disabled: true}]);
+    expect(page.setsOf("out")).toEqual([]);
+  });
+
+  it.each(["skip", "queue", "restart", "parallel"] as const)(
+    "P4: start a run that the one before does not hold up (%s)",
+    async (overlap) => {
+      const entry = entryOf({overlap}, {prevent_initial_call: false});
+      const {page, runs, starts, stops, click} = setup(entry);
+      runs.check();
+      (await starts.next()).answer("c"); // that of the page
+      await settle();
+      if (overlap === "queue") click(); // it waits, and is forgotten
+      page.insert("go", {n_clicks: 7});
+      runs.check();
+
+      expect((await starts.next()).body).toMatchObject({
+        inputs: [{id: "go", property: "n_clicks", value: 7}],
+        changedPropIds: [],
+      });
+      await settle();
+      expect(stops).toHaveLength(1);
+      expect(starts.size()).toBe(0);
+      expect(runs.size()).toBe(1);
+    },
+  );
+
+  it("P4: end the run, and reset what is still there", async () => {
+    const {started, page, runs} = setup(leaving);
+    await started();
+    page.insert("go", {});
+    runs.check();
+
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
+    expect(page.setsOf("out")).toEqual([{children: ""}]);
+  });
+
+  it("P4: do not end a run that has drawn them itself, nor start it again", async () => {
+    const {started, update, page, frames, runs, stops, starts} = setup(
+      entryOf({}, {prevent_initial_call: false}),
+    );
+    const run = await started();
+    runs.check();
+    page.state.onSet = (id) => id === "out" && page.insert("go", {n_clicks: 0});
+    update(run, 1, ["out", {children: "a new button"}]);
+    frames.run();
+    runs.check();
+
+    expect(stops).toEqual([]);
+    expect(starts.size()).toBe(0);
+  });
+
+  it("P18: are not missed when they have left with the run, or before it", async () => {
+    const {started, page, runs, warnings} = setup(leaving);
+    await started();
+    page.remove("out");
+    runs.check();
+    for (const id of ["go", "button"]) page.remove(id);
+    runs.check();
+
+    expect(warnings).toEqual([]);
+    expect(runs.size()).toBe(0);
+  });
+
+  it("P18: are missed when they never were there", async () => {
+    const {started, page, runs, warnings} = setup(entryOf({reset: [["wrong", {children: ""}]]}));
+    await started();
+    page.remove("go");
+    runs.check();
+
+    expect(warnings).toEqual([expect.stringContaining('"wrong" is on the page')]);
+  });
+
+  it("P19: get the running values of a run that goes on", async () => {
+    const {started, page, runs} = setup(leaving);
+    await started();
+    page.insert("button", {disabled: false});
+    runs.check();
+    runs.check();
+
+    expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: true}]);
+  });
+
+  it("P19: show what a kept-alive run has set, also inside of what it has drawn", async () => {
+    const {started, update, page, frames, runs, warnings} = setup(entryOf({keepAlive: true}), {
+      frame: {},
+    });
+    page.state.onSet = (id) => id === "frame" && page.insert("inner", {children: "drawn"});
+    const run = await started();
+    update(run, 1, ["frame", {children: "inner"}], ["inner", {children: "filled"}]);
+    frames.runAll();
+    runs.check();
+    for (const id of ["go", "out", "frame", "inner"]) page.remove(id);
+    runs.check();
+    update(run, 2, ["inner", {children: "meanwhile"}], ["out", {children: "first"}]);
+    frames.runAll();
+    for (const id of ["out", "frame"]) page.insert(id, {children: "as the layout says"});
+    runs.check();
+
+    expect(page.dash.get("inner", "children")).toBe("meanwhile");
+    expect(page.dash.get("out", "children")).toBe("first");
+    expect(warnings).toEqual(['No component with id "out" is on the page; its updates are skipped.']);
+  });
+
+  it("P19: are shown what is older before what comes next", async () => {
+    const {started, update, page, frames, runs} = setup(entryOf({keepAlive: true}), {
+      out: {children: []},
+    });
+    const run = await started();
+    update(run, 1, ["out", {children: patch("a")}]);
+    frames.runAll();
+    page.remove("out");
+    runs.check();
+    update(run, 2, ["out", {children: patch("b")}]);
+    frames.runAll();
+    page.insert("out", {children: []});
+    update(run, 3, ["out", {children: patch("c")}]);
+    frames.runAll(); // before the page is looked at
+    runs.check();
+
+    expect(page.dash.get("out", "children")).toEqual(["a", "b", "c"]);
   });
 });

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import type {CallbackContext} from "../src/dash.ts";
-import {createInsertions, createOwnWrites, triggerOf} from "../src/triggers.ts";
+import {createOwnWrites, triggerOf} from "../src/triggers.ts";
 import {changed, entryOf, fakePage} from "./fakes.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
@@ -130,86 +130,5 @@ describe("what a callback's own runs write to its Inputs", () => {
     writes.record(entryOf(), "go", {n_clicks: 5});
 
     expect(writes.isOwn(entryOf(), {inputs_list: [], triggered: []})).toBe(false);
-  });
-});
-
-describe("an Input's component that is inserted", () => {
-  const entry = entryOf(
-    {},
-    {
-      prevent_initial_call: false,
-      state: [{id: cardOf(["ALL"]), property: "value"}],
-    },
-  );
-
-  it("is due once, with the values as of now", () => {
-    const page = fakePage({[cardOf(1)]: {value: "a"}}, [entry]);
-    const insertions = createInsertions(page.dash);
-    expect(insertions.due()).toEqual([]);
-
-    page.insert("go", {n_clicks: 3});
-
-    expect(insertions.due()).toEqual([
-      [
-        entry,
-        {
-          inputs_list: [{id: "go", property: "n_clicks", value: 3}],
-          states_list: [[{id: {index: 1, type: "card"}, property: "value", value: "a"}]],
-          triggered: [],
-        },
-      ],
-    ]);
-    expect(insertions.due()).toEqual([]);
-  });
-
-  it("is due again when it was removed meanwhile", () => {
-    const page = fakePage({}, [entry]);
-    const insertions = createInsertions(page.dash);
-    insertions.due();
-    page.insert("go", {});
-    expect(insertions.due()).toHaveLength(1);
-    page.remove("go");
-    expect(insertions.due()).toEqual([]);
-    page.insert("go", {});
-
-    expect(insertions.due()).toHaveLength(1);
-  });
-
-  it("is not due when it was there from the beginning, where Dash makes the call", () => {
-    const page = fakePage({go: {}}, [entry]);
-    const insertions = createInsertions(page.dash);
-
-    expect(insertions.due()).toEqual([]);
-    expect(insertions.due()).toEqual([]);
-  });
-
-  it("is not due when the callback prevents its initial call", () => {
-    const page = fakePage({}, [{...entry, prevent_initial_call: true}]);
-    const insertions = createInsertions(page.dash);
-    insertions.due();
-    page.insert("go", {});
-
-    expect(insertions.due()).toEqual([]);
-  });
-
-  it("is not due while a State's component is missing, unless that is optional", () => {
-    const state = [{id: "name", property: "value"}];
-    const strict = entryOf({}, {prevent_initial_call: false, state});
-    const optional = {...strict, output: "cb2", state: [{...state[0]!, allow_optional: true}]};
-    const page = fakePage({}, [strict, optional]);
-    const insertions = createInsertions(page.dash);
-    insertions.due();
-    page.insert("go", {});
-
-    expect(insertions.due().map(([one]) => one.output)).toEqual(["cb2"]);
-  });
-
-  it("is left to Dash's own rule when its id is a pattern", () => {
-    const page = fakePage({}, [{...perCard, prevent_initial_call: false}]);
-    const insertions = createInsertions(page.dash);
-    insertions.due();
-    page.insert(cardOf(1), {});
-
-    expect(insertions.due()).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import {describe, expect, it} from "vitest";
 import type {Entry} from "../src/dash.ts";
+import {inputsOf} from "../src/instances.ts";
 import {triggerOf} from "../src/triggers.ts";
 import {hasLeft, watchCancels} from "../src/watches.ts";
 import {changed, entryOf, fakePage} from "./fakes.ts";
@@ -64,6 +65,15 @@ describe("a cancel Input", () => {
     expect(watch.look()).toBe(false);
 
     page.change("stop", {n_clicks: 8});
+    expect(watch.look()).toBe(true);
+  });
+
+  it("P4: does not cancel by being drawn anew with another value, but by a change after that", () => {
+    const {page, watch} = watching(stop, {stop: {n_clicks: 3}});
+    page.insert("stop", {n_clicks: 0});
+    expect(watch.look()).toBe(false);
+
+    page.change("stop", {n_clicks: 1});
     expect(watch.look()).toBe(true);
   });
 
@@ -148,40 +158,72 @@ describe("a cancel Input", () => {
 
 describe("a run's triggers", () => {
   const inputs = [{id: "go", property: "n_clicks"}, {id: "tick", property: "n_intervals"}];
-  const left = (entry: Entry, page: ReturnType<typeof fakePage>, id = "go") =>
-    hasLeft(page.dash, triggerOf(entry, changed(id, "n_clicks", 1)));
+  /** A run that begins now; the function says whether its triggers have left since. */
+  const running = (entry: Entry, page: ReturnType<typeof fakePage>, id = "go") => {
+    const trigger = triggerOf(entry, changed(id, "n_clicks", 1));
+    const known = new Set(inputsOf(page.dash, entry, trigger.match));
+    return () => hasLeft(page.dash, trigger, known);
+  };
 
   it("have left when none of their components is on the page", () => {
     const page = fakePage({go: {}, tick: {}, out: {}});
-    const entry = entryOf({}, {inputs});
-    expect(left(entry, page)).toBe(false);
+    const left = running(entryOf({}, {inputs}), page);
+    expect(left()).toBe(false);
     page.remove("go");
-    expect(left(entry, page)).toBe(false);
+    expect(left()).toBe(false);
     page.remove("tick");
 
-    expect(left(entry, page)).toBe(true);
+    expect(left()).toBe(true);
+  });
+
+  it("P4: have left when others with their ids have been drawn in their place", () => {
+    const page = fakePage({go: {}, tick: {}});
+    const left = running(entryOf({}, {inputs}), page);
+    page.insert("go", {});
+    expect(left()).toBe(false);
+    page.insert("tick", {});
+
+    expect(left()).toBe(true);
+  });
+
+  it("P4: have not left when a run of their callback has drawn them anew", () => {
+    const page = fakePage({go: {}});
+    const left = running(entryOf(), page);
+    page.insert("go", {});
+    page.dash.instance("go")!.drawnBy = "cb";
+
+    expect(left()).toBe(false);
   });
 
   it("never count as left under keep_alive", () => {
-    expect(left(entryOf({keepAlive: true}, {inputs}), fakePage({}))).toBe(false);
+    const page = fakePage({go: {}, tick: {}});
+    const left = running(entryOf({keepAlive: true}, {inputs}), page);
+    page.remove("go");
+    page.remove("tick");
+
+    expect(left()).toBe(false);
   });
 
   it("with MATCH have left when the run's own component has", () => {
     const entry = entryOf({}, {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]});
     const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
+    const first = running(entry, page, cardOf(1));
+    const second = running(entry, page, cardOf(2));
     page.remove(cardOf(1));
 
-    expect(left(entry, page, cardOf(1))).toBe(true);
-    expect(left(entry, page, cardOf(2))).toBe(false);
+    expect(first()).toBe(true);
+    expect(second()).toBe(false);
   });
 
-  it("with ALL have left when the last component has", () => {
+  it("with ALL have left when the last component has that was there", () => {
     const entry = entryOf({}, {inputs: [{id: cardOf(["ALL"]), property: "n_clicks"}]});
     const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
+    const left = running(entry, page, cardOf(1));
+    page.insert(cardOf(3), {});
     page.remove(cardOf(1));
-    expect(left(entry, page, cardOf(1))).toBe(false);
+    expect(left()).toBe(false);
     page.remove(cardOf(2));
 
-    expect(left(entry, page, cardOf(1))).toBe(true);
+    expect(left()).toBe(true);
   });
 });

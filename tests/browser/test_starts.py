@@ -26,7 +26,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def tab(context: BrowserContext, app: Served, script: str) -> Iterator[Tab]:
-    """A page that shares a worker, or owns its connection."""
+    """A page that shares a worker, or owns its connection; no token is asked for as yet."""
+    httpx.get(f"{app.url}open")
     tab = Tab(context.new_page(), app)
     if script:
         tab.page.add_init_script(script)
