@@ -30,6 +30,8 @@ export interface Command {
   readonly isOnce?: boolean;
   /** It changes nothing but its component: it need not be awaited when that is redrawn. */
   readonly isLocal?: boolean;
+  /** So long after a value the next is gathered, as long as all that waits can be joined. */
+  readonly gatherMs?: number;
   /** It reads its component's other props: those that stand in the same dict are set with it. */
   readonly readsProps?: boolean;
 }
@@ -63,7 +65,8 @@ const KNOWN: Readonly<Record<string, Command>> = {
     prepare: unpackTraces,
     isLocal: true,
   },
-  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true},
+  // The grid looks at all of its rows after each; AG Grid itself gathers for as long.
+  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
   rowTransactionAsync: {taken: "commit", join: joinNone, isLocal: true},
   sendNotifications: {taken: "cleared", join: joinLists, isOnce: true},
   [`${DMC}.NotificationContainer.hideNotifications`]: CLEARED,
@@ -185,8 +188,8 @@ function parseExtension(value: unknown): Extension | undefined {
  * AG Grid applies remove, update, add in this order, so only like and like may be joined.
  *
  * It gathers asynchronous transactions for 50 ms, and loses them when it is unmounted meanwhile, or
- * applies them after a synchronous one that came later. So all are made synchronous; what comes
- * within a frame is joined here.
+ * applies them after a synchronous one that came later. So all are made synchronous, and gathered
+ * here.
  */
 function joinTransactions(values: readonly unknown[]): Joined {
   const first = values[0] as Record<string, unknown> | null;

@@ -25,6 +25,9 @@ interface Lane {
   steps: Step[];
   busy: Busy | undefined;
   isWatched: boolean;
+  /** Until when what follows the last command may be gathered, and whether it is. */
+  gatherEnd: number;
+  isGathering: boolean;
   /** At most so many are joined: of more, one was refused, and it is not known which. */
   most: number;
 }
@@ -74,7 +77,14 @@ export function createLanes(options: LanesOptions) {
   function add(id: WireId, step: Step): void {
     let lane = lanes.get(id);
     if (!lane) {
-      lane = {steps: [], busy: undefined, isWatched: false, most: Infinity};
+      lane = {
+        steps: [],
+        busy: undefined,
+        isWatched: false,
+        gatherEnd: -Infinity,
+        isGathering: false,
+        most: Infinity,
+      };
       lanes.set(id, lane);
     }
     lane.steps.push(step);
@@ -90,8 +100,8 @@ export function createLanes(options: LanesOptions) {
   function ready(): [WireId, Lane][] {
     return [...lanes].filter(([id, lane]) => {
       if (isBusy(id, lane)) return false;
-      if (!lane.steps.length) lanes.delete(id);
-      return lane.steps.length > 0;
+      if (!lane.steps.length) removeIdle(id, lane);
+      return lane.steps.length > 0 && !(lane.isGathering && now() < lane.gatherEnd);
     });
   }
 
@@ -132,7 +142,9 @@ export function createLanes(options: LanesOptions) {
       return false;
     }
     const {value, count} = joinFirst(lane.steps, prop, command, lane.most);
+    if (gathers(lane, count)) return false;
     const steps = take(lane, count);
+    lane.gatherEnd = now() + (command.gatherMs ?? 0);
     const props = {...first.props, [prop]: value};
     attempt(id, () => command.prepare?.(id, value));
     if (command.taken === "graph") mendGraph(id);
@@ -146,6 +158,14 @@ export function createLanes(options: LanesOptions) {
     if (command.taken === "graph") follow(id, lane, lane.busy);
     else watch(id, lane);
     return true;
+  }
+
+  /** Whether a lane waits for more that can be joined. Nothing waits behind what it has. */
+  function gathers(lane: Lane, count: number): boolean {
+    const restMs = lane.gatherEnd - now();
+    lane.isGathering = count === lane.steps.length && restMs > 0;
+    if (lane.isGathering) setTimeout(wake, restMs + 1);
+    return lane.isGathering;
   }
 
   /** A graph says when it has taken a command, or that it refuses it. */
@@ -222,8 +242,12 @@ export function createLanes(options: LanesOptions) {
     for (const [id, lane] of lanes) {
       if (lane.busy && isBusy(id, lane)) watch(id, lane);
       else if (lane.steps.length) wake();
-      else lanes.delete(id);
+      else removeIdle(id, lane);
     }
+  }
+
+  function removeIdle(id: WireId, lane: Lane): void {
+    if (now() >= lane.gatherEnd) lanes.delete(id);
   }
 
   function drop(source: Source): void {

@@ -549,7 +549,7 @@ describe("commands that a component clears", () => {
   const add = (...rows: number[]) => ({rowTransaction: {add: rows, async: false}});
 
   it("wait until it has taken the one before, and are joined meanwhile", () => {
-    const {applier, page, frames} = setup({grid: {rowTransaction: null}});
+    const {applier, page, frames, state} = setup({grid: {rowTransaction: null}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
     applier.add(run, [["grid", add(2)]]);
@@ -560,10 +560,32 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1)]);
 
     page.change("grid", {rowTransaction: null});
+    state.clock = 50;
     applier.poke();
     frames.runAll();
 
     expect(page.setsOf("grid")).toEqual([add(1), add(2, 3)]);
+  });
+
+  it("are gathered for 50 ms after the one before, while all that waits can be joined", async () => {
+    const {applier, page, frames, state} = setup({grid: {}});
+    page.state.onSet = (id) => page.change(id, {rowTransaction: null});
+    for (const row of [1, 2, 3]) {
+      applier.add(run, [["grid", add(row)]]);
+      frames.runAll();
+      state.clock += 10;
+    }
+    expect(page.setsOf("grid")).toEqual([add(1)]);
+
+    state.clock = 51;
+    await vi.advanceTimersByTimeAsync(51);
+    frames.runAll();
+    expect(page.setsOf("grid")).toEqual([add(1), add(2, 3)]);
+
+    applier.add(run, [["grid", add(4)]]);
+    applier.add(run, [["grid", {style: 1}]]);
+    frames.runAll();
+    expect(page.setsOf("grid").slice(2)).toEqual([add(4), {style: 1}]);
   });
 
   it("hold what follows for the same component, and nothing of another", () => {
@@ -583,12 +605,14 @@ describe("commands that a component clears", () => {
   });
 
   it("are not joined over another prop of the component", () => {
-    const {applier, page, frames} = setup({grid: {}});
+    const {applier, page, frames, state} = setup({grid: {}});
     page.state.onSet = (id) => page.change(id, {rowTransaction: null});
     applier.add(run, [["grid", add(1)]]);
     applier.add(run, [["grid", {style: 1}]]);
     applier.add(run, [["grid", add(2)]]);
     frames.runAll();
+    state.clock = 50;
+    applier.flush();
 
     expect(page.setsOf("grid")).toEqual([add(1), {style: 1}, add(2)]);
   });
@@ -865,7 +889,7 @@ describe("an update that is alone", () => {
   });
 
   it("is not joined with other commands", () => {
-    const {applier, page, frames} = setup({grid: {}});
+    const {applier, page, frames, state} = setup({grid: {}});
     page.state.onSet = (id) => page.change(id, {rowTransaction: null});
     const add = (...rows: number[]) => ({rowTransaction: {add: rows, async: false}});
     applier.add(run, [["grid", add(1)]]);
@@ -873,6 +897,8 @@ describe("an update that is alone", () => {
     applier.add(run, [["grid", add(3)]]);
     applier.add(run, [["grid", add(4)]]);
     frames.runAll();
+    state.clock = 50;
+    applier.flush();
 
     expect(page.setsOf("grid")).toEqual([add(1), add(2), add(3, 4)]);
   });
@@ -943,7 +969,7 @@ describe("drained", () => {
   });
 
   it("goes on holding while a busy component keeps too much", async () => {
-    const {applier, page, frames} = setup({grid: {}});
+    const {applier, page, frames, state} = setup({grid: {}});
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
     frames.runAll();
     applier.add(run, [["grid", {rowTransaction: {add: [2]}}]], false, 5 * MiB);
@@ -954,6 +980,7 @@ describe("drained", () => {
     expect(told).not.toHaveBeenCalled();
 
     page.change("grid", {rowTransaction: null});
+    state.clock = 50;
     applier.poke();
     frames.runAll();
     await drained;
