@@ -35,9 +35,6 @@ const QUIET_MS = 50;
 /** So long at most a border waits for commands inside of it. */
 const HOLD_MS = 1000;
 
-/** The clock is looked at after so many steps. */
-const STEPS_AT_ONCE = 256;
-
 export interface ApplierOptions {
   readonly dash: Pick<
     Dash,
@@ -187,7 +184,7 @@ export function createApplier(options: ApplierOptions) {
       flushed = now();
       let goesOn = true;
       while (goesOn) {
-        const isCut = commitStates(deadline);
+        const isCut = commitStates();
         goesOn = (lanes.commitCommands() || isCut) && now() < deadline;
       }
     } finally {
@@ -206,17 +203,21 @@ export function createApplier(options: ApplierOptions) {
   }
 
   /** Sets what can be set in one commit. Returns whether more can be set in another one. */
-  function commitStates(deadline: number): boolean {
+  function commitStates(): boolean {
     let isCut = false;
     dash.commit(() => {
-      isCut = lanes.commitStates() || placeSteps(deadline);
+      isCut = lanes.commitStates() || placeSteps();
       close();
     });
     return isCut;
   }
 
-  /** Takes steps from the inbox. Returns whether more can be taken in another commit. */
-  function placeSteps(deadline: number): boolean {
+  /**
+   * Takes steps from the inbox. Returns whether more can be taken in another commit.
+   *
+   * The clock does not count here: on a large page the commit takes longer than all that is set.
+   */
+  function placeSteps(): boolean {
     /** The update that has this commit for itself. */
     let alone: Update | undefined;
     for (let count = 1; ; count++) {
@@ -231,7 +232,6 @@ export function createApplier(options: ApplierOptions) {
       }
       if (!place(step)) return false;
       split.pop();
-      if (count % STEPS_AT_ONCE === 0 && now() > deadline) return true;
     }
   }
 
