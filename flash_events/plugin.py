@@ -22,6 +22,8 @@ ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
+LOADED_ON_USE = ("connections", "room")
+"""Scripts that the page's script loads, by the last part of their names."""
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -89,7 +91,8 @@ class _Wiring:
         for action in ACTIONS:
             bridge.add_route(self.app, ROUTE + action, backend.view(self._answering(action)))
         bridge.add_route(self.app, ROUTE + "worker", backend.view(_worker), "GET")
-        bridge.add_route(self.app, ROUTE + "connections", backend.view(_connections), "GET")
+        for name in LOADED_ON_USE:
+            bridge.add_route(self.app, ROUTE + name, backend.view(_script_of(name)), "GET")
         bridge.add_route(self.app, ROUTE + "metrics", backend.view(self._metrics), "GET")
         backend.on_serving(self._start, self._close)
 
@@ -172,13 +175,17 @@ async def _worker(request: Request) -> Reply:
     return _javascript(script, is_current=True)
 
 
-async def _connections(request: Request) -> Reply:
-    """The script of connections that a page owns itself; `renderer/src/owned.ts` loads it.
+def _script_of(name: str) -> Handler:
+    """Serves a script that the page's script loads when it needs it.
 
-    A page of another deploy gets it, too, since it has no other way to stream.
+    A page of another deploy gets it, too: it could not go on without it.
     """
-    script, version = _script("flash_events_connections.js")
-    return _javascript(script, is_current=request.query.get("v") == version)
+
+    async def answer(request: Request) -> Reply:
+        script, version = _script(f"flash_events_{name}.js")
+        return _javascript(script, is_current=request.query.get("v") == version)
+
+    return answer
 
 
 def _javascript(script: bytes, is_current: bool) -> Reply:

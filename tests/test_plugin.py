@@ -254,17 +254,18 @@ async def test_the_worker_is_served_to_pages_of_its_own_deploy_only() -> None:
     assert (other.status_code, other.headers["Cache-Control"]) == (404, "no-store")
 
 
-async def test_the_script_of_a_pages_own_connections_is_served_to_every_deploy() -> None:
-    """A page that can have no shared worker, and is older than the server, streams by it."""
+@pytest.mark.parametrize("name", ["connections", "room"])
+async def test_a_script_that_is_loaded_on_use_is_served_to_every_deploy(name: str) -> None:
+    """A page that is older than the server could not go on without it."""
     app = new_app(routes_pathname_prefix="/app/", requests_pathname_prefix="/app/")
     event_callback(START)(live)
     client = app.server.test_client()
     page_script = (ROOT / "flash_events/static/flash_events.js").read_text("utf-8")
-    script = (ROOT / "flash_events/static/flash_events_connections.js").read_bytes()
+    script = (ROOT / f"flash_events/static/flash_events_{name}.js").read_bytes()
     version = hashlib.sha256(script).hexdigest()[:16]
     assert version in page_script
     for query, caching in ((version, "public, max-age=31536000, immutable"), ("other", "no-store")):
-        response = await client.get(f"/app/_dash-flash-events/connections?v={query}")
+        response = await client.get(f"/app/_dash-flash-events/{name}?v={query}")
         assert await response.get_data() == script
         assert response.headers["Content-Type"].startswith("text/javascript")
         assert response.headers["Cache-Control"] == caching

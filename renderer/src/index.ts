@@ -9,7 +9,8 @@ import {newId} from "./ids.ts";
 import {hold, whenFree} from "./locks.ts";
 import type {ToTab} from "./messages.ts";
 import {endpointOf, postRenewed, renewIn} from "./renewal.ts";
-import {createOwned, type CreateConnections} from "./owned.ts";
+import {createOwned} from "./owned.ts";
+import type {createRoom} from "./room.ts";
 import {createRuns} from "./runs.ts";
 import {createShared} from "./shared.ts";
 import {clientside} from "./store.ts";
@@ -18,6 +19,7 @@ import {tell} from "./watchers.ts";
 /** Of the scripts, so that a deploy brings its own; build.mjs fills them in. */
 declare const WORKER_VERSION: string;
 declare const CONNECTIONS_VERSION: string;
+declare const ROOM_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
@@ -65,13 +67,12 @@ function canShare(): boolean {
   return "SharedWorker" in globalThis && hasLocks();
 }
 
-function loadConnections(): Promise<CreateConnections | undefined> {
+/** Loads a script that only some pages need; resolves with what it has put into the namespace. */
+function load<T>(name: string, version: string): Promise<T | undefined> {
   return new Promise((resolve) => {
     const script = document.createElement("script");
-    script.src = `${dash.url("connections")}?v=${CONNECTIONS_VERSION}`;
-    script.onload = script.onerror = () => {
-      resolve(clientside()["flash_events_connections"] as CreateConnections | undefined);
-    };
+    script.src = `${dash.url(name)}?v=${version}`;
+    script.onload = script.onerror = () => resolve(clientside()[`flash_events_${name}`] as T | undefined);
     document.head.append(script);
   });
 }
@@ -120,7 +121,7 @@ const host: Host = {
   drained: () => applier.drained(),
   warn,
 };
-const owned = createOwned(host, loadConnections);
+const owned = createOwned(host, () => load("connections", CONNECTIONS_VERSION));
 const connections = createShared({
   host,
   owned,
@@ -157,6 +158,7 @@ const runs = createRuns({
   connections,
   page,
   memory,
+  loadRoom: async () => (await load<typeof createRoom>("room", ROOM_VERSION))?.(warn),
   onState: (run, trigger, state) => tell({type: "run", run, trigger, state}),
   warn,
 });

@@ -3,9 +3,11 @@
  *
  * One of them asks on behalf of all that wait for the same limit: after the time that the server
  * has named, or at once when a run of this page has ended.
+ *
+ * Few pages come to a limit: this is a script of its own, which lazy_room.ts loads.
  */
 
-import {StartFailed} from "./answers.ts";
+import type {StartFailed} from "./answers.ts";
 
 /** It counts some callbacks only: to wait for it stands in the way of no others. */
 const PARTIAL_LIMIT = "max_threads";
@@ -38,16 +40,21 @@ interface Line {
   hasRoom: boolean;
 }
 
-export type Room = ReturnType<typeof createRoom>;
+export interface Room {
+  /** Resolves as `ask` does, or with undefined when it is wanted no more. */
+  enter(request: Request, order: number): Promise<string | undefined>;
+  /** A run of this page has ended, or a waiting one is given up. */
+  poke(): void;
+}
 
-export function createRoom(warn: (message: string) => void) {
+/** The error's class is that of another script. */
+const fullOf = (error: unknown) => (error as Partial<StartFailed>).full;
+
+export function createRoom(warn: (message: string) => void): Room {
   const lines = new Map<string, Line>();
   const warned = new Set<string>();
-  let entered = 0;
 
-  /** Resolves as `ask` does, or with undefined when it is wanted no more. */
-  function enter(request: Request): Promise<string | undefined> {
-    const order = ++entered;
+  function enter(request: Request, order: number): Promise<string | undefined> {
     return new Promise((resolve, reject) => {
       const waiting = {order, request, resolve, reject};
       if (!takePlace(waiting) && !joinOthers(waiting)) void askAtOnce(waiting);
@@ -58,10 +65,11 @@ export function createRoom(warn: (message: string) => void) {
     try {
       waiting.resolve(await waiting.request.ask());
     } catch (error) {
-      if (!(error instanceof StartFailed) || !error.full) return waiting.reject(error);
+      const full = fullOf(error);
+      if (!full) return waiting.reject(error);
       waiting.request.onFull?.();
-      const line = join(waiting, error);
-      line.timer ??= schedule(line, error.full.retryMs);
+      const line = join(waiting, error as StartFailed);
+      line.timer ??= schedule(line, full.retryMs);
     }
   }
 
@@ -125,7 +133,7 @@ export function createRoom(warn: (message: string) => void) {
     try {
       first.resolve(await first.request.ask());
     } catch (error) {
-      const full = error instanceof StartFailed ? error.full : undefined;
+      const full = fullOf(error);
       if (full?.limit === line.limit) {
         line.timer = schedule(line, full.retryMs);
         return;
@@ -147,7 +155,6 @@ export function createRoom(warn: (message: string) => void) {
 
   return {
     enter,
-    /** A run of this page has ended, or a waiting one is given up. */
     poke(): void {
       for (const line of lines.values()) void askNext(line);
     },

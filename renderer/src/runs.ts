@@ -7,8 +7,9 @@ import type {Connections} from "./host.ts";
 import {newId, type WireId} from "./ids.ts";
 import {createInstances, inputsOf, isMatched, type Instance} from "./instances.ts";
 import {createKept, type Due} from "./kept.ts";
-import {createRoom} from "./room.ts";
+import {createLazyRoom} from "./lazy_room.ts";
 import type {Ended, Props, RunEvent, Target} from "./protocol.ts";
+import type {Room} from "./room.ts";
 import type {Source} from "./steps.ts";
 import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";
 import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
@@ -42,6 +43,8 @@ export interface RunsOptions {
   readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
   readonly page: Promise<string>;
   readonly memory: Memory;
+  /** Loads what lets starts wait; resolves with undefined where it could not be loaded. */
+  loadRoom(): Promise<Room | undefined>;
   /** Is told whatever becomes of a run. */
   onState(run: string, trigger: Trigger, state: RunState): void;
   warn(message: string): void;
@@ -50,7 +53,7 @@ export interface RunsOptions {
 export type Runs = ReturnType<typeof createRuns>;
 
 export function createRuns(options: RunsOptions) {
-  const {dash, applier, connections, page, memory, onState, warn} = options;
+  const {dash, applier, connections, page, memory, loadRoom, onState, warn} = options;
   const live = new Map<string, Run>();
   /** With those that they replace: the server may have heard of them, or not. */
   const unanswered = new Set<Run>();
@@ -65,7 +68,7 @@ export function createRuns(options: RunsOptions) {
     ...kept.ids(),
   ]);
   const kept = createKept(dash, warn);
-  const room = createRoom(warn);
+  const room = createLazyRoom(loadRoom);
 
   /** Dash calls the callback: an Input has changed, or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {

@@ -1,5 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {StartFailed} from "../src/answers.ts";
+import {createLazyRoom} from "../src/lazy_room.ts";
 import {createRoom} from "../src/room.ts";
 import {deferred} from "./fakes.ts";
 
@@ -24,7 +25,8 @@ function setup(room = 0, limit = "max_runs_per_page") {
   const failed: string[] = [];
   const given = new Set<string>();
   const waits: string[] = [];
-  const {enter, poke} = createRoom((message) => warnings.push(message));
+  const load = () => Promise.resolve(createRoom((message) => warnings.push(message)));
+  const {enter, poke} = createLazyRoom(load);
   function start(run: string, replaces: readonly string[] = []): void {
     const ask = () => {
       server.asked.push(run);
@@ -157,7 +159,7 @@ describe("P17: a start that finds no room", () => {
     const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
     let asked = 0;
     const ask = () => answers[asked++]?.promise ?? Promise.reject(new Error("asked too often"));
-    const started = enter({runs: ["a"], replaces: [], isNew: true, ask, isWanted: () => true});
+    const started = enter({runs: ["a"], replaces: [], isNew: true, ask, isWanted: () => true}, 1);
     const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
     answers[0]?.reject(full);
     await settle();
@@ -167,5 +169,19 @@ describe("P17: a start that finds no room", () => {
     await settle();
     answers[2]?.resolve("c");
     expect(await started).toBe("c");
+  });
+
+  it("is refused where what lets it wait cannot be loaded, and loads it for the next", async () => {
+    let loads = 0;
+    const room = createRoom(() => undefined);
+    const {enter} = createLazyRoom(() => Promise.resolve(++loads === 1 ? undefined : room));
+    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    const request = {runs: ["a"], replaces: [], isNew: true, isWanted: () => true};
+    await expect(enter({...request, ask: () => Promise.reject(full)})).rejects.toBe(full);
+    const answers = [Promise.reject(full), Promise.resolve("c")];
+    const started = enter({...request, ask: () => answers.shift() ?? Promise.reject(full)});
+    await pass(60);
+    expect(await started).toBe("c");
+    expect(loads).toBe(2);
   });
 });

@@ -4,6 +4,7 @@ import {StartFailed} from "../src/answers.ts";
 import type {Entry} from "../src/dash.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
+import {createRoom} from "../src/room.ts";
 import {createRuns} from "../src/runs.ts";
 import {
   changed,
@@ -45,6 +46,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     connections: server.connections,
     page: Promise.resolve("the page"),
     memory,
+    loadRoom: () => Promise.resolve(createRoom(warn)),
     onState: (run, _, state) => void states.push([run, state]),
     warn,
   });
@@ -910,6 +912,7 @@ describe("what a run writes itself", () => {
       connections,
       page: Promise.resolve("p"),
       memory: fakeMemory(),
+      loadRoom: () => Promise.resolve(undefined),
       onState: () => undefined,
       warn: () => undefined,
     });

@@ -4,6 +4,7 @@ import {StartFailed} from "../src/answers.ts";
 import type {Entry} from "../src/dash.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target, Updated} from "../src/protocol.ts";
+import {createRoom} from "../src/room.ts";
 import {createRuns} from "../src/runs.ts";
 import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
 
@@ -46,6 +47,7 @@ async function load(
     connections: server.connections,
     page: Promise.resolve(id),
     memory,
+    loadRoom: () => Promise.resolve(createRoom(warn)),
     onState: () => undefined,
     warn,
   });
