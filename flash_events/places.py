@@ -91,8 +91,12 @@ class Places:
             Refused: the connection is unknown or foreign, or no longer has what follows, or this
                 worker holds too many.
         """
-        if self._connections.get(connection_id) is None:
+        held = self._connections.get(connection_id)
+        if held is None:
             self._check_room()
+        elif held.owner == owner and held.log.is_given_up:
+            message = "The server's broker was away for too long."
+            raise Refused(HTTPStatus.GONE, "lost", message)
         log = await self._broker.take(connection_id, owner)
         if log is None:
             raise unknown_connection()
