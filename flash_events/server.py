@@ -33,9 +33,6 @@ from flash_events.stats import Stats
 
 logger = logging.getLogger(__name__)
 
-NEED_BROKER = ("start", "resume", "attach")
-"""Actions that can do nothing without the broker."""
-
 BROKER_SECONDS = 1.5
 """Longer a request does not wait for the broker; it is refused, and the page asks again."""
 
@@ -146,8 +143,6 @@ class Server:
             body = requests.parse_json(data)
             owner = await owner_of(request.native, self.settings.identify)
             try:
-                if self._broker.is_away and action in NEED_BROKER:
-                    raise BrokerError("It is away.")
                 async with asyncio.timeout(BROKER_SECONDS):
                     return await self._act(action, body, owner)
             except (TimeoutError, BrokerError) as error:
@@ -176,6 +171,7 @@ class Server:
                 return await self._stop(requests.parse_stop(body), owner)
 
     async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
+        self._places.require_broker()
         while (earlier := self._starts.get(request.run)) is not None:
             await asyncio.wait({earlier})  # the page asks again, as its answer was late
         done = self._starts[request.run] = asyncio.get_running_loop().create_future()
@@ -245,6 +241,7 @@ class Server:
 
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
+        self._places.require_broker()
         records = await self._broker.find(list(request.runs))
         connections = request.connections
         place: Place | None = None

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from flash_events.brokers import EventLog, LogLimits, RunRecord
 from flash_events.brokers.redis import RedisBroker
+from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.signals import Gone, Lost, Signal
 from flash_events.errors import BrokerError, LogGone
 from tests.support.redis_server import RedisServer, dump, redis_server
@@ -266,6 +268,19 @@ async def test_s3_a_log_that_redis_refuses_is_lost_for_all(redis_url: str, conne
             assert await texts(log) == ["end"]
 
 
+async def test_s5_what_redis_keeps_lasts_for_longer_than_an_outage_may(
+    redis_url: str, connection: str
+) -> None:
+    async with workers(redis_url, 1, replace(LIMITS, outage_seconds=120)) as [worker]:
+        log = await worker.open(connection)
+        await log.append("run", event("1"))
+        await log.sent()
+        client = Redis.from_url(redis_url)
+        for name in (*log_keys(connection)[:3], key(worker.broker.worker, "inbox")):
+            assert int(client.pttl(name)) > 120_000
+
+
+@pytest.mark.usefixtures("short_clocks")
 async def test_s5_redis_is_given_up_after_the_set_time_and_all_are_told(
     tmp_path: Path, connection: str
 ) -> None:
