@@ -117,7 +117,8 @@ class RedisBroker(SharedBroker):
     async def open(self, connection: str, owner: str, run: str, worker: str) -> EventLog | None:
         epoch = str(time.time_ns() // 1_000_000)
         args = (epoch, owner, self.worker, self._ttl_ms, run, worker)
-        answer = await self._run(scripts.OPEN, connection, *args)
+        keys = (*log_keys(connection), key(run, "run"))
+        answer = await self._pipe.run(scripts.OPEN, keys, *args)
         if answer is None:
             return None
         log = self._hold(connection, answer.decode())

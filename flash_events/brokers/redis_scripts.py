@@ -14,8 +14,8 @@ script needs two connections:
     blocked  a set: the workers that wait for room.
 
 They expire together, unless their holder renews them. Only the owner of a run appends its events:
-one that was declared dead, and was only slow, is refused. CLAIM and WITHDRAW have a fifth key, the
-run's record, which is in another slot: they need a Redis that is no cluster.
+one that was declared dead, and was only slow, is refused. OPEN, CLAIM and WITHDRAW have a fifth
+key, the run's record, which is in another slot: they need a Redis that is no cluster.
 """
 
 READ_BYTES = 512 * 1024
@@ -47,6 +47,9 @@ local epoch, owner, holder, ttl, run, worker = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'epoch', 'owner')
 if known[1] then
   if known[2] ~= owner then return false end
+  local record = redis.call('GET', KEYS[5])
+  local home = record and cjson.decode(record).worker or ''
+  if home ~= '' and home ~= worker then return false end
   epoch = known[1]
 else
   redis.call('HSET', meta, 'epoch', epoch, 'owner', owner, 'last', 0, 'cost', 0, 'bytes', 0,
@@ -58,7 +61,7 @@ join(run, worker)
 return epoch
 """
 )
-"""A new log. Returns its epoch; nothing for a foreign one."""
+"""A new log. Returns its epoch; nothing for a foreign one, or where another has the run."""
 
 TAKE = (
     _HEAD
