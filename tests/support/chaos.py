@@ -108,12 +108,18 @@ class ChaosPage:
     """A page with some runs, over connections that it resumes anywhere."""
 
     def __init__(
-        self, fleet: Fleet, entries: list[Any], report: Report, chance: random.Random
+        self,
+        fleet: Fleet,
+        entries: list[Any],
+        report: Report,
+        chance: random.Random,
+        most_runs: int = 6,
     ) -> None:
         self._fleet = fleet
         self._entries = entries
         self._report = report
         self._chance = chance
+        self._most_runs = most_runs
         self._page = new_id()
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(ASK_SECONDS, read=60))
         self._connections: dict[str, str] = {}
@@ -125,10 +131,10 @@ class ChaosPage:
         return [run for run in self.runs.values() if not run.reason]
 
     async def live(self, until: float) -> None:
-        """Starts and stops runs, two to six at a time."""
+        """Starts and stops runs, at least two at a time."""
         while time.monotonic() < until:
             living = self.living()
-            if len(living) < 2 or (len(living) < 6 and self._chance.random() < 0.6):
+            if len(living) < 2 or (len(living) < self._most_runs and self._chance.random() < 0.6):
                 await self.start()
             else:
                 await self.stop(self._chance.choice(living))
@@ -320,7 +326,8 @@ async def chaos(
         async with httpx.AsyncClient() as client:
             entries = (await client.get(f"{fleet.live[0].url}_dash-dependencies")).json()
         opened = [
-            ChaosPage(fleet, entries, report, random.Random(chance.random())) for _ in range(pages)
+            ChaosPage(fleet, entries, report, random.Random(chance.random()), 2 + n % 5)
+            for n in range(pages)
         ]
         for page in opened:
             stack.push_async_callback(page.close)
