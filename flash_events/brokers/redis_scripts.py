@@ -116,7 +116,8 @@ if tonumber(number) > tonumber(known[4] or 0) then
   if tonumber(count) > 0 then put(count, cost, data) end
 end
 for i = first_leaving, #ARGV do
-  if redis.call('HGET', runs, ARGV[i]) == worker then redis.call('HDEL', runs, ARGV[i]) end
+  local home = redis.call('HGET', runs, ARGV[i])
+  if home == worker or home == 'queued' then redis.call('HDEL', runs, ARGV[i]) end
 end
 local costs = redis.call('HGET', meta, 'cost')
 if waits == '1' and tonumber(costs) > tonumber(known[3]) then

@@ -7,7 +7,7 @@ import pytest
 from tests.support.chaos import chaos, killing, restarting
 from tests.support.redis_server import redis_server
 
-SECONDS = 9.0
+SECONDS = 8.0
 PAGES = 4
 
 

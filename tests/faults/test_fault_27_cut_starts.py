@@ -111,12 +111,15 @@ class Worker:
         assert answer.status_code == 202
 
 
+Cut = Callable[[Worker, dict[str, Any], int, bool], Awaitable[asyncio.Event]]
+
+
 @pytest.fixture
-def stall(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], Stall]:
-    """Begins a stall, and has requests lose patience soon."""
+def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
+    """Has the start of a run cut at one of its awaits; returns what ends the stall."""
     send = Pipe._send
 
-    def begin(at: int, is_sent: bool) -> Stall:
+    async def start(worker: Worker, body: dict[str, Any], at: int, is_sent: bool) -> asyncio.Event:
         stall = Stall(send, at, is_sent)
 
         async def stalled(pipe: Pipe, commands: list[Any]) -> list[Any]:
@@ -124,9 +127,12 @@ def stall(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], Stall]:
 
         monkeypatch.setattr(Pipe, "_send", stalled)
         monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 0.3)
-        return stall
+        status, text = await worker.post("start", body)
+        assert (status, json.loads(text)["error"]) == (503, "broker")
+        monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 5.0)
+        return stall.released
 
-    return begin
+    return start
 
 
 @pytest.fixture
@@ -146,19 +152,13 @@ def is_gone(client: Redis, run: str, connection: str) -> bool:
 @pytest.mark.parametrize("is_sent", [False, True])
 @pytest.mark.parametrize("at", range(1, AWAITS + 1))
 async def test_fault_27_s6_the_repeat_of_a_cut_start_is_one_run(
-    two: list[Worker],
-    redis_url: str,
-    stall: Callable[[int, bool], Stall],
-    at: int,
-    is_sent: bool,
+    two: list[Worker], redis_url: str, cut: Cut, at: int, is_sent: bool
 ) -> None:
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
-    stalled = stall(at, is_sent)
-    status, text = await two[0].post("start", body)
-    assert (status, json.loads(text)["error"]) == (503, "broker")
+    released = await cut(two[0], body, at, is_sent)
     assert not began[run]
-    stalled.released.set()
+    released.set()
     status, text = await two[0].post("start", body)
     assert status == 200
     assert "event: update" in text
@@ -171,19 +171,13 @@ async def test_fault_27_s6_the_repeat_of_a_cut_start_is_one_run(
 @pytest.mark.parametrize("is_sent", [False, True])
 @pytest.mark.parametrize("at", range(1, AWAITS + 1))
 async def test_fault_27_s6_a_cut_start_that_is_repeated_elsewhere_is_one_run_or_refused(
-    two: list[Worker],
-    redis_url: str,
-    stall: Callable[[int, bool], Stall],
-    at: int,
-    is_sent: bool,
+    two: list[Worker], redis_url: str, cut: Cut, at: int, is_sent: bool
 ) -> None:
     """While the first worker still waits, so that it cannot have given back what it has."""
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
-    stalled = stall(at, is_sent)
-    status, _ = await two[0].post("start", body)
-    assert status == 503
-    asyncio.get_running_loop().call_later(0.1, stalled.released.set)
+    released = await cut(two[0], body, at, is_sent)
+    asyncio.get_running_loop().call_later(0.1, released.set)
     status, text = await two[1].post("start", body)
     if status == 200 and "event: update" not in text:  # the first has taken the connection
         resume = {"version": 1, "connection": connection, "lastEventId": ""}
@@ -198,13 +192,11 @@ async def test_fault_27_s6_a_cut_start_that_is_repeated_elsewhere_is_one_run_or_
 
 @pytest.mark.parametrize("at", range(1, AWAITS + 1))
 async def test_fault_27_s6_a_cut_start_that_nobody_repeats_leaves_nothing(
-    two: list[Worker], redis_url: str, stall: Callable[[int, bool], Stall], at: int
+    two: list[Worker], redis_url: str, cut: Cut, at: int
 ) -> None:
     run, connection = new_id(), new_id()
-    stalled = stall(at, True)
-    status, _ = await two[0].post("start", two[0].body(run, connection))
-    assert status == 503
-    stalled.released.set()
+    released = await cut(two[0], two[0].body(run, connection), at, True)
+    released.set()
     client = Redis.from_url(redis_url)
     await until(lambda: is_gone(client, run, connection))
     assert not began[run]
