@@ -114,6 +114,7 @@ class Lease:
         pipeline.pexpire(self._inbox, self._inbox_ms)
         pipeline.execute()
         if before is None and self._is_known:
+            self._steady_since = math.inf  # it has probably lost those of others, too
             self._on_forgotten()
         self._is_known = True
 

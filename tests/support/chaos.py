@@ -23,6 +23,9 @@ from tests.support.server import Served, serving
 PROCESSES = 4
 COMPONENTS = 8
 LOST_SECONDS = 10.0
+RESUMED_SECONDS = 2.0
+"""A page that has lost its connection meanwhile is told within this time of its resume, instead."""
+
 ALIVE_SECONDS = 10.0
 """Within this time every run that lives must send something more."""
 
@@ -124,6 +127,7 @@ class ChaosPage:
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(ASK_SECONDS, read=60))
         self._connections: dict[str, str] = {}
         """Those that are open, each with the id of its last event."""
+        self.resumed_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: dict[str, Run] = {}
 
@@ -235,6 +239,7 @@ class ChaosPage:
                     response = None
                 else:
                     self._report.counts["resumes"] += 1
+                    self.resumed_at[connection] = time.monotonic()
 
     def _lose(self, connection: str) -> None:
         for run in self.living():
@@ -281,7 +286,8 @@ def check(pages: list[ChaosPage], fleet: Fleet, report: Report) -> None:
                 report.slowest_lost = max(report.slowest_lost, run.ended_at - gone[-1])
             if len(gone) == len(run.homes) and gone and run.reason in ("", "lost"):
                 until = run.ended_at if run.reason else time.monotonic()
-                if until - gone[-1] > LOST_SECONDS:
+                resumed_at = page.resumed_at.get(run.connection, 0.0)
+                if until > max(gone[-1] + LOST_SECONDS, resumed_at + RESUMED_SECONDS):
                     report.faults.append(f"{run.id} is lost after {until - gone[-1]:.1f} s")
 
 
