@@ -25,7 +25,7 @@ INBOX_MS = 60_000
 GAP_SECONDS = LEASE_MS / 2000
 """A longer pause between two renewals says that this process, or Redis, has stood still."""
 
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = SOCKET_SECONDS + 3 * RENEW_SECONDS
 """When Redis answers again, every worker that lives has renewed its lease within this time."""
 
 

@@ -43,8 +43,10 @@ logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 0.5
 WATCH_SECONDS = 0.4
+"""How long a worker waits for a reason to look for dead workers, before it looks anyway."""
+
 LOOK_SECONDS = 0.1
-"""How long a worker waits between two looks for dead workers, and at least."""
+"""Shortest time between two looks, as many connections may be taken over together."""
 
 RENEW_SECONDS = 5.0
 RECORDS_SECONDS = 60.0

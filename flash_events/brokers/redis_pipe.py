@@ -148,8 +148,8 @@ class Pipe:
             retry_seconds = RETRY_SECONDS
             unknown: list[_Asked] = []
             for asked, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, NoScriptError):
-                    unknown.append(asked)
+                if unknown or isinstance(answer, NoScriptError):
+                    unknown.append(asked)  # with all that follows, to keep the order
                 elif asked.answer.done():
                     pass  # nobody waits for it any more
                 elif isinstance(answer, Exception) and monotonic() < (asked.lasts_until or 0):
