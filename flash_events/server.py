@@ -296,7 +296,9 @@ class Server:
     def _on_signal(self, signal: Signal) -> None:
         self._runs.on_signal(signal)
         match signal:
-            case Stop():
+            case Stop(runs):
+                for starting in [self._starts[run] for run in runs if run in self._starts]:
+                    starting.add_done_callback(lambda _: self._runs.on_signal(signal))
                 self._queued.on_stop(signal)
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:

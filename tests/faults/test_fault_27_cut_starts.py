@@ -13,6 +13,8 @@ from redis import Redis
 from flash_events import FlashEvents, Update, stream_props
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.signals import Stop
+from flash_events.queued import QueuedRuns
 from tests.support.page import new_id
 from tests.support.server import until
 
@@ -115,22 +117,32 @@ Cut = Callable[[Worker, dict[str, Any], int, bool], Awaitable[asyncio.Event]]
 
 
 @pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
-    """Has the start of a run cut at one of its awaits; returns what ends the stall."""
+def stall(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], Stall]:
     send = Pipe._send
 
-    async def start(worker: Worker, body: dict[str, Any], at: int, is_sent: bool) -> asyncio.Event:
+    def begin(at: int, is_sent: bool) -> Stall:
         stall = Stall(send, at, is_sent)
 
         async def stalled(pipe: Pipe, commands: list[Any]) -> list[Any]:
             return await stall.send(pipe, commands)
 
         monkeypatch.setattr(Pipe, "_send", stalled)
+        return stall
+
+    return begin
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch, stall: Callable[[int, bool], Stall]) -> Cut:
+    """Has the start of a run cut at one of its awaits; returns what ends the stall."""
+
+    async def start(worker: Worker, body: dict[str, Any], at: int, is_sent: bool) -> asyncio.Event:
+        stalled = stall(at, is_sent)
         monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 0.3)
         status, text = await worker.post("start", body)
         assert (status, json.loads(text)["error"]) == (503, "broker")
         monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 5.0)
-        return stall.released
+        return stalled.released
 
     return start
 
@@ -139,6 +151,9 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
 async def two(redis_url: str) -> AsyncIterator[list[Worker]]:
     workers = [Worker(redis_url) for _ in range(2)]
     async with workers[0].app.server.test_app(), workers[1].app.server.test_app():
+        first = workers[0].body(new_id(), new_id())  # Redis knows the scripts afterwards
+        await workers[0].post("start", first)
+        await workers[0].stop(first)
         yield workers
 
 
@@ -200,3 +215,27 @@ async def test_fault_27_s6_a_cut_start_that_nobody_repeats_leaves_nothing(
     client = Redis.from_url(redis_url)
     await until(lambda: is_gone(client, run, connection))
     assert not began[run]
+
+
+async def test_fault_27_s6_a_run_that_is_stopped_while_it_starts_does_not_go_on(
+    two: list[Worker],
+    redis_url: str,
+    stall: Callable[[int, bool], Stall],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its claim is there, and its worker does not know yet that it has it."""
+    monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 5.0)
+    monkeypatch.setattr("flash_events.brokers.redis_pipe.SILENT_SECONDS", 5.0)
+    heard: list[Stop] = []
+    monkeypatch.setattr(QueuedRuns, "on_stop", lambda _self, signal: heard.append(signal))
+    run, connection = new_id(), new_id()
+    body = two[0].body(run, connection)
+    stalled = stall(AWAITS, True)
+    starting = asyncio.create_task(two[0].post("start", body))
+    client = Redis.from_url(redis_url)
+    await until(lambda: client.exists(key(run, "run")) > 0)
+    await two[1].stop(body)
+    await until(lambda: bool(heard))
+    stalled.released.set()
+    await starting
+    await until(lambda: is_gone(client, run, connection))
