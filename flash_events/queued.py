@@ -45,9 +45,14 @@ class QueuedRuns:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def check(self) -> None:
-        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us."""
-        for callback in bridge.app_registry(self._app):
-            if callback.queue is not None and not isinstance(self._broker, SharedBroker):
+        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us.
+
+        Those of no app yet count, too: Dash binds them to this app with its first request.
+        """
+        if isinstance(self._broker, SharedBroker):
+            return
+        for callback in (*bridge.app_registry(self._app), *bridge.global_registry()):
+            if callback.queue is not None:
                 raise ConfigurationError(
                     f"{callback.name} runs in a worker, so events must travel over Redis. Set "
                     "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and the workers."

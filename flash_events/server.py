@@ -96,10 +96,14 @@ class Server:
         starting = self._starting
         return starting is not None and starting.get_loop() is not asyncio.get_running_loop()
 
+    def check(self) -> None:
+        """Raises `ConfigurationError` where the broker does not suit the app's callbacks."""
+        self._queued.check()
+
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:
-            self._queued.check()
+            self.check()
             start = self._broker.start(self._on_signal, self._on_worker_lost)
             self._starting = asyncio.create_task(start)
             self._watch = LoopWatch()
