@@ -1,6 +1,7 @@
 """Task queues: where the runs of a callback wait for a worker that is not one of the web's."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,10 @@ class RunQueue(ABC):
     @abstractmethod
     async def send(self, order: Order) -> None:
         """Queues a run."""
+
+    @abstractmethod
+    async def refused(self, runs: Iterable[str]) -> dict[str, str]:
+        """Which of these a worker has taken and cannot drive, each with the reason."""
 
     @abstractmethod
     async def take_back(self, run: str) -> None:

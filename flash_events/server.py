@@ -16,7 +16,7 @@ from flash_events import bridge, protocol, requests
 from flash_events.backends import Request
 from flash_events.brokers import Broker, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop
+from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
 from flash_events.connections import Connection, Connections
 from flash_events.errors import BrokerError, Refused
 from flash_events.feeds import Feeds, feeds
@@ -305,6 +305,8 @@ class Server:
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()
+            case Failed():
+                self._queued.on_failed(signal)
             case Moved(connection):
                 self._connections.release(connection)
 

@@ -1,10 +1,11 @@
 """What is wrong with how Celery is set up is said, and no page waits for ever."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import celery as celery_package
 import pytest
-from celery import Celery
 from dash import Dash, Input, html
 
 from flash_events import (
@@ -15,6 +16,8 @@ from flash_events import (
     event_callback,
     stream_props,
 )
+from tests.support.celery_worker import Celery, working
+from tests.support.page import Page, all_of, end_of, opened, sets
 
 SENTENCE = (
     r"go_to_work runs in a worker, so events must travel over Redis\. Set FLASH_EVENTS_BROKER"
@@ -32,11 +35,19 @@ def app_without_redis(request: pytest.FixtureRequest) -> Iterator[Dash]:
     app = Dash("tests", backend="quart")
     app.layout = html.Div([html.Button(id="go"), html.Div(id="out")])
     decorate: Any = FlashEvents(app).event_callback if request.param != "plain" else event_callback
-    decorate(Input("go", "n_clicks"), worker=Celery("nowhere", broker="memory://"))(go_to_work)
+    decorate(Input("go", "n_clicks"), worker=celery_package.Celery("nowhere", broker="memory://"))(
+        go_to_work
+    )
     yield app
     registry.entries[:] = entries
     registry.by_id.clear()
     registry.by_id.update(by_id)
+
+
+@pytest.fixture
+def page(celery: Celery) -> Iterator[Page]:
+    with opened(celery.served) as page:
+        yield page
 
 
 class TestWithoutABroker:
@@ -49,3 +60,26 @@ class TestWithoutABroker:
     def test_no_page_is_served(self, app_without_redis: Dash) -> None:
         with pytest.raises(ConfigurationError, match=SENTENCE):
             app_without_redis._setup_server()
+
+
+@pytest.fixture(scope="module")
+def blind_worker(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A worker that does not know where events travel."""
+    directory = tmp_path_factory.mktemp("blind")
+    app = "tests.apps.limits:blind_app"
+    with working(directory, "-c", "1", "-n", "b@x", app=app, CELERY_BROKER=celery.messages_url):
+        yield
+
+
+@pytest.mark.deadline
+@pytest.mark.usefixtures("blind_worker")
+@pytest.mark.parametrize("name", ["blind", "blind_task"])
+def test_a_worker_that_lacks_the_broker_fails_its_runs(page: Page, name: str) -> None:
+    """C2: within 15 s, and on_error hears why."""
+    begun = time.monotonic()
+    events = all_of(page, name)
+    assert time.monotonic() - begun < 15
+    assert end_of(events)["reason"] == "error"
+    [message] = sets(events, "message")
+    assert message.startswith("sorry: ConfigurationError A worker that streams needs Redis")
+    assert "Set FLASH_EVENTS_BROKER=redis://host:port/db for the workers" in message

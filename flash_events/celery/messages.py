@@ -53,6 +53,11 @@ class TaskStatus:
     error: Exception | None = None
 
 
+def key_of_part(feed: str, part: int) -> str:
+    """What a worker knows a streamed task as when it is asked whether it has refused it."""
+    return f"{feed}/{part}"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskUpdate(protocol.Encoded):
     """An update that a task has emitted.

@@ -1,5 +1,6 @@
 """In the web: sends whole runs to the workers of a Celery app, and has them ended."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -42,6 +43,9 @@ class CeleryQueue(RunQueue):
     async def send(self, order: Order) -> None:
         await self._control.send(self._task.s(asdict(order)), task_id=order.run)
 
+    async def refused(self, runs: Iterable[str]) -> dict[str, str]:
+        return await self._control.refused(runs)
+
     async def take_back(self, run: str) -> None:
         await self._control.revoke([run])
 
@@ -57,6 +61,11 @@ class CeleryQueue(RunQueue):
             )
         callback, indices = known
         drive(order, callback, indices)
+
+
+def has_queue(app: Celery) -> bool:
+    """Whether event callbacks run in the workers of a Celery app."""
+    return hasattr(app, _QUEUE)
 
 
 def queue_of_app(app: Any) -> CeleryQueue:

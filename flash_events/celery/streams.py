@@ -24,6 +24,7 @@ from flash_events.celery.messages import (
     TaskUpdate,
     decode,
     encode,
+    key_of_part,
 )
 from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
@@ -32,6 +33,9 @@ from flash_events.updates import Update, as_update
 
 LOOK_SECONDS = 1.0
 """So often the length of the queue is looked at, and the feed is read although nothing was told."""
+
+ASK_SECONDS = 5.0
+"""So often workers are asked whether they have refused a task that waits."""
 
 RESULT_SECONDS = 10.0
 
@@ -82,6 +86,9 @@ class TaskStream:
         self._feed: Feed | None = None
         self._sent: AsyncResult | GroupResult | None = None
         self._look_due = monotonic() + LOOK_SECONDS
+        self._ask_due = monotonic() + ASK_SECONDS
+        self._refused: dict[int, str] = {}
+        """Parts that a worker has taken and cannot do, with the reason."""
         self._in_processes: set[str] = set()
         """Ids of tasks that have a process of Celery's own, which can be terminated."""
 
@@ -186,6 +193,7 @@ class TaskStream:
             self._look_due = monotonic() + LOOK_SECONDS
             if self._queued():
                 await self._look()
+            self._look_for_refused()
             return
         for message in messages:
             told = decode(message)
@@ -193,6 +201,27 @@ class TaskStream:
                 self._ready.append(told)
             else:
                 await self._on_changed(told)
+
+    def _look_for_refused(self) -> None:
+        """Fails what a worker has taken and cannot do, and has that asked now and then."""
+        assert self._feeds is not None
+        while self._refused:
+            part, why = self._refused.popitem()
+            if self._status[part].state in (TaskState.QUEUED, TaskState.RETRY):
+                self._change(part, state=TaskState.FAILURE, error=ConfigurationError(why))
+        if monotonic() > self._ask_due:
+            self._ask_due = monotonic() + ASK_SECONDS
+            self._feeds.later(self._ask())
+
+    async def _ask(self) -> None:
+        feed = self._feed
+        waiting = [
+            one.part for one in self._status if one.state in (TaskState.QUEUED, TaskState.RETRY)
+        ]
+        if feed is not None and waiting:
+            parts = {key_of_part(feed.id, part): part for part in waiting}
+            for key, why in (await self._control.refused(parts)).items():
+                self._refused[parts[key]] = why
 
     def _queued(self) -> list[TaskStatus]:
         """Those that wait in a queue, in its order."""

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from celery import signals
-from celery.exceptions import WorkerLostError
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import SharedBroker
-from flash_events.brokers.signals import Attach, Signal
+from flash_events.brokers.signals import Attach, Failed, Signal
 from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
 from flash_events.celery.tasks import beside, process_of, worker_settings
@@ -51,7 +51,7 @@ def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
     """The task itself has failed, which says nothing of the generator, and does not come again."""
     if sender.name == TASK:
         is_lost = isinstance(exception, WorkerLostError) and not redelivers(sender)
-        _end(sender.request.id, Reason.ERROR, is_lost)
+        _end(sender.request.id, Reason.ERROR, exception, is_lost)
 
 
 def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
@@ -60,14 +60,35 @@ def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
         _end(request.id, Reason.CANCELLED)
 
 
-def _end(run: str, reason: Reason, is_lost: bool = False) -> None:
-    failure = None
-    if reason is Reason.ERROR:
-        failure = Failure("worker_lost" if is_lost else "task_failed", secrets.token_hex(4))
-        logger.error("A run ends as its task has failed (ref %s)", failure.ref)
+def _end(run: str, reason: Reason, error: Exception | None = None, is_lost: bool = False) -> None:
+    try:
+        process = process_of(os.getpid())
+    except ConfigurationError:
+        return  # the web asks, and is told so
+    failure = failed = None
+    if error is not None:
+        failed = Failed(run, _code_of(error), _text_of(error))
+        failure = Failure(failed.code, secrets.token_hex(4))
+        logger.error("A run ends as its task has failed: %s (ref %s)", failed.message, failure.ref)
     event = protocol.encode(protocol.Ended(run, 0, reason, failure))
-    process = process_of(os.getpid())
-    beside(lambda: process.end_run(run, event, is_lost))
+    beside(lambda: process.end_run(run, event, is_lost, failed))
+
+
+def _code_of(error: Exception) -> str:
+    match error:
+        case WorkerLostError():
+            return "worker_lost"
+        case TimeLimitExceeded():
+            return "timeout"
+        case ConfigurationError():
+            return "configuration"
+    return "task_failed"
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, TimeLimitExceeded):
+        return f"It ran longer than Celery's time limit of {error.args[0]} seconds."
+    return f"{type(error).__name__}: {error}"
 
 
 signals.task_failure.connect(_on_failure, weak=False)

@@ -8,7 +8,7 @@ from dash import Dash, Input, dcc, html
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from flash_events.celery import TaskStatus, stream_task
-from tests.apps import elsewhere, tasks
+from tests.apps import elsewhere, limits, tasks
 from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 from tests.apps.tasks import celery_app
@@ -31,7 +31,10 @@ TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 
 app.layout = html.Div(
     [
-        *(html.Button(name, id=name) for name in (*NAMES, *elsewhere.NAMES, "stop", "four")),
+        *(
+            html.Button(name, id=name)
+            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", "four")
+        ),
         *(
             html.Div(id=name)
             for name in ("out", "state", "waiting", "result", "message", "spinner")
