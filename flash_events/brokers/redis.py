@@ -174,6 +174,9 @@ class RedisBroker(SharedBroker):
             if (log := self._logs.get(connection)) is not None:
                 log.writers.discard(record.run)
 
+    def mute(self) -> None:
+        self._pipe.mute()
+
     async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
         nonce = secrets.token_hex(8)
         answer = await self._run(scripts.ADOPT, connection, run, self.worker, nonce)

@@ -28,10 +28,11 @@ class CeleryQueue(RunQueue):
         self._control = Control(app)
         self._callbacks: dict[str, tuple[EventCallback, Any]] = {}
 
+        # A shared task would take the place of that of each other app of the process.
         def run(order: dict[str, Any]) -> None:  # Celery takes functions, not methods
             self._drive(Order(**order))
 
-        self._task = app.task(run, name=TASK, ignore_result=True)
+        self._task = app.task(run, name=TASK, ignore_result=True, shared=False)
 
     @property
     def redelivers(self) -> bool:

@@ -145,7 +145,7 @@ def _on_prerun(task: Any, **_: Any) -> None:
         _stream.set((task.request.id, stream))
         current.stream_aside.set(stream.emit)
         if stream.is_wanted:
-            stream.tell(TaskState.STARTED, pool=_pool())
+            stream.tell(TaskState.STARTED, pool=pool())
     except TaskStopped:
         pass  # the first `emit` says so
     except ConfigurationError as error:
@@ -199,7 +199,7 @@ def _json(result: Any) -> str | None:
     return text if len(text) <= worker_settings().max_event_bytes else None
 
 
-def _pool() -> str:
+def pool() -> str:
     """Only a child process of Celery's own can be terminated."""
     return "" if current_process().name == "MainProcess" else PREFORK
 

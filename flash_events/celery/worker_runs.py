@@ -4,8 +4,11 @@ import asyncio
 import logging
 import os
 import secrets
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from celery import signals
@@ -14,10 +17,11 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import SharedBroker
-from flash_events.brokers.signals import Attach, Failed, Signal
+from flash_events.brokers.signals import Attach, Failed, Gone, Signal, Stop
 from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
-from flash_events.celery.tasks import beside, process_of, worker_settings
+from flash_events.celery.soft_limit import SoftLimit
+from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings
 from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feeds, feeds
 from flash_events.live import LiveRuns
@@ -36,7 +40,29 @@ FINISH_SECONDS = 2.0
 
 def drive(order: Order, callback: EventCallback, indices: Any) -> None:
     """Drives a run from its start to its end."""
-    asyncio.run(_Drive(order, callback, indices).run())
+    with SoftLimit() as limit:
+        drive = _Drive(order, limit.watch(callback), indices)
+        with _termination(drive.on_terminated):
+            asyncio.run(drive.run())
+
+
+@contextmanager
+def _termination(tell: Callable[[], object]) -> Iterator[None]:
+    """Calls `tell` when this process, one of Celery's prefork pool, is about to be ended."""
+    before = signal.getsignal(signal.SIGTERM)
+    if pool() != PREFORK or not callable(before):
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        tell()
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def attempt() -> int:
@@ -110,6 +136,12 @@ class _Drive:
         self._runs = LiveRuns(bridge.current_app(), settings, broker)
         self._early: list[Signal] = []
         self._has_begun = False
+        self._was_stopped = False
+
+    def on_terminated(self) -> None:
+        """The process ends before the run. Who has it ended knows why, and says so to the page."""
+        if not self._was_stopped:
+            self._broker.mute()
 
     async def run(self) -> None:
         """From the start to the end."""
@@ -145,8 +177,8 @@ class _Drive:
         call = bridge.load_call(self._order.context, self._indices)
         run = self._runs.start(record, "", self._callback, call, log, (), attempt > 1)
         self._has_begun = True
-        for signal in self._early:
-            self._on_signal(signal)
+        for told in self._early:
+            self._on_signal(told)
         await run.ended()
         await run.outlet.delivered()
         testament = run.outlet.testament()
@@ -154,13 +186,14 @@ class _Drive:
             await self._broker.leave_testament(record.run, *testament)
         await self._broker.find([record.run])  # so what was told before is told
 
-    def _on_signal(self, signal: Signal) -> None:
+    def _on_signal(self, told: Signal) -> None:
         if not self._has_begun:
-            self._early.append(signal)
+            self._early.append(told)
             return
-        self._runs.on_signal(signal)
-        if isinstance(signal, Attach):
-            self._record = replace(self._record, connection=signal.connection)
+        self._was_stopped = self._was_stopped or isinstance(told, Stop | Gone)
+        self._runs.on_signal(told)
+        if isinstance(told, Attach):
+            self._record = replace(self._record, connection=told.connection)
             self._feeds.later(self._move(self._record))
 
     async def _move(self, record: RunRecord) -> None:
