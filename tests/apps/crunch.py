@@ -23,9 +23,12 @@ FlashEvents(app, metrics=True, linger_seconds=0.1)
 CANVASES: dict[str, Any] = {
     "group": lambda: group(tasks.add.s("out", n, n) for n in range(3)),
     "chain": lambda: chain(tasks.add.s("out", 1, 1), tasks.total_of_one.s("out")),
+    "ignored_chain": lambda: chain(tasks.ignoring.s("out"), tasks.total_of_one.s("out")),
     "chord": lambda: chord([tasks.add.s("out", n, n) for n in range(3)], tasks.total.s("out")),
 }
-NAMES = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracked", *CANVASES)
+TASKS = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracked", "unkept")
+ENDINGS = ("replaced", "replaced_by_chain", "replaced_by_group", "ignoring")
+NAMES = (*TASKS, *ENDINGS, *CANVASES)
 
 TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 
@@ -33,7 +36,7 @@ app.layout = html.Div(
     [
         *(
             html.Button(name, id=name)
-            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", "four")
+            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", "four", "unasked")
         ),
         *(
             html.Div(id=name)
@@ -81,6 +84,14 @@ def define(name: str) -> None:
 
 for one in NAMES:
     define(one)
+
+
+@event_callback(Input("unasked", "n_clicks"), on_error=told)
+async def unasked(_n: int) -> AsyncIterator[Update]:
+    """Nobody asks for the result."""
+    async with stream_task(tasks.unkept, "out") as stream:
+        async for update in stream:
+            yield update
 
 
 @event_callback(Input("four", "n_clicks"))

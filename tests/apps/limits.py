@@ -14,7 +14,7 @@ from tests.apps.elsewhere import say, sorry
 from tests.apps.marks import mark
 from tests.apps.tasks import BROKER
 
-NAMES = ("blind", "blind_task", "limited", "limited_plain", "limited_busy", "overdue")
+NAMES = ("blind", "blind_task", "limited", "limited_plain", "limited_busy", "overdue", "pickled")
 
 
 def app_with_queue(name: str) -> Celery:
@@ -27,7 +27,9 @@ blind_app = app_with_queue("blind")
 """Its worker is started without FLASH_EVENTS_BROKER."""
 
 limited_app = app_with_queue("limited")
-"""Its worker is started with a soft and a hard time limit."""
+"""Its worker is started with a soft and a hard time limit, and its results are pickled."""
+
+limited_app.conf.update(result_serializer="pickle", accept_content=["json", "pickle"])
 
 
 @event_callback(Input("blind", "n_clicks"), on_error=sorry, worker=blind_app)
@@ -45,6 +47,17 @@ async def blind_task(_n: int) -> AsyncIterator[Update]:
     async with stream_task(quiet) as stream:
         async for update in stream:
             yield update
+
+
+@limited_app.task  # type: ignore[untyped-decorator] # Celery has no types
+def pickled() -> tuple[dict[int, int], tuple[int, int]]:
+    return {2019: 3}, (3, 4)
+
+
+@event_callback(Input("pickled", "n_clicks"), on_error=sorry)
+async def show_pickled(_n: int) -> AsyncIterator[Update]:
+    async with stream_task(pickled) as stream:
+        yield say(repr(await stream.result()))
 
 
 @event_callback(Input("limited", "n_clicks"), on_error=sorry, worker=limited_app)
