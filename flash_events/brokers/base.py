@@ -273,6 +273,10 @@ class SharedBroker(Broker):
     is_shared = True
 
     @abstractmethod
+    async def lives(self, worker: str) -> bool:
+        """Whether a worker has a lease."""
+
+    @abstractmethod
     def mute(self) -> None:
         """Writes nothing any more: others end this process, and what it has."""
 

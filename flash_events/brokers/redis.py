@@ -174,6 +174,9 @@ class RedisBroker(SharedBroker):
             if (log := self._logs.get(connection)) is not None:
                 log.writers.discard(record.run)
 
+    async def lives(self, worker: str) -> bool:
+        return bool(await self._pipe.call("EXISTS", key(worker, "lease")))
+
     def mute(self) -> None:
         self._pipe.mute()
 

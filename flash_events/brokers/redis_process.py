@@ -133,6 +133,10 @@ class RedisProcess:
                 return True
         return False
 
+    def lives(self, worker: str) -> bool:
+        """Whether a worker has a lease."""
+        return bool(self.call("", "EXISTS", key(worker, "lease")))
+
     def hear(self) -> None:
         """Waits a little for a signal."""
         found = self.call("", "XREAD", "BLOCK", ROOM_MS, "STREAMS", self._inbox, self._heard)

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -16,7 +18,8 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
-from flash_events.brokers.base import SharedBroker
+from flash_events.brokers.base import QUEUED, SharedBroker
+from flash_events.brokers.redis_feed import AGAIN, LEASE_SECONDS, MAX_LOOK_SECONDS, MISSED_TIMES
 from flash_events.brokers.signals import Attach, Failed, Gone, Signal, Stop
 from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
@@ -114,7 +117,7 @@ def _code_of(error: Exception) -> str:
 def _text_of(error: Exception) -> str:
     if isinstance(error, TimeLimitExceeded):
         return f"It ran longer than Celery's time limit of {error.args[0]} seconds."
-    return f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, ConfigurationError) else repr(error)
 
 
 signals.task_failure.connect(_on_failure, weak=False)
@@ -153,8 +156,8 @@ class _Drive:
                 logger.warning("%s Trying on.", error)
                 await asyncio.sleep(RETRY_SECONDS)
         try:
-            [record] = await self._broker.find([self._order.run])
-            if record is not None and record.worker and not record.is_ended:
+            record = await self._turn()
+            if record is not None:
                 mine = replace(record, worker=self._broker.worker)
                 if await self._broker.move(mine, record.worker) == mine:
                     await self._take(mine)
@@ -163,6 +166,27 @@ class _Drive:
                 async with asyncio.timeout(FINISH_SECONDS):
                     await self._feeds.finish()
             await self._broker.close()
+
+    async def _turn(self) -> RunRecord | None:
+        """Waits until nobody else drives the run; None where it is over.
+
+        A run is delivered twice when Celery's broker takes a worker for dead that lives.
+        """
+        missed, since = 0, monotonic()
+        while True:
+            [record] = await self._broker.find([self._order.run])
+            if record is None or not record.worker or record.is_ended:
+                return None
+            if record.worker == QUEUED or missed >= MISSED_TIMES:
+                return record
+            if await self._broker.lives(record.worker):
+                missed = 0
+            else:
+                missed += 1
+            if monotonic() - since > LEASE_SECONDS:
+                logger.warning(AGAIN, f"A run of {self._callback.name}")
+                since = math.inf
+            await asyncio.sleep(MAX_LOOK_SECONDS)
 
     async def _take(self, record: RunRecord) -> None:
         self._record = record
