@@ -32,8 +32,15 @@ class RunQueue(ABC):
         """Whether a run whose worker has died is brought to another one."""
 
     @abstractmethod
-    def register(self, callback: Any, indices: Any) -> None:
-        """Makes an event callback known, with how Dash groups its arguments."""
+    def register(self, callback: Any, indices: Any, short_id: str) -> None:
+        """Makes an event callback known.
+
+        Args:
+            callback: the event callback.
+            indices: how Dash groups its arguments.
+            short_id: its id in a web server that was started as `python package/module.py`, and
+                knows only the last part of the module's name.
+        """
 
     @abstractmethod
     async def send(self, order: Order) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import celery as celery_package
@@ -16,7 +17,8 @@ from flash_events import (
     event_callback,
     stream_props,
 )
-from tests.support.celery_worker import Celery, working
+from flash_events.celery.queue import CeleryQueue
+from tests.support.celery_worker import Celery, another, working
 from tests.support.page import Page, all_of, end_of, opened, sets
 
 SENTENCE = (
@@ -83,3 +85,34 @@ def test_a_worker_that_lacks_the_broker_fails_its_runs(page: Page, name: str) ->
     [message] = sets(events, "message")
     assert message.startswith("sorry: ConfigurationError A worker that streams needs Redis")
     assert "Set FLASH_EVENTS_BROKER=redis://host:port/db for the workers" in message
+
+
+@pytest.fixture(scope="module")
+def program(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    directory = tmp_path_factory.mktemp("program")
+    with another(celery, directory, "tests/apps/crunch.py") as served, opened(served) as page:
+        yield page
+
+
+class TestServedByAProgram:
+    """C9: `python tests/apps/crunch.py` serves, `celery -A tests.apps.crunch` works."""
+
+    def test_the_worker_finds_its_callbacks(self, program: Page) -> None:
+        assert sets(all_of(program, "either"), "out") == ["found"]
+
+    def test_a_callback_that_no_worker_knows_fails_and_says_what_to_do(self, program: Page) -> None:
+        events = all_of(program, "here")
+        assert end_of(events)["error"]["code"] == "configuration"
+        [message] = sets(events, "message")
+        assert message.startswith("sorry: ConfigurationError No event callback")
+        assert "python -m package.module" in message
+
+
+def test_a_name_that_two_modules_share_is_not_guessed() -> None:
+    """C9: who is meant cannot be known."""
+    queue = CeleryQueue(celery_package.Celery("shared", broker="memory://"))
+    for module in ("one.app", "two.app"):
+        callback = SimpleNamespace(id=module, name=f"{module}.run")
+        queue.register(callback, None, "app")
+    with pytest.raises(ConfigurationError, match=r"one\.app\.run, two\.app\.run.*python -m"):
+        queue.find("app")

@@ -1,5 +1,6 @@
 """An app whose work is done by Celery."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,13 +31,15 @@ TASKS = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracke
 ENDINGS = ("replaced", "replaced_by_chain", "replaced_by_group", "ignoring")
 NAMES = (*TASKS, *ENDINGS, *CANVASES)
 
+OTHERS = ("four", "unasked", "either", "here")
+
 TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 
 app.layout = html.Div(
     [
         *(
             html.Button(name, id=name)
-            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", "four", "unasked")
+            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", *OTHERS)
         ),
         *(
             html.Div(id=name)
@@ -102,3 +105,19 @@ async def four_at_once(_n: int) -> AsyncIterator[Update]:
         async for update in stream:
             yield update
         yield stream_props("result", {"children": await stream.result()})
+
+
+@event_callback(Input("either", "n_clicks"), on_error=elsewhere.sorry, worker=celery_app)
+async def whatever_the_name(_n: int) -> AsyncIterator[Update]:
+    """A worker knows it, also where this module is the program that serves."""
+    yield elsewhere.say("found")
+
+
+if __name__ == "__main__":
+
+    @event_callback(Input("here", "n_clicks"), on_error=elsewhere.sorry, worker=celery_app)
+    async def here(_n: int) -> AsyncIterator[Update]:
+        """No worker knows it."""
+        yield elsewhere.say("not to be seen")
+
+    app.run(port=os.environ["PORT"])
