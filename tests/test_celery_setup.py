@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import celery as celery_package
 import pytest
+from celery import signals
+from celery.concurrency.gevent import TaskPool
+from celery.worker import WorkController
 from dash import Dash, Input, html
 
 from flash_events import (
@@ -17,7 +21,7 @@ from flash_events import (
     event_callback,
     stream_props,
 )
-from flash_events.celery.queue import CeleryQueue
+from flash_events.celery.queue import CeleryQueue, queue_of_app
 from tests.support.celery_worker import Celery, another, working
 from tests.support.page import Page, all_of, end_of, opened, sets
 
@@ -116,3 +120,39 @@ def test_a_name_that_two_modules_share_is_not_guessed() -> None:
         queue.register(callback, None, "app")
     with pytest.raises(ConfigurationError, match=r"one\.app\.run, two\.app\.run.*python -m"):
         queue.find("app")
+
+
+@dataclass(eq=False)
+class StartingWorker:
+    """What Celery's signal brings; a real one would need gevent installed to go on."""
+
+    app: celery_package.Celery
+    pool_cls: Any = TaskPool
+
+
+class TestGreenlets:
+    """C5: each run needs an event loop of its own, and greenlets share a thread."""
+
+    @pytest.fixture
+    def app(self) -> celery_package.Celery:
+        app = celery_package.Celery("green", broker="memory://", set_as_current=False)
+        queue_of_app(app)
+        return app
+
+    @pytest.mark.parametrize("pool", [TaskPool, "gevent", "celery.concurrency.eventlet:TaskPool"])
+    def test_a_worker_with_such_a_pool_does_not_start(
+        self, app: celery_package.Celery, pool: Any
+    ) -> None:
+        expected = r"cannot run in the pool '(gevent|eventlet)'.*--pool prefork or --pool threads"
+        with pytest.raises(SystemExit, match=expected):
+            WorkController(app=app, pool=pool)
+
+    def test_one_that_takes_no_runs_starts(self, app: celery_package.Celery) -> None:
+        app.amqp.queues.select("others")
+        worker = StartingWorker(app)
+        assert [error for _, error in signals.worker_init.send(sender=worker) if error] == []
+
+    def test_one_of_an_app_without_event_callbacks_starts(self) -> None:
+        app = celery_package.Celery("other", broker="memory://", set_as_current=False)
+        worker = StartingWorker(app)
+        assert [error for _, error in signals.worker_init.send(sender=worker) if error] == []

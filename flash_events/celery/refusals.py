@@ -29,7 +29,8 @@ def _on_worker_init(sender: Any, **_: Any) -> None:
     from celery.worker.control import inspect_command  # the web does not need it
 
     inspect_command(name=REFUSED, visible=False)(_answer)
-    pool = getattr(sender.pool_cls, "__module__", str(sender.pool_cls)).rpartition(".")[2]
+    module = getattr(sender.pool_cls, "__module__", str(sender.pool_cls)).partition(":")[0]
+    pool = module.rpartition(".")[2]
     if pool in GREENLETS and has_queue(sender.app) and _takes_runs(sender.app):
         raise SystemExit(
             f"Event callbacks with worker= cannot run in the pool {pool!r}: each needs an event "
