@@ -165,7 +165,9 @@ def event_callback(
             _refuse_twins(earlier, callback)
         bridge.register(home, callback_id, parsed, spec, callback)
         if queue is not None:
-            queue.register(callback, parsed.details["inputs_state_indices"])
+            stem = function.__module__.rpartition(".")[2]
+            short_id = _id_in(stem, function, parsed)
+            queue.register(callback, parsed.details["inputs_state_indices"], short_id)
         _registered[function] = callback, spec
         return function
 
@@ -210,6 +212,10 @@ def _callback_id(function: Callable[..., Any], parsed: bridge.Dependencies) -> s
     module = function.__module__
     if module == "__main__":
         module = _importable_main()
+    return _id_in(module, function, parsed)
+
+
+def _id_in(module: str, function: Callable[..., Any], parsed: bridge.Dependencies) -> str:
     dependencies = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
     key = "\n".join([module, function.__qualname__, *dependencies])
     return hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -32,7 +32,7 @@ class TooManyWaiting(UpdateError):
 
 
 class RunTimeout(FlashEventsError, TimeoutError):
-    """A run lasted longer than its callback's `timeout`."""
+    """A run lasted longer than its callback's `timeout`, or than Celery's hard time limit."""
 
 
 class WorkerLost(FlashEventsError):

@@ -106,7 +106,7 @@ class _Wiring:
         if self._has_callbacks():
             bridge.require_async_backend(self.app)
             self.add_script()
-            self.ready()
+            self.ready().check()
             if bridge.is_debug(self.app):
                 _offer_devtool()
         if bridge.is_debug(self.app):  # Dash offers it in all apps of the process

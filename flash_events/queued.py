@@ -11,15 +11,27 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.brokers.base import QUEUED, Broker, EventLog, RunRecord, SharedBroker
-from flash_events.brokers.signals import Attach, Stop, Stopped
+from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.errors import ConfigurationError, WorkerLost
+from flash_events.errors import ConfigurationError, RunTimeout, WorkerLost
 from flash_events.failures import handle
 from flash_events.protocol import Reason
 from flash_events.queues import Order, RunQueue
 from flash_events.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""So often workers are asked whether they have refused a run that waits."""
+
+LOST_TEXT = "The process that drove the run has died."
+
+_ERRORS: dict[str, type[Exception]] = {
+    "worker_lost": WorkerLost,
+    "timeout": RunTimeout,
+    "configuration": ConfigurationError,
+}
+"""What `on_error` gets, by the code that the page gets."""
 
 STOP_SECONDS = 1.0
 """A run that has not stopped by then is terminated."""
@@ -43,11 +55,19 @@ class QueuedRuns:
         self._settings = settings
         self._broker = broker
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[str] = set()
+        """Runs that no worker has begun, as far as is known."""
+        self._watch: asyncio.Task[None] | None = None
 
     def check(self) -> None:
-        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us."""
-        for callback in bridge.app_registry(self._app):
-            if callback.queue is not None and not isinstance(self._broker, SharedBroker):
+        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us.
+
+        Those of no app yet count, too: Dash binds them to this app with its first request.
+        """
+        if isinstance(self._broker, SharedBroker):
+            return
+        for callback in (*bridge.app_registry(self._app), *bridge.global_registry()):
+            if callback.queue is not None:
                 raise ConfigurationError(
                     f"{callback.name} runs in a worker, so events must travel over Redis. Set "
                     "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and the workers."
@@ -76,8 +96,14 @@ class QueuedRuns:
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
             self._later(self._insist(asked, owner))
 
+    def on_failed(self, signal: Failed) -> None:
+        """A worker says that a run has failed which it does not drive."""
+        self._later(self._on_failed(signal))
+
     async def finish(self) -> None:
         """Waits for all that has begun."""
+        if self._watch is not None:
+            self._watch.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -119,12 +145,52 @@ class QueuedRuns:
             assert callback.queue is not None
             if callback.queue.redelivers:
                 return None
-            self._broker.retire(record)
-            error = WorkerLost("The process that drove the run has died.")
-            app, settings = self._app, self._settings
-            failure, body = await handle(error, "worker_lost", callback, app, settings)
-            return protocol.encode(protocol.Ended(run, 0, Reason.ERROR, failure, body))
+            return await self._fail(record, callback, "worker_lost", LOST_TEXT)
         return protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+
+    async def _fail(
+        self, record: RunRecord, callback: EventCallback, code: str, text: str
+    ) -> bytes:
+        """Fails a run that nobody drives; returns its last event."""
+        self._broker.retire(record)  # first, or it would be failed twice
+        error = _ERRORS.get(code, RuntimeError)(text)
+        failure, body = await handle(error, code, callback, self._app, self._settings)
+        return protocol.encode(protocol.Ended(record.run, 0, Reason.ERROR, failure, body))
+
+    async def _fail_from_here(
+        self, record: RunRecord, callback: EventCallback, code: str, text: str
+    ) -> None:
+        assert isinstance(self._broker, SharedBroker)
+        event = await self._fail(record, callback, code, text)
+        await self._broker.lose(record.connection, record.run, record.worker, event)
+
+    async def _on_failed(self, signal: Failed) -> None:
+        for record, callback in await self._find([signal.run]):
+            await self._fail_from_here(record, callback, signal.code, signal.message)
+
+    def _watch_over(self, run: str) -> None:
+        """Looks now and then whether a worker has refused a run."""
+        self._waiting.add(run)
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look(), context=contextvars.Context())
+
+    async def _look(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._look_once()
+            except Exception:  # whatever the queue's driver raises; it is looked again
+                logger.exception("The runs that wait in a queue could not be looked after")
+
+    async def _look_once(self) -> None:
+        runs_of: dict[RunQueue, dict[str, tuple[RunRecord, EventCallback]]] = {}
+        for record, callback in await self._find(self._waiting):
+            if record.worker == QUEUED and callback.queue is not None:
+                runs_of.setdefault(callback.queue, {})[record.run] = record, callback
+        self._waiting &= {run for runs in runs_of.values() for run in runs}
+        for queue, runs in runs_of.items():
+            for run, why in (await queue.refused(runs)).items():
+                await self._fail_from_here(*runs[run], "configuration", why)
 
     def _queue_of(self, record: RunRecord) -> RunQueue | None:
         callback = bridge.find(bridge.app_registry(self._app), record.callback)
@@ -152,6 +218,7 @@ class QueuedRuns:
         await before()
         try:
             await queue.send(order)
+            self._watch_over(record.run)
         except Exception as error:  # whatever the queue's driver raises
             app, settings = self._app, self._settings
             failure, body = await handle(error, "queue", callback, app, settings)

@@ -1,6 +1,7 @@
 """Task queues: where the runs of a callback wait for a worker that is not one of the web's."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +32,23 @@ class RunQueue(ABC):
         """Whether a run whose worker has died is brought to another one."""
 
     @abstractmethod
-    def register(self, callback: Any, indices: Any) -> None:
-        """Makes an event callback known, with how Dash groups its arguments."""
+    def register(self, callback: Any, indices: Any, short_id: str) -> None:
+        """Makes an event callback known.
+
+        Args:
+            callback: the event callback.
+            indices: how Dash groups its arguments.
+            short_id: its id in a web server that was started as `python package/module.py`, and
+                knows only the last part of the module's name.
+        """
 
     @abstractmethod
     async def send(self, order: Order) -> None:
         """Queues a run."""
+
+    @abstractmethod
+    async def refused(self, runs: Iterable[str]) -> dict[str, str]:
+        """Which of these a worker has taken and cannot drive, each with the reason."""
 
     @abstractmethod
     async def take_back(self, run: str) -> None:

@@ -16,7 +16,7 @@ from flash_events import bridge, protocol, requests
 from flash_events.backends import Request
 from flash_events.brokers import Broker, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop
+from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
 from flash_events.connections import Connection, Connections
 from flash_events.errors import BrokerError, Refused
 from flash_events.feeds import Feeds, feeds
@@ -99,10 +99,14 @@ class Server:
         starting = self._starting
         return starting is not None and starting.get_loop() is not asyncio.get_running_loop()
 
+    def check(self) -> None:
+        """Raises `ConfigurationError` where the broker does not suit the app's callbacks."""
+        self._queued.check()
+
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:
-            self._queued.check()
+            self.check()
             start = self._broker.start(self._on_signal, self._on_worker_lost)
             self._starting = asyncio.create_task(start)
             self._watch = LoopWatch()
@@ -306,6 +310,8 @@ class Server:
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()
+            case Failed():
+                self._queued.on_failed(signal)
             case Moved(connection):
                 self._connections.release(connection)
 

@@ -41,7 +41,8 @@ MAY_IMPORT = {
         "brokers.redis_keys", "brokers.redis_records", "brokers.signals",
     },
     "brokers.redis_feed": {
-        "brokers", "brokers.base", "brokers.redis_process", "brokers.redis_scripts", "errors",
+        "brokers", "brokers.base", "brokers.redis_keys", "brokers.redis_process",
+        "brokers.redis_scripts", "errors",
     },
     "brokers.redis_scripts": set(),
     "brokers.redis_pipe": {"brokers.redis_client", "errors"},
@@ -104,6 +105,11 @@ MAY_IMPORT = {
     "celery.messages": {"protocol"},
     "celery.canvas": set(),
     "celery.control": set(),
+    "celery.soft_limit": {"callbacks"},
+    "celery.refusals": {
+        "celery.control", "celery.messages", "celery.queue", "celery.tasks", "celery.worker_runs",
+        "errors",
+    },
     "celery.tasks": {
         "brokers.redis_feed", "brokers.redis_process", "celery.messages", "current", "protocol",
         "settings", "updates", "errors",
@@ -114,14 +120,15 @@ MAY_IMPORT = {
     },
     "celery.worker_runs": {
         "bridge", "brokers", "brokers.base", "brokers.signals", "callbacks",
-        "celery.control", "celery.tasks", "current", "feeds", "live", "protocol", "queues",
-        "errors",
+        "brokers.redis_feed", "celery.control", "celery.soft_limit", "celery.tasks",
+        "current", "feeds", "live", "protocol", "queues", "errors",
     },
     "celery.queue": {
         "callbacks", "celery.control", "celery.worker_runs", "queues", "errors",
     },
     "celery": {
-        "celery.messages", "celery.streams", "celery.tasks", "celery.worker_runs", "extras",
+        "celery.messages", "celery.refusals", "celery.streams", "celery.tasks",
+        "celery.worker_runs", "extras",
     },
     "components": {"callbacks"},
     "testing.clock": set(),

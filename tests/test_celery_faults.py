@@ -1,6 +1,7 @@
 """Row 18 of the faults: workers of Celery that are killed, delivered again, or lose Redis."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from httpx_sse import ServerSentEvent
 
+from flash_events.celery.worker_runs import TASK
 from tests.support.celery_worker import Celery, crunching
 from tests.support.machines import connection_of, take_updates
 from tests.support.page import Page, end_of, opened, read_until, sets
@@ -111,6 +113,31 @@ def test_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: st
         began = celery.served.marks("ticks began")
         assert [mark["attempt"] for mark in began] == [1, 2]
         wait_until(lambda: not celery.active(), 5, "a free worker")
+
+
+def test_of_a_run_that_is_delivered_twice_one_attempt_writes(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """C3: the visibility timeout of Celery's broker is shorter than the run takes."""
+    settings = {"REBORN": "1", "VISIBILITY_TIMEOUT": "4"}
+    with crunching(tmp_path, redis_url, **settings) as celery, both(celery) as streams:
+        shown: dict[str, list[str]] = {"tick": [], "ticks": []}
+
+        def were_delivered_twice() -> bool:
+            names = re.findall(r"Task (\S+)\[.*\] received", celery.worker.log())
+            return all(names.count(name) > 1 for name in (TASK, "tests.apps.tasks.tick"))
+
+        while not were_delivered_twice():
+            for name, _, _, events in streams:
+                shown[name] += sets([next(events)], "out")
+        for name, page, body, events in streams:
+            shown[name] += [text for _ in range(50) for text in sets([next(events)], "out")]
+            page.stop(body["flash_events"]["run"])
+            celery.served.wait_for_mark(f"{name} finally")
+        wait_until(lambda: not celery.active(), 10, "a free worker")
+        assert len(celery.served.marks("ticks began")) == 1
+    assert shown["tick"] == [f"tick {n}" for n in range(1, len(shown["tick"]) + 1)]
+    assert shown["ticks"] == [f"1:{n}" for n in range(1, len(shown["ticks"]) + 1)]
 
 
 @pytest.fixture

@@ -80,6 +80,47 @@ def test_the_parts_of_a_canvas_interleave_in_order_per_part(
     assert sets(events, "result") == [f"result {result}"]
 
 
+def test_a_result_that_is_not_kept_is_missed_only_by_who_asks(page: Page) -> None:
+    """C6: all that was emitted is shown first."""
+    events = all_of(page, "unasked")
+    assert sets(events, "out") == list(range(1, 101))
+    assert end_of(events)["reason"] == "done"
+    events = all_of(page, "unkept")
+    assert sets(events, "out") == list(range(1, 101))
+    [message] = sets(events, "message")
+    assert message.startswith("ConfigurationError: The result of tests.apps.tasks.unkept")
+    assert "ignore_result=True" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "result"),
+    [
+        ("replaced", ["the first", "the second"], "of the second"),
+        ("replaced_by_chain", ["the first", "total of 1"], "3"),
+        ("replaced_by_group", [], "[0, 2]"),
+    ],
+)
+def test_a_task_that_replaces_itself_is_followed(
+    page: Page, name: str, shown: list[str], result: str
+) -> None:
+    """C8: until that by which it is replaced has ended."""
+    events = all_of(page, name)
+    assert sets(events, "message") == []
+    assert sets(events, "out") == shown
+    assert sets(events, "result") == [f"result {result}"]
+    assert sets(events, "state")[-1].startswith("0 success")
+
+
+@pytest.mark.parametrize("name", ["ignoring", "ignored_chain"])
+def test_a_task_that_is_ignored_is_not_revoked(page: Page, name: str) -> None:
+    """C8: it ends without a result, and what would have followed never comes."""
+    events = all_of(page, name)
+    assert sets(events, "out") == ["nothing to do"]
+    assert "0 ignored 1" in sets(events, "state")
+    assert sets(events, "result") == ["result None"]
+    assert end_of(events)["reason"] == "done"
+
+
 def test_progress_is_tracked_in_a_task(page: Page) -> None:
     events = all_of(page, "tracked")
     bars = sets(events, "bar", "value")

@@ -11,7 +11,7 @@ from dash import Input
 
 from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
 from flash_events.celery import emit, stream_task
-from flash_events.celery.canvas import canvas_of, first_of, label, parts_of, result_of
+from flash_events.celery.canvas import canvas_of, first_of, followers_of, label, parts_of, result_of
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
 from flash_events.celery.messages import encode_update as encode_emitted
 from flash_events.feeds import Feeds, feeds
@@ -97,6 +97,12 @@ def test_a_canvas_that_is_streamed_is_a_copy_even_of_its_parts() -> None:
     label(canvas, "to", {"feed": "f"})
     assert [part.options["headers"]["to"]["part"] for part in parts_of(canvas)] == [0, 1, 2]
     assert all("headers" not in part.options for part in parts_of(original))
+
+
+def test_what_follows_a_part_is_known() -> None:
+    """C8: these never come when it brings no result."""
+    canvas = group(chain(task.s(1), task.s()), chord([task.s(1), task.s(2)], task.s()), task.s(3))
+    assert followers_of(canvas) == {0: {1}, 2: {4}, 3: {4}}
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_codes_of_errors_are_those_of_the_source() -> None:
     [sentence] = re.findall(r"The codes of an `error`: (.*?)\.", PROTOCOL)
     codes = re.findall(r"`(\w+)`", sentence)
     source = "".join(path.read_text("utf-8") for path in (ROOT / "flash_events").rglob("*.py"))
-    assert len(codes) == 5
+    assert len(codes) == 6
     assert [code for code in codes if f'"{code}"' not in source] == []
 
 

@@ -273,6 +273,14 @@ class SharedBroker(Broker):
     is_shared = True
 
     @abstractmethod
+    async def lives(self, worker: str) -> bool:
+        """Whether a worker has a lease."""
+
+    @abstractmethod
+    def mute(self) -> None:
+        """Writes nothing any more: others end this process, and what it has."""
+
+    @abstractmethod
     async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
         """This worker takes over a run that has been queued, or whose worker has died.
 

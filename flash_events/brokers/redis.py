@@ -179,6 +179,12 @@ class RedisBroker(SharedBroker):
             if (log := self._logs.get(connection)) is not None:
                 log.writers.discard(record.run)
 
+    async def lives(self, worker: str) -> bool:
+        return bool(await self._pipe.call("EXISTS", key(worker, "lease")))
+
+    def mute(self) -> None:
+        self._pipe.mute()
+
     async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
         nonce = secrets.token_hex(8)
         answer = await self._run(scripts.ADOPT, connection, run, self.worker, nonce)

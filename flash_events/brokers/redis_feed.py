@@ -1,18 +1,40 @@
 """Writes what one task emits to the log of the run that streams it."""
 
+import logging
+import math
 import secrets
 import threading
+import time
 from collections import deque
 
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.base import QUEUED
+from flash_events.brokers.redis_keys import log_keys
 from flash_events.brokers.redis_process import RedisProcess
 from flash_events.errors import LogGone
+
+logger = logging.getLogger(__name__)
 
 AHEAD = 256
 """So many events a task may be ahead of what Redis has."""
 
 BATCH_BYTES = 64 * 1024
+
+
+LOOK_SECONDS = 0.05
+MAX_LOOK_SECONDS = 1.0
+"""So long after each other it is looked whether the process that has a task still lives."""
+
+MISSED_TIMES = 3
+"""It counts as dead when its lease is missing so often, one look after the other."""
+
+LEASE_SECONDS = 10.0
+"""The lease of a process that has died is gone by then; one that is still there is alive."""
+
+AGAIN = (
+    "%s was delivered a second time while the first attempt lives, and waits for its end. If "
+    "Celery's broker is Redis, set visibility_timeout to more than the longest task takes."
+)
 
 
 class FeedWriter:
@@ -39,8 +61,12 @@ class FeedWriter:
         self._failed: Exception | None = None
 
     def adopt(self) -> bool:
-        """Takes the task over; says whether it is still wanted."""
+        """Takes the task over; says whether it is still wanted.
+
+        Waits while another process that lives has it: then the task was delivered twice.
+        """
         self._process.renew_lease()
+        self._wait_for_its_turn()
         worker, nonce = self._process.worker, secrets.token_hex(8)
         answer = self._process.run(scripts.ADOPT, self._connection, self._run, worker, nonce)
         if answer is None:
@@ -49,6 +75,25 @@ class FeedWriter:
         if not self.attempt:
             self._process.tell(self._holder, self._connection)
         return self.attempt > 0
+
+    def _wait_for_its_turn(self) -> None:
+        seconds, missed, since = LOOK_SECONDS, 0, time.monotonic()
+        while (home := self._home()) and missed < MISSED_TIMES:
+            if self._process.lives(home):
+                missed, seconds = 0, min(2 * seconds, MAX_LOOK_SECONDS)
+            else:
+                missed, seconds = missed + 1, MAX_LOOK_SECONDS
+            time.sleep(seconds)  # in a task, never on a loop
+            if time.monotonic() - since > LEASE_SECONDS:
+                logger.warning(AGAIN, "A task")
+                since = math.inf
+
+    def _home(self) -> str:
+        """The other process that has the task; empty where none has."""
+        _, meta, runs, *_ = log_keys(self._connection)
+        home = (self._process.call("", "HGET", runs, self._run) or b"").decode()
+        holder = (self._process.call("", "HGET", meta, "holder") or b"").decode()
+        return "" if home in (QUEUED, self._process.worker, holder) else home
 
     def emit(self, event: bytes) -> None:
         """Has an event appended, in order; waits while too many wait already.

@@ -74,6 +74,7 @@ class Pipe:
         self._is_given_up = False
         self._asked_at = math.inf
         """When the last question was sent that was not answered."""
+        self._is_muted = False
 
     @property
     def is_away(self) -> bool:
@@ -88,7 +89,16 @@ class Pipe:
         self._ask(_Asked(command, future))
         return future
 
+    def mute(self) -> None:
+        """Sends nothing any more; what is asked is cancelled."""
+        self._is_muted = True
+        while self._queue:
+            self._queue.popleft().answer.cancel()
+
     def _ask(self, asked: _Asked) -> None:
+        if self._is_muted:
+            asked.answer.cancel()
+            return
         self._queue.append(asked)
         if self._task is None or self._task.done():
             # In a context of its own, or the current request would be kept.

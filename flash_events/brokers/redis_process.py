@@ -16,13 +16,17 @@ from flash_events.brokers.lease import Lease
 from flash_events.brokers.redis_client import is_passing, sync_client
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_records import REMEMBER_MS
-from flash_events.brokers.signals import Readable, encode
+from flash_events.brokers.signals import Failed, Readable, Signal, encode
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
 INBOX_LENGTH = 10_000
+HAND_OVER_SECONDS = 5.0
+HAND_OVER_TRIES = 50
+"""For so long, and so often, it is looked whether a worker of the web has ended a run."""
+
 ROOM_MS = 1000
 """After this time a writer looks again whether there is room, told or not."""
 
@@ -79,12 +83,14 @@ class RedisProcess:
 
     def tell(self, worker: str, connection: str) -> None:
         """Tells the holder of a log that there is news."""
-        signal, once = encode(Readable(connection)), secrets.token_hex(8)
-        inbox = key(worker, "inbox")
-        limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)
-        self.call("", "XADD", inbox, *limit, "*", "s", signal, "k", once)
+        self._signal(worker, Readable(connection))
 
-    def end_run(self, run: str, event: bytes, is_lost: bool) -> None:
+    def _signal(self, worker: str, signal: Signal) -> None:
+        inbox, once = key(worker, "inbox"), secrets.token_hex(8)
+        limit = ("NOMKSTREAM", "MAXLEN", "~", INBOX_LENGTH)
+        self.call("", "XADD", inbox, *limit, "*", "s", encode(signal), "k", once)
+
+    def end_run(self, run: str, event: bytes, is_lost: bool, failed: Failed | None = None) -> None:
         """Ends a run that no worker drives any more.
 
         Args:
@@ -92,13 +98,16 @@ class RedisProcess:
             event: its last one.
             is_lost: whether the process that drove it has died: the others, who answer that with
                 more than this event, then learn it before its lease expires.
+            failed: told to who holds the run's connection, who calls `on_error`; the run is ended
+                from here only if nobody does so in time.
         """
-        text = self.call("", "GET", key(run, "run"))
-        record: dict[str, Any] = {"is_ended": True} if text is None else json.loads(text)
+        record = self._record(run)
         if record["is_ended"]:
             return
         if is_lost and record["worker"] != QUEUED:
             self.call("", "DEL", key(record["worker"], "lease"))
+            return
+        if failed is not None and self._hand_over(record, failed):
             return
         cost = self.limits.cost(event)
         holder = self.run(scripts.LOSE, record["connection"], run, "", cost, event)
@@ -106,6 +115,27 @@ class RedisProcess:
         self.call("", "SET", key(run, "run"), ended, "PX", REMEMBER_MS)
         if holder is not None:
             self.tell(holder.decode(), record["connection"])
+
+    def _record(self, run: str) -> dict[str, Any]:
+        text = self.call("", "GET", key(run, "run"))
+        record: dict[str, Any] = {"is_ended": True} if text is None else json.loads(text)
+        return record
+
+    def _hand_over(self, record: dict[str, Any], failed: Failed) -> bool:
+        """Has the holder of its connection end a run; says whether it does."""
+        holder = self.call("", "HGET", log_keys(record["connection"])[1], "holder")
+        if holder is None:
+            return False
+        self._signal(holder.decode(), failed)
+        for _ in range(HAND_OVER_TRIES):
+            time.sleep(HAND_OVER_SECONDS / HAND_OVER_TRIES)  # in a thread of its own
+            if self._record(failed.run)["is_ended"]:
+                return True
+        return False
+
+    def lives(self, worker: str) -> bool:
+        """Whether a worker has a lease."""
+        return bool(self.call("", "EXISTS", key(worker, "lease")))
 
     def hear(self) -> None:
         """Waits a little for a signal."""

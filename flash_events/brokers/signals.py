@@ -36,6 +36,21 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """A run that no worker drives has failed; who holds its connection ends it.
+
+    Attributes:
+        run: its id.
+        code: a short stable word for what has failed it.
+        message: says more, to developers.
+    """
+
+    run: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """Another worker now holds a connection."""
 
@@ -81,11 +96,11 @@ class Room:
     handed: int
 
 
-Signal = Stop | Stopped | Gone | Lost | Moved | Alive | Attach | Readable | Room
+Signal = Stop | Stopped | Gone | Lost | Failed | Moved | Alive | Attach | Readable | Room
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (Stop, Stopped, Gone, Lost, Moved, Alive, Attach, Readable, Room)
+    for kind in (Stop, Stopped, Gone, Lost, Failed, Moved, Alive, Attach, Readable, Room)
 }
 
 

@@ -3,6 +3,7 @@
 from flash_events.extras import how_to_install
 
 try:
+    import flash_events.celery.refusals  # noqa: F401 - it hears signals of Celery
     from flash_events.celery.messages import TaskState, TaskStatus, TaskUpdate
     from flash_events.celery.streams import TaskStream, stream_task
     from flash_events.celery.tasks import TaskStopped, emit

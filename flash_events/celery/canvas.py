@@ -4,7 +4,7 @@ A part's number travels in a header of its message, so it survives that Celery r
 when it sends it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -59,6 +59,26 @@ def first_of(canvas: Signature) -> list[int]:
     return list(look(canvas, True))
 
 
+def followers_of(canvas: Signature) -> dict[int, set[int]]:
+    """By number: the parts that are never sent if this one brings no result."""
+    numbers = count()
+    followers: dict[int, set[int]] = {}
+
+    def look(inner: Signature) -> list[int]:
+        tasks = _inner(inner)
+        if tasks[0] is inner:
+            return [next(numbers)]
+        lists = [look(task) for task in tasks]
+        for n, part in ((n, part) for n, parts in enumerate(lists) for part in parts):
+            later = lists[-1:] if isinstance(inner, chord) else lists[n + 1 :]
+            if not isinstance(inner, group) and n < len(lists) - 1:
+                followers.setdefault(part, set()).update(*later)
+        return [part for parts in lists for part in parts]
+
+    look(canvas)
+    return followers
+
+
 def label(canvas: Signature, header: str, note: Mapping[str, Any]) -> None:
     """Writes a header into each part's options: the note, and the part's number."""
     for number, part in enumerate(parts_of(canvas)):
@@ -66,7 +86,7 @@ def label(canvas: Signature, header: str, note: Mapping[str, Any]) -> None:
         part.set(headers=headers)
 
 
-def result_of(canvas: Signature, results: Mapping[int, Any]) -> Any:
+def result_of(canvas: Signature, results: Mapping[int, Any] | Sequence[Any]) -> Any:
     """The result of the whole from those of its parts, as Celery would give it."""
     numbers = iter(range(len(results)))
 

@@ -11,6 +11,12 @@ from celery.result import AsyncResult
 
 logger = logging.getLogger(__name__)
 
+REFUSED = "flash_events_refused"
+"""The remote control command by which workers tell what they have taken and cannot do."""
+
+REFUSED_SECONDS = 1.0
+"""For so long the answers of workers are waited for."""
+
 
 class Control:
     """Sends and revokes tasks of one Celery app."""
@@ -31,6 +37,25 @@ class Control:
     async def waiting(self, part: Signature) -> int | None:
         """How many tasks wait in the queue of one, where the broker can tell."""
         return await asyncio.to_thread(self._count, part)
+
+    async def refused(self, keys: Iterable[str]) -> dict[str, str]:
+        """Which of these a worker has taken and cannot do, each with the reason."""
+        return await asyncio.to_thread(self._ask, list(keys))
+
+    def _ask(self, keys: list[str]) -> dict[str, str]:
+        try:
+            answers = self._app.control.broadcast(
+                REFUSED, {"keys": keys}, reply=True, timeout=REFUSED_SECONDS
+            )
+        except Exception as error:  # each driver raises its own, and some have no remote control
+            logger.debug("The workers cannot be asked: %s", error)
+            return {}
+        refused: dict[str, str] = {}
+        for answer in answers:
+            for told in answer.values():
+                if "error" not in told:  # of a worker that does not know the command, say
+                    refused |= told
+        return refused
 
     def _count(self, part: Signature) -> int | None:
         try:

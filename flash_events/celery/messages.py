@@ -21,6 +21,7 @@ class TaskState(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     REVOKED = "revoked"
+    IGNORED = "ignored"
     LOST = "lost"
 
     @property
@@ -38,7 +39,8 @@ class TaskStatus:
         name: of the task.
         state: see `TaskState`.
         attempt: counts from 1; 0 while it has not started. Larger after a retry or a redelivery:
-            what it streams then comes a second time, so reset what must not double.
+            what it streams then comes a second time, so reset what must not double. Larger, too,
+            in the task by which it has replaced itself.
         waiting: about how many tasks wait before it in its queue, where the broker can tell.
         task_id: as Celery knows it.
         error: why it has failed.
@@ -51,6 +53,11 @@ class TaskStatus:
     waiting: int | None = None
     task_id: str = ""
     error: Exception | None = None
+
+
+def key_of_part(feed: str, part: int) -> str:
+    """What a worker knows a streamed task as when it is asked whether it has refused it."""
+    return f"{feed}/{part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class Changed:
         state: the new one.
         task_id: as Celery knows the task.
         pool: of the worker, in state `STARTED`.
-        result: in state `SUCCESS`, as kombu's JSON; None where it has no JSON form.
+        result: in state `SUCCESS`, as kombu's JSON; None where that says something else.
+        is_kept: in state `SUCCESS`, whether Celery's result backend has the result.
         error: in state `FAILURE`, as Celery's backends keep it.
     """
 
@@ -86,6 +94,7 @@ class Changed:
     task_id: str = ""
     pool: str = ""
     result: str | None = None
+    is_kept: bool = False
     error: dict[str, Any] = field(default_factory=dict)
 
 

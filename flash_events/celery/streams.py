@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,15 @@ from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
 from flash_events.brokers.base import QUEUED
-from flash_events.celery.canvas import canvas_of, first_of, ids_of, label, parts_of, result_of
+from flash_events.celery.canvas import (
+    canvas_of,
+    first_of,
+    followers_of,
+    ids_of,
+    label,
+    parts_of,
+    result_of,
+)
 from flash_events.celery.control import Control, redelivers
 from flash_events.celery.messages import (
     Changed,
@@ -24,6 +33,7 @@ from flash_events.celery.messages import (
     TaskUpdate,
     decode,
     encode,
+    key_of_part,
 )
 from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
@@ -33,12 +43,17 @@ from flash_events.updates import Update, as_update
 LOOK_SECONDS = 1.0
 """So often the length of the queue is looked at, and the feed is read although nothing was told."""
 
+ASK_SECONDS = 5.0
+"""So often workers are asked whether they have refused a task that waits."""
+
 RESULT_SECONDS = 10.0
 
 STOP_SECONDS = 1.0
 """For so long a task that is wanted no more may clean up before its process is terminated."""
 
 TERMINATE_SECONDS = 5.0
+
+_GOOD = {TaskState.SUCCESS, TaskState.IGNORED}
 
 OnState = Callable[[TaskStatus], Any]
 
@@ -75,13 +90,17 @@ class TaskStream:
         self._parts = list(parts_of(canvas))
         self._status = [TaskStatus(n, part.task) for n, part in enumerate(self._parts)]
         self._first = first_of(canvas)
-        self._results: dict[int, Any] = {}
+        self._successes: dict[int, Changed] = {}
+        self._fetched: dict[int, Any] = {}
         self._ready: deque[Update] = deque()
         self._control = Control(canvas.app)
         self._feeds = feeds.get()
         self._feed: Feed | None = None
         self._sent: AsyncResult | GroupResult | None = None
         self._look_due = monotonic() + LOOK_SECONDS
+        self._ask_due = monotonic() + ASK_SECONDS
+        self._refused: dict[int, str] = {}
+        """Parts that a worker has taken and cannot do, with the reason."""
         self._in_processes: set[str] = set()
         """Ids of tasks that have a process of Celery's own, which can be terminated."""
 
@@ -97,8 +116,8 @@ class TaskStream:
         for state in (TaskState.FAILURE, TaskState.LOST, TaskState.REVOKED, TaskState.STARTED):
             if state in states:
                 return state
-        if states == {TaskState.SUCCESS}:
-            return TaskState.SUCCESS
+        if states <= _GOOD:
+            return TaskState.IGNORED if TaskState.IGNORED in states else TaskState.SUCCESS
         return TaskState.RETRY if TaskState.RETRY in states else TaskState.QUEUED
 
     @property
@@ -114,16 +133,27 @@ class TaskStream:
     async def result(self) -> Any:
         """What the task returns; for a group the list of results, for a chain the last one.
 
-        Waits for the end. Updates that nobody has iterated until then are dropped.
+        Waits for the end. Updates that nobody has iterated until then are dropped. A task that
+        raises Celery's `Ignore` has None.
 
         Raises:
+            ConfigurationError: the result cannot travel as JSON, and Celery does not keep it.
             Exception: what the task has raised, as the same class where it can be imported here.
             TaskRevokedError: somebody else has revoked it.
             WorkerLostError: its process has died.
         """
         async for _ in self:
             pass
-        return result_of(self._canvas, self._results)
+        return await self._fetch(result_of(self._canvas, range(len(self._parts))))
+
+    async def _fetch(self, numbers: int | list[Any]) -> Any:
+        """The results of parts, in place of their numbers."""
+        if isinstance(numbers, list):
+            return [await self._fetch(one) for one in numbers]
+        told = self._successes.get(numbers)
+        if told is not None and numbers not in self._fetched:
+            self._fetched[numbers] = await self._result_of(told)
+        return self._fetched.get(numbers)
 
     async def __aenter__(self) -> Self:
         if self._feeds is None:
@@ -171,7 +201,7 @@ class TaskStream:
             for status in self._status:
                 if status.error is not None:
                     raise status.error
-            if all(status.state is TaskState.SUCCESS for status in self._status):
+            if all(status.state in _GOOD for status in self._status):
                 raise StopAsyncIteration
             await self._read()
         return self._ready.popleft()
@@ -186,6 +216,7 @@ class TaskStream:
             self._look_due = monotonic() + LOOK_SECONDS
             if self._queued():
                 await self._look()
+            self._look_for_refused()
             return
         for message in messages:
             told = decode(message)
@@ -193,6 +224,27 @@ class TaskStream:
                 self._ready.append(told)
             else:
                 await self._on_changed(told)
+
+    def _look_for_refused(self) -> None:
+        """Fails what a worker has taken and cannot do, and has that asked now and then."""
+        assert self._feeds is not None
+        while self._refused:
+            part, why = self._refused.popitem()
+            if self._status[part].state in (TaskState.QUEUED, TaskState.RETRY):
+                self._change(part, state=TaskState.FAILURE, error=ConfigurationError(why))
+        if monotonic() > self._ask_due:
+            self._ask_due = monotonic() + ASK_SECONDS
+            self._feeds.later(self._ask())
+
+    async def _ask(self) -> None:
+        feed = self._feed
+        waiting = [
+            one.part for one in self._status if one.state in (TaskState.QUEUED, TaskState.RETRY)
+        ]
+        if feed is not None and waiting:
+            parts = {key_of_part(feed.id, part): part for part in waiting}
+            for key, why in (await self._control.refused(parts)).items():
+                self._refused[parts[key]] = why
 
     def _queued(self) -> list[TaskStatus]:
         """Those that wait in a queue, in its order."""
@@ -215,11 +267,14 @@ class TaskStream:
         self._note_pool(told)
         match state:
             case TaskState.SUCCESS:
-                self._results[part] = await self._result_of(told)
+                self._successes[part] = told
             case TaskState.FAILURE:
                 error = self._canvas.app.backend.exception_to_python(told.error)
             case TaskState.REVOKED:
                 error = TaskRevokedError("revoked")
+            case TaskState.IGNORED:
+                for follower in followers_of(self._canvas).get(part, ()):
+                    self._change(follower, state=TaskState.IGNORED, waiting=None)
             case TaskState.LOST:
                 error = WorkerLostError("The process that ran the task has died.")
         attempt = told.attempt or self._status[part].attempt
@@ -233,8 +288,15 @@ class TaskStream:
     async def _result_of(self, told: Changed) -> Any:
         if told.result is not None:
             return loads(told.result)
-        result = self._canvas.app.AsyncResult(told.task_id)  # it has no JSON form, or is large
-        return await asyncio.to_thread(result.get, RESULT_SECONDS)
+        if not told.is_kept:
+            raise ConfigurationError(
+                f"The result of {self._parts[told.part].task} is large, or is not the same as "
+                "JSON, and Celery does not keep it (ignore_result=True, or no result backend). "
+                "Have Celery keep it, or do not ask for it."
+            )
+        result = self._canvas.app.AsyncResult(told.task_id)
+        get = partial(result.get, RESULT_SECONDS, disable_sync_subtasks=False)  # not in a task
+        return await asyncio.to_thread(get)
 
     def _change(self, part: int, **changes: Any) -> None:
         status = self._status[part] = replace(self._status[part], **changes)

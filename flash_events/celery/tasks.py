@@ -11,8 +11,10 @@ from typing import Any
 
 from billiard import current_process
 from celery import signals, states
+from celery.app.task import get_actual_ignore_result
+from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, WorkerLostError
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
 from flash_events import current, protocol
 from flash_events.brokers.redis_feed import FeedWriter
@@ -39,12 +41,15 @@ class _Stream:
 
     def __init__(self, note: dict[str, Any], task: Any) -> None:
         self.task = task
+        self.note = note
         self.part = int(note["part"])
         self.settings = worker_settings()
         process = process_of(os.getpid())
         self.writer = FeedWriter(process, note["feed"], str(self.part))
         self.is_wanted = self.writer.adopt()
         self.was_stopped = False
+        self.is_handed_on = False
+        """Whether another message goes on where this one ends."""
 
     def emit(self, update: Update) -> None:
         body = protocol.encode_update(update, self.settings.max_event_bytes)
@@ -148,7 +153,7 @@ def _on_prerun(task: Any, **_: Any) -> None:
         _stream.set((task.request.id, stream))
         current.stream_aside.set(stream.emit)
         if stream.is_wanted:
-            stream.tell(TaskState.STARTED, pool=_pool())
+            stream.tell(TaskState.STARTED, pool=pool())
     except TaskStopped:
         pass  # the first `emit` says so
     except ConfigurationError as error:
@@ -175,7 +180,7 @@ def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
     task = stream.task
     match state:
         case states.SUCCESS:
-            stream.tell(TaskState.SUCCESS, result=_json(retval))
+            stream.tell(TaskState.SUCCESS, result=_json(task, retval), is_kept=_is_kept(task))
         case states.FAILURE:
             stream.tell(TaskState.FAILURE, **_error(task, retval))
         case states.RETRY:
@@ -184,34 +189,71 @@ def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
             stream.tell(TaskState.QUEUED)
         case states.REJECTED:
             stream.tell(TaskState.FAILURE, **_error(task, retval))
-        case states.IGNORED:
-            if stream.was_stopped:
-                task.backend.mark_as_revoked(task.request.id, "stopped", task.request)
+        case states.IGNORED if stream.was_stopped:
+            task.backend.mark_as_revoked(task.request.id, "stopped", task.request)
             stream.tell(TaskState.REVOKED)
+        case states.IGNORED if stream.is_handed_on:
+            stream.tell(TaskState.QUEUED)
+        case states.IGNORED:
+            stream.tell(TaskState.IGNORED)
 
 
 def _error(task: Any, error: Exception) -> dict[str, Any]:
     return {"error": task.backend.prepare_exception(error, "json")}
 
 
-def _json(result: Any) -> str | None:
+def _is_kept(task: Any) -> bool:
+    """Whether `AsyncResult.get()` brings the result."""
+    is_ignored = get_actual_ignore_result(task, task.request)
+    return not is_ignored and not isinstance(task.backend, DisabledBackend)
+
+
+def _json(task: Any, result: Any) -> str | None:
+    """A result as JSON; None where `AsyncResult.get()` would bring something else."""
     try:
         text: str = dumps(result)
     except (TypeError, ValueError, RecursionError):
         return None
-    return text if len(text) <= worker_settings().max_event_bytes else None
+    if len(text) > worker_settings().max_event_bytes:
+        return None
+    is_same = task.backend.serializer == "json" or repr(loads(text)) == repr(result)
+    return text if is_same else None
 
 
-def _pool() -> str:
+def pool() -> str:
     """Only a child process of Celery's own can be terminated."""
     return "" if current_process().name == "MainProcess" else PREFORK
 
 
-def _on_publish(headers: dict[str, Any], **_: Any) -> None:
-    """A task sends itself again: what it has emitted comes before what the next attempt emits."""
+def _on_publish(headers: dict[str, Any], body: Any, **_: Any) -> None:
+    """A task sends itself again, or what replaces it, which streams to where the task does.
+
+    What it has emitted comes before what the next one emits.
+    """
     task_id, stream = _stream.get() or ("", None)
-    if isinstance(stream, _Stream) and headers.get("id") == task_id:
-        stream.writer.flush()
+    if not isinstance(stream, _Stream):
+        return
+    if headers.get("id") == task_id:
+        headers[HEADER] = stream.note
+    elif (last := _sent_with(body, task_id)) is not None:
+        options = last["options"]
+        options["headers"] = {**(options.get("headers") or {}), HEADER: stream.note}
+    else:
+        return
+    stream.is_handed_on = True
+    stream.writer.flush()
+
+
+def _sent_with(body: Any, task_id: str) -> Any:
+    """The signature with this id that a message brings along, as the rest of a chain or chord."""
+    embed = body[2] if isinstance(body, list | tuple) and len(body) == 3 else {}
+    for signature in (*(embed.get("chain") or ()), embed.get("chord")):
+        while signature and signature.get("subtask_type") in ("chain", "chord"):
+            inner = signature["kwargs"]
+            signature = inner.get("body") or inner["tasks"][-1]
+        if signature and signature["options"].get("task_id") == task_id:
+            return signature
+    return None
 
 
 def _on_revoked(request: Any, **_: Any) -> None:

@@ -2,22 +2,29 @@
 
 import asyncio
 import logging
+import math
 import os
 import secrets
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 from celery import signals
-from celery.exceptions import WorkerLostError
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from flash_events import bridge, current, protocol
 from flash_events.brokers import RunRecord, open_broker
-from flash_events.brokers.base import SharedBroker
-from flash_events.brokers.signals import Attach, Signal
+from flash_events.brokers.base import QUEUED, SharedBroker
+from flash_events.brokers.redis_feed import AGAIN, LEASE_SECONDS, MAX_LOOK_SECONDS, MISSED_TIMES
+from flash_events.brokers.signals import Attach, Failed, Gone, Signal, Stop
 from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
-from flash_events.celery.tasks import beside, process_of, worker_settings
+from flash_events.celery.soft_limit import SoftLimit
+from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings
 from flash_events.errors import ConfigurationError
 from flash_events.feeds import Feeds, feeds
 from flash_events.live import LiveRuns
@@ -36,7 +43,29 @@ FINISH_SECONDS = 2.0
 
 def drive(order: Order, callback: EventCallback, indices: Any) -> None:
     """Drives a run from its start to its end."""
-    asyncio.run(_Drive(order, callback, indices).run())
+    with SoftLimit() as limit:
+        drive = _Drive(order, limit.watch(callback), indices)
+        with _termination(drive.on_terminated):
+            asyncio.run(drive.run())
+
+
+@contextmanager
+def _termination(tell: Callable[[], object]) -> Iterator[None]:
+    """Calls `tell` when this process, one of Celery's prefork pool, is about to be ended."""
+    before = signal.getsignal(signal.SIGTERM)
+    if pool() != PREFORK or not callable(before):
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        tell()
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def attempt() -> int:
@@ -51,7 +80,7 @@ def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
     """The task itself has failed, which says nothing of the generator, and does not come again."""
     if sender.name == TASK:
         is_lost = isinstance(exception, WorkerLostError) and not redelivers(sender)
-        _end(sender.request.id, Reason.ERROR, is_lost)
+        _end(sender.request.id, Reason.ERROR, exception, is_lost)
 
 
 def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
@@ -60,14 +89,35 @@ def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
         _end(request.id, Reason.CANCELLED)
 
 
-def _end(run: str, reason: Reason, is_lost: bool = False) -> None:
-    failure = None
-    if reason is Reason.ERROR:
-        failure = Failure("worker_lost" if is_lost else "task_failed", secrets.token_hex(4))
-        logger.error("A run ends as its task has failed (ref %s)", failure.ref)
+def _end(run: str, reason: Reason, error: Exception | None = None, is_lost: bool = False) -> None:
+    try:
+        process = process_of(os.getpid())
+    except ConfigurationError:
+        return  # the web asks, and is told so
+    failure = failed = None
+    if error is not None:
+        failed = Failed(run, _code_of(error), _text_of(error))
+        failure = Failure(failed.code, secrets.token_hex(4))
+        logger.error("A run ends as its task has failed: %s (ref %s)", failed.message, failure.ref)
     event = protocol.encode(protocol.Ended(run, 0, reason, failure))
-    process = process_of(os.getpid())
-    beside(lambda: process.end_run(run, event, is_lost))
+    beside(lambda: process.end_run(run, event, is_lost, failed))
+
+
+def _code_of(error: Exception) -> str:
+    match error:
+        case WorkerLostError():
+            return "worker_lost"
+        case TimeLimitExceeded():
+            return "timeout"
+        case ConfigurationError():
+            return "configuration"
+    return "task_failed"
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, TimeLimitExceeded):
+        return f"It ran longer than Celery's time limit of {error.args[0]} seconds."
+    return str(error) if isinstance(error, ConfigurationError) else repr(error)
 
 
 signals.task_failure.connect(_on_failure, weak=False)
@@ -89,6 +139,12 @@ class _Drive:
         self._runs = LiveRuns(bridge.current_app(), settings, broker)
         self._early: list[Signal] = []
         self._has_begun = False
+        self._was_stopped = False
+
+    def on_terminated(self) -> None:
+        """The process ends before the run. Who has it ended knows why, and says so to the page."""
+        if not self._was_stopped:
+            self._broker.mute()
 
     async def run(self) -> None:
         """From the start to the end."""
@@ -100,8 +156,8 @@ class _Drive:
                 logger.warning("%s Trying on.", error)
                 await asyncio.sleep(RETRY_SECONDS)
         try:
-            [record] = await self._broker.find([self._order.run])
-            if record is not None and record.worker and not record.is_ended:
+            record = await self._turn()
+            if record is not None:
                 mine = replace(record, worker=self._broker.worker)
                 if await self._broker.move(mine, record.worker) == mine:
                     await self._take(mine)
@@ -110,6 +166,27 @@ class _Drive:
                 async with asyncio.timeout(FINISH_SECONDS):
                     await self._feeds.finish()
             await self._broker.close()
+
+    async def _turn(self) -> RunRecord | None:
+        """Waits until nobody else drives the run; None where it is over.
+
+        A run is delivered twice when Celery's broker takes a worker for dead that lives.
+        """
+        missed, since = 0, monotonic()
+        while True:
+            [record] = await self._broker.find([self._order.run])
+            if record is None or not record.worker or record.is_ended:
+                return None
+            if record.worker == QUEUED or missed >= MISSED_TIMES:
+                return record
+            if await self._broker.lives(record.worker):
+                missed = 0
+            else:
+                missed += 1
+            if monotonic() - since > LEASE_SECONDS:
+                logger.warning(AGAIN, f"A run of {self._callback.name}")
+                since = math.inf
+            await asyncio.sleep(MAX_LOOK_SECONDS)
 
     async def _take(self, record: RunRecord) -> None:
         self._record = record
@@ -124,8 +201,8 @@ class _Drive:
         call = bridge.load_call(self._order.context, self._indices)
         run = self._runs.start(record, "", self._callback, call, log, (), attempt > 1)
         self._has_begun = True
-        for signal in self._early:
-            self._on_signal(signal)
+        for told in self._early:
+            self._on_signal(told)
         await run.ended()
         await run.outlet.delivered()
         testament = run.outlet.testament()
@@ -133,13 +210,14 @@ class _Drive:
             await self._broker.leave_testament(record.run, *testament)
         await self._broker.find([record.run])  # so what was told before is told
 
-    def _on_signal(self, signal: Signal) -> None:
+    def _on_signal(self, told: Signal) -> None:
         if not self._has_begun:
-            self._early.append(signal)
+            self._early.append(told)
             return
-        self._runs.on_signal(signal)
-        if isinstance(signal, Attach):
-            self._record = replace(self._record, connection=signal.connection)
+        self._was_stopped = self._was_stopped or isinstance(told, Stop | Gone)
+        self._runs.on_signal(told)
+        if isinstance(told, Attach):
+            self._record = replace(self._record, connection=told.connection)
             self._feeds.later(self._move(self._record))
 
     async def _move(self, record: RunRecord) -> None:

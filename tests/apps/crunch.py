@@ -1,5 +1,6 @@
 """An app whose work is done by Celery."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from dash import Dash, Input, dcc, html
 
 from flash_events import FlashEvents, Update, event_callback, stream_props
 from flash_events.celery import TaskStatus, stream_task
-from tests.apps import elsewhere, tasks
+from tests.apps import elsewhere, limits, tasks
 from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 from tests.apps.tasks import celery_app
@@ -23,15 +24,23 @@ FlashEvents(app, metrics=True, linger_seconds=0.1)
 CANVASES: dict[str, Any] = {
     "group": lambda: group(tasks.add.s("out", n, n) for n in range(3)),
     "chain": lambda: chain(tasks.add.s("out", 1, 1), tasks.total_of_one.s("out")),
+    "ignored_chain": lambda: chain(tasks.ignoring.s("out"), tasks.total_of_one.s("out")),
     "chord": lambda: chord([tasks.add.s("out", n, n) for n in range(3)], tasks.total.s("out")),
 }
-NAMES = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracked", *CANVASES)
+TASKS = ("count", "tick", "sleepy", "fail", "odd", "stubborn", "reborn", "tracked", "unkept")
+ENDINGS = ("replaced", "replaced_by_chain", "replaced_by_group", "ignoring")
+NAMES = (*TASKS, *ENDINGS, *CANVASES)
+
+OTHERS = ("four", "unasked", "either", "here")
 
 TEXTS = ("out", "state", "waiting", "result", "message", "spinner")
 
 app.layout = html.Div(
     [
-        *(html.Button(name, id=name) for name in (*NAMES, *elsewhere.NAMES, "stop", "four")),
+        *(
+            html.Button(name, id=name)
+            for name in (*NAMES, *elsewhere.NAMES, *limits.NAMES, "stop", *OTHERS)
+        ),
         *(
             html.Div(id=name)
             for name in ("out", "state", "waiting", "result", "message", "spinner")
@@ -80,6 +89,14 @@ for one in NAMES:
     define(one)
 
 
+@event_callback(Input("unasked", "n_clicks"), on_error=told)
+async def unasked(_n: int) -> AsyncIterator[Update]:
+    """Nobody asks for the result."""
+    async with stream_task(tasks.unkept, "out") as stream:
+        async for update in stream:
+            yield update
+
+
 @event_callback(Input("four", "n_clicks"))
 async def four_at_once(_n: int) -> AsyncIterator[Update]:
     """Four tasks together, each with a component of its own."""
@@ -88,3 +105,19 @@ async def four_at_once(_n: int) -> AsyncIterator[Update]:
         async for update in stream:
             yield update
         yield stream_props("result", {"children": await stream.result()})
+
+
+@event_callback(Input("either", "n_clicks"), on_error=elsewhere.sorry, worker=celery_app)
+async def whatever_the_name(_n: int) -> AsyncIterator[Update]:
+    """A worker knows it, also where this module is the program that serves."""
+    yield elsewhere.say("found")
+
+
+if __name__ == "__main__":
+
+    @event_callback(Input("here", "n_clicks"), on_error=elsewhere.sorry, worker=celery_app)
+    async def here(_n: int) -> AsyncIterator[Update]:
+        """No worker knows it."""
+        yield elsewhere.say("not to be seen")
+
+    app.run(port=os.environ["PORT"])

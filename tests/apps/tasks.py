@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from celery import Celery
+from celery import Celery, group
+from celery.exceptions import Ignore
 
 from flash_events import stream_props, track
 from flash_events.celery import emit
@@ -22,10 +23,15 @@ celery_app.conf.update(
 )
 if "REBORN" in os.environ:  # a run whose worker has died is delivered again
     celery_app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
+if "VISIBILITY_TIMEOUT" in os.environ:
+    celery_app.conf.broker_transport_options = {
+        "visibility_timeout": float(os.environ["VISIBILITY_TIMEOUT"])
+    }
 
 
-def say(component_id: str, text: object) -> None:
-    emit(stream_props(component_id, {"children": text}))
+def say(component_id: str | None, text: object) -> None:
+    if component_id is not None:
+        emit(stream_props(component_id, {"children": text}))
 
 
 @celery_app.task
@@ -86,6 +92,43 @@ def stubborn(self: Any, component_id: str) -> str:
     return "at last"
 
 
+@celery_app.task(ignore_result=True)
+def unkept(component_id: str) -> set[int]:
+    """Returns what has no JSON form, and is not kept."""
+    for n in range(1, 101):
+        say(component_id, n)
+    return {1, 2}
+
+
+@celery_app.task(bind=True)
+def replaced(self: Any, component_id: str) -> Any:
+    say(component_id, "the first")
+    return self.replace(replacement.s(component_id))
+
+
+@celery_app.task
+def replacement(component_id: str) -> str:
+    say(component_id, "the second")
+    return "of the second"
+
+
+@celery_app.task(bind=True)
+def replaced_by_chain(self: Any, component_id: str) -> Any:
+    say(component_id, "the first")
+    return self.replace(add.s(None, 1, 2) | total_of_one.s(component_id))
+
+
+@celery_app.task(bind=True)
+def replaced_by_group(self: Any, component_id: str) -> Any:
+    return self.replace(group(add.s(None, n, n) for n in range(2)))
+
+
+@celery_app.task
+def ignoring(component_id: str) -> None:
+    say(component_id, "nothing to do")
+    raise Ignore
+
+
 @celery_app.task(acks_late=True, reject_on_worker_lost=True)
 def reborn(component_id: str) -> str:
     """Is killed once from outside, and delivered again."""
@@ -98,7 +141,7 @@ def reborn(component_id: str) -> str:
 
 
 @celery_app.task
-def add(component_id: str, a: int, b: int) -> int:
+def add(component_id: str | None, a: int, b: int) -> int:
     for n in range(1, 4):
         say(component_id, f"{a}+{b} {n}")
     return a + b

@@ -107,16 +107,21 @@ def serving(
 ) -> Iterator[Served]:
     """Serves an app (`module:server`) on an event loop until the block ends.
 
-    A module without `:server` is run as a program, which serves on the port that PORT names.
+    A module without `:server`, or a file, is run as a program, which serves on the port that PORT
+    names.
     Some are served with the Python of another environment, or have another home.
     """
     port = free_port()
     served = f"http://127.0.0.1:{port}{path}"
     marks, log = directory / "marks.jsonl", directory / "server.log"
-    command = server_command(app, port, workers, loop)
+    program = ["-m", app]
+    if ":" in app:
+        program = ["-m", *server_command(app, port, workers, loop)]
+    elif app.endswith(".py"):
+        program, environment = [app], {"PYTHONPATH": str(home), **environment}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [python, "-m", *(command if ":" in app else [app])],
+            [python, *program],
             cwd=home,
             env={**os.environ, "MARKS": str(marks), "PORT": str(port), **environment},
             stdout=output,
