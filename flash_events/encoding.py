@@ -4,11 +4,11 @@
 """
 
 import dataclasses
+import sys
 from enum import Enum
 from typing import Any
 
 import orjson
-from _plotly_utils.optional_imports import get_module
 from dash import NoUpdate
 from dash.development.base_component import Component
 from plotly.utils import PlotlyJSONEncoder
@@ -92,7 +92,7 @@ def _encode_numpy(value: Any) -> orjson.Fragment | str | None:
 
     Dates are left to Plotly: orjson would write other texts, and a figure may show them.
     """
-    np = get_module("numpy", should_load=False)
+    np: Any = sys.modules.get("numpy")  # not imported where nobody uses it
     if np is None or isinstance(value, np.ma.MaskedArray):
         return None
     if isinstance(value, np.datetime64):

@@ -63,9 +63,9 @@ MAY_IMPORT = {
         "brokers.redis_records", "brokers.signals", "errors",
     },
     "brokers": {"brokers.base", "brokers.memory", "brokers.redis", "errors", "extras"},
-    "fold": {"encoding"},
+    "fold": {"bridge", "encoding"},
     "outlet": {"protocol", "brokers.base", "fold", "errors"},
-    "failures": {"callbacks", "protocol", "bridge", "settings", "updates"},
+    "failures": {"callbacks", "protocol", "bridge", "settings", "updates", "errors"},
     "runs": {
         "callbacks", "current", "failures", "protocol", "bridge", "outlet", "updates", "threads",
         "settings", "side_updates", "errors",
