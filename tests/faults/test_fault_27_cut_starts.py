@@ -60,7 +60,7 @@ class Worker:
     def __init__(self, broker: str) -> None:
         self.app = Dash("tests", backend="quart")
         self.app.layout = html.Div(html.Button(id="start"))
-        flash = FlashEvents(self.app, broker=broker, linger_seconds=0.05, grace_seconds=1)
+        flash = FlashEvents(self.app, broker=broker, linger_seconds=0.05, grace_seconds=0.3)
 
         @flash.event_callback(Input("start", "n_clicks"))
         async def counted(run: str) -> AsyncIterator[Update]:
