@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from time import monotonic
 
 from flash_events import protocol
@@ -81,7 +81,6 @@ class Connection:
         owner: whose it is.
         page: the tab that opened it.
         log: what its runs append to.
-        runs: the live runs that it carries, each with its worker, as of the last read.
     """
 
     def __init__(
@@ -97,7 +96,6 @@ class Connection:
         self.owner = owner
         self.page = page
         self.log = log
-        self.runs: Mapping[str, str] = {}
         self._settings = settings
         self._on_gone = on_gone
         self._pulse = _Pulse(settings.heartbeat_seconds)
@@ -141,7 +139,6 @@ class Connection:
                     if batch.data:
                         yield batch.data
                     after = batch.last or after
-                    self.runs = batch.runs
                     is_idle = not batch.runs
                     if batch.finished:
                         return
@@ -165,6 +162,10 @@ class Connection:
     def alive(self) -> None:
         """Its client has answered a heartbeat."""
         self._pulse.answer()
+
+    def wait_on(self) -> None:
+        """Has its client have the grace anew, as no worker can answer it now."""
+        self._start_grace()
 
     def release(self) -> None:
         """Another worker holds it now: its response here ends."""
@@ -220,11 +221,23 @@ class Connection:
 
 
 class Connections:
-    """The connections that this worker holds."""
+    """The connections that this worker holds.
 
-    def __init__(self, settings: Settings, on_gone: Callable[[Connection], None]) -> None:
+    Args:
+        settings: limits and times.
+        on_gone: called with one whose client has vanished for good.
+        must_wait: whether clients cannot come back now, as no worker could answer them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_gone: Callable[[Connection], None],
+        must_wait: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._settings = settings
         self._on_gone = on_gone
+        self._must_wait = must_wait
         self._by_id: dict[str, Connection] = {}
         self._of_page: Counter[str] = Counter()
 
@@ -261,6 +274,9 @@ class Connections:
     def _forget(self, connection: Connection) -> None:
         if self._by_id.get(connection.id) is not connection:
             return  # another worker holds it now, or this one has taken it anew
+        if self._must_wait() and not connection.log.is_given_up:
+            connection.wait_on()
+            return
         self._remove(connection)
         self._on_gone(connection)
 

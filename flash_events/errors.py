@@ -47,6 +47,10 @@ class WorkerLost(FlashEventsError):
     """The process that drove a run, or a streamed task, has died."""
 
 
+class BrokerError(FlashEventsError):
+    """The broker has refused a command, or has not answered for longer than may be."""
+
+
 class LogGone(FlashEventsError):
     """An event log no longer has what comes after the asked event, or is gone altogether."""
 

@@ -36,18 +36,18 @@ class Feed:
         self._log = log
         self._on_lost = on_lost
         self._after = ""
-        self._runs: Mapping[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
+        """Parts that come again, each with its worker that has died."""
 
     @property
     def homes(self) -> Mapping[str, str]:
-        """The parts that have not ended, each with its worker, as of the last read."""
-        return self._runs
+        """The parts that have not ended, each with its worker, as far as is known."""
+        return self._log.runs
 
     async def read(self) -> list[bytes]:
         """Waits for what comes next; may be empty. Raises `LogGone` where it was lost."""
         batch = await self._log.read(self._after)
         self._after = batch.last or self._after
-        self._runs = batch.runs
         return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
 
     async def call_off(self) -> None:
@@ -60,10 +60,14 @@ class Feed:
         await self._broker.drop(self.id)
 
     async def lose(self, worker: str) -> None:
-        """A worker has died."""
-        for part, home in list(self._runs.items()):
-            event = self._on_lost(part) if home == worker else None
-            if event is not None:
+        """A worker has died; it is told so again until no part is left there."""
+        for part, home in list(self._log.runs.items()):
+            if home != worker or (part, worker) in self._told:
+                continue
+            event = self._on_lost(part)
+            if event is None:
+                self._told.add((part, worker))
+            else:
                 await self._log.lose(part, worker, event)
         self._log.wake()
 

@@ -11,9 +11,9 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.brokers.base import Broker, EventLog, RunRecord
-from flash_events.brokers.signals import Attach, Gone, Signal, Stop, Stopped
+from flash_events.brokers.signals import Attach, Gone, Lost, Signal, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.errors import too_many
+from flash_events.errors import BrokerError, too_many
 from flash_events.fold import Fold
 from flash_events.outlet import Outlet
 from flash_events.protocol import Reason
@@ -74,7 +74,8 @@ class LiveRuns:
         self._of_connection: defaultdict[str, set[str]] = defaultdict(set)
         self._in_threads = 0
         self._ended: dict[str, Outlet] = {}
-        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        """Who waits until a run of another worker has stopped."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: Counter[Reason] = Counter()
         self._updates = 0
@@ -130,6 +131,7 @@ class LiveRuns:
         settings = self._settings
         fold = Fold(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
         outlet = Outlet(record.run, log, fold, is_again)
+        replaces = tuple(dict.fromkeys(replaces))
         here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
         # What the replaced runs wait for themselves must have stopped, too.
@@ -188,6 +190,8 @@ class LiveRuns:
                 self.on_stopped(signal)
             case Gone():
                 self.on_gone(signal)
+            case Lost():
+                self.on_lost(signal)
             case Attach():
                 self.on_attach(signal)
 
@@ -202,9 +206,9 @@ class LiveRuns:
     def on_stopped(self, signal: Stopped) -> None:
         """Another worker has stopped runs that were replaced."""
         for run in signal.runs:
-            waiting = self._waiting.get(run)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+            for waiting in self._waiting.get(run, ()):
+                if not waiting.done():
+                    waiting.set_result(None)
 
     def on_gone(self, signal: Gone) -> None:
         """The viewer of these runs has vanished."""
@@ -212,6 +216,13 @@ class LiveRuns:
             live = self._by_id[run]
             if not live.run.outlet.detach():
                 live.run.stop()
+
+    def on_lost(self, signal: Lost) -> None:
+        """The log of these runs is lost."""
+        for run in list(self._of_connection.get(signal.connection, ())):
+            live = self._by_id[run]
+            if not live.run.outlet.lose():
+                live.run.stop(Reason.LOST)
 
     def on_attach(self, signal: Attach) -> None:
         """A page wants to see a run of this worker."""
@@ -227,6 +238,7 @@ class LiveRuns:
             self._of_connection[live.connection].add(live.run.id)
 
     def _sorted(self, runs: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+        runs = tuple(dict.fromkeys(runs))
         here = [run for run in runs if run in self._by_id]
         return here, tuple(run for run in runs if run not in self._by_id)
 
@@ -237,17 +249,20 @@ class LiveRuns:
     async def _stop_elsewhere(self, runs: tuple[str, ...], owner: str) -> None:
         """Stops runs of other workers and waits for their `finally`, for a second at most."""
         loop = asyncio.get_running_loop()
-        for run in runs:
-            self._waiting[run] = loop.create_future()
+        stopped = {run: loop.create_future() for run in runs}
+        for run, future in stopped.items():
+            self._waiting[run].add(future)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 asked = await self._broker.stop(Stop(runs, owner, self._broker.worker))
-                await asyncio.gather(*(self._waiting[run] for run in asked))
-        except TimeoutError:
+                await asyncio.gather(*(stopped[run] for run in asked))
+        except (TimeoutError, BrokerError):
             pass
         finally:
-            for run in runs:
-                self._waiting.pop(run).cancel()
+            for run, future in stopped.items():
+                self._waiting[run].discard(future)
+                if not self._waiting[run]:
+                    del self._waiting[run]
 
     async def _report(self, signal: Stop, lives: list[Live]) -> None:
         await asyncio.gather(*(live.settled() for live in lives))

@@ -105,7 +105,7 @@ class Outlet:
             return
         for update in late:
             if self._log is not None:
-                self._log.append_now(self._update(update))
+                self._log.append_now(self._update(update), self.run)
             self._sent(update)
         self.reason = reason
         ended = protocol.Ended(self.run, self._number, reason, failure, body)
@@ -119,6 +119,12 @@ class Outlet:
         self._log = None
         self._on_moved()
         return self._fold is not None
+
+    def lose(self) -> bool:
+        """The log is lost: says so where others can still read it; returns as `detach` does."""
+        if self._fold is not None and self._log is not None:
+            self._log.leave(self.run, protocol.encode(protocol.Ended(self.run, 0, Reason.LOST)))
+        return self.detach()
 
     def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
         """Goes on with another connection, after all that it has missed.
@@ -140,7 +146,7 @@ class Outlet:
         if self._log is not None and self._log is not log:
             self._log.leave(self.run)
         for event in self._snapshots(fold):
-            log.append_now(event)
+            log.append_now(event, self.run)
         self._log = log
         if self._end is not None:
             log.leave(self.run, self._end)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from flash_events.brokers import Broker, EventLog, RunRecord
 from flash_events.connections import Connection, Connections
-from flash_events.errors import LogFull, LogGone, Refused, too_many
+from flash_events.errors import BrokerError, LogFull, LogGone, Refused, too_many
 from flash_events.replies import Reply, accepted, streamed
 from flash_events.settings import Settings
 
@@ -47,6 +47,11 @@ class Places:
         self._settings = settings
         self._broker = broker
         self._connections = connections
+
+    def require_broker(self) -> None:
+        """Raises `BrokerError` where the broker is away: what is asked would pile up."""
+        if self._broker.is_away:
+            raise BrokerError("It is away.")
 
     async def place(
         self,
@@ -91,8 +96,13 @@ class Places:
             Refused: the connection is unknown or foreign, or no longer has what follows, or this
                 worker holds too many.
         """
-        if self._connections.get(connection_id) is None:
+        held = self._connections.get(connection_id)
+        if held is None:
             self._check_room()
+        elif held.owner == owner and held.log.is_given_up:
+            message = "The server's broker was away for too long."
+            raise Refused(HTTPStatus.GONE, "lost", message)
+        self.require_broker()
         log = await self._broker.take(connection_id, owner)
         if log is None:
             raise unknown_connection()

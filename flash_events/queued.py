@@ -108,7 +108,8 @@ class QueuedRuns:
                 end = protocol.encode(protocol.Ended(record.run, 0, Reason.LOST))
             for event in events:
                 log.append_now(event)
-            log.leave(record.run, end)
+            await log.sent()
+            await log.lose(record.run, "", end)  # its own worker, which has it still, is gone
             return None
         return record
 

@@ -14,11 +14,11 @@ from dash import Dash
 
 from flash_events import bridge, protocol, requests
 from flash_events.backends import Request
-from flash_events.brokers import Broker, EventLog, RunRecord, open_broker
+from flash_events.brokers import Broker, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
 from flash_events.brokers.signals import Alive, Attach, Gone, Moved, Signal, Stop
 from flash_events.connections import Connection, Connections
-from flash_events.errors import Refused
+from flash_events.errors import BrokerError, Refused
 from flash_events.feeds import Feeds, feeds
 from flash_events.identity import owner_of
 from flash_events.live import LiveRuns
@@ -59,12 +59,18 @@ class Server:
         self._app = app
         self.settings = settings
         self._broker: Broker = open_broker(settings.broker, settings.log_limits)
-        self._connections = Connections(settings, self._on_connection_gone)
+        self._connections = Connections(
+            settings, self._on_connection_gone, must_wait=lambda: self._broker.is_away
+        )
         self._places = Places(settings, self._broker, self._connections)
         self._runs = LiveRuns(app, settings, self._broker)
         self._queued = QueuedRuns(app, settings, self._broker)
         self._feeds = Feeds(self._broker) if isinstance(self._broker, SharedBroker) else None
         self._probes = Probes(settings.heartbeat_seconds)
+        self._starts: dict[str, asyncio.Future[None]] = {}
+        """Starts that have not come to their end, by run."""
+        self._losing: set[str] = set()
+        """Runs of dead workers whose end is being told."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -139,8 +145,8 @@ class Server:
             try:
                 async with asyncio.timeout(BROKER_SECONDS):
                     return await self._act(action, body, owner)
-            except TimeoutError:
-                logger.warning("A %s is refused: the broker does not answer.", action)
+            except (TimeoutError, BrokerError) as error:
+                logger.warning("A %s is refused, as the broker does not answer. %s", action, error)
                 raise Refused(
                     HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
                 ) from None
@@ -165,6 +171,17 @@ class Server:
                 return await self._stop(requests.parse_stop(body), owner)
 
     async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
+        self._places.require_broker()
+        while (earlier := self._starts.get(request.run)) is not None:
+            await asyncio.wait({earlier})  # the page asks again, as its answer was late
+        done = self._starts[request.run] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._start_once(request, owner)
+        finally:
+            del self._starts[request.run]
+            done.set_result(None)
+
+    async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
         callback = bridge.find(bridge.app_registry(self._app), request.body["output"])
         if callback is None:
             raise Refused(
@@ -182,9 +199,16 @@ class Server:
         kept_by = (owner or request.page) if callback.is_kept else ""
         worker = self._broker.worker if callback.queue is None else QUEUED
         record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
-        place = await self._places.place(record, request.page, request.connections)
-        record = replace(record, connection=place.connection)
-        known = await self._broker.claim(record)
+        connections = (*request.connections, request.connection)
+        try:
+            place = await self._places.place(record, request.page, request.connections)
+            record = replace(record, connection=place.connection)
+            known = await self._broker.claim(record)
+            if known is None:
+                self._refuse_while_draining()
+        except BaseException:  # whatever cuts it, it leaves nothing behind
+            self._broker.withdraw(record, connections)
+            raise
         if known is not None:  # it is asked twice at once
             if known.connection != place.connection:
                 place.log.leave(request.run)
@@ -217,6 +241,7 @@ class Server:
 
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
+        self._places.require_broker()
         records = await self._broker.find(list(request.runs))
         connections = request.connections
         place: Place | None = None
@@ -284,17 +309,29 @@ class Server:
         if self._feeds is not None:
             self._feeds.on_worker_lost(worker)
         for connection in self._connections:
-            for run, home in connection.runs.items():
-                if home == worker:
-                    self._later(self._lose(connection.log, run, worker))
+            for run, home in connection.log.runs.items():
+                if home == worker and run not in self._losing:
+                    self._losing.add(run)
+                    self._later(self._lose(connection, run, worker))
 
-    async def _lose(self, log: EventLog, run: str, worker: str) -> None:
-        event = await self._queued.last_event(run)
-        if event is not None and await log.lose(run, worker, event):
-            self.stats.lost_with_worker += 1
+    async def _lose(self, connection: Connection, run: str, worker: str) -> None:
+        try:
+            event = await self._queued.last_event(run)
+            if event is not None and await connection.log.lose(run, worker, event):
+                self.stats.lost_with_worker += 1
+                # Should it live after all, what it still sends is refused: it is to stop.
+                self._broker.signal(worker, Stop((run,), connection.owner))
+        finally:
+            self._losing.discard(run)
 
     def _later(self, work: Coroutine[Any, Any, object]) -> None:
         """In a context of its own, or the current request would be kept until it is done."""
         task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            level = logging.WARNING if isinstance(error, BrokerError) else logging.ERROR
+            logger.log(level, "Something could not be done later. %s", error, exc_info=error)

@@ -20,6 +20,8 @@ class Settings:
     Attributes:
         broker: where event logs live: `memory://` (this process only) or `redis://host:port/db`
             (all workers on all machines; also `rediss://` and `unix://`).
+        broker_outage_seconds: how long streams wait for a Redis that does not answer, or refuses
+            every command, before they end as lost.
         heartbeat_seconds: between two signs of life on a connection, which the page answers; the
             grace begins when it leaves two in a row unanswered.
         grace_seconds: how long runs go on after their client vanished without a word.
@@ -52,6 +54,7 @@ class Settings:
     """
 
     broker: str = "memory://"
+    broker_outage_seconds: float = 120.0
     heartbeat_seconds: float = 15.0
     grace_seconds: float = 30.0
     linger_seconds: float = 1.0
@@ -100,6 +103,7 @@ class Settings:
             self.replay_bytes,
             self.replay_seconds,
             self.grace_seconds,
+            self.broker_outage_seconds,
         )
 
     @classmethod

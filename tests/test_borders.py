@@ -41,7 +41,7 @@ MAY_IMPORT = {
         "brokers", "brokers.base", "brokers.redis_process", "brokers.redis_scripts", "errors",
     },
     "brokers.redis_scripts": set(),
-    "brokers.redis_pipe": {"brokers.redis_client"},
+    "brokers.redis_pipe": {"brokers.redis_client", "errors"},
     "brokers.redis_keys": set(),
     "brokers.redis_inbox": {"brokers.redis_pipe", "brokers.signals"},
     "brokers.redis_records": {

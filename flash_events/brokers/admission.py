@@ -29,6 +29,7 @@ class Admission:
         self._waiting_of_run: Counter[str] = Counter()
         self._blocked: Counter[str] = Counter()
         self._rooms: list[asyncio.Future[None]] = []
+        self._refused: set[str] = set()
         self._is_gone = False
 
     @property
@@ -42,7 +43,7 @@ class Admission:
         if cost < self._least:
             cost = self._least
         waiting = self.waiting + self.foreign
-        if self._is_gone:
+        if self._is_gone or run in self._refused:
             return 0
         if waiting:  # an empty log takes any legal event
             if waiting + cost > self._limit:
@@ -80,6 +81,19 @@ class Admission:
                 room.set_result(None)
         self._rooms.clear()
 
+    def refuse(self, run: str) -> None:
+        """Takes no more from a run: if it waits, it gets `LogGone`."""
+        self._refused.add(run)
+        self.notify()
+
+    def accept(self, run: str) -> None:
+        """Takes from a run again."""
+        self._refused.discard(run)
+
+    def is_refused(self, run: str) -> bool:
+        """Whether nothing is taken from a run."""
+        return run in self._refused
+
     def close(self) -> None:
         """The log is gone: everybody who waits gets `LogGone`."""
         self._is_gone = True
@@ -92,6 +106,8 @@ class Admission:
             while not (cost := self.admit(run, event)):
                 if self._is_gone:
                     raise LogGone("The event log was dropped.")
+                if run in self._refused:
+                    raise LogGone("The run was declared lost, or taken over by another worker.")
                 room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._rooms.append(room)
                 try:

@@ -25,6 +25,7 @@ class LogLimits:
         replay_bytes: of events handed to the socket and still replayable.
         replay_seconds: how long they stay replayable.
         orphan_seconds: how long a log is kept whose worker is gone.
+        outage_seconds: how long a log is kept while its store does not answer.
     """
 
     waiting_bytes: int
@@ -32,6 +33,7 @@ class LogLimits:
     replay_bytes: int
     replay_seconds: float
     orphan_seconds: float = 30.0
+    outage_seconds: float = 120.0
 
     def cost(self, event: bytes) -> int:
         """What an event costs: its bytes, and at least its share of a log's events."""
@@ -80,7 +82,15 @@ class RunRecord:
 
 
 class EventLog(ABC):
-    """The ordered, bounded log behind one connection, as one worker sees it."""
+    """The ordered, bounded log behind one connection, as one worker sees it.
+
+    Attributes:
+        runs: the live runs that write to it, each with its worker, as far as this worker knows.
+        is_given_up: whether its store has refused it, or was away for too long; it is lost.
+    """
+
+    runs: Mapping[str, str]
+    is_given_up: bool = False
 
     @abstractmethod
     def offer(self, run: str, event: bytes) -> bool:
@@ -94,8 +104,8 @@ class EventLog(ABC):
         """
 
     @abstractmethod
-    def append_now(self, event: bytes) -> None:
-        """Appends an event that must not wait."""
+    def append_now(self, event: bytes, run: str = "") -> None:
+        """Appends an event that must not wait; one of a run that this worker lost is dropped."""
 
     @abstractmethod
     def leave(self, run: str, event: bytes = b"") -> None:
@@ -144,10 +154,17 @@ class Broker(ABC):
     Attributes:
         worker: the id of this worker.
         is_shared: whether other workers reach the same logs.
+
+    Where its store refuses what is asked, or was away for too long, methods raise `BrokerError`.
     """
 
     worker: str = ""
     is_shared: bool = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether its store does not answer now; what is asked waits for it."""
+        return False
 
     @abstractmethod
     async def start(
@@ -157,8 +174,8 @@ class Broker(ABC):
 
         Args:
             on_signal: called on the loop with what they tell.
-            on_worker_lost: called on the loop with a worker that has died while it had runs that
-                write to a log that this worker holds.
+            on_worker_lost: called on the loop with a worker that has died and has runs that write
+                to a log that this worker holds, again and again until it has none.
 
         Raises:
             ConfigurationError: it cannot be reached.
@@ -208,9 +225,22 @@ class Broker(ABC):
 
     @abstractmethod
     async def claim(self, record: RunRecord) -> RunRecord | None:
-        """Registers a run; returns its earlier record if it is known already.
+        """Registers a run, which writes to its log from now on.
 
-        It is known until some minutes after `retire`.
+        It is known until some minutes after `retire`. Returns its earlier record if it is known
+        already. A claim that fails, or is cancelled, must be given back by `withdraw`.
+        """
+
+    @abstractmethod
+    def withdraw(self, record: RunRecord, connections: Sequence[str]) -> None:
+        """Undoes what a start has left, wherever it was cut: its claim, and its place in logs.
+
+        A run that another request has claimed is left alone. What this worker asks afterwards
+        finds nothing of the start.
+
+        Args:
+            record: of the run that was not started.
+            connections: whose logs it may have joined.
         """
 
     @abstractmethod

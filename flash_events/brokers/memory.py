@@ -111,6 +111,18 @@ class MemoryBroker(Broker):
                 self._kept[record.kept_by][record.run] = record.callback
         return earlier
 
+    def withdraw(self, record: RunRecord, connections: Sequence[str]) -> None:
+        if self._records.get(record.run) == record:
+            del self._records[record.run]
+            if record.kept_by:
+                self._kept[record.kept_by].pop(record.run, None)
+        elif record.run in self._records:
+            return
+        for connection in connections:
+            log = self._logs.get(connection)
+            if log is not None and log.owner == record.owner:
+                log.leave(record.run)
+
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
         return [self._records.get(run) for run in runs]
 

@@ -108,8 +108,8 @@ class MemoryLog(EventLog):
     async def append(self, run: str, event: bytes) -> None:
         self._append(run, event, await self._admission.wait(run, event))
 
-    def append_now(self, event: bytes) -> None:
-        self._put("", event)
+    def append_now(self, event: bytes, run: str = "") -> None:
+        self._put(run, event)
 
     def leave(self, run: str, event: bytes = b"") -> None:
         if event:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,16 +19,17 @@ from redis.exceptions import RedisError
 
 from flash_events.brokers import redis_scripts as scripts
 from flash_events.brokers.base import QUEUED, EventLog, LogLimits, RunRecord, SharedBroker
-from flash_events.brokers.lease import Lease
+from flash_events.brokers.lease import INBOX_MS, Lease
 from flash_events.brokers.redis_client import async_client, require_redis
 from flash_events.brokers.redis_inbox import Inbox
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_log import RedisLog
-from flash_events.brokers.redis_pipe import Pipe
+from flash_events.brokers.redis_pipe import AT_ONCE, Pipe
 from flash_events.brokers.redis_records import RunRecords
 from flash_events.brokers.signals import (
     Alive,
     Gone,
+    Lost,
     Moved,
     Readable,
     Room,
@@ -36,7 +37,7 @@ from flash_events.brokers.signals import (
     Stop,
     encode,
 )
-from flash_events.errors import LogFull
+from flash_events.errors import BrokerError, LogFull
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ WATCH_SECONDS = 0.5
 RENEW_SECONDS = 5.0
 RECORDS_SECONDS = 60.0
 INBOX_LENGTH = 100_000
+
+MISSED_TIMES = 2
+"""A worker counts as dead when its lease is missing so often, one look after the other."""
 
 
 class RedisBroker(SharedBroker):
@@ -61,19 +65,27 @@ class RedisBroker(SharedBroker):
         self.worker = secrets.token_hex(16)
         self._url = url
         self._limits = limits
-        self._ttl_ms = int((limits.orphan_seconds + 2 * RENEW_SECONDS) * 1000)
+        kept_seconds = max(limits.orphan_seconds, limits.outage_seconds) + 2 * RENEW_SECONDS
+        self._ttl_ms = int(kept_seconds * 1000)
         self._client = async_client(url)
         self._inbox_client = async_client(url)
         self._inbox = Inbox(self._inbox_client, key(self.worker, "inbox"), self._hear)
-        self._pipe = Pipe(self._client)
-        self._lease = Lease(url, key(self.worker, "lease"), key(self.worker, "inbox"))
+        self._pipe = Pipe(self._client, limits.outage_seconds, self._on_outage)
+        inbox_ms = max(self._ttl_ms, INBOX_MS)
+        self._lease = Lease(url, key(self.worker, "lease"), key(self.worker, "inbox"), inbox_ms)
         self._logs: dict[str, RedisLog] = {}
         self._held: set[str] = set()
         self._records = RunRecords(self._pipe, int(limits.orphan_seconds * 1000))
         self._missing: dict[str, int] = {}
+        self._orphaned: dict[str, float] = {}
+        """Logs held elsewhere, by a worker that is dead, and since when that is known."""
         self._tasks: list[asyncio.Task[None]] = []
         self._on_signal: Callable[[Signal], None] = lambda _: None
         self._on_worker_lost: Callable[[str], None] = lambda _: None
+
+    @property
+    def is_away(self) -> bool:
+        return self._pipe.is_away
 
     async def start(
         self, on_signal: Callable[[Signal], None], on_worker_lost: Callable[[str], None]
@@ -106,7 +118,11 @@ class RedisBroker(SharedBroker):
         epoch = str(time.time_ns() // 1_000_000)
         args = (epoch, owner, self.worker, self._ttl_ms, run, worker)
         answer = await self._run(scripts.OPEN, connection, *args)
-        return None if answer is None else self._hold(connection, answer.decode(), run, worker)
+        if answer is None:
+            return None
+        log = self._hold(connection, answer.decode())
+        self._join(log, run, worker)
+        return log
 
     async def take(self, connection: str, owner: str) -> EventLog | None:
         answer = await self._run(scripts.TAKE, connection, owner, self.worker, self._ttl_ms)
@@ -115,7 +131,9 @@ class RedisBroker(SharedBroker):
         epoch, before = answer[0].decode(), answer[1].decode()
         if before != self.worker:
             self.signal(before, Moved(connection))
-        return self._hold(connection, epoch)
+        log = self._hold(connection, epoch)
+        log.know(answer[2])
+        return log
 
     async def touch(self, connection: str, owner: str) -> bool:
         known = await self._pipe.call("HMGET", log_keys(connection)[1], "holder", "owner")
@@ -126,11 +144,15 @@ class RedisBroker(SharedBroker):
 
     async def drop(self, connection: str) -> Mapping[str, str]:
         self._held.discard(connection)
-        left = await self._run(scripts.DROP, connection, self.worker)
-        names = [part.decode() for part in left]
-        if connection in self._logs:
-            self._logs.pop(connection).close()
-        return dict(zip(names[::2], names[1::2], strict=True))
+        log = self._log(connection)
+        try:
+            log.know(await self._run(scripts.DROP, connection, self.worker))
+        except BrokerError as error:
+            log.give_up(error)  # its runs are as of the last read
+        if self._logs.get(connection) is log:
+            del self._logs[connection]
+        log.close()
+        return log.runs
 
     async def join(
         self, connection: str, owner: str, run: str, worker: str, max_runs: int
@@ -141,16 +163,25 @@ class RedisBroker(SharedBroker):
         if answer == b"full":
             raise LogFull
         log = self._log(connection)
-        if worker == self.worker:
-            log.writers.add(run)
+        self._join(log, run, worker)
         return log
+
+    def withdraw(self, record: RunRecord, connections: Sequence[str]) -> None:
+        asked = self._records.withdraw(record, connections)
+        for connection, answer in zip(connections, asked, strict=True):
+            answer.add_done_callback(partial(self._on_withdrawn, connection))
+            if (log := self._logs.get(connection)) is not None:
+                log.writers.discard(record.run)
 
     async def adopt(self, connection: str, run: str) -> tuple[EventLog, int] | None:
         nonce = secrets.token_hex(8)
         answer = await self._run(scripts.ADOPT, connection, run, self.worker, nonce)
         if answer is None or not int(answer[1]):
             return None
-        return self.writer(connection, run), int(answer[1])
+        attempt = int(answer[1])
+        log = self._log(connection)
+        log.register(run, attempt)
+        return log, attempt
 
     async def call_off(self, connection: str) -> None:
         for worker in await self._run(scripts.CALL_OFF, connection):
@@ -165,7 +196,7 @@ class RedisBroker(SharedBroker):
 
     def writer(self, connection: str, run: str) -> EventLog:
         log = self._log(connection)
-        log.writers.add(run)
+        log.register(run)
         return log
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
@@ -204,13 +235,21 @@ class RedisBroker(SharedBroker):
         once = secrets.token_hex(8)  # it may be sent twice, and must be heard once
         self._pipe.tell("XADD", inbox, *limit, "*", "s", encode(signal), "k", once)
 
-    def _hold(self, connection: str, epoch: str, run: str = "", worker: str = "") -> RedisLog:
+    def _on_withdrawn(self, connection: str, asked: "asyncio.Future[Any]") -> None:
+        """A run has left a log, which may be idle now."""
+        if not asked.cancelled() and not asked.exception() and asked.result() is not None:
+            self.signal(asked.result().decode(), Readable(connection))
+
+    def _hold(self, connection: str, epoch: str) -> RedisLog:
         self._held.add(connection)
         log = self._log(connection)
         log.epoch = epoch
-        if run and worker == self.worker:
-            log.writers.add(run)
         return log
+
+    def _join(self, log: RedisLog, run: str, worker: str) -> None:
+        log.runs = {**log.runs, run: worker}
+        if worker == self.worker:
+            log.register(run)
 
     def _log(self, connection: str) -> RedisLog:
         log = self._logs.get(connection)
@@ -220,7 +259,10 @@ class RedisBroker(SharedBroker):
                 signal = Readable(connection) if handed is None else Room(connection, handed)
                 self.signal(worker, signal)
 
-            log = RedisLog(self._pipe, log_keys(connection), self.worker, self._limits, tell)
+            on_given_up = partial(self._on_given_up, connection)
+            log = RedisLog(
+                self._pipe, log_keys(connection), self.worker, self._limits, tell, on_given_up
+            )
             self._logs[connection] = log
         return log
 
@@ -242,11 +284,23 @@ class RedisBroker(SharedBroker):
                 self._on_signal(signal)
 
     def _on_forgotten(self) -> None:
-        """Redis has lost what it knew of us, so probably the rest, too."""
-        logger.warning("Redis was emptied; streams whose logs are gone end as lost.")
+        """Redis no longer has our lease: it was emptied, or away for longer than that lasts."""
+        logger.warning("Redis has forgotten this worker; streams whose logs are gone are lost.")
         self._records.renew()
         for log in self._logs.values():
             log.wake()
+
+    def _on_outage(self) -> None:
+        """Redis was away for too long: all that it had is lost, whether it has it still or not."""
+        error = BrokerError(f"Redis does not answer for {self._limits.outage_seconds:.0f} s.")
+        for log in list(self._logs.values()):
+            log.give_up(error)
+
+    def _on_given_up(self, connection: str) -> None:
+        """A log is lost. Others must not believe in it, and its runs shall learn it."""
+        if connection in self._held:
+            self._pipe.tell_at_last(scripts.DROP, log_keys(connection), self.worker)
+        self._on_signal(Lost(connection))
 
     async def _watch(self) -> None:
         """Looks for workers that have died, and keeps alive what is ours."""
@@ -261,32 +315,72 @@ class RedisBroker(SharedBroker):
                 if time.monotonic() - remembered > RECORDS_SECONDS:
                     remembered = time.monotonic()
                     self._records.renew()
+            except BrokerError as error:
+                logger.warning("The watch over workers and logs is interrupted. %s", error)
             except Exception:  # whatever it was: who no longer watches loses all that is held
                 logger.exception("The watch over workers and logs has stumbled")
 
     async def _look_for_the_dead(self) -> None:
-        """A worker counts as dead when its lease is missing twice while Redis answers."""
-        workers = {
-            worker
-            for connection in self._held
-            for worker in self._log(connection).runs.values()
-            if worker not in (self.worker, QUEUED)
+        """Asks again and again whether the workers live that matter here.
+
+        A worker counts as dead when its lease is missing twice while Redis takes renewals.
+        """
+        held = [self._logs[connection] for connection in self._held if connection in self._logs]
+        owners = {worker for log in held for worker in log.runs.values()}
+        holders = {log.holder for log in self._logs.values() if log.writers}
+        workers = sorted((owners | holders) - {self.worker, QUEUED, ""})
+        leases = [self._pipe.call("EXISTS", key(worker, "lease")) for worker in workers]
+        answers = await asyncio.gather(*leases)
+        if not self._lease.is_steady:
+            self._missing.clear()
+            return
+        self._missing = {
+            worker: self._missing.get(worker, 0) + 1
+            for worker, is_there in zip(workers, answers, strict=True)
+            if not is_there
         }
-        self._missing = {worker: n for worker, n in self._missing.items() if worker in workers}
-        for worker in workers:
-            is_there = await self._pipe.call("EXISTS", key(worker, "lease"))
-            self._missing[worker] = 0 if is_there else self._missing.get(worker, 0) + 1
-            if self._missing[worker] == 2:
-                logger.warning("Another worker has died; its runs are lost.")
+        for worker, times in self._missing.items():
+            if times == MISSED_TIMES:
+                logger.warning("Another worker has died.")
+            if times >= MISSED_TIMES and worker in owners:
                 self._on_worker_lost(worker)
 
     async def _renew(self) -> None:
-        for connection, log in list(self._logs.items()):
-            if connection in self._held:
-                if not await self._run(scripts.RENEW, connection, self.worker, self._ttl_ms):
-                    log.wake()  # it reads, and finds out
-            elif log.is_unused:
-                del self._logs[connection]
-            elif not await self._pipe.call("EXISTS", log_keys(connection)[1]):
-                log.close()
-                self._on_signal(Gone(connection))
+        """Keeps the logs that are held here; looks after those that are written only."""
+        for connections in _bunches(list(self._logs)):
+            await asyncio.gather(*(self._renew_one(connection) for connection in connections))
+
+    async def _renew_one(self, connection: str) -> None:
+        log = self._logs.get(connection)
+        if log is None:
+            return
+        if connection in self._held:
+            runs = await self._run(scripts.RENEW, connection, self.worker, self._ttl_ms)
+            if runs is None:
+                log.wake()  # it reads, and finds out
+            else:
+                log.know(runs)
+        elif log.is_unused:
+            self._logs.pop(connection, None)
+        else:
+            await self._look_for_holder(connection, log)
+
+    async def _look_for_holder(self, connection: str, log: RedisLog) -> None:
+        """Ends the runs of a log that is gone, or whose holder has died and has no successor."""
+        holder = await self._pipe.call("HGET", log_keys(connection)[1], "holder")
+        log.holder = holder.decode() if holder is not None else ""
+        is_orphan = self._missing.get(log.holder, 0) >= MISSED_TIMES
+        now = time.monotonic()
+        since = self._orphaned.setdefault(connection, now) if is_orphan else now
+        if not is_orphan:
+            self._orphaned.pop(connection, None)
+            log.ask_for_room()  # what was told may have been lost
+        if holder is None or now - since > self._limits.orphan_seconds:
+            self._orphaned.pop(connection, None)
+            log.close()
+            self._on_signal(Gone(connection))
+
+
+def _bunches(connections: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(connections), AT_ONCE):
+        yield connections[start : start + AT_ONCE]

@@ -9,8 +9,6 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -27,6 +25,11 @@ SOCKET_SECONDS = 10.0
 
 
 _PASSING = (MasterDownError, OutOfMemoryError, ReadOnlyError)
+_PASSING_CODES = {
+    *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOQUORUM"),
+    *("NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "UNKILLABLE", "WRONGPASS"),
+}
+"""First words of the error replies that concern Redis as a whole, not one command."""
 
 
 def async_client(url: str) -> AsyncRedis:
@@ -52,11 +55,14 @@ def sync_client(url: str, socket_seconds: float = SOCKET_SECONDS) -> Redis:
 
 
 def is_passing(error: object) -> bool:
-    """Whether a command may be answered when it is sent again: Redis is loading, or read-only."""
-    if isinstance(error, AuthenticationError | AuthorizationError):
-        return False
+    """Return whether the same command may succeed later.
+
+    It may where Redis does not answer, or refuses all commands for a while: it is loading,
+    read-only, out of memory or disk, busy with a script. Any other error reply is about the command
+    or its keys.
+    """
     if isinstance(error, ResponseError) and not isinstance(error, _PASSING):
-        return False
+        return str(error).partition(" ")[0] in _PASSING_CODES
     return isinstance(error, RedisError | OSError)
 
 

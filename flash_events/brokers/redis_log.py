@@ -5,7 +5,8 @@ import contextvars
 import logging
 import secrets
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -15,12 +16,15 @@ from flash_events.brokers.base import Batch, EventLog, LogLimits
 from flash_events.brokers.redis_entries import Entry, check
 from flash_events.brokers.redis_pipe import Pipe
 from flash_events.brokers.redis_window import Window
-from flash_events.errors import LogGone
+from flash_events.errors import BrokerError, LogGone
 
 logger = logging.getLogger(__name__)
 
 APPEND_BYTES = 64 * 1024
 """Of one entry of the stream, unless a single event is larger."""
+
+_Event = tuple[str, bytes, int]
+"""The run ("" for none), the event, and what it costs."""
 
 READ_ENTRIES = 256
 """Of one read, whose bytes `redis_scripts.READ` bounds."""
@@ -39,6 +43,7 @@ class RedisLog(EventLog):
         worker: this worker.
         limits: of the log.
         tell: tells a worker that there is news (`None`) or room (the handed cost).
+        on_given_up: called when the log is lost because Redis has refused it.
     """
 
     def __init__(
@@ -48,20 +53,27 @@ class RedisLog(EventLog):
         worker: str,
         limits: LogLimits,
         tell: Callable[[str, int | None], None],
+        on_given_up: Callable[[], object] = lambda: None,
     ) -> None:
         self.epoch = ""
         """Of its events' ids; only who reads must know it."""
         self.is_gone = False
+        self.is_given_up = False
         self.writers: set[str] = set()
         """Runs of this worker that write to it."""
+        self._attempts: dict[str, int] = {}
+        """Of those that were taken over, the number of this attempt; 0 for others."""
+        self.holder = ""
+        """Of a log that is held elsewhere, when it was last asked for."""
         self._pipe = pipe
         self._keys = keys
         self._worker = worker
         self._tell = tell
+        self._on_given_up = on_given_up
         self._admission = Admission(limits)
         self._writer = secrets.token_hex(8)
         self._appends = 0
-        self._queue: deque[tuple[str, bytes, int]] = deque()
+        self._queue: deque[_Event] = deque()
         self._leaving: list[str] = []
         self._flushing: asyncio.Task[None] | None = None
         self._asked_for_room = False
@@ -72,7 +84,6 @@ class RedisLog(EventLog):
         self._handed = 0
         self._readable = asyncio.Event()
         self.runs: dict[str, str] = {}
-        """The live runs that write to it, each with its worker, as of the last read."""
         self._window = Window(limits)
         self._complete = -1
         """The event up to which everything was read, with nobody left who wants room."""
@@ -88,6 +99,18 @@ class RedisLog(EventLog):
     def waiting(self) -> int:
         return self._admission.waiting + self._admission.foreign
 
+    def register(self, run: str, attempt: int = 0) -> None:
+        """A run of this worker writes to it from now on."""
+        self.writers.add(run)
+        self._admission.accept(run)
+        if attempt:
+            self._attempts[run] = attempt
+
+    def know(self, runs: Iterable[bytes]) -> None:
+        """Takes note of the runs that Redis has, as names and workers in turn."""
+        names = [part.decode() for part in runs]
+        self.runs = dict(zip(names[::2], names[1::2], strict=True))
+
     def offer(self, run: str, event: bytes) -> bool:
         cost = self._admission.admit(run, event)
         if cost:
@@ -101,19 +124,28 @@ class RedisLog(EventLog):
         self._flush()
         self._append(run, event, await self._admission.wait(run, event))
 
-    def append_now(self, event: bytes) -> None:
-        self._put("", event)
+    def append_now(self, event: bytes, run: str = "") -> None:
+        self._put(run, event)
 
     def leave(self, run: str, event: bytes = b"") -> None:
-        if event:
+        if event and self.is_given_up:  # others may have it still, and their reader waits
+            args = (run, self._worker, self._admission.cost(event), event)
+            asked = self._pipe.tell_at_last(scripts.LOSE, self._keys, *args)
+            asked.add_done_callback(self._on_left)
+        elif event:
             self._put(run, event)
         self.writers.discard(run)
         self._leaving.append(run)
         self._flush()
 
+    def _on_left(self, asked: "asyncio.Future[Any]") -> None:
+        if not asked.cancelled() and not asked.exception() and asked.result() is not None:
+            self._tell(asked.result().decode(), None)
+
     async def lose(self, run: str, worker: str, event: bytes) -> bool:
         cost = self._admission.cost(event)
         holder = await self._pipe.run(scripts.LOSE, self._keys, run, worker, cost, event)
+        self.runs = {name: home for name, home in self.runs.items() if name != run}
         if holder is not None:
             self._tell(holder.decode(), None)
         return holder is not None
@@ -134,9 +166,25 @@ class RedisLog(EventLog):
     def on_room(self, handed: int) -> None:
         """The holder has handed over what this cost says."""
         self._account(self._total, handed)
-        if self._admission.is_wanted:  # to be told again
+        self.ask_for_room()
+
+    def ask_for_room(self) -> None:
+        """Asks the holder to tell when there is room, if somebody waits for it; again, perhaps."""
+        if self._admission.is_wanted:
             self._asked_for_room = True
             self._flush()
+
+    def give_up(self, error: BrokerError) -> None:
+        """Redis cannot keep the log: nobody shall wait for what will not come.
+
+        Whoever writes to it, reads it or resumes it is told that it is lost.
+        """
+        if self.is_gone:
+            return
+        logger.error("An event log is lost. %s", error)
+        self.is_given_up = True
+        self.close()
+        self._on_given_up()
 
     def close(self) -> None:
         """The log is gone."""
@@ -164,7 +212,7 @@ class RedisLog(EventLog):
         return await self._batch(number)
 
     def _put(self, run: str, event: bytes) -> None:
-        if not self.is_gone:
+        if not self.is_gone and not self._admission.is_refused(run):
             self._append(run, event, self._admission.put(run, event))
 
     def _append(self, run: str, event: bytes, cost: int) -> None:
@@ -175,35 +223,30 @@ class RedisLog(EventLog):
         if self._flushing is None or self._flushing.done():
             # In a context of its own, or the current request would be kept.
             self._flushing = asyncio.create_task(self._send(), context=contextvars.Context())
-            self._flushing.add_done_callback(self._on_flushed)
-
-    def _on_flushed(self, flushing: "asyncio.Task[None]") -> None:
-        if not flushing.cancelled() and (error := flushing.exception()) is not None:
-            logger.error("An event log cannot be written", exc_info=error)
-            self.close()
 
     async def _send(self) -> None:
         while (self._queue or self._leaving or self._asked_for_room) and not self.is_gone:
-            events, costs, leaving = self._take()
+            events, leaving = self._take()
             waits, self._asked_for_room = self._asked_for_room or self._admission.is_wanted, False
-            cost = costs.total()
             self._appends += 1
-            answer = await self._pipe.run(
-                scripts.APPEND,
-                self._keys,
-                self._writer,
-                self._appends,
-                self._worker,
-                int(waits),
-                len(events),
-                cost,
-                b"".join(events),
-                *leaving,
-            )
+            try:
+                answer = await self._append_all(events, leaving, waits)
+                while answer is not None and answer[0] == b"refused":
+                    refused = {run.decode() for run in answer[1:]}
+                    self._admission.free(_costs(one for one in events if one[0] in refused))
+                    events = [one for one in events if one[0] not in refused]
+                    for run in refused:
+                        self._refuse(run)
+                    answer = await self._append_all(events, leaving, waits)
+            except BrokerError as error:
+                self.give_up(error)
+                return
             if answer is None:
                 self.close()
                 return
             total, handed, holder = int(answer[0]), int(answer[1]), answer[2].decode()
+            costs = _costs(events)
+            cost = costs.total()
             if events:
                 self._sent.append((total, costs))
                 self._sent_cost += cost
@@ -213,20 +256,45 @@ class RedisLog(EventLog):
             else:
                 self._tell(holder, None)
 
-    def _take(self) -> tuple[list[bytes], Counter[str], list[str]]:
-        """Some of what waits, and its cost by run; runs leave with their last event."""
-        events: list[bytes] = []
-        costs: Counter[str] = Counter()
+    def _append_all(
+        self, events: list[_Event], leaving: list[str], waits: bool
+    ) -> "asyncio.Future[Any]":
+        writing: dict[str, str] = {}
+        for run, _, _ in events:
+            if run:
+                writing[run] = str(self._attempts.get(run, 0))
+        return self._pipe.run(
+            scripts.APPEND,
+            self._keys,
+            self._writer,
+            self._appends,
+            self._worker,
+            int(waits),
+            len(events),
+            sum(cost for _, _, cost in events),
+            b"".join([event for _, event, _ in events]),
+            len(writing),
+            *chain.from_iterable(writing.items()),
+            *leaving,
+        )
+
+    def _refuse(self, run: str) -> None:
+        """Another worker, or a newer attempt, has the run: what it writes here is refused."""
+        logger.warning("A run was declared lost, or taken over; what it still writes is refused.")
+        self.writers.discard(run)
+        self._admission.refuse(run)
+
+    def _take(self) -> tuple[list[_Event], list[str]]:
+        """Some of what waits, and who leaves: runs leave with their last event."""
+        events: list[_Event] = []
         size = 0
         while self._queue and size < APPEND_BYTES:
-            run, event, cost = self._queue.popleft()
-            events.append(event)
-            costs[run] += cost
-            size += len(event)
+            events.append(self._queue.popleft())
+            size += len(events[-1][1])
         if self._queue:
-            return events, costs, []
+            return events, []
         leaving, self._leaving = self._leaving, []
-        return events, costs, leaving
+        return events, leaving
 
     def _account(self, total: int, handed: int) -> None:
         """Takes note of how much was appended, and handed over, by all workers."""
@@ -278,7 +346,11 @@ class RedisLog(EventLog):
         )
         asked.add_done_callback(self._on_read)
         # Who reads may lose patience; but what the script has done must be taken note of.
-        answer = await asyncio.shield(asked)
+        try:
+            answer = await asyncio.shield(asked)
+        except BrokerError as error:
+            self.give_up(error)
+            raise LogGone("The event log cannot be read.") from error
         if answer is None:
             raise LogGone("The event log is gone, or held by another worker.")
         entries = [Entry.of(*entry) for entry in answer[2]]
@@ -288,9 +360,16 @@ class RedisLog(EventLog):
         if asked.cancelled() or asked.exception() is not None or asked.result() is None:
             return
         _, _, _, runs, told, total, handed, _ = asked.result()
-        names = [part.decode() for part in runs]
-        self.runs = dict(zip(names[::2], names[1::2], strict=True))
+        self.know(runs)
         self._account(int(total), int(handed))
         for worker in told:
             if worker.decode() != self._worker:
                 self._tell(worker.decode(), self._handed)
+
+
+def _costs(events: Iterable[_Event]) -> Counter[str]:
+    """The cost of events by run."""
+    costs: Counter[str] = Counter()
+    for run, _, cost in events:
+        costs[run] += cost
+    return costs

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from flash_events.brokers.base import QUEUED, RunRecord
-from flash_events.brokers.redis_keys import key
+from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_pipe import Pipe
-from flash_events.brokers.redis_scripts import MOVE
+from flash_events.brokers.redis_scripts import CLAIM, KEEP, MOVE, WITHDRAW
 
 REMEMBER_MS = 300_000
 """For so long after its end a run is known; while it lives, this is renewed."""
@@ -31,17 +31,41 @@ class RunRecords:
         self._pipe = pipe
         self._given_up_ms = given_up_ms
         self._claimed: dict[str, dict[str, Any]] = {}
+        self._claiming: dict[str, str] = {}
+        """Marks of claims that were not answered yet."""
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
         """See `Broker.claim`."""
-        fields = {**asdict(record), "nonce": secrets.token_hex(8)}  # ours, if it is sent twice
-        earlier = await self._register(record.run, fields, _ttl_ms(record))
-        if earlier is not None and earlier.get("nonce") != fields["nonce"]:
-            return _record(earlier)
+        nonce = self._claiming[record.run] = secrets.token_hex(8)  # ours, if it is sent twice
+        fields = {**asdict(record), "nonce": nonce}
+        keys = (*log_keys(record.connection), key(record.run, "run"))
+        args = (record.run, record.worker, nonce, _ttl_ms(record), json.dumps(fields))
+        earlier = await self._pipe.run(CLAIM, keys, *args)
+        self._claiming.pop(record.run, None)
+        if earlier is not None:
+            return _record(json.loads(earlier))
         if record.worker != QUEUED:  # who takes it over keeps it known
             self._claimed[record.run] = fields
         self._keep(fields)
         return None
+
+    def withdraw(
+        self, record: RunRecord, connections: Sequence[str]
+    ) -> list["asyncio.Future[Any]"]:
+        """Undoes the claim of a run, if it was made, and its place in logs; brings their holders.
+
+        See `Broker.withdraw`.
+        """
+        fields = self._claimed.pop(record.run, {})
+        nonce = self._claiming.pop(record.run, fields.get("nonce", ""))
+        args = (record.run, record.worker, record.owner, nonce)
+        if record.kept_by:
+            self._pipe.tell("HDEL", key(record.kept_by, "kept"), record.run)
+        record_key = key(record.run, "run")
+        return [
+            self._pipe.tell_at_last(WITHDRAW, (*log_keys(connection), record_key), *args)
+            for connection in connections
+        ]
 
     async def move(self, record: RunRecord, before: str) -> RunRecord | None:
         """See `SharedBroker.move`."""
@@ -71,7 +95,7 @@ class RunRecords:
         """See `Broker.retire`."""
         self._claimed.pop(record.run, None)
         ended = json.dumps(asdict(replace(record, is_ended=True)))
-        self._pipe.tell("SET", key(record.run, "run"), ended, "PX", REMEMBER_MS)
+        self._write(record.run, record.worker, ended)
         if record.kept_by:
             self._pipe.tell("HDEL", key(record.kept_by, "kept"), record.run)
 
@@ -103,8 +127,12 @@ class RunRecords:
     def renew(self) -> None:
         """Keeps what is known of the runs of this worker, and says it again if it was lost."""
         for run, fields in self._claimed.items():
-            self._pipe.tell("SET", key(run, "run"), json.dumps(fields), "PX", REMEMBER_MS)
+            self._write(run, fields["worker"], json.dumps(fields))
             self._keep(fields)
+
+    def _write(self, run: str, worker: str, text: str) -> None:
+        """Writes the record of a run that a worker has, unless another one has taken it over."""
+        self._pipe.tell_script(KEEP, (key(run, "run"),), worker, text, REMEMBER_MS)
 
     def _keep(self, fields: dict[str, Any]) -> None:
         if fields["kept_by"]:

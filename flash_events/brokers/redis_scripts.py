@@ -8,12 +8,14 @@ script needs two connections:
              `<epoch>-<number of its last event>`: no number is left out, whichever worker writes.
     meta     a hash: epoch, owner, holder, last (number), cost, bytes, read and handed (cost),
              finished, stopped, and for each writer the number of its last append, so that one that
-             is sent again after a broken connection does nothing; for each run that was adopted
-             the number of the attempt.
-    runs     a hash: the live runs that write to the log, each with its worker.
+             is sent again after a broken connection does nothing; for each run that was adopted,
+             or declared lost, the number of the attempt that may write.
+    runs     a hash: the live runs that write to the log, each with its worker, which owns it.
     blocked  a set: the workers that wait for room.
 
-They expire together, unless their holder renews them.
+They expire together, unless their holder renews them. Only the owner of a run appends its events:
+one that was declared dead, and was only slow, is refused. CLAIM and WITHDRAW have a fifth key, the
+run's record, which is in another slot: they need a Redis that is no cluster.
 """
 
 READ_BYTES = 512 * 1024
@@ -66,10 +68,10 @@ local known = redis.call('HMGET', meta, 'epoch', 'owner', 'holder')
 if not known[1] or known[2] ~= owner then return false end
 redis.call('HSET', meta, 'holder', holder)
 renew(ttl)
-return {known[1], known[3]}
+return {known[1], known[3], redis.call('HGETALL', runs)}
 """
 )
-"""Makes a worker the holder. Returns the epoch and the holder before."""
+"""Makes a worker the holder. Returns the epoch, the holder before, and the runs."""
 
 JOIN = (
     _HEAD
@@ -88,14 +90,31 @@ return known[1]
 APPEND = (
     _HEAD
     + """
-local writer, number, worker, waits, count, cost, data = unpack(ARGV, 1, 7)
-local known = redis.call('HMGET', meta, 'epoch', 'holder', 'handed', 'w:' .. writer)
+local writer, number, worker, waits, count, cost, data, named = unpack(ARGV, 1, 8)
+local known = redis.call('HMGET', meta, 'epoch', 'holder', 'handed', 'w:' .. writer, 'finished')
 if not known[1] then return false end
+local first_leaving = 9 + 2 * named
 if tonumber(number) > tonumber(known[4] or 0) then
+  local refused = {'refused'}
+  for i = 9, first_leaving - 1, 2 do
+    local run, attempt = ARGV[i], ARGV[i + 1]
+    local home = redis.call('HGET', runs, run)
+    if home ~= worker then
+      local newest = redis.call('HGET', meta, 'a:' .. run) or '0'
+      if home or known[5] or newest ~= attempt then
+        table.insert(refused, run)
+      else
+        join(run, worker)
+      end
+    end
+  end
+  if #refused > 1 then return refused end
   redis.call('HSET', meta, 'w:' .. writer, number)
   if tonumber(count) > 0 then put(count, cost, data) end
 end
-for i = 8, #ARGV do redis.call('HDEL', runs, ARGV[i]) end
+for i = first_leaving, #ARGV do
+  if redis.call('HGET', runs, ARGV[i]) == worker then redis.call('HDEL', runs, ARGV[i]) end
+end
 local costs = redis.call('HGET', meta, 'cost')
 if waits == '1' and tonumber(costs) > tonumber(known[3]) then
   redis.call('SADD', blocked, worker)
@@ -104,7 +123,12 @@ end
 return {costs, known[3], known[2]}
 """
 )
-"""Appends a batch, and lets runs leave. Returns cost, handed cost, holder."""
+"""Appends a batch, and lets runs leave. Returns cost, handed cost, holder.
+
+Nothing is appended where a run of the batch is owned by another worker, has been declared lost, or
+a newer attempt has taken it over: the answer is then 'refused' and these runs. A run that Redis has
+forgotten is written down again.
+"""
 
 LOSE = (
     _HEAD
@@ -114,11 +138,15 @@ local home = redis.call('HGET', runs, run)
 local holder = redis.call('HGET', meta, 'holder')
 if not home or not holder or (worker ~= '' and home ~= worker) then return false end
 redis.call('HDEL', runs, run)
+redis.call('HINCRBY', meta, 'a:' .. run, 1)
 put(1, cost, data)
 return holder
 """
 )
-"""The end of a run, told by another than its worker ('' for any). Returns the holder."""
+"""The end of a run, told by another than its worker ('' for any), whose attempt is over.
+
+Returns the holder.
+"""
 
 ADOPT = (
     _HEAD
@@ -234,12 +262,56 @@ return left
 RENEW = (
     _HEAD
     + """
-if redis.call('HGET', meta, 'holder') ~= ARGV[1] then return 0 end
+if redis.call('HGET', meta, 'holder') ~= ARGV[1] then return false end
 renew(ARGV[2])
-return 1
+return redis.call('HGETALL', runs)
 """
 )
-"""Keeps a log for as long again."""
+"""Keeps a log for as long again. Returns its runs; nothing where another worker holds it."""
+
+CLAIM = (
+    _HEAD
+    + """
+local run, worker, nonce, ttl, text = unpack(ARGV)
+local known = redis.call('GET', KEYS[5])
+if not known then
+  redis.call('SET', KEYS[5], text, 'PX', ttl)
+elseif cjson.decode(known).nonce ~= nonce then
+  return known
+end
+if redis.call('EXISTS', meta) == 1 then
+  redis.call('HSET', runs, run, worker)
+  redis.call('PEXPIRE', runs, redis.call('PTTL', meta))
+end
+return false
+"""
+)
+"""Writes a run's record, and makes its worker the owner, unless it has a record; returns that."""
+
+WITHDRAW = (
+    _HEAD
+    + """
+local run, worker, owner, nonce = unpack(ARGV)
+local known = redis.call('GET', KEYS[5])
+if known then
+  local record = cjson.decode(known)
+  if record.nonce == nonce then
+    redis.call('DEL', KEYS[5])
+  elseif record.worker ~= '' then
+    return false
+  end
+end
+local found = redis.call('HMGET', meta, 'owner', 'holder', 'last')
+if found[1] ~= owner or redis.call('HGET', runs, run) ~= worker then return false end
+redis.call('HDEL', runs, run)
+if found[3] == '0' and redis.call('HLEN', runs) == 0 then redis.call('DEL', meta) end
+return found[2]
+"""
+)
+"""Undoes OPEN, JOIN and CLAIM of a start that was cut. Returns the holder where a run has left.
+
+A run that another request has claimed is left alone.
+"""
 
 MOVE = """
 local text, ttl, before = unpack(ARGV)
@@ -254,3 +326,12 @@ return text
 
 The one key is the record's. Returns what the record is then.
 """
+
+KEEP = """
+local worker, text, ttl = unpack(ARGV)
+local known = redis.call('GET', KEYS[1])
+if known and cjson.decode(known).worker ~= worker then return 0 end
+redis.call('SET', KEYS[1], text, 'PX', ttl)
+return 1
+"""
+"""Writes the record of a run for its worker; not where another worker has the run meanwhile."""

@@ -29,6 +29,13 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The log of a connection is lost; a worker tells it itself."""
+
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """Another worker now holds a connection."""
 
@@ -74,10 +81,11 @@ class Room:
     handed: int
 
 
-Signal = Stop | Stopped | Gone | Moved | Alive | Attach | Readable | Room
+Signal = Stop | Stopped | Gone | Lost | Moved | Alive | Attach | Readable | Room
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Stop, Stopped, Gone, Moved, Alive, Attach, Readable, Room)
+    kind.__name__: kind
+    for kind in (Stop, Stopped, Gone, Lost, Moved, Alive, Attach, Readable, Room)
 }
 
 

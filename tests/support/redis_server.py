@@ -43,6 +43,7 @@ class RedisServer:
             "save": "",
             "appendonly": "yes" if self._appendonly else "no",
             "appendfsync": "always",
+            "enable-protected-configs": "yes",  # so that a test can take its directory away
         }
         arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         with (self._directory / "redis.log").open("ab") as log:
