@@ -60,7 +60,7 @@ class Run:
         self._app = app
         self._settings = settings
         self._before = before
-        self._side_updates = SideUpdates(outlet.offer, settings.log_events)
+        self._side_updates = SideUpdates(outlet.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
         self._stop_reason: Reason | None = None

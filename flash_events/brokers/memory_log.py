@@ -9,7 +9,7 @@ from itertools import chain
 from time import monotonic
 
 from flash_events.brokers.admission import Admission
-from flash_events.brokers.base import Batch, EventLog, LogLimits
+from flash_events.brokers.base import OVERFULL, Batch, EventLog, LogLimits
 from flash_events.errors import LogGone
 
 CHUNK_BYTES = 256 * 1024
@@ -99,14 +99,19 @@ class MemoryLog(EventLog):
     def waiting(self) -> int:
         return self._admission.waiting
 
-    def offer(self, run: str, event: bytes) -> bool:
-        cost = self._admission.admit(run, event)
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so much waits that no more runs may join: their ends would not wait for room."""
+        return self.waiting > OVERFULL * self._limits.waiting_bytes
+
+    def offer(self, run: str, event: bytes, most: int | None = None) -> bool:
+        cost = self._admission.admit(run, event, most)
         if cost:
             self._append(run, event, cost)
         return cost > 0
 
-    async def append(self, run: str, event: bytes) -> None:
-        self._append(run, event, await self._admission.wait(run, event))
+    async def append(self, run: str, event: bytes, most: int | None = None) -> None:
+        self._append(run, event, await self._admission.wait(run, event, most))
 
     def append_now(self, event: bytes, run: str = "") -> None:
         self._put(run, event)
