@@ -56,6 +56,7 @@ class Delivery:
 
     def cancel(self) -> None:
         """Appends no more."""
+        self._events.clear()  # what was cancelled is in a cycle with its task until it is collected
         if self._task is not None:
             self._task.cancel()
 

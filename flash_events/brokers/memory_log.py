@@ -139,6 +139,8 @@ class MemoryLog(EventLog):
     def drop(self) -> None:
         """Nobody will read it any more."""
         self._is_dropped = True
+        self._segments.clear()  # who still waits for a socket has a reference to the log
+        self._open, self._handed, self._replay_bytes = None, 0, 0
         self._admission.close()
         self.wake()
 
@@ -169,6 +171,8 @@ class MemoryLog(EventLog):
                 self._readers.remove(reader)
 
     def _put(self, run: str, event: bytes) -> None:
+        if self._is_dropped:
+            return
         self._append(run, event, self._admission.put(run, event))
 
     def _append(self, run: str, event: bytes, cost: int) -> None:

@@ -41,7 +41,7 @@ POISONED = ("__proto__", "constructor", "prototype")
 
 BUTTONS = (
     "count flood hot idle waits stubborn late big unsendable poison poisoned-ids ids ordinary halt "
-    "missing endless plain raises raises-plain"
+    "missing endless plain raises raises-plain keeps"
 )
 
 app.layout = html.Div(
@@ -299,3 +299,12 @@ def raises_plain(kind: str) -> Iterator[Update]:
     """The same in a thread."""
     yield stream_props("out", {"children": kind})
     raise_it(kind)
+
+
+@event_callback(Input("keeps", "n_clicks"), on_disconnect="finish")
+async def keeps(pieces: int) -> AsyncIterator[Update]:
+    """Streams so many texts of 100 KiB that a page must see that attaches; then it waits."""
+    for number in range(pieces):
+        yield stream_props("out", {f"data-{number}": "x" * 100 * 1024})
+    mark("keeps all")
+    await asyncio.Event().wait()
