@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from time import perf_counter
+from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
 from dash import Dash
@@ -147,6 +149,9 @@ class Run:
         except BaseException as error:  # a generator may raise what it likes, SystemExit, too
             if not is_running(task):
                 raise
+            if _ends_process(error):  # somebody has asked for that
+                self._stop_reason = self._stop_reason or Reason.CANCELLED
+                raise
             if self._stop_reason is None and ends_task(error, task) and _loop_ends():
                 self._stop_reason = Reason.LOST
             if self._stop_reason is None:
@@ -238,3 +243,16 @@ def _aborted(message: str, cause: BaseException) -> RunAborted:
 def _loop_ends() -> bool:
     """Whether the event loop is about to end: every task of it is cancelled then."""
     return all(task.cancelling() for task in asyncio.all_tasks())
+
+
+def _ends_process(error: BaseException) -> bool:
+    """Returns whether a signal handler, which has interrupted the body, has called `sys.exit`.
+
+    The process is to end then, as the processes of a Celery worker do when they are terminated. A
+    handler gets the frame that it has interrupted, and no other function does.
+    """
+    return isinstance(error, SystemExit) and any(
+        isinstance(frame.f_locals.get(name), FrameType)
+        for frame, _ in walk_tb(error.__traceback__)
+        for name in frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    )

@@ -200,19 +200,27 @@ class Server:
         worker = self._broker.worker if callback.queue is None else QUEUED
         record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
         connections = (*request.connections, request.connection)
+        place: Place | None = None
         try:
             place = await self._places.place(record, request.page, request.connections)
             record = replace(record, connection=place.connection)
             known = await self._broker.claim(record)
             if known is None:
                 self._refuse_while_draining()
+        except Refused:
+            if place is not None:
+                self._broker.withdraw(record, connections)
+            [known] = await self._broker.find([request.run])
+            if known is None:
+                raise
         except BaseException:  # whatever cuts it, it leaves nothing behind
             self._broker.withdraw(record, connections)
             raise
         if known is not None:  # it is asked twice at once
-            if known.connection != place.connection:
+            if place is not None and known.connection != place.connection:
                 place.log.leave(request.run)
             return await self._start_again(known, request, owner)
+        assert place is not None
         log, replaces = place.log, request.replaces
         if callback.queue is None:
             feeds.set(self._feeds)

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import signal
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -145,6 +148,33 @@ def test_s12_a_run_whose_loop_is_thrown_away_is_left_in_peace(
     streamed.run._task.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+def test_s11_a_signal_handler_that_ends_the_process_is_obeyed() -> None:
+    """As in a process of a Celery worker that is terminated: the body has not called it."""
+    closed: list[str] = []
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(3)
+
+    async def computes(_n: int) -> AsyncIterator[Update]:
+        try:
+            yield OUT
+            signal.raise_signal(signal.SIGUSR1)
+        finally:
+            closed.append("body")
+
+    async def main() -> None:
+        async with running(computes, 0) as streamed:
+            await streamed.to_end()
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(SystemExit, match="3"):
+            asyncio.run(main())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert closed == ["body"]
 
 
 class TestReturn:

@@ -301,6 +301,36 @@ async def test_what_is_foreign_or_unknown_cannot_be_joined_or_taken(
     assert await broker.take(connection, "owner") is log
 
 
+async def test_s6_a_start_that_is_withdrawn_leaves_neither_claim_nor_place(
+    broker: Broker, connection: str, log: EventLog
+) -> None:
+    run = secrets.token_urlsafe(16)
+    record = RunRecord(run, broker.worker, connection, "owner", "page", "callback")
+    assert await broker.join(connection, "owner", run, broker.worker, 9) is log
+    assert await broker.claim(record) is None
+    broker.withdraw(record, [secrets.token_urlsafe(16), connection])
+    assert await broker.find([run]) == [None]
+    assert await broker.kept("page", ["callback"]) == ()
+    log.offer("run", event(1))
+    assert set((await log.read("")).runs) == {"run"}
+    assert await broker.claim(record) is None
+
+
+async def test_s6_what_another_start_has_claimed_is_not_withdrawn(
+    broker: Broker, connection: str, log: EventLog
+) -> None:
+    run = secrets.token_urlsafe(16)
+    record = RunRecord(run, broker.worker, connection, "owner")
+    await broker.join(connection, "owner", run, broker.worker, 9)
+    await broker.claim(record)
+    other = RunRecord(run, broker.worker, secrets.token_urlsafe(16), "owner")
+    assert await broker.claim(other) == record
+    broker.withdraw(other, [other.connection, connection])
+    assert await broker.find([run]) == [record]
+    log.offer("run", event(1))
+    assert set((await log.read("")).runs) == {"run", run}
+
+
 async def test_a_finished_log_takes_no_run(broker: Broker, connection: str, log: EventLog) -> None:
     log.leave("run", event(1))
     await log.read("")

@@ -11,10 +11,10 @@ from dash._utils import AttributeDict
 from flash_events import Settings, Update, bridge, event_callback, stream_props
 from flash_events.brokers.base import EventLog, RunRecord
 from flash_events.brokers.memory import MemoryBroker
-from flash_events.brokers.signals import Attach, Gone
+from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
 from flash_events.callbacks import EventCallback
 from flash_events.errors import Refused
-from flash_events.live import LiveRuns
+from flash_events.live import STOP_SECONDS, LiveRuns
 from tests.support.harness import LIMITS
 from tests.support.server import until
 
@@ -43,11 +43,13 @@ class Runs:
         assert log is not None
         return log
 
-    async def start(self, run: str, page: str, connection: str = "C") -> None:
+    async def start(
+        self, run: str, page: str, connection: str = "C", replaces: tuple[str, ...] = ()
+    ) -> None:
         call = bridge.Call([1], {}, AttributeDict(updated_props={}))
         record = RunRecord(run, self.broker.worker, connection, "")
         log = await self.log(connection, run)
-        self.all.start(record, page, self.callback, call, log)
+        self.all.start(record, page, self.callback, call, log, replaces)
 
     def refused(self, page: str, *replaces: str) -> bool:
         try:
@@ -60,6 +62,36 @@ class Runs:
         left = len(self.all) - len(runs)
         await self.all.stop(runs, "")
         await until(lambda: len(self.all) == left)
+
+
+class Elsewhere(MemoryBroker):
+    """Has every run that it does not know in another worker."""
+
+    def __init__(self) -> None:
+        super().__init__(LIMITS)
+        self.asked: list[Stop] = []
+
+    async def stop(self, signal: Stop) -> tuple[str, ...]:
+        self.asked.append(signal)
+        return signal.runs
+
+
+async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice() -> None:
+    runs = Runs()
+    runs.broker = runs.all._broker = broker = Elsewhere()
+    for run in ("1", "2"):
+        await runs.start(run, "P", replaces=("there", "there"))
+    await until(lambda: len(broker.asked) == 2)
+    assert [signal.runs for signal in broker.asked] == [("there",)] * 2
+    runs.all.on_signal(Stopped(("there",)))
+    log = await broker.take("C", "")
+    assert log is not None
+    data = b""
+    async with asyncio.timeout(STOP_SECONDS / 2):  # neither waits in vain
+        while data.count(b"event: start") < 2:
+            data = (await log.read("")).data
+    assert b"event: end" not in data
+    await runs.stop("1", "2")
 
 
 async def test_a_page_has_room_again_when_one_of_its_runs_has_ended() -> None:

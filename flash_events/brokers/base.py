@@ -198,7 +198,7 @@ class Broker(ABC):
     async def open(self, connection: str, owner: str, run: str, worker: str) -> EventLog | None:
         """A new log that this worker holds, and that a run of `worker` will write to.
 
-        None where the id is somebody else's.
+        None where the id is somebody else's, or another worker has claimed the run.
         """
 
     @abstractmethod

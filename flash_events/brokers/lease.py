@@ -25,7 +25,7 @@ INBOX_MS = 60_000
 GAP_SECONDS = LEASE_MS / 2000
 """A longer pause between two renewals says that this process, or Redis, has stood still."""
 
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = SOCKET_SECONDS + 3 * RENEW_SECONDS
 """When Redis answers again, every worker that lives has renewed its lease within this time."""
 
 
@@ -114,6 +114,7 @@ class Lease:
         pipeline.pexpire(self._inbox, self._inbox_ms)
         pipeline.execute()
         if before is None and self._is_known:
+            self._steady_since = math.inf  # it has probably lost those of others, too
             self._on_forgotten()
         self._is_known = True
 

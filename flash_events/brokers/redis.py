@@ -49,13 +49,15 @@ from flash_events.errors import BrokerError, LogFull
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 0.5
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.4
+"""How long a worker waits for a reason to look for dead workers, before it looks anyway."""
+
+LOOK_SECONDS = 0.1
+"""Shortest time between two looks, as many connections may be taken over together."""
+
 RENEW_SECONDS = 5.0
 RECORDS_SECONDS = 60.0
 INBOX_LENGTH = 100_000
-
-MISSED_TIMES = 2
-"""A worker counts as dead when its lease is missing so often, one look after the other."""
 
 
 class RedisBroker(SharedBroker):
@@ -83,7 +85,9 @@ class RedisBroker(SharedBroker):
         self._logs: dict[str, RedisLog] = {}
         self._held: set[str] = set()
         self._records = RunRecords(self._pipe, int(limits.orphan_seconds * 1000))
-        self._missing: dict[str, int] = {}
+        self._dead: set[str] = set()
+        """Workers that matter here and whose lease has ended."""
+        self._must_look = asyncio.Event()
         self._orphaned: dict[str, float] = {}
         """Logs held elsewhere, by a worker that is dead, and since when that is known."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,7 +128,8 @@ class RedisBroker(SharedBroker):
     async def open(self, connection: str, owner: str, run: str, worker: str) -> EventLog | None:
         epoch = str(time.time_ns() // 1_000_000)
         args = (epoch, owner, self.worker, self._ttl_ms, run, worker)
-        answer = await self._run(scripts.OPEN, connection, *args)
+        keys = (*log_keys(connection), key(run, "run"))
+        answer = await self._pipe.run(scripts.OPEN, keys, *args)
         if answer is None:
             return None
         log = self._hold(connection, answer.decode())
@@ -140,6 +145,7 @@ class RedisBroker(SharedBroker):
             self.signal(before, Moved(connection))
         log = self._hold(connection, epoch)
         log.know(answer[2])
+        self._must_look.set()
         return log
 
     async def touch(self, connection: str, owner: str) -> bool:
@@ -314,7 +320,11 @@ class RedisBroker(SharedBroker):
         """Looks for workers that have died, and keeps alive what is ours."""
         renewed = remembered = time.monotonic()
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._must_look.wait()
+            await asyncio.sleep(LOOK_SECONDS)  # many connections may be taken over together
+            self._must_look.clear()
             try:
                 await self._look_for_the_dead()
                 if time.monotonic() - renewed > RENEW_SECONDS:
@@ -331,7 +341,7 @@ class RedisBroker(SharedBroker):
     async def _look_for_the_dead(self) -> None:
         """Asks again and again whether the workers live that matter here.
 
-        A worker counts as dead when its lease is missing twice while Redis takes renewals.
+        A worker counts as dead when its lease is missing while Redis takes renewals.
         """
         held = [self._logs[connection] for connection in self._held if connection in self._logs]
         owners = {worker for log in held for worker in log.runs.values()}
@@ -340,18 +350,14 @@ class RedisBroker(SharedBroker):
         leases = [self._pipe.call("EXISTS", key(worker, "lease")) for worker in workers]
         answers = await asyncio.gather(*leases)
         if not self._lease.is_steady:
-            self._missing.clear()
+            self._dead.clear()
             return
-        self._missing = {
-            worker: self._missing.get(worker, 0) + 1
-            for worker, is_there in zip(workers, answers, strict=True)
-            if not is_there
-        }
-        for worker, times in self._missing.items():
-            if times == MISSED_TIMES:
-                logger.warning("Another worker has died.")
-            if times >= MISSED_TIMES and worker in owners:
-                self._on_worker_lost(worker)
+        dead = {worker for worker, lives in zip(workers, answers, strict=True) if not lives}
+        for _ in dead - self._dead:
+            logger.warning("Another worker has died.")
+        self._dead = dead
+        for worker in dead & owners:
+            self._on_worker_lost(worker)
 
     async def _renew(self) -> None:
         """Keeps the logs that are held here; looks after those that are written only."""
@@ -377,7 +383,7 @@ class RedisBroker(SharedBroker):
         """Ends the runs of a log that is gone, or whose holder has died and has no successor."""
         holder = await self._pipe.call("HGET", log_keys(connection)[1], "holder")
         log.holder = holder.decode() if holder is not None else ""
-        is_orphan = self._missing.get(log.holder, 0) >= MISSED_TIMES
+        is_orphan = log.holder in self._dead
         now = time.monotonic()
         since = self._orphaned.setdefault(connection, now) if is_orphan else now
         if not is_orphan:

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
     MasterDownError,
     OutOfMemoryError,
@@ -70,7 +71,10 @@ async def require_redis(client: AsyncRedis, url: str) -> None:
     """Raises `ConfigurationError` where Redis does not answer, or is too old."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            info: Any = await client.info("server")
+            try:
+                info: Any = await client.info("server")
+            except RedisConnectionError:  # a connection that was cut says nothing of Redis
+                info = await client.info("server")
     except (RedisError, OSError, TimeoutError) as error:
         raise ConfigurationError(
             f"Redis at {_without_password(url)} does not answer ({error}). Start it, or "

@@ -40,6 +40,9 @@ class _Asked(NamedTuple):
 AT_ONCE = 256
 """Commands of one pipeline."""
 
+SILENT_SECONDS = 1.0
+"""Redis is away when it leaves a question unanswered for so long."""
+
 RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
 
@@ -69,11 +72,15 @@ class Pipe:
         self._scripts: dict[str, str] = {}
         self._down_since: float | None = None
         self._is_given_up = False
+        self._asked_at = math.inf
+        """When the last question was sent that was not answered."""
 
     @property
     def is_away(self) -> bool:
-        """Whether the last attempt was not answered, and commands wait for the next one."""
-        return self._down_since is not None and bool(self._queue)
+        """Whether commands wait for a Redis that does not answer, or refuses them all."""
+        if self._task is None or self._task.done():
+            return False
+        return self._down_since is not None or monotonic() - self._asked_at > SILENT_SECONDS
 
     def call(self, *command: Part) -> "asyncio.Future[Any]":
         """Sends a command. One whose future is cancelled before it is sent is not sent."""
@@ -125,23 +132,24 @@ class Pipe:
             batch = [asked for asked in batch if not asked.answer.done()]
             if not batch:
                 continue
-            began = monotonic()
+            self._asked_at = monotonic()
             try:
                 answers = await self._send([asked.command for asked in batch])
             except (RedisError, OSError, TimeoutError) as error:
                 self._queue.extendleft(reversed(batch))
-                self._on_silence(error, began)
+                self._on_silence(error)
                 await asyncio.sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, MAX_RETRY_SECONDS)
                 continue
+            self._asked_at = math.inf
             if self._down_since is not None:
                 logger.warning("Redis answers again.")
             self._down_since, self._is_given_up = None, False
             retry_seconds = RETRY_SECONDS
             unknown: list[_Asked] = []
             for asked, answer in zip(batch, answers, strict=True):
-                if isinstance(answer, NoScriptError):
-                    unknown.append(asked)
+                if unknown or isinstance(answer, NoScriptError):
+                    unknown.append(asked)  # with all that follows, to keep the order
                 elif asked.answer.done():
                     pass  # nobody waits for it any more
                 elif isinstance(answer, Exception) and monotonic() < (asked.lasts_until or 0):
@@ -154,10 +162,10 @@ class Pipe:
                 await self._load_scripts()
                 self._queue.extendleft(reversed(unknown))
 
-    def _on_silence(self, error: Exception, since: float) -> None:
+    def _on_silence(self, error: Exception) -> None:
         """Redis has not answered, or refuses everything; gives up when that lasts too long."""
         if self._down_since is None:
-            self._down_since = since
+            self._down_since = self._asked_at
             logger.warning("Redis does not answer (%s); trying on.", error)
         if monotonic() - self._down_since < self._outage_seconds:
             return

@@ -79,8 +79,10 @@ class RunRecords:
 
         See `Broker.withdraw`.
         """
-        fields = self._claimed.pop(record.run, {})
-        nonce = self._claiming.pop(record.run, fields.get("nonce", ""))
+        nonce = self._claiming.pop(record.run, "")
+        fields = self._claimed.get(record.run)
+        if fields is not None and _record({**fields}) == record:
+            nonce = self._claimed.pop(record.run).get("nonce", "")
         args = (record.run, record.worker, record.owner, nonce)
         if record.kept_by:
             self._pipe.tell("HDEL", key(record.kept_by, "kept"), record.run)

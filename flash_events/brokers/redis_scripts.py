@@ -14,9 +14,9 @@ script needs two connections:
     blocked  a set: the workers that wait for room.
 
 They expire together, unless their holder renews them. Only the owner of a run appends its events:
-one that was declared dead, and was only slow, is refused. CLAIM and WITHDRAW have a fifth key, the
-run's record, which is in another slot: they, LOCATE and LEAVE_TESTAMENT need a Redis that is no
-cluster.
+one that was declared dead, and was only slow, is refused. OPEN, CLAIM and WITHDRAW have a fifth
+key, the run's record, which is in another slot: they, LOCATE and LEAVE_TESTAMENT need a Redis that
+is no cluster.
 """
 
 READ_BYTES = 512 * 1024
@@ -48,6 +48,9 @@ local epoch, owner, holder, ttl, run, worker = unpack(ARGV)
 local known = redis.call('HMGET', meta, 'epoch', 'owner')
 if known[1] then
   if known[2] ~= owner then return false end
+  local record = redis.call('GET', KEYS[5])
+  local home = record and cjson.decode(record).worker or ''
+  if home ~= '' and home ~= worker then return false end
   epoch = known[1]
 else
   redis.call('HSET', meta, 'epoch', epoch, 'owner', owner, 'last', 0, 'cost', 0, 'bytes', 0,
@@ -59,7 +62,7 @@ join(run, worker)
 return epoch
 """
 )
-"""A new log. Returns its epoch; nothing for a foreign one."""
+"""A new log. Returns its epoch; nothing for a foreign one, or where another has the run."""
 
 TAKE = (
     _HEAD
@@ -116,7 +119,8 @@ if tonumber(number) > tonumber(known[4] or 0) then
   if tonumber(count) > 0 then put(count, cost, data) end
 end
 for i = first_leaving, #ARGV do
-  if redis.call('HGET', runs, ARGV[i]) == worker then redis.call('HDEL', runs, ARGV[i]) end
+  local home = redis.call('HGET', runs, ARGV[i])
+  if home == worker or home == 'queued' then redis.call('HDEL', runs, ARGV[i]) end
 end
 local costs = redis.call('HGET', meta, 'cost')
 if waits == '1' and tonumber(costs) > tonumber(known[3]) then

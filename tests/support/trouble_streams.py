@@ -106,11 +106,11 @@ def is_refused(response: httpx.Response) -> None:
 
 
 @contextmanager
-def troubled(directory: Path, **settings: str) -> Iterator[Troubled]:
+def troubled(directory: Path) -> Iterator[Troubled]:
     """Two processes and their own Redis, until the block ends."""
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server(directory))
         proxy = stack.enter_context(refusing(redis.url))
-        served = stack.enter_context(machines(directory, proxy.url, **settings))
+        served = stack.enter_context(machines(directory, proxy.url))
         here, there = (stack.enter_context(opened(one)) for one in served)
         yield Troubled(redis, proxy, here, there, served)

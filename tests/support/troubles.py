@@ -37,9 +37,9 @@ def no_replicas(redis: RedisServer, _: Refusing) -> Mend:
 
 def cannot_save(redis: RedisServer, _: Refusing) -> Mend:
     """MISCONF: its disk takes no snapshot."""
-    gone = Path(str(redis.client.config_get("dir")["dir"])) / "gone"
+    before = str(redis.client.config_get("dir")["dir"])
+    gone = Path(before) / "gone"
     gone.mkdir()
-    before = redis.client.config_get("dir")["dir"]
     redis.client.config_set("dir", str(gone))
     redis.client.config_set("save", "3600 1")
     shutil.rmtree(gone)
