@@ -35,6 +35,14 @@ class RunTimeout(FlashEventsError, TimeoutError):
     """A run lasted longer than its callback's `timeout`, or than Celery's hard time limit."""
 
 
+class RunAborted(FlashEventsError):
+    """A run's body raised something that is no `Exception`, which is the `__cause__` of this.
+
+    `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and the panics of Rust libraries are
+    examples. An `on_error` handler is always called with an `Exception`, so it gets this one.
+    """
+
+
 class WorkerLost(FlashEventsError):
     """The process that drove a run, or a streamed task, has died."""
 

@@ -1,5 +1,6 @@
 """Errors of runs: logged in full, answered by handlers, shown to the browser without their text."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -54,7 +55,7 @@ async def handle(
     Returns:
         What the browser may know, and what it shall apply.
     """
-    ref = secrets.token_hex(4)
+    task, ref = asyncio.current_task(), secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
     debug = settings.debug
     is_debug = bridge.is_debug(app) if debug is None else debug
@@ -78,9 +79,30 @@ async def handle(
         if isawaitable(answer):
             answer = await answer
         return failure, encoded(as_update(answer))
-    except Exception:  # a handler that fails must not hide the error that it handles
+    except BaseException as raised:  # a handler that fails must not hide the error that it handles
+        if ends_task(raised, task):
+            raise
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
     try:
         return failure, encoded()
     except EncodingError:  # each can be sent; together they are too large, as was logged
         return failure, None
+
+
+def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
+    """Returns whether an exception that code of a task sees ends the task from outside.
+
+    That is a cancellation of the task, or its disposal after its loop has ended. False for an
+    exception that code of the task has raised by itself, whatever its class.
+    """
+    if not is_running(task):
+        return True
+    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
+
+
+def is_running(task: "asyncio.Task[Any] | None") -> bool:
+    """Returns whether a task is the one that runs now: one that is thrown away does not."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False

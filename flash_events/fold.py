@@ -23,6 +23,9 @@ COMMANDS = frozenset(
 )
 """Props of which every value does something; the same as in renderer/src/commands.ts."""
 
+PIECE_BYTES = 128 * 1024
+"""Of one update of a snapshot, unless a single value is larger."""
+
 _FORGOTTEN = frozenset(("sendNotifications",))
 _REPLACES = {"figure": ("extendData", "prependData"), "rowData": ("rowTransaction",)}
 """What a new value of a prop makes needless."""
@@ -107,6 +110,7 @@ class Fold:
         """Encoded updates that bring a fresh page to the state of the run."""
         bodies: list[bytes] = []
         together: list[Any] = []
+        size = 0
 
         def close() -> None:
             if together:
@@ -114,9 +118,11 @@ class Fold:
                 together.clear()
 
         for entry in self._entries.values():
-            if entry.is_alone:
+            if entry.is_alone or size + entry.size > PIECE_BYTES:
                 close()
+                size = 0
             together.append([entry.component, {entry.prop: entry.value}])
+            size += entry.size
             if entry.is_alone:
                 close()
                 bodies[-1] += b',"alone":true'

@@ -12,11 +12,12 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.brokers.base import Broker, EventLog, RunRecord
+from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.signals import Attach, Gone, Lost, Signal, Stop, Stopped
 from flash_events.callbacks import EventCallback
 from flash_events.errors import BrokerError, too_many
 from flash_events.fold import Fold
-from flash_events.outlet import Outlet
+from flash_events.outlet import Ending, Outlet
 from flash_events.protocol import Reason
 from flash_events.runs import Run
 from flash_events.settings import Settings
@@ -76,7 +77,9 @@ class LiveRuns:
         self._of_page: Counter[str] = Counter()
         self._of_connection: defaultdict[str, set[str]] = defaultdict(set)
         self._in_threads = 0
-        self._ended: dict[str, Outlet] = {}
+        self._ended: Expiring[str, Ending] = Expiring(
+            REMEMBER_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
+        )
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         """Who waits until a run of another worker has stopped."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -245,8 +248,12 @@ class LiveRuns:
         """A page wants to see a run of this worker."""
         log = self._broker.writer(signal.connection, signal.run)
         live = self._by_id.get(signal.run)
-        outlet = live.run.outlet if live is not None else self._ended.get(signal.run)
-        if outlet is None or not outlet.attach(log, signal.seen, signal.request):
+        ending = self._ended.get(signal.run)
+        if live is not None:
+            is_attached = live.run.outlet.attach(log, signal.seen, signal.request)
+        else:
+            is_attached = ending is not None and ending.attach(signal.run, log, signal.seen)
+        if not is_attached:
             # The page is told; the run goes on to its end, as was promised.
             log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
         elif live is not None:
@@ -313,12 +320,9 @@ class LiveRuns:
         self._updates += run.outlet.updates
         self._collapsed += run.outlet.collapsed
         self._broker.retire(live.record)
-        if run.callback.is_kept:
-            self._ended[run.id] = run.outlet
-            # In a context of its own, or the request would be kept until then.
-            asyncio.get_running_loop().call_later(
-                REMEMBER_SECONDS, self._ended.pop, run.id, None, context=contextvars.Context()
-            )
+        ending = run.outlet.ending()
+        if ending is not None:
+            self._ended.add(run.id, ending)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, context=contextvars.Context())

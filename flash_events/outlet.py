@@ -2,12 +2,43 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from flash_events import protocol
 from flash_events.brokers.base import EventLog
+from flash_events.delivery import Delivery
 from flash_events.errors import LogGone
 from flash_events.fold import Fold
 from flash_events.protocol import Failure, Reason, encode_numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a page is told that attaches to a kept run after its end.
+
+    Attributes:
+        events: the snapshot.
+        end: the run's last event.
+        is_idempotent: whether a page that has seen a part of it may apply it all.
+    """
+
+    events: tuple[bytes, ...]
+    end: bytes
+    is_idempotent: bool
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(map(len, self.events)) + len(self.end)
+
+    def attach(self, run: str, log: EventLog, seen: int) -> bool:
+        """Tells it where a page attaches that has applied `seen` updates; False if it must not."""
+        if seen and not self.is_idempotent:
+            return False
+        delivery = Delivery(log, run, self.events)
+        delivery.end(self.end)
+        delivery.start()
+        return True
 
 
 class Outlet:
@@ -35,6 +66,7 @@ class Outlet:
         self._is_appending = False
         # Only a kept run can be moved, and an event's empty deque has 760 bytes.
         self._moved = asyncio.Event() if fold is not None else None
+        self._delivery: Delivery | None = None
         self._request = ""
         self._end: bytes | None = None
         self.reason = Reason.LOST
@@ -66,7 +98,7 @@ class Outlet:
         """Sends an encoded update if it can be sent now; says whether it did."""
         if self._end is not None:
             return True  # of no use any more
-        if self._is_appending:
+        if self._is_appending or self._delivery is not None:
             return False
         log = self._log
         if log is None:
@@ -104,18 +136,23 @@ class Outlet:
         if self.has_ended:
             return
         for update in late:
-            if self._log is not None:
+            if self._delivery is not None:
+                self._delivery.add(self._update(update))
+            elif self._log is not None:
                 self._log.append_now(self._update(update), self.run)
             self._sent(update)
         self.reason = reason
         ended = protocol.Ended(self.run, self._number, reason, failure, body)
         self._end = protocol.encode(ended)
-        if self._log is not None:
+        if self._delivery is not None:
+            self._delivery.end(self._end)
+        elif self._log is not None:
             self._log.leave(self.run, self._end)
         self._on_moved()
 
     def detach(self) -> bool:
         """The viewer is gone for good; says whether the run can go on without."""
+        self._stop_delivery()
         self._log = None
         self._on_moved()
         return self._fold is not None
@@ -127,7 +164,7 @@ class Outlet:
         return self.detach()
 
     def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
-        """Goes on with another connection, after all that it has missed.
+        """Goes on with another connection, after all that it has missed; the run waits meanwhile.
 
         Args:
             log: of the connection.
@@ -143,26 +180,39 @@ class Outlet:
         fold = self._fold
         if fold is None or not fold.is_complete or (seen and not fold.is_idempotent):
             return False
+        self._stop_delivery()
         if self._log is not None and self._log is not log:
             self._log.leave(self.run)
-        for event in self._snapshots(fold):
-            log.append_now(event, self.run)
         self._log = log
+        self._delivery = Delivery(log, self.run, self._snapshots(fold), self._on_delivered)
         if self._end is not None:
-            log.leave(self.run, self._end)
+            self._delivery.end(self._end)
+        self._delivery.start()
         self._on_moved()
         return True
 
-    def testament(self) -> tuple[list[bytes], bytes] | None:
-        """What a page must be told that comes after the end: events, and the `end`."""
+    def ending(self) -> Ending | None:
+        """Snapshot and end event for pages that attach late; None if there is nothing to show."""
         if self._fold is None or not self._fold.is_complete or self._end is None:
             return None
-        return self._snapshots(self._fold), self._end
+        return Ending(tuple(self._snapshots(self._fold)), self._end, self._fold.is_idempotent)
 
     async def delivered(self) -> None:
         """Waits until what it has sent is where others can read it."""
+        if self._delivery is not None:
+            await self._delivery.finished()
         if self._log is not None:
             await self._log.sent()
+
+    def _on_delivered(self, delivery: Delivery) -> None:
+        if delivery is self._delivery:
+            self._delivery = None
+            self._on_moved()
+
+    def _stop_delivery(self) -> None:
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
 
     def _snapshots(self, fold: Fold) -> list[bytes]:
         return [
@@ -196,7 +246,7 @@ class Outlet:
             if self._moved is not None:
                 self._moved.clear()
             log = self._log
-            if self._moved is not None and self._must_pause():
+            if self._moved is not None and (self._must_pause() or self._delivery is not None):
                 await self._moved.wait()
             elif log is None:
                 if body:
@@ -226,8 +276,8 @@ class Outlet:
     async def _put(self, log: EventLog, event: bytes, body: bytes) -> bool:
         """Appends and counts in one step: a snapshot, or a cancel, comes before both or after."""
         await log.append(self.run, event)
-        if self._fold is not None and log is not self._log:
-            return False
+        if self._fold is not None and (log is not self._log or self._delivery is not None):
+            return False  # it is before the snapshot, where the page that attaches ignores it
         if body:
             self._sent(body)
         return True

@@ -2,14 +2,16 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dash import Dash, hooks
 
 from flash_events import bridge, callbacks
 from flash_events.backends import Handler, Request, backend_of
+from flash_events.brokers import check_broker
 from flash_events.errors import ConfigurationError
 from flash_events.replies import Reply
 from flash_events.server import Server
@@ -32,26 +34,38 @@ _WIRING = "_flash_events_wiring"
 class FlashEvents:
     """The event callbacks of one app, for those who want to set something.
 
-    Without this call an app works with the settings of the environment.
+    Without this call an app works with the settings of the environment. A later call for the same
+    app returns the same object.
 
     Args:
-        app: an app that has not served an event callback yet.
+        app: the app.
         settings: see `flash_events.settings.Settings`; each may also come from the environment,
-            as `FLASH_EVENTS_HEARTBEAT_SECONDS` and so on.
+            as `FLASH_EVENTS_HEARTBEAT_SECONDS` and so on. Only the first call sets them.
+
+    Attributes:
+        settings: those of the app.
 
     Raises:
-        ConfigurationError: an unknown setting, or an app whose server cannot stream.
+        ConfigurationError: an unknown setting, one that differs from what the app has already, or
+            an app whose server cannot stream.
     """
 
-    def __init__(self, app: Dash, **settings: Any) -> None:
+    settings: Settings
+    _wiring: "_Wiring"
+
+    def __new__(cls, app: Dash, **settings: Any) -> Self:
         bridge.require_async_backend(app)
-        self.settings = Settings.load(**settings)
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         if wiring is None:  # the app is older than our hook
             wiring = _wire(app)
             wiring.add_routes()
-        wiring.configure(self.settings)
-        self._wiring = wiring
+        effective = wiring.configure(settings)
+        known = wiring.handle
+        if isinstance(known, cls):
+            return known
+        handle = wiring.handle = super().__new__(cls)
+        handle._wiring, handle.settings = wiring, effective
+        return handle
 
     def event_callback(self, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
         """Binds an event callback to this app; takes what `flash_events.event_callback` takes."""
@@ -70,19 +84,32 @@ class _Wiring:
 
     def __init__(self, app: Dash) -> None:
         self.app = app
+        self.handle: FlashEvents | None = None
         self._settings: Settings | None = None
         self._server: Server | None = None
+        self._process = 0
         self._has_script = False
         self._watch: ShutdownWatch | None = None
 
-    def configure(self, settings: Settings) -> None:
-        if self._server is not None and self._server.is_serving:
+    def configure(self, given: Mapping[str, Any]) -> Settings:
+        """Returns the app's settings, which the first call sets.
+
+        Raises:
+            ConfigurationError: a setting is unknown, has no meaning, or differs from the app's.
+        """
+        wanted = Settings.load(**given)
+        if self._settings is None:
+            check_broker(wanted.broker)
+            self._settings = wanted
+        settings = self._settings
+        differing = [name for name in given if getattr(wanted, name) != getattr(settings, name)]
+        if differing:
             raise ConfigurationError(
-                "The app already serves event callbacks with other settings. "
-                "Call FlashEvents(app, ...) right after creating the app."
+                f"The app already has another {' and another '.join(differing)}. Pass all settings "
+                "in the first FlashEvents(app, ...), right after creating the app; later calls "
+                "need none."
             )
-        self._settings = settings
-        self._server = Server(self.app, settings)
+        return settings
 
     def add_routes(self) -> None:
         backend = backend_of(self.app)
@@ -113,9 +140,14 @@ class _Wiring:
             bridge.add_script(self.app, "flash_events", DEVTOOL)
 
     def ready(self) -> Server:
-        """The app's server, made with the environment's settings if nobody has set any."""
-        if self._server is None:
-            self._server = Server(self.app, self._settings or Settings.load())
+        """The app's server, made with the environment's settings if nobody has set any.
+
+        Each process makes its own: what it draws, such as the worker's id, must not be shared with
+        those that are forked from it (`gunicorn --preload`).
+        """
+        if self._server is None or self._process != os.getpid():
+            self._server, self._process = Server(self.app, self.configure({})), os.getpid()
+            self._watch = None
         return self._server
 
     def _has_callbacks(self) -> bool:

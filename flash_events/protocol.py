@@ -176,7 +176,7 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
         EncodingError: a value cannot be sent (names id, prop and type), or it is too large.
     """
     if isinstance(update, Encoded):
-        return update.body
+        return _checked(update.body, max_bytes)
     try:
         body = b'"set":%b' % to_json(
             [
@@ -186,19 +186,27 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise culprit(update, error) from error
-    if len(body) > max_bytes:
-        raise EncodingError(
-            f"An update of {len(body):,} bytes is larger than max_event_bytes={max_bytes:,}. "
-            "Stream it in parts, or raise max_event_bytes in FlashEvents(app, ...)."
-        )
+    body = _checked(body, max_bytes)
     return body + b',"alone":true' if update.alone else body
 
 
 def decode_update(body: bytes) -> Encoded:
-    """An update from what `encode_update` has made of it; its ids are as they are on the wire."""
-    fields = json.loads(b"{%b}" % body)
-    targets = tuple((component_id, props) for component_id, props in fields["set"])
-    return Encoded(targets, bool(fields.get("alone")), body)
+    """An update from what `encode_update` has made of it; its ids are as they are on the wire.
+
+    It is encoded anew: what another process has put into a queue may hold more than an update, and
+    line ends that would split the event.
+
+    Raises:
+        EncodingError: it is no update.
+    """
+    try:
+        fields = json.loads(b"{%b}" % body)
+        targets = tuple((component_id, props) for component_id, props in fields["set"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EncodingError(f"Expected an update, got {body!r:.80}.") from error
+    if not all(type(one) is str and type(props) is dict for one, props in targets):
+        raise EncodingError(f"Expected an update of ids and props, got {body!r:.80}.")
+    return Encoded(targets, bool(fields.get("alone")), _body(fields))
 
 
 def decode(name: str, data: str) -> Event | None:
@@ -246,3 +254,12 @@ def _frame(name: str, fields: dict[str, Any]) -> bytes:
 def _body(fields: dict[str, Any]) -> bytes:
     body = b'"set":%b' % to_json(fields["set"])
     return body + b',"alone":true' if fields.get("alone") else body
+
+
+def _checked(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise EncodingError(
+            f"An update of {len(body):,} bytes is larger than max_event_bytes={max_bytes:,}. "
+            "Stream it in parts, or raise max_event_bytes in FlashEvents(app, ...)."
+        )
+    return body

@@ -10,10 +10,17 @@ from typing import Any
 from dash import Dash
 
 from flash_events import bridge, protocol
-from flash_events.brokers.base import QUEUED, Broker, EventLog, RunRecord, SharedBroker
+from flash_events.brokers.base import (
+    QUEUED,
+    SNAPSHOT_BYTES,
+    Broker,
+    EventLog,
+    RunRecord,
+    SharedBroker,
+)
 from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.errors import ConfigurationError, RunTimeout, WorkerLost
+from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
 from flash_events.failures import handle
 from flash_events.protocol import Reason
 from flash_events.queues import Order, RunQueue
@@ -129,15 +136,24 @@ class QueuedRuns:
                 return None
             record = now or record
         if record.is_ended:
-            events, end = await broker.testament(record.run)
-            if not end:
-                end = protocol.encode(protocol.Ended(record.run, 0, Reason.LOST))
-            for event in events:
-                log.append_now(event)
-            await log.sent()
-            await log.lose(record.run, "", end)  # its own worker, which has it still, is gone
+            self._later(self._tell_testament(record.run, log))
             return None
         return record
+
+    async def _tell_testament(self, run: str, log: EventLog) -> None:
+        """Brings what is kept of an ended run to a log, one event at a time, as it gets room."""
+        assert isinstance(self._broker, SharedBroker)
+        position = 0
+        while len(found := await self._broker.testament(run, position)) > 1:
+            try:
+                # In nobody's name: the run's own worker, which has it still, is gone.
+                await log.append("", found[0], SNAPSHOT_BYTES)
+            except LogGone:
+                return
+            position += 1
+        end = found[0] if found else protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+        await log.sent()
+        await log.lose(run, "", end)
 
     async def last_event(self, run: str) -> bytes | None:
         """What is told of a run whose worker has died; None where another one will have it."""

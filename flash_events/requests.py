@@ -231,11 +231,12 @@ def _bad(message: str) -> Refused:
     return Refused(400, "bad_request", message)
 
 
-def _host_of(origin: str) -> str | None:
+def _host_of(origin: str) -> str:
+    """The host and port of an origin; "" if it has none (`null`, or what is no URL)."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
-        return None
+        return ""
 
 
 def _check_origin(headers: Mapping[str, str], settings: Settings) -> None:
@@ -245,11 +246,13 @@ def _check_origin(headers: Mapping[str, str], settings: Settings) -> None:
     origin = headers.get("origin")
     if origin is None and "sec-fetch-site" not in headers:
         return  # not a browser
-    hosts = {headers.get("host")}
+    hosts = [headers.get("host")]
     if settings.trust_forwarded_host:
-        hosts.add(headers.get("x-forwarded-host"))
-    if origin is not None and (origin in settings.allowed_origins or _host_of(origin) in hosts):
-        return
+        hosts.append(headers.get("x-forwarded-host"))
+    if origin is not None:
+        host = _host_of(origin)  # a request without Host has none that an origin could equal
+        if origin in settings.allowed_origins or (host and host in hosts):
+            return
     raise Refused(
         403,
         "origin",

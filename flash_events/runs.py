@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from time import perf_counter
+from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
 from dash import Dash
@@ -11,8 +13,8 @@ from dash.exceptions import PreventUpdate
 
 from flash_events import bridge, current
 from flash_events.callbacks import EventCallback
-from flash_events.errors import LogGone, RunTimeout
-from flash_events.failures import encode_item, handle
+from flash_events.errors import LogGone, RunAborted, RunTimeout
+from flash_events.failures import encode_item, ends_task, handle, is_running
 from flash_events.outlet import Outlet
 from flash_events.protocol import Failure, Reason
 from flash_events.settings import Settings
@@ -60,7 +62,7 @@ class Run:
         self._app = app
         self._settings = settings
         self._before = before
-        self._side_updates = SideUpdates(outlet.offer, settings.log_events)
+        self._side_updates = SideUpdates(outlet.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
         self._stop_reason: Reason | None = None
@@ -93,8 +95,10 @@ class Run:
         done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
         return bool(done)
 
-    def _on_stopped(self, _task: asyncio.Task[None]) -> None:
-        self.outlet.end(self._stop_reason or Reason.CANCELLED)  # it may never have begun
+    def _on_stopped(self, task: asyncio.Task[None]) -> None:
+        if not self.outlet.has_ended:  # it may never have begun
+            unasked = Reason.LOST if task.cancelled() else Reason.ERROR
+            self.outlet.end(self._stop_reason or unasked)
         # Task and call refer to the run, which is not to wait for the garbage collector.
         self._task = None
         self._call.deactivate()
@@ -116,7 +120,13 @@ class Run:
             task.cancel()
 
     async def _drive(self) -> None:
-        """Runs the generator to its end, whatever that is, and sends one `end` event."""
+        """Runs the generator to its end, whatever that is, and sends one `end` event.
+
+        The reason is `cancelled` only if somebody asked for that (`stop`). A `CancelledError` says
+        nothing: the body may have raised it, or awaited something that a library had cancelled.
+        """
+        task = asyncio.current_task()
+        assert task is not None
         reason = Reason.DONE
         failure: Failure | None = None
         body: bytes | None = None
@@ -136,20 +146,22 @@ class Run:
             pass
         except LogGone:
             self._stop_reason = Reason.LOST
-        except (Exception, asyncio.CancelledError) as error:  # a generator may raise what it likes
-            if self._is_cancelled():
-                if not isinstance(error, asyncio.CancelledError):
-                    logger.exception("%s failed while it was cancelled", self.callback.name)
-            else:
+        except BaseException as error:  # a generator may raise what it likes, SystemExit, too
+            if not is_running(task):
+                raise
+            if _ends_process(error):  # somebody has asked for that
+                self._stop_reason = self._stop_reason or Reason.CANCELLED
+                raise
+            if self._stop_reason is None and ends_task(error, task) and _loop_ends():
+                self._stop_reason = Reason.LOST
+            if self._stop_reason is None:
+                while task.cancelling():  # by the body itself, or by a library
+                    task.uncancel()
                 reason = Reason.ERROR
                 failure, body = await self._handle(error)
-        if self._is_cancelled():
-            reason = self._stop_reason or Reason.CANCELLED
-        self.outlet.end(reason, self._side_updates.drain(), failure, body)
-
-    def _is_cancelled(self) -> bool:
-        """Whether the task was cancelled, rather than something that the generator awaits."""
-        return self._stop_reason is not None or bool(self._task and self._task.cancelling())
+            elif not isinstance(error, asyncio.CancelledError):
+                logger.exception("%s failed while it was cancelled", self.callback.name)
+        self.outlet.end(self._stop_reason or reason, self._side_updates.drain(), failure, body)
 
     def _is_late(self) -> bool:
         return self._limit is not None and self._limit.expired()
@@ -213,8 +225,34 @@ class Run:
         if isinstance(error, TimeoutError) and self._is_late():
             error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
             code = "timeout"
+        elif isinstance(error, asyncio.CancelledError):
+            error = _aborted("Something that the generator awaits was cancelled.", error)
         elif not isinstance(error, Exception):
-            error = RuntimeError("Something that the generator awaits was cancelled.")
+            error = _aborted(f"The body raised {type(error).__name__}: {error}", error)
         return await handle(
             error, code, self.callback, self._app, self._settings, self._call.activate
         )
+
+
+def _aborted(message: str, cause: BaseException) -> RunAborted:
+    error = RunAborted(message)
+    error.__cause__ = cause
+    return error
+
+
+def _loop_ends() -> bool:
+    """Whether the event loop is about to end: every task of it is cancelled then."""
+    return all(task.cancelling() for task in asyncio.all_tasks())
+
+
+def _ends_process(error: BaseException) -> bool:
+    """Returns whether a signal handler, which has interrupted the body, has called `sys.exit`.
+
+    The process is to end then, as the processes of a Celery worker do when they are terminated. A
+    handler gets the frame that it has interrupted, and no other function does.
+    """
+    return isinstance(error, SystemExit) and any(
+        isinstance(frame.f_locals.get(name), FrameType)
+        for frame, _ in walk_tb(error.__traceback__)
+        for name in frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    )

@@ -257,6 +257,7 @@ class Server:
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
         self._places.require_broker()
+        await self._give_up_connections(request, owner)
         records = await self._broker.find(list(request.runs))
         connections = request.connections
         place: Place | None = None
@@ -277,6 +278,20 @@ class Server:
         if place is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()
+
+    async def _give_up_connections(self, request: requests.AttachRequest, owner: str) -> None:
+        """Drops what the page no longer has open, if it carries no more than is asked for now.
+
+        Otherwise each would keep its part of a snapshot for the grace.
+        """
+        open_ones = (request.connection, *request.connections)
+        for connection in self._connections:
+            is_pages = (connection.page, connection.owner) == (request.page, owner)
+            runs = connection.log.runs
+            carries_more = not runs or not runs.keys() <= request.runs.keys()
+            if is_pages and connection.id not in open_ones and not carries_more:
+                self._connections.release(connection.id)
+                await self._drop(connection)
 
     async def _alive(self, request: requests.AliveRequest, owner: str) -> Reply:
         connection = self._connections.get(request.connection)

@@ -39,6 +39,8 @@ class Settings:
         max_connections: connections that this worker holds.
         max_threads: plain generators that run at the same time in this worker.
         max_kept_bytes: what a run that goes on without a viewer keeps for a page that attaches.
+        max_ended_bytes: what all such runs of this worker that have ended keep, the newest first,
+            for at most 5 minutes.
         identify: says whose request it is: takes the request (Quart's, or Starlette's under
             FastAPI), returns a string, plain or async. Connections and runs then belong to that
             user, and those of others look like unknown ones. None, or an exception, refuses the
@@ -72,6 +74,7 @@ class Settings:
     max_connections: int = 5_000
     max_threads: int = 40
     max_kept_bytes: int = 8 * 1024 * 1024
+    max_ended_bytes: int = 64 * 1024 * 1024
     allowed_origins: tuple[str, ...] = ()
     command_props: tuple[str, ...] = ()
     trust_forwarded_host: bool = False

@@ -92,6 +92,8 @@ class GeneratorThread(Generic[T, U]):
             if is_over:
                 if self._error is not None:
                     error, self._error = self._error, None
+                    if isinstance(error, StopAsyncIteration):  # it would only end the iteration
+                        raise RuntimeError("generator raised StopAsyncIteration") from error
                     raise error
                 raise StopAsyncIteration
             await self._ready.wait()
@@ -99,7 +101,7 @@ class GeneratorThread(Generic[T, U]):
     def _drive(self) -> None:
         try:
             try:
-                for item in self._generator:
+                for item in _with_returned(self._generator):
                     converted = self._convert(item)
                     if converted is not None:
                         self.push(converted)
@@ -114,3 +116,10 @@ class GeneratorThread(Generic[T, U]):
     def _end(self) -> None:
         self._finished.set()
         self._ready.set()
+
+
+def _with_returned(generator: Generator[T, Any, Any]) -> Generator[T, Any, None]:
+    """The items of a generator, and last what it returns, unless that is None."""
+    returned = yield from generator
+    if returned is not None:
+        yield returned

@@ -9,11 +9,19 @@ import pytest
 from celery import Celery, chain, chord, group
 from dash import Input
 
-from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
+from flash_events import (
+    CallbackError,
+    ConfigurationError,
+    Update,
+    bridge,
+    event_callback,
+    protocol,
+)
 from flash_events.celery import emit, stream_task
 from flash_events.celery.canvas import canvas_of, first_of, followers_of, label, parts_of, result_of
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
 from flash_events.celery.messages import encode_update as encode_emitted
+from flash_events.errors import EncodingError
 from flash_events.feeds import Feeds, feeds
 from flash_events.protocol import encode_update
 from flash_events.updates import stream_props
@@ -129,3 +137,30 @@ def test_updates_are_read_as_they_were_written() -> None:
     assert (told.part, told.attempt, told.alone) == (7, 2, True)
     assert told.targets == (('{"n":1,"type":"bar"}', {"children": "line\n\nline"}),)
     assert encode_update(told, 1000) == body
+
+
+@pytest.mark.parametrize(
+    "more", ['"run":"another",', '\r\r"x":\r\n1,', '"n":7,"snapshot":true,"reason":"done",']
+)
+def test_c10_what_somebody_else_has_put_into_the_queue_is_encoded_anew(more: str) -> None:
+    body = b'%b"set":[["out", {"children":\r"hello"}]],"alone":true' % more.encode()
+    update = decode(encode_emitted(0, 1, body).removesuffix(b"\n\n"))
+    assert isinstance(update, TaskUpdate)
+    event = protocol.encode(protocol.Updated("R" * 22, 1, encode_update(update, 1000)))
+    assert event == (
+        b'event: update\ndata: {"run":"%b","n":1,"set":[["out",{"children":"hello"}]],"alone":true}'
+        b"\n\n" % (b"R" * 22)
+    )
+
+
+@pytest.mark.parametrize("body", ['"set":7', '"sets":[]', '"set":[[1,{}]]', '"set":[["a",1]]', "x"])
+def test_c10_what_is_no_update_is_an_error(body: str) -> None:
+    with pytest.raises(EncodingError, match="Expected an update"):
+        decode(b"0 1 " + body.encode())
+
+
+def test_c10_what_comes_encoded_has_the_same_limit() -> None:
+    update = decode(b'0 1 "set":[["out",{"children":"%b"}]]' % (b"x" * 1000))
+    assert isinstance(update, TaskUpdate)
+    with pytest.raises(EncodingError, match="max_event_bytes=1,000"):
+        encode_update(update, 1000)

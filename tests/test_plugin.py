@@ -3,6 +3,9 @@
 import asyncio
 import gc
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -101,10 +104,80 @@ async def test_settings_are_those_of_the_app() -> None:
 
 async def test_settings_after_the_first_request_are_refused() -> None:
     app = new_app()
-    FlashEvents(app).event_callback(START)(live)
+    event_callback(START)(live)
     await app.server.test_client().post("/_dash-flash-events/stop", json={})
     with pytest.raises(ConfigurationError, match="right after creating the app"):
         FlashEvents(app, grace_seconds=1)
+    assert FlashEvents(app).settings.grace_seconds == 30
+
+
+class TestASecondCall:
+    """S10: it returns the same object, and can change no setting."""
+
+    async def test_it_keeps_identify_so_that_nobody_streams_anonymously(self) -> None:
+        app = new_app()
+        FlashEvents(app, identify=lambda _request: None, heartbeat_seconds=5)
+        FlashEvents(app).event_callback(START)(live)
+        assert FlashEvents(app).stats()["runs"] == 0
+        assert FlashEvents(app).settings.heartbeat_seconds == 5
+        answer = await app.server.test_client().post("/_dash-flash-events/start", json={})
+        assert answer.status_code == 403
+
+    def test_it_is_the_same_object(self) -> None:
+        app = new_app()
+        first = FlashEvents(app, grace_seconds=7, allowed_origins="https://a.example")
+        assert FlashEvents(app) is first
+        assert FlashEvents(app, allowed_origins=["https://a.example"], grace_seconds=7.0) is first
+        assert FlashEvents(new_app()) is not first
+
+    @pytest.mark.parametrize("before", [{}, {"identify": lambda _request: "me"}])
+    @pytest.mark.parametrize("other", [{"identify": lambda _request: "any"}, {"identify": None}])
+    def test_other_settings_are_refused_by_name(
+        self, before: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        if before == {} and other["identify"] is None:
+            other = {"heartbeat_seconds": 3}
+        app = new_app()
+        FlashEvents(app, **before)
+        with pytest.raises(ConfigurationError, match=f"already has another {next(iter(other))}"):
+            FlashEvents(app, **other)
+        assert FlashEvents(app).settings.identify is before.get("identify")
+
+    def test_a_misspelt_setting_is_refused_there_too(self) -> None:
+        app = new_app()
+        FlashEvents(app)
+        with pytest.raises(ConfigurationError, match="Unknown setting 'heart'"):
+            FlashEvents(app, heart=1)
+
+
+FORKS = """
+import os
+from dash import Dash
+from flash_events import FlashEvents
+
+app = Dash("forked", backend="quart")
+FlashEvents(app, broker=os.environ["BROKER"])
+FlashEvents(app).stats()  # used before the fork, too
+for _ in range(3):
+    if os.fork() == 0:
+        print(app._flash_events_wiring.ready()._broker.worker, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("broker", ["memory://", "redis://localhost:1/0"])
+def test_fault_31_a_workers_id_is_drawn_after_the_fork(broker: str) -> None:
+    """S15: `gunicorn --preload` forks every worker from a process that has imported the app."""
+    forks = subprocess.run(
+        [sys.executable, "-c", FORKS],
+        env={**os.environ, "BROKER": broker},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    ids = forks.stdout.split()
+    assert len(ids) == len(set(ids)) == 3
 
 
 def test_a_broker_that_is_not_known_is_refused_at_once() -> None:
@@ -172,14 +245,15 @@ class TestServedAgain:
         assert asyncio.run(serve()) == 200
         before.close()
 
-    def test_with_other_settings(self, app: Dash) -> None:
+    def test_with_the_same_settings(self, app: Dash) -> None:
         async def serve() -> int:
             async with app.server.test_app():
                 return await self.start(app)
 
         asyncio.run(serve())
-        FlashEvents(app, max_body_bytes=10)
-        assert asyncio.run(serve()) == 413
+        with pytest.raises(ConfigurationError, match="another max_body_bytes"):
+            FlashEvents(app, max_body_bytes=10)
+        assert asyncio.run(serve()) == 200
 
 
 def test_an_app_that_nobody_uses_is_let_go() -> None:

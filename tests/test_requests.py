@@ -60,6 +60,10 @@ def test_the_forwarded_host_counts_only_where_it_is_trusted() -> None:
         (with_headers(sec_fetch_site="none"), 403),
         (with_headers(sec_fetch_site=None, origin="https://evil.example"), 403),
         (with_headers(sec_fetch_site=None, origin="http://["), 403),
+        (with_headers(sec_fetch_site=None, origin="http://[", host=None), 403),  # S19
+        (with_headers(sec_fetch_site=None, origin="null", host=None), 403),
+        (with_headers(sec_fetch_site=None, origin="null", host=""), 403),
+        (with_headers(sec_fetch_site="cross-site", origin="null", host=""), 403),
         (with_headers(content_type="text/plain"), 415),
         (with_headers(content_type=None), 415),
         (with_headers(content_length=str(2**20 + 1)), 413),

@@ -1,16 +1,16 @@
 """Workers of one server tell each other what to stop, and nobody else."""
 
 import asyncio
-import multiprocessing
 import os
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from flash_events.brokers.siblings import Siblings, family
-from flash_events.brokers.signals import Signal, Stop
+from flash_events.brokers.siblings import WAITING_BYTES, Siblings, family
+from flash_events.brokers.signals import Signal, Stop, decode
 
 
 class Worker:
@@ -70,17 +70,51 @@ async def test_one_sibling_can_be_told_alone(name: str, workers: list[Worker]) -
     third.siblings.leave()
 
 
-async def test_the_socket_of_a_dead_worker_is_swept(workers: list[Worker], tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=int)
-    process.start()
-    process.join()
-    dead = tmp_path / "family" / f"{process.pid}-1.sock"
-    dead.touch()
+def bound(path: Path) -> socket.socket:
+    """The socket of a sibling in another process."""
+    sibling = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sibling.bind(str(path))
+    return sibling
+
+
+async def test_s20_a_socket_that_nobody_has_open_is_swept_whoever_has_its_process_id(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    """As in a directory that an earlier server has left, or that a container has filled."""
+    dead = tmp_path / "family" / f"{os.getppid()}-aaaaaa-1.sock"
+    bound(dead).close()
     assert not workers[0].siblings.exist()  # the others are of this very process
     assert not dead.exists()
-    alive = tmp_path / "family" / f"{os.getppid()}-1.sock"
-    alive.touch()
-    assert workers[0].siblings.exist()
+    bound(dead).close()
+    workers[0].siblings.tell(Stop(("run",), ""))
+    assert not dead.exists()
+    assert await asyncio.wait_for(workers[1].heard.get(), 1) == Stop(("run",), "")
+
+
+async def test_s20_a_worker_whose_process_id_is_unknown_here_is_a_sibling(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    """As in another container that shares the directory, and has process ids of its own."""
+    for pid in (2**22 + 1, os.getpid()):  # more than Linux gives; the same in both containers
+        path = tmp_path / "family" / f"{pid}-aaaaaa-1.sock"
+        with bound(path) as alive:
+            alive.settimeout(1)
+            assert workers[0].siblings.exist()
+            workers[0].siblings.tell(Stop(("run",), ""))
+            assert decode(alive.recv(1000)) == Stop(("run",), "")
+            assert path.exists()
+        path.unlink()
+
+
+async def test_s8_what_waits_for_a_sibling_that_takes_nothing_is_bounded(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    with bound(tmp_path / "family" / "1-aaaaaa-1.sock"):
+        for n in range(200):
+            workers[0].siblings.tell(Stop(tuple(f"{n} {one:20}" for one in range(512)), ""))
+        waiting = workers[0].siblings._waiting
+        assert 0 < sum(one.size for one in waiting.values()) <= 2 * WAITING_BYTES
+        assert all(sum(map(len, one.messages)) == one.size for one in waiting.values())
 
 
 async def test_a_directory_that_others_may_read_is_refused(name: str, tmp_path: Path) -> None:
@@ -89,11 +123,53 @@ async def test_a_directory_that_others_may_read_is_refused(name: str, tmp_path: 
         await Worker(name).siblings.join()
 
 
-async def test_nothing_is_left_behind(name: str, tmp_path: Path) -> None:
+async def test_s18_the_last_worker_removes_the_directory(workers: list[Worker], name: str) -> None:
+    directory = Path(tempfile.gettempdir()) / name
+    killed = directory / "1-aaaaaa-1.sock"
+    bound(killed).close()
+    workers[0].siblings.leave()
+    assert directory.exists()
+    workers[1].siblings.leave()
+    assert not directory.exists()
+
+
+async def test_s18_a_worker_joins_while_the_last_one_removes_the_directory(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lstat = Path.lstat
+    left: list[Path] = []
+
+    def leaving(path: Path) -> os.stat_result:
+        found = lstat(path)
+        if path.name == name and len(left) < 3:
+            left.append(path)
+            path.rmdir()
+        return found
+
+    monkeypatch.setattr(Path, "lstat", leaving)
     worker = Worker(name)
     await worker.siblings.join()
+    assert len(left) == 3
     worker.siblings.leave()
-    assert list((tmp_path / name).iterdir()) == []
+
+
+async def test_s18_a_worker_that_cannot_join_leaves_no_directory(tmp_path: Path) -> None:
+    name = "n" * 120
+    with pytest.raises(OSError, match="too long"):
+        await Worker(str(tmp_path / name)).siblings.join()
+    assert not (tmp_path / name).exists()
+
+
+async def test_s18_what_killed_servers_have_left_is_removed(name: str, tmp_path: Path) -> None:
+    homes = [tmp_path / f"flash-events-{os.getuid()}-{n}" for n in range(3)]
+    for home in homes:
+        home.mkdir(mode=0o700)
+    bound(homes[1] / "1-aaaaaa-1.sock").close()
+    with bound(homes[2] / "1-aaaaaa-1.sock"):
+        worker = Worker(name)
+        await worker.siblings.join()
+        assert [home.exists() for home in homes] == [False, False, True]
+        worker.siblings.leave()
 
 
 def test_a_process_of_its_own_has_no_family() -> None:

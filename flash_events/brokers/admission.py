@@ -37,8 +37,11 @@ class Admission:
         """Whether a writer waits for room."""
         return bool(self._blocked)
 
-    def admit(self, run: str, event: bytes) -> int:
-        """Counts an event of a run in if there is room; its cost, or 0."""
+    def admit(self, run: str, event: bytes, most: int | None = None) -> int:
+        """Counts an event of a run in if there is room; its cost, or 0.
+
+        With `most` there is room only while no more than so many bytes of the run wait.
+        """
         cost = len(event)  # as `cost` does, which a call would make a tenth of an update dearer
         if cost < self._least:
             cost = self._least
@@ -49,6 +52,10 @@ class Admission:
             if waiting + cost > self._limit:
                 return 0
             if self._blocked and self._must_give_way(run):
+                return 0
+        if most is not None:
+            of_run = self._waiting_of_run[run]
+            if of_run and of_run + cost > most:
                 return 0
         self.waiting += cost
         self._waiting_of_run[run] += cost
@@ -99,11 +106,11 @@ class Admission:
         self._is_gone = True
         self.notify()
 
-    async def wait(self, run: str, event: bytes) -> int:
+    async def wait(self, run: str, event: bytes, most: int | None = None) -> int:
         """Waits until there is room, and counts an event in; its cost."""
         self._blocked[run] += 1
         try:
-            while not (cost := self.admit(run, event)):
+            while not (cost := self.admit(run, event, most)):
                 if self._is_gone:
                     raise LogGone("The event log was dropped.")
                 if run in self._refused:

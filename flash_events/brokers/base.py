@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 
 from flash_events.brokers.signals import Signal, Stop
 
+SNAPSHOT_BYTES = 256 * 1024
+"""Maximum of a run's snapshot that waits in one log; the rest enters as this is handed over."""
+
+OVERFULL = 2
+"""Above this multiple of what may wait in a log it takes no further run, whose end never waits."""
+
 QUEUED = "queued"
 """Stands for the worker of a run that waits in a task queue."""
 
@@ -93,11 +99,14 @@ class EventLog(ABC):
     is_given_up: bool = False
 
     @abstractmethod
-    def offer(self, run: str, event: bytes) -> bool:
-        """Appends an encoded event of a run if there is room for it; says whether it did."""
+    def offer(self, run: str, event: bytes, most: int | None = None) -> bool:
+        """Appends an encoded event of a run if there is room for it; returns whether it did.
+
+        With `most` there is room only while no more than so many bytes of the run wait.
+        """
 
     @abstractmethod
-    async def append(self, run: str, event: bytes) -> None:
+    async def append(self, run: str, event: bytes, most: int | None = None) -> None:
         """Appends an event, waiting for room; no run can keep the others out for ever.
 
         Raises `LogGone` where the log has been dropped.
@@ -308,5 +317,8 @@ class SharedBroker(Broker):
         """Keeps for some minutes what a page must be told that asks for a run after its end."""
 
     @abstractmethod
-    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
-        """What was kept: events, and the last one; empty where nothing is."""
+    async def testament(self, run: str, position: int) -> list[bytes]:
+        """What was kept: the event at a position and, unless it is the last, the one after it.
+
+        Empty where nothing is kept.
+        """

@@ -1,13 +1,12 @@
 """`memory://`: event logs of one process; siblings hear of stops and of clients that live."""
 
-import asyncio
-import contextvars
 import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from flash_events.brokers.base import Broker, EventLog, LogLimits, RunRecord
+from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.memory_log import MemoryLog
 from flash_events.brokers.siblings import Siblings, family
 from flash_events.brokers.signals import Alive, Signal, Stop
@@ -18,6 +17,12 @@ logger = logging.getLogger(__name__)
 REMEMBER_SECONDS = 300.0
 """For so long after its end a run is known, so that a repeated start attaches to it."""
 
+MOST_ENDED = 10_000
+"""Records of runs that have ended, about 500 bytes each; the newest are kept."""
+
+MOST_GIVEN_UP = 4096
+"""Runs that were stopped before they came, about 300 bytes each; the newest are kept."""
+
 
 class MemoryBroker(Broker):
     """Keeps every log in this process."""
@@ -27,6 +32,12 @@ class MemoryBroker(Broker):
         self._limits = limits
         self._logs: dict[str, MemoryLog] = {}
         self._records: dict[str, RunRecord] = {}
+        """Of the runs that live."""
+        self._ended: Expiring[str, RunRecord] = Expiring(REMEMBER_SECONDS, MOST_ENDED)
+        self._given_up: Expiring[tuple[str, str], None] = Expiring(
+            limits.orphan_seconds, MOST_GIVEN_UP
+        )
+        """Owner and run of what was stopped before it came."""
         self._kept: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._siblings: Siblings | None = None
         self._on_signal: Callable[[Signal], None] = lambda _: None
@@ -95,7 +106,7 @@ class MemoryBroker(Broker):
         log = self._logs.get(connection)
         if log is None or log.owner != owner or log.is_finished:
             return None
-        if run not in log.runs and len(log.runs) >= max_runs:
+        if run not in log.runs and (len(log.runs) >= max_runs or log.is_overfull):
             raise LogFull
         log.runs.setdefault(run, worker)
         return log
@@ -104,7 +115,9 @@ class MemoryBroker(Broker):
         return self._logs[connection]
 
     async def claim(self, record: RunRecord) -> RunRecord | None:
-        earlier = self._records.get(record.run)
+        if (record.owner, record.run) in self._given_up:
+            return RunRecord(record.run, "", "", record.owner)
+        earlier = self._find(record.run)
         if earlier is None:
             self._records[record.run] = record
             if record.kept_by:
@@ -114,8 +127,7 @@ class MemoryBroker(Broker):
     def withdraw(self, record: RunRecord, connections: Sequence[str]) -> None:
         if self._records.get(record.run) == record:
             del self._records[record.run]
-            if record.kept_by:
-                self._kept[record.kept_by].pop(record.run, None)
+            self._keep_no_more(record)
         elif record.run in self._records:
             return
         for connection in connections:
@@ -124,25 +136,21 @@ class MemoryBroker(Broker):
                 log.leave(record.run)
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
-        return [self._records.get(run) for run in runs]
+        return [self._find(run) for run in runs]
 
     async def kept(self, kept_by: str, callbacks: Sequence[str]) -> tuple[str, ...]:
         runs = self._kept.get(kept_by, {})
         return tuple(run for run, callback in runs.items() if callback in callbacks)
 
     def retire(self, record: RunRecord) -> None:
-        if record.kept_by:
-            runs = self._kept[record.kept_by]
-            runs.pop(record.run, None)
-            if not runs:
-                del self._kept[record.kept_by]
-        self._forget_later(record.run, REMEMBER_SECONDS)
+        self._keep_no_more(record)
+        if self._records.pop(record.run, None) is not None:
+            self._ended.add(record.run, record)
 
     async def stop(self, signal: Stop) -> tuple[str, ...]:
-        unknown = tuple(run for run in signal.runs if run not in self._records)
+        unknown = tuple(run for run in signal.runs if self._find(run) is None)
         for run in unknown:  # its start may be on the way still
-            self._records[run] = RunRecord(run, "", "", signal.owner)
-            self._forget_later(run, self._limits.orphan_seconds)
+            self._given_up.add((signal.owner, run), None)
         if self._siblings is None or not unknown:
             return ()
         self._siblings.tell(signal)
@@ -154,11 +162,14 @@ class MemoryBroker(Broker):
         elif self._siblings is not None:
             self._siblings.tell(signal, worker)
 
-    def _forget_later(self, run: str, seconds: float) -> None:
-        """In a context of its own, or the current request would be kept until then."""
-        loop = asyncio.get_running_loop()
-        context = contextvars.Context()
-        loop.call_later(seconds, self._records.pop, run, None, context=context)
+    def _find(self, run: str) -> RunRecord | None:
+        return self._records.get(run) or self._ended.get(run)
+
+    def _keep_no_more(self, record: RunRecord) -> None:
+        runs = self._kept.get(record.kept_by, {})
+        runs.pop(record.run, None)
+        if not runs:
+            self._kept.pop(record.kept_by, None)
 
 
 _said: set[str] = set()

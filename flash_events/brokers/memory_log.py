@@ -9,7 +9,7 @@ from itertools import chain
 from time import monotonic
 
 from flash_events.brokers.admission import Admission
-from flash_events.brokers.base import Batch, EventLog, LogLimits
+from flash_events.brokers.base import OVERFULL, Batch, EventLog, LogLimits
 from flash_events.errors import LogGone
 
 CHUNK_BYTES = 256 * 1024
@@ -99,14 +99,19 @@ class MemoryLog(EventLog):
     def waiting(self) -> int:
         return self._admission.waiting
 
-    def offer(self, run: str, event: bytes) -> bool:
-        cost = self._admission.admit(run, event)
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so much waits that no more runs may join: their ends would not wait for room."""
+        return self.waiting > OVERFULL * self._limits.waiting_bytes
+
+    def offer(self, run: str, event: bytes, most: int | None = None) -> bool:
+        cost = self._admission.admit(run, event, most)
         if cost:
             self._append(run, event, cost)
         return cost > 0
 
-    async def append(self, run: str, event: bytes) -> None:
-        self._append(run, event, await self._admission.wait(run, event))
+    async def append(self, run: str, event: bytes, most: int | None = None) -> None:
+        self._append(run, event, await self._admission.wait(run, event, most))
 
     def append_now(self, event: bytes, run: str = "") -> None:
         self._put(run, event)
@@ -134,6 +139,8 @@ class MemoryLog(EventLog):
     def drop(self) -> None:
         """Nobody will read it any more."""
         self._is_dropped = True
+        self._segments.clear()  # who still waits for a socket has a reference to the log
+        self._open, self._handed, self._replay_bytes = None, 0, 0
         self._admission.close()
         self.wake()
 
@@ -164,6 +171,8 @@ class MemoryLog(EventLog):
                 self._readers.remove(reader)
 
     def _put(self, run: str, event: bytes) -> None:
+        if self._is_dropped:
+            return
         self._append(run, event, self._admission.put(run, event))
 
     def _append(self, run: str, event: bytes, cost: int) -> None:

@@ -18,7 +18,14 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from flash_events.brokers import redis_scripts as scripts
-from flash_events.brokers.base import QUEUED, EventLog, LogLimits, RunRecord, SharedBroker
+from flash_events.brokers.base import (
+    OVERFULL,
+    QUEUED,
+    EventLog,
+    LogLimits,
+    RunRecord,
+    SharedBroker,
+)
 from flash_events.brokers.lease import INBOX_MS, Lease
 from flash_events.brokers.redis_client import async_client, require_redis
 from flash_events.brokers.redis_inbox import Inbox
@@ -163,7 +170,8 @@ class RedisBroker(SharedBroker):
     async def join(
         self, connection: str, owner: str, run: str, worker: str, max_runs: int
     ) -> EventLog | None:
-        answer = await self._run(scripts.JOIN, connection, owner, run, worker, max_runs)
+        most = OVERFULL * self._limits.waiting_bytes
+        answer = await self._run(scripts.JOIN, connection, owner, run, worker, max_runs, most)
         if answer is None:
             return None
         if answer == b"full":
@@ -220,8 +228,8 @@ class RedisBroker(SharedBroker):
     async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
         await self._records.leave_testament(run, events, end)
 
-    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
-        return await self._records.testament(run)
+    async def testament(self, run: str, position: int) -> list[bytes]:
+        return await self._records.testament(run, position)
 
     async def find(self, runs: Sequence[str]) -> list[RunRecord | None]:
         return await self._records.find(runs)

@@ -111,18 +111,18 @@ class RedisLog(EventLog):
         names = [part.decode() for part in runs]
         self.runs = dict(zip(names[::2], names[1::2], strict=True))
 
-    def offer(self, run: str, event: bytes) -> bool:
-        cost = self._admission.admit(run, event)
+    def offer(self, run: str, event: bytes, most: int | None = None) -> bool:
+        cost = self._admission.admit(run, event, most)
         if cost:
             self._append(run, event, cost)
         return cost > 0
 
-    async def append(self, run: str, event: bytes) -> None:
-        if self.offer(run, event):
+    async def append(self, run: str, event: bytes, most: int | None = None) -> None:
+        if self.offer(run, event, most):
             return
         self._asked_for_room = True
         self._flush()
-        self._append(run, event, await self._admission.wait(run, event))
+        self._append(run, event, await self._admission.wait(run, event, most))
 
     def append_now(self, event: bytes, run: str = "") -> None:
         self._put(run, event)

@@ -8,15 +8,33 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from flash_events.brokers.base import QUEUED, RunRecord
+from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_pipe import Pipe
-from flash_events.brokers.redis_scripts import CLAIM, KEEP, MOVE, WITHDRAW
+from flash_events.brokers.redis_scripts import (
+    CLAIM,
+    KEEP,
+    LEAVE_TESTAMENT,
+    LOCATE,
+    MOVE,
+    WITHDRAW,
+)
 
 REMEMBER_MS = 300_000
 """For so long after its end a run is known; while it lives, this is renewed."""
 
 QUEUED_MS = 24 * 3600 * 1000
 """For so long a run is known that waits in a task queue, as nobody renews it."""
+
+
+MOST_ENDED = 10_000
+"""Records that a worker leaves of runs that have ended, about 500 bytes each; the newest stay."""
+
+MOST_GIVEN_UP = 1024
+"""Runs that one owner has stopped before they came, about 100 bytes each; the newest are kept."""
+
+TESTAMENTS_BYTES = 64 * 1024 * 1024
+"""Of all snapshots that Redis keeps of ended runs of task queues; the newest are kept."""
 
 
 class RunRecords:
@@ -31,6 +49,10 @@ class RunRecords:
         self._pipe = pipe
         self._given_up_ms = given_up_ms
         self._claimed: dict[str, dict[str, Any]] = {}
+        self._ended: Expiring[str, None] = Expiring(
+            REMEMBER_MS / 1000, MOST_ENDED, on_dropped=self._forget
+        )
+        """Runs of this worker whose records Redis still has."""
         self._claiming: dict[str, str] = {}
         """Marks of claims that were not answered yet."""
 
@@ -38,8 +60,9 @@ class RunRecords:
         """See `Broker.claim`."""
         nonce = self._claiming[record.run] = secrets.token_hex(8)  # ours, if it is sent twice
         fields = {**asdict(record), "nonce": nonce}
-        keys = (*log_keys(record.connection), key(record.run, "run"))
-        args = (record.run, record.worker, nonce, _ttl_ms(record), json.dumps(fields))
+        keys = (*log_keys(record.connection), key(record.run, "run"), _given_up(record.owner))
+        given_up = json.dumps(asdict(RunRecord(record.run, "", "", record.owner)))
+        args = (record.run, record.worker, nonce, _ttl_ms(record), json.dumps(fields), given_up)
         earlier = await self._pipe.run(CLAIM, keys, *args)
         self._claiming.pop(record.run, None)
         if earlier is not None:
@@ -98,33 +121,36 @@ class RunRecords:
         self._claimed.pop(record.run, None)
         ended = json.dumps(asdict(replace(record, is_ended=True)))
         self._write(record.run, record.worker, ended)
+        self._ended.add(record.run, None)
         if record.kept_by:
             self._pipe.tell("HDEL", key(record.kept_by, "kept"), record.run)
 
     async def locate(self, runs: Sequence[str], owner: str) -> dict[str, list[str]]:
         """The live ones of these runs, by worker; those that are unknown are given up."""
-        found = await asyncio.gather(
-            *(
-                self._register(run, asdict(RunRecord(run, "", "", owner)), self._given_up_ms)
-                for run in runs
-            )
-        )
+        if not runs:
+            return {}
+        keys = (_given_up(owner), *(key(run, "run") for run in runs))
+        found = await self._pipe.run(LOCATE, keys, self._given_up_ms, MOST_GIVEN_UP, *runs)
         runs_of: dict[str, list[str]] = {}
-        for fields in found:
-            if fields is not None and fields["worker"] and not fields["is_ended"]:
+        for text in found:
+            fields = json.loads(text)
+            if fields["worker"] and not fields["is_ended"]:
                 runs_of.setdefault(fields["worker"], []).append(fields["run"])
         return runs_of
 
     async def leave_testament(self, run: str, events: Sequence[bytes], end: bytes) -> None:
         """See `SharedBroker.leave_testament`."""
-        data = b"".join((*events, end))
-        await self._pipe.call("SET", key(run, "testament"), data, "PX", REMEMBER_MS)
+        keys = (key(run, "testament"), key("", "testaments"), key("", "testamentbytes"))
+        await self._pipe.run(
+            LEAVE_TESTAMENT, keys, run, REMEMBER_MS, TESTAMENTS_BYTES, *events, end
+        )
 
-    async def testament(self, run: str) -> tuple[list[bytes], bytes]:
+    async def testament(self, run: str, position: int) -> list[bytes]:
         """See `SharedBroker.testament`."""
-        data = await self._pipe.call("GET", key(run, "testament"))
-        events = [part + b"\n\n" for part in (data or b"").split(b"\n\n")[:-1]]
-        return events[:-1], events[-1] if events else b""
+        found: list[bytes] = await self._pipe.call(
+            "LRANGE", key(run, "testament"), position, position + 1
+        )
+        return found
 
     def renew(self) -> None:
         """Keeps what is known of the runs of this worker, and says it again if it was lost."""
@@ -143,11 +169,13 @@ class RunRecords:
             ttl_ms = QUEUED_MS if fields["worker"] == QUEUED else REMEMBER_MS
             self._pipe.tell("PEXPIRE", kept, ttl_ms)
 
-    async def _register(self, run: str, fields: dict[str, Any], ttl_ms: int) -> Any:
-        """Writes a run's record unless there is one; returns that."""
-        text = json.dumps(fields)
-        earlier = await self._pipe.call("SET", key(run, "run"), text, "NX", "GET", "PX", ttl_ms)
-        return None if earlier is None else json.loads(earlier)
+    def _forget(self, run: str) -> None:
+        self._pipe.tell("DEL", key(run, "run"))
+
+
+def _given_up(owner: str) -> str:
+    """The key of the runs that an owner has stopped before they came."""
+    return key(owner, "stopped")
 
 
 def _ttl_ms(record: RunRecord) -> int:

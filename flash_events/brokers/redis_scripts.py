@@ -15,7 +15,8 @@ script needs two connections:
 
 They expire together, unless their holder renews them. Only the owner of a run appends its events:
 one that was declared dead, and was only slow, is refused. OPEN, CLAIM and WITHDRAW have a fifth
-key, the run's record, which is in another slot: they need a Redis that is no cluster.
+key, the run's record, which is in another slot: they, LOCATE and LEAVE_TESTAMENT need a Redis that
+is no cluster.
 """
 
 READ_BYTES = 512 * 1024
@@ -79,11 +80,13 @@ return {known[1], known[3], redis.call('HGETALL', runs)}
 JOIN = (
     _HEAD
     + """
-local owner, run, worker, most = unpack(ARGV)
-local known = redis.call('HMGET', meta, 'epoch', 'owner', 'finished')
+local owner, run, worker, most, most_waiting = unpack(ARGV)
+local known = redis.call('HMGET', meta, 'epoch', 'owner', 'finished', 'cost', 'handed')
 if not known[1] or known[2] ~= owner or known[3] then return false end
 local is_in = redis.call('HEXISTS', runs, run) == 1
-if not is_in and redis.call('HLEN', runs) >= tonumber(most) then return 'full' end
+local is_full = redis.call('HLEN', runs) >= tonumber(most)
+  or tonumber(known[4]) - tonumber(known[5]) > tonumber(most_waiting)
+if not is_in and is_full then return 'full' end
 join(run, worker)
 return known[1]
 """
@@ -276,8 +279,9 @@ return redis.call('HGETALL', runs)
 CLAIM = (
     _HEAD
     + """
-local run, worker, nonce, ttl, text = unpack(ARGV)
+local run, worker, nonce, ttl, text, given_up = unpack(ARGV)
 local known = redis.call('GET', KEYS[5])
+if not known and redis.call('ZSCORE', KEYS[6], run) then return given_up end
 if not known then
   redis.call('SET', KEYS[5], text, 'PX', ttl)
 elseif cjson.decode(known).nonce ~= nonce then
@@ -290,7 +294,65 @@ end
 return false
 """
 )
-"""Writes a run's record, and makes its worker the owner, unless it has a record; returns that."""
+"""Writes a run's record, and makes its worker the owner, unless it has a record; returns that.
+
+The sixth key is of LOCATE. Of a run that was given up nothing is written.
+"""
+
+LOCATE = """
+local ttl, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found, unknown = {}, false
+for i = 2, #KEYS do
+  local record = redis.call('GET', KEYS[i])
+  if record then
+    table.insert(found, record)
+  else
+    redis.call('ZADD', KEYS[1], now, ARGV[i + 1])
+    unknown = true
+  end
+end
+if unknown then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl)
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -most - 1)
+  redis.call('PEXPIRE', KEYS[1], ttl)
+end
+return found
+"""
+"""Returns the records of runs; gives up those that are unknown, as their start may be on its way.
+
+The first key is a sorted set of the runs that an owner has given up, with the time; the newest are
+kept. The others are those of the runs' records.
+"""
+
+LEAVE_TESTAMENT = """
+local run, ttl, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+redis.call('DEL', KEYS[1])
+local size = 0
+for i = 4, #ARGV do
+  redis.call('RPUSH', KEYS[1], ARGV[i])
+  size = size + #ARGV[i]
+end
+redis.call('PEXPIRE', KEYS[1], ttl)
+redis.call('RPUSH', KEYS[2], KEYS[1], size)
+local total = redis.call('INCRBY', KEYS[3], size)
+while total > limit do
+  local oldest = redis.call('LPOP', KEYS[2], 2)
+  if not oldest then break end
+  if oldest[1] ~= KEYS[1] or redis.call('LLEN', KEYS[2]) == 0 then
+    redis.call('DEL', oldest[1])
+  end
+  total = redis.call('DECRBY', KEYS[3], oldest[2])
+end
+redis.call('PEXPIRE', KEYS[2], ttl)
+redis.call('PEXPIRE', KEYS[3], ttl)
+return 1
+"""
+"""Keeps what pages are told of a run after its end, piece by piece, and forgets the oldest ones.
+
+The keys are of the run's list, of a list of all such keys with their sizes, and of their sum.
+"""
 
 WITHDRAW = (
     _HEAD

@@ -116,4 +116,4 @@ def decode(message: bytes) -> TaskUpdate | Changed:
         return Changed(**{**fields, "state": TaskState(fields["state"])})
     part, attempt, body = message.split(b" ", 2)
     update = protocol.decode_update(body)
-    return TaskUpdate(update.targets, update.alone, body, int(part), int(attempt))
+    return TaskUpdate(update.targets, update.alone, update.body, int(part), int(attempt))

@@ -205,9 +205,9 @@ class _Drive:
             self._on_signal(told)
         await run.ended()
         await run.outlet.delivered()
-        testament = run.outlet.testament()
-        if testament is not None:
-            await self._broker.leave_testament(record.run, *testament)
+        ending = run.outlet.ending()
+        if ending is not None:
+            await self._broker.leave_testament(record.run, ending.events, ending.end)
         await self._broker.find([record.run])  # so what was told before is told
 
     def _on_signal(self, told: Signal) -> None:

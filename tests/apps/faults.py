@@ -1,7 +1,9 @@
 """An app whose event callbacks misbehave, each in the way that its name says."""
 
+import argparse
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -20,13 +22,26 @@ server = app.server
 
 RESETS = [("message", {"children": "reset"})]
 SECRET = "the password is swordfish"
+RAISED = [
+    "exit",
+    "argparse",
+    "interrupt",
+    "panic",
+    "group",
+    "generator-exit",
+    "stop-async-iteration",
+    "stop-iteration",
+    "cancelled",
+    "cancels-itself",
+    "cancelled-task",
+]
 FAILURES = ("before", "middle", "finally")
 UNSENDABLE = ("top", "list", "component", "figure", "set_props")
 POISONED = ("__proto__", "constructor", "prototype")
 
 BUTTONS = (
     "count flood hot idle waits stubborn late big unsendable poison poisoned-ids ids ordinary halt "
-    "missing endless plain"
+    "missing endless plain raises raises-plain keeps"
 )
 
 app.layout = html.Div(
@@ -229,3 +244,67 @@ def plain(n: int) -> Iterator[Update]:
     while time.monotonic() < over:
         yield stream_props("out", {"children": "plain"})
         time.sleep(0.02)  # a plain generator may block
+
+
+class Panic(BaseException):
+    """As the panics of Rust libraries (polars' PanicException) reach Python."""
+
+
+def raise_it(kind: str) -> None:
+    """Raises what is no `Exception`, or what Python takes for something else than an error."""
+    match kind:
+        case "exit":
+            sys.exit(SECRET)
+        case "argparse":
+            argparse.ArgumentParser().parse_args(["--unknown"])
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "panic":
+            raise Panic(SECRET)
+        case "group":
+            raise BaseExceptionGroup(SECRET, [Panic(), ValueError()])
+        case "generator-exit":
+            raise GeneratorExit
+        case "stop-async-iteration":
+            raise StopAsyncIteration
+        case "stop-iteration":
+            raise StopIteration
+        case "cancelled":
+            raise asyncio.CancelledError
+
+
+def on_raised(error: Exception) -> Update:
+    mark("on_error")
+    return stream_props("answer", {"children": f"on_error got {type(error).__name__}"})
+
+
+@event_callback(Input("raises", "n_clicks"), on_error=on_raised, reset_props=RESETS)
+async def raises(kind: str) -> AsyncIterator[Update]:
+    """Fails as it is asked to."""
+    yield stream_props("out", {"children": kind})
+    if kind == "cancels-itself":
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+    if kind == "cancelled-task":
+        work = asyncio.create_task(asyncio.sleep(60))
+        work.cancel()
+        await work
+    await asyncio.sleep(0)
+    raise_it(kind)
+
+
+@event_callback(Input("raises-plain", "n_clicks"), on_error=on_raised, reset_props=RESETS)
+def raises_plain(kind: str) -> Iterator[Update]:
+    """The same in a thread."""
+    yield stream_props("out", {"children": kind})
+    raise_it(kind)
+
+
+@event_callback(Input("keeps", "n_clicks"), on_disconnect="finish")
+async def keeps(pieces: int) -> AsyncIterator[Update]:
+    """Streams so many texts of 100 KiB that a page must see that attaches; then it waits."""
+    for number in range(pieces):
+        yield stream_props("out", {f"data-{number}": "x" * 100 * 1024})
+    mark("keeps all")
+    await asyncio.Event().wait()

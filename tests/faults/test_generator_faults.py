@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.apps.faults import FAILURES, SECRET, UNSENDABLE
+from tests.apps.faults import FAILURES, RAISED, SECRET, UNSENDABLE
 from tests.support.page import Page, opened
 from tests.support.server import GRACE_SECONDS, Served
 from tests.support.socket_client import Stream, read_until
@@ -103,3 +103,32 @@ def test_fault_23_a_value_that_cannot_be_sent_is_named_with_id_prop_and_type(
     assert events[2].data["error"]["code"] == "callback_error"
     said = faulty.log()[before:]
     assert "'children' of component 'out' cannot be sent: Foreign at children" in said
+
+
+IN_A_TASK = ("cancels-itself", "cancelled-task")
+RAISED_IN = [("raises", kind) for kind in RAISED] + [
+    ("raises-plain", kind) for kind in RAISED if kind not in IN_A_TASK
+]
+
+
+@pytest.mark.parametrize(("component", "kind"), RAISED_IN)
+def test_fault_29_whatever_a_body_raises_is_an_error_of_its_run_only(
+    page: Page, faulty: Served, component: str, kind: str
+) -> None:
+    """S11, S12, S13: `cancelled` only if somebody asked; the worker and its other runs go on."""
+    beside = page.body("waits", 0.1)
+    other = Stream(page.url("start"), beside)
+    read_until(other, "update")
+    before = len(faulty.marks("on_error"))
+    stream = Stream(page.url("start"), page.body(component, kind))
+    [end] = [event.data for event in stream.events() if event.name == "end"]
+    assert (end["reason"], end["error"]["code"]) == ("error", "callback_error")
+    assert set(end["error"]) == {"code", "ref"}
+    assert end["n"] == 1
+    [[target, props]] = end["set"]
+    assert (target, props["children"][:12]) == ("answer", "on_error got")
+    assert len(faulty.marks("on_error")) == before + 1
+    assert end["error"]["ref"] in faulty.log()
+    [end] = [event.data for event in other.events() if event.name == "end"]
+    assert end["reason"] == "done"
+    assert pings(faulty, 1) == ["pong"]

@@ -126,6 +126,10 @@ def _values(client: Any, key: bytes) -> list[bytes]:
             return [part for pair in client.hgetall(key).items() for part in pair]
         case "set":
             return list(client.smembers(key))
+        case "zset":
+            return list(client.zrange(key, 0, -1))
+        case "list":
+            return list(client.lrange(key, 0, -1))
         case "stream":
             entries = client.xrange(key)
             return [part for _, fields in entries for pair in fields.items() for part in pair]

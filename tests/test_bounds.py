@@ -1,0 +1,414 @@
+"""Every buffer has a bound in bytes, and a request that asks leaves nothing behind."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sized
+from typing import Any
+
+import pytest
+from dash import Dash, Input, html
+
+from flash_events import FlashEvents, Settings, Update, bridge, event_callback, stream_props
+from flash_events.brokers import Broker, EventLog, RunRecord, memory, open_broker
+from flash_events.brokers.base import SNAPSHOT_BYTES, LogLimits
+from flash_events.brokers.expiring import Expiring
+from flash_events.brokers.memory import MOST_GIVEN_UP, MemoryBroker
+from flash_events.brokers.signals import Attach, Stop
+from flash_events.callbacks import EventCallback
+from flash_events.errors import LogFull, TooManyWaiting
+from flash_events.live import LiveRuns
+from flash_events.protocol import Ended, Reason, Updated
+from flash_events.side_updates import SideUpdates
+from flash_events.testing.clock import fake_clock
+from tests.support.harness import LIMITS, Reader, body
+from tests.support.page import new_id
+from tests.support.server import until
+
+MIB = 2**20
+TEXT = "x" * 2**19
+
+
+class Kept:
+    """Kept runs that stream `count` texts of half a MiB each, and end when they may."""
+
+    def __init__(self, count: int, **settings: Any) -> None:
+        registry = bridge.Registry([], {})
+        self.may_end = asyncio.Event()
+
+        @event_callback(Input("a", "n"), on_disconnect="finish", registry=registry)
+        async def texts(_n: int) -> AsyncIterator[Update]:
+            for n in range(count):
+                yield stream_props(f"out {n}", {"children": TEXT})
+            await self.may_end.wait()
+            yield stream_props("out", {"children": "last"})
+
+        [callback] = registry
+        assert isinstance(callback, EventCallback)
+        self.callback = callback
+        self.broker = MemoryBroker(LIMITS)
+        self.all = LiveRuns(None, Settings(**settings), self.broker)
+
+    def start(self, run: str) -> Any:
+        record = RunRecord(run, self.broker.worker, "", "", "page")
+        call = bridge.Call([1], {}, bridge.as_context({}))
+        return self.all.start(record, "page", self.callback, call, None)
+
+    async def attach(self, run: str, connection: str) -> Reader:
+        log = await self.broker.open(connection, "", run, self.broker.worker)
+        assert log is not None
+        self.all.on_attach(Attach(run, connection, 0, connection))
+        return Reader(log)
+
+
+async def test_s7_a_snapshot_waits_for_room_wherever_it_is_asked_for() -> None:
+    runs = Kept(14)
+    outlet = runs.start("run").outlet
+    await until(lambda: bool(outlet.updates == 14))
+    readers = [await runs.attach("run", f"connection {n}") for n in range(40)]
+    await asyncio.sleep(0)
+    piece = len(TEXT) + 1000
+    assert sum(reader.log.waiting for reader in readers) <= 40 * max(SNAPSHOT_BYTES, piece)
+    runs.may_end.set()
+    last = readers[-1]
+    await last.until_end()
+    told = [event for event in last.events if isinstance(event, Updated)]
+    assert [event.number for event in told] == [14] * 14 + [15]
+    assert [event.is_snapshot for event in told] == [True] * 14 + [False]
+    shown = [target for event in told for target, _ in body(event.body)]
+    assert shown == [*(f"out {n}" for n in range(14)), "out"]
+
+
+async def test_s7_a_run_that_ends_while_its_snapshot_waits_is_told_to_its_end() -> None:
+    runs = Kept(4)
+    run = runs.start("run")
+    await until(lambda: bool(run.outlet.updates == 4))
+    reader = await runs.attach("run", "connection")
+    run.stop()
+    await until(lambda: len(runs.all) == 0)
+    await reader.until_end()
+    assert [event.number for event in reader.events if isinstance(event, Updated)] == [4] * 4
+    assert isinstance(reader.events[-1], Ended)
+    assert (reader.events[-1].number, reader.events[-1].reason) == (4, Reason.CANCELLED)
+
+
+async def test_s9_what_ended_runs_leave_is_held_once_and_the_newest_only() -> None:
+    runs = Kept(2, max_ended_bytes=5 * MIB)
+    runs.may_end.set()
+    for n in range(10):
+        run = runs.start(f"run {n}")
+        await run.ended()
+        assert run.outlet.updates == 3
+    await until(lambda: len(runs.all) == 0)
+    assert 4 * MIB < runs.all._ended.total <= 5 * MIB
+    assert len(runs.all._ended) == 4
+    early = await runs.attach("run 0", "early")
+    await early.until_end()
+    assert [event.reason for event in early.events if isinstance(event, Ended)] == [Reason.LOST]
+    readers = [await runs.attach("run 9", f"late {n}") for n in range(3)]
+    for reader in readers:
+        await reader.until_end()
+        assert isinstance(reader.events[-1], Ended)
+        assert reader.events[-1].reason == Reason.DONE
+        assert len(reader.events) == 4
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    is_memory = request.param == "memory"
+    url = "memory://" if is_memory else request.getfixturevalue("redis_url")
+    broker = open_broker(url, LogLimits(10_000, 100, 4_000, 60))
+    await broker.start(lambda _: None, lambda _: None)
+    yield broker
+    await broker.close()
+
+
+class TestStops:
+    """S8: stops of runs that nobody knows."""
+
+    async def test_they_leave_no_record_and_are_bounded(self, broker: Broker) -> None:
+        owner = secrets.token_hex(8)
+        asked = [tuple(new_id() for _ in range(512)) for _ in range(12)]
+        before = await keys(broker)
+        for runs in asked:
+            assert await broker.stop(Stop(runs, owner)) == ()
+        assert await broker.find(asked[-1]) == [None] * 512
+        assert await keys(broker) - before <= 1
+        if isinstance(broker, MemoryBroker):
+            assert len(broker._given_up) == MOST_GIVEN_UP
+        else:
+            assert await ask(broker, "ZCARD", stopped_key(owner)) == 1024
+
+    async def test_a_start_that_comes_later_is_given_up_for_its_owner_only(
+        self, broker: Broker
+    ) -> None:
+        run = new_id()
+        await broker.stop(Stop((run,), "owner"))
+        earlier = await broker.claim(RunRecord(run, broker.worker, new_id(), "owner"))
+        assert earlier == RunRecord(run, "", "", "owner")
+        assert await broker.claim(RunRecord(run, broker.worker, new_id(), "other")) is None
+
+    async def test_a_known_run_leaves_nothing(self, broker: Broker) -> None:
+        record = RunRecord(new_id(), broker.worker, new_id(), secrets.token_hex(8))
+        assert await broker.claim(record) is None
+        before = await keys(broker)
+        await broker.stop(Stop((record.run,), record.owner))
+        assert await keys(broker) == before
+
+
+async def keys(broker: Broker) -> int:
+    if isinstance(broker, MemoryBroker):
+        return len(broker._records) + len(broker._ended)
+    return int(await ask(broker, "DBSIZE"))
+
+
+def stopped_key(owner: str) -> str:
+    from flash_events.brokers.redis_keys import key
+
+    return key(owner, "stopped")
+
+
+async def ask(broker: Any, *command: str) -> Any:
+    return await broker._pipe.call(*command)
+
+
+async def test_a_log_that_is_overfull_takes_no_further_run(broker: Broker) -> None:
+    """Ends do not wait for room, so starts must."""
+    connection = new_id()
+    log = await broker.open(connection, "", "first", broker.worker)
+    assert log is not None
+    joined = 0
+    while await has_joined(broker, connection, log):
+        joined += 1
+        assert joined <= 250  # twice the 100 events that may wait, and what is on its way
+    assert joined >= 150
+    after = (await log.read("")).last
+    log.append_now(END)  # who reads on says what was handed over
+    await log.read(after)
+    assert await has_joined(broker, connection, log)
+
+
+END = b"event: end\ndata: {}\n\n"
+
+
+async def has_joined(broker: Broker, connection: str, log: EventLog) -> bool:
+    """Has another run join and leave at once; returns whether it could."""
+    run = new_id()
+    try:
+        assert await broker.join(connection, "", run, broker.worker, 256) is not None
+    except LogFull:
+        return False
+    log.leave(run, END)
+    await log.sent()
+    return True
+
+
+async def test_ended_records_are_bounded_in_redis(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flash_events.brokers import redis_records
+
+    monkeypatch.setattr(redis_records, "MOST_ENDED", 10)
+    broker = open_broker(redis_url, LIMITS)
+    await broker.start(lambda _: None, lambda _: None)
+    records = [RunRecord(new_id(), broker.worker, new_id(), "") for _ in range(30)]
+    for record in records:
+        assert await broker.claim(record) is None
+        broker.retire(record)
+    found = await broker.find([record.run for record in records])
+    assert [one is not None for one in found] == [False] * 20 + [True] * 10
+    await broker.close()
+
+
+async def test_s9_testaments_are_bounded_in_redis(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flash_events.brokers import redis_records
+    from flash_events.brokers.redis import RedisBroker
+
+    monkeypatch.setattr(redis_records, "TESTAMENTS_BYTES", 5_000)
+    broker = open_broker(redis_url, LIMITS)
+    assert isinstance(broker, RedisBroker)
+    await broker.start(lambda _: None, lambda _: None)
+    await ask(broker, "FLUSHALL")
+    runs = [new_id() for _ in range(10)]
+    for run in runs:
+        await broker.leave_testament(run, [b"a" * 600, b"b" * 390], b"end" * 3)
+    assert [len(await broker.testament(run, 0)) for run in runs] == [0] * 5 + [2] * 4 + [2]
+    assert await broker.testament(runs[-1], 1) == [b"b" * 390, b"end" * 3]
+    assert await broker.testament(runs[-1], 2) == [b"end" * 3]
+    await broker.leave_testament(runs[0], [b"c" * 6_000], b"end")
+    assert await broker.testament(runs[0], 0) == []
+    await broker.close()
+
+
+async def test_calls_of_set_props_that_wait_are_bounded_in_bytes() -> None:
+    updates = SideUpdates(lambda _: False, 1000, 100)
+    updates.add(b"x" * 500)  # a single one may be larger
+    with pytest.raises(TooManyWaiting, match="500 bytes"):
+        updates.add(b"x")
+    assert list(updates.drain()) == [b"x" * 500]
+    for _ in range(10):
+        updates.add(b"x" * 10)
+    with pytest.raises(TooManyWaiting, match="100 bytes"):
+        updates.add(b"x")
+
+
+class TestExpiring:
+    """A dict that forgets after some time, and the oldest when they are too many."""
+
+    async def test_it_forgets_in_time_each_for_itself(self) -> None:
+        known: Expiring[int, str] = Expiring(10, 100)
+        with fake_clock():
+            for n in range(5):
+                known.add(n, str(n))
+                await asyncio.sleep(4)
+            assert [known.get(n) for n in range(5)] == [None, None, None, "3", "4"]
+            known.add(3, "again")
+            await asyncio.sleep(7)
+            assert [known.get(n) for n in range(5)] == [None, None, None, "again", None]
+            await asyncio.sleep(4)
+        assert (len(known), known.total, known._timer) == (0, 0, None)
+
+    async def test_its_sizes_have_a_limit(self) -> None:
+        dropped: list[int] = []
+        known: Expiring[int, bytes] = Expiring(10, 10, len, dropped.append)
+        for n in range(6):
+            known.add(n, b"x" * n)
+        assert (known.total, dropped) == (9, [0, 1, 2, 3])
+        known.add(9, b"x" * 11)
+        assert (9 in known, 5 in known, dropped[-1]) == (False, True, 9)
+
+
+def app_of_all_kinds(**settings: Any) -> Dash:
+    """Runs of each kind that end soon."""
+    app = Dash("bounds", backend="quart")
+    names = ("brief", "plain", "kept", "fails", "long")
+    app.layout = html.Div([html.Button(id=name) for name in names])
+    flash = FlashEvents(app, linger_seconds=0.01, max_runs_per_page=10_000, **settings)
+
+    @flash.event_callback(Input("brief", "n"))
+    async def brief(_n: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": "brief"})
+
+    @flash.event_callback(Input("plain", "n"))
+    def plain(_n: int) -> Iterator[Update]:
+        yield stream_props("out", {"children": "plain"})
+
+    @flash.event_callback(Input("kept", "n"), on_disconnect="finish")
+    async def kept(_n: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": "kept"})
+
+    @flash.event_callback(Input("fails", "n"))
+    async def fails(_n: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": "fails"})
+        raise ValueError
+
+    @flash.event_callback(Input("long", "n"))
+    async def long(_n: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": "long"})
+        await asyncio.sleep(5)
+
+    return app
+
+
+class Asking:
+    """Pages that ask for all that there is, each anew."""
+
+    def __init__(self, app: Dash) -> None:
+        self._client = app.server.test_client()
+        entries = bridge.app_registry(app).entries
+        self._outputs = {entry["inputs"][0]["id"]: entry["output"] for entry in entries}
+
+    async def post(self, action: str, fields: Mapping[str, Any], **more: Any) -> int:
+        url = f"/_dash-flash-events/{action}"
+        answer = await self._client.post(
+            url, json={**more, "flash_events": {"version": 1, **fields}}
+        )
+        return int(answer.status_code)
+
+    async def start(self, name: str, **fields: Any) -> int:
+        ids = {"page": new_id(), "run": new_id(), "connection": new_id(), "connections": []}
+        inputs = [{"id": name, "property": "n", "value": 1}]
+        output, changed = self._outputs[name], [f"{name}.n"]
+        more = {"output": output, "inputs": inputs, "changedPropIds": changed}
+        return await self.post("start", {**ids, **fields}, **more)
+
+    async def everything(self) -> None:
+        run, page = new_id(), new_id()
+        for name in self._outputs:
+            assert await self.start(name, run=run, page=page) in (200, 202)
+            run = new_id()
+        unknown = [new_id() for _ in range(20)]
+        assert await self.post("stop", {"page": page, "runs": [*unknown, run]}) == 202
+        assert await self.start("brief", run=run) == 410
+        attach = {"page": page, "connection": new_id(), "connections": []}
+        runs = [{"run": one, "seen": 0} for one in unknown]
+        assert await self.post("attach", {**attach, "runs": runs}) == 200
+        assert await self.post("resume", {"connection": new_id()}) == 404
+        assert await self.post("alive", {"connection": new_id()}) == 404
+        assert await self.start("brief", run="bad") == 400
+
+
+def collections_of(root: object) -> dict[str, int]:
+    """The sizes of all collections that our objects have, by their path."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    waiting: deque[tuple[str, object]] = deque([("server", root)])
+    while waiting:
+        path, one = waiting.popleft()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, dict | list | set | deque):
+            sizes[path] = len(one)
+            inside = one.values() if isinstance(one, dict) else one
+            waiting.extend((f"{path}[]", value) for value in inside)
+        elif type(one).__module__.startswith("flash_events") and not isinstance(one, type):
+            names = [*getattr(one, "__dict__", ())]
+            names += [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+            waiting.extend((f"{path}.{name}", getattr(one, name, None)) for name in names)
+            if isinstance(one, Sized):
+                sizes[path] = len(one)
+    return sizes
+
+
+def server_of(app: Dash) -> Any:
+    wiring: Any = vars(app)["_flash_events_wiring"]
+    return wiring.ready()
+
+
+async def test_s18_an_hour_after_the_last_page_has_left_all_collections_are_empty() -> None:
+    app = app_of_all_kinds()
+    server = server_of(app)
+    asking = Asking(app)
+    await server.start()
+    before = collections_of(server)
+    with fake_clock():
+        for _ in range(20):
+            await asking.everything()
+        during = collections_of(server)
+        assert during["server._broker._ended"] > 0
+        await asyncio.sleep(3600)
+    after = {path: size for path, size in collections_of(server).items() if size}
+    assert after.pop("server._runs._ends") <= len(Reason)  # counters
+    assert after == {path: size for path, size in before.items() if size}
+    await server.drain()
+
+
+async def test_s18_many_short_runs_leave_what_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See tests/soak for 50,000 of them."""
+    monkeypatch.setattr(memory, "MOST_ENDED", 100)
+    app = app_of_all_kinds()
+    server = server_of(app)
+    asking = Asking(app)
+    sizes = []
+    with fake_clock():
+        for _ in range(4):
+            for _ in range(60):
+                assert await asking.start("brief") == 200
+            await asyncio.sleep(40)  # the grace of their connections
+            sizes.append(collections_of(server))
+    assert server._broker._ended.total == 100
+    assert sizes[-1] == sizes[1]
+    await server.drain()

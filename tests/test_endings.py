@@ -1,0 +1,224 @@
+"""Why a run ends: `cancelled` only if somebody asked, else `error`, unless it returns."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from flash_events import Update, stream_props
+from flash_events.errors import RunAborted
+from flash_events.protocol import Reason
+from tests.support.harness import running
+
+OUT = stream_props("out", {"children": 1})
+
+
+class Panic(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("raised", [SystemExit(2), Panic("no"), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_s12_on_error_gets_an_exception_with_what_was_raised_as_its_cause(
+    raised: BaseException, is_plain: bool
+) -> None:
+    got: list[Exception] = []
+
+    async def fail(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        raise raised
+
+    def fail_in_thread(_n: int) -> Iterator[Update]:
+        yield OUT
+        raise raised
+
+    body = fail_in_thread if is_plain else fail
+    async with running(body, 0, on_error=lambda error: got.append(error)) as streamed:
+        end = await streamed.to_end()
+    assert end.reason == Reason.ERROR
+    [error] = got
+    assert isinstance(error, RunAborted)
+    assert error.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [SystemExit(2), Panic(), asyncio.CancelledError()])
+async def test_s11_an_on_error_that_raises_what_is_no_exception_hides_nothing(
+    raised: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        raise ValueError("first")
+
+    async def on_error(_error: Exception) -> None:
+        raise raised
+
+    async with running(fail, 0, on_error=on_error) as streamed:
+        end = await streamed.to_end()
+    assert end.reason == Reason.ERROR
+    assert end.failure is not None
+    assert sum(end.failure.ref in record.getMessage() for record in caplog.records) == 2
+
+
+async def test_s11_what_finally_raises_while_the_run_is_cancelled_leaves_it_cancelled() -> None:
+    calls: list[Exception] = []
+
+    async def leave(_n: int) -> AsyncIterator[Update]:
+        try:
+            yield OUT
+            await asyncio.sleep(60)
+        finally:
+            raise SystemExit(2)
+
+    async with running(leave, 0, on_error=lambda error: calls.append(error)) as streamed:
+        await streamed.next()
+        await streamed.next()
+        streamed.run.stop()
+        assert (await streamed.to_end()).reason == Reason.CANCELLED
+    assert calls == []
+
+
+async def test_s12_a_stop_while_on_error_waits_is_obeyed() -> None:
+    waits = asyncio.Event()
+
+    async def fail(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        raise Panic
+
+    async def on_error(_error: Exception) -> None:
+        waits.set()
+        await asyncio.sleep(60)
+
+    async with running(fail, 0, on_error=on_error) as streamed:
+        await waits.wait()
+        streamed.run.stop()
+        assert (await streamed.to_end()).reason == Reason.CANCELLED
+
+
+def test_s12_a_loop_that_ends_cancels_its_runs_and_they_are_lost() -> None:
+    """Nobody asked for that, and nothing has failed: `on_error` is not called."""
+    calls: list[Exception] = []
+    closed: list[str] = []
+
+    async def endless(_n: int) -> AsyncIterator[Update]:
+        try:
+            yield OUT
+            await asyncio.sleep(60)
+        finally:
+            closed.append("body")
+
+    async def main() -> Any:
+        context = running(endless, 0, on_error=lambda error: calls.append(error))
+        streamed = await context.__aenter__()
+        await streamed.next()
+        await streamed.next()
+        return context, streamed.run
+
+    _, run = asyncio.run(main())
+    assert run.outlet.reason == Reason.LOST
+    assert (closed, calls) == (["body"], [])
+
+
+def test_s12_a_run_whose_loop_is_thrown_away_is_left_in_peace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR, "flash_events")
+    calls: list[Exception] = []
+
+    async def endless(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        await asyncio.sleep(60)
+
+    loop = asyncio.new_event_loop()
+    context = running(endless, 0, on_error=lambda error: calls.append(error))
+    streamed = loop.run_until_complete(context.__aenter__())
+    loop.run_until_complete(streamed.next())
+    loop.run_until_complete(streamed.next())
+    assert streamed.run._task is not None
+    coroutine: Any = streamed.run._task.get_coro()
+    with suppress(RuntimeError):  # as Python says of an async generator that waits for something
+        coroutine.close()  # as the garbage collector does
+    assert calls == []
+    assert caplog.records == []
+    streamed.run._task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def test_s11_a_signal_handler_that_ends_the_process_is_obeyed() -> None:
+    """As in a process of a Celery worker that is terminated: the body has not called it."""
+    closed: list[str] = []
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(3)
+
+    async def computes(_n: int) -> AsyncIterator[Update]:
+        try:
+            yield OUT
+            signal.raise_signal(signal.SIGUSR1)
+        finally:
+            closed.append("body")
+
+    async def main() -> None:
+        async with running(computes, 0) as streamed:
+            await streamed.to_end()
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(SystemExit, match="3"):
+            asyncio.run(main())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert closed == ["body"]
+
+
+class TestReturn:
+    """S14: what a plain generator returns is its last update, as in an ordinary callback."""
+
+    async def test_it_is_sent_after_what_was_yielded(self) -> None:
+        def work(_n: int) -> Generator[Update, None, Update]:
+            yield stream_props("out", {"children": "working"})
+            return stream_props("out", {"children": "done"})
+
+        async with running(work, 0) as streamed:
+            end = await streamed.to_end()
+        assert [one[0][1]["children"] for one in streamed.sets] == ["working", "done"]
+        assert (end.reason, end.number) == (Reason.DONE, 2)
+
+    async def test_a_list_is_a_batch_and_none_is_nothing(self) -> None:
+        def work(n: int) -> Generator[Update, None, list[Update] | None]:
+            yield OUT
+            return [OUT, OUT] if n else None
+
+        for n, count in ((0, 1), (1, 2)):
+            async with running(work, n) as streamed:
+                assert (await streamed.to_end()).reason == Reason.DONE
+            assert len(streamed.sets) == count
+
+    async def test_what_is_no_update_is_an_error(self) -> None:
+        def work(_n: int) -> Generator[Update, None, int]:
+            yield OUT
+            return 7
+
+        async with running(work, 0) as streamed:
+            assert (await streamed.to_end()).reason == Reason.ERROR
+
+    async def test_a_run_that_is_stopped_returns_nothing(self) -> None:
+        def work(_n: int) -> Generator[Update, None, Update]:
+            try:
+                while True:
+                    yield OUT
+            except GeneratorExit:
+                return stream_props("out", {"children": "late"})
+
+        async with running(work, 0) as streamed:
+            await streamed.next()
+            await streamed.next()
+            streamed.run.stop()
+            assert (await streamed.to_end()).reason == Reason.CANCELLED
+        assert "late" not in str(streamed.sets)
