@@ -22,8 +22,8 @@ function isNamed(prop: string): boolean {
   const named = page.__dashprivate_childrenProps;
   if (named && named !== known) {
     known = named;
-    const all = Object.values(named).flatMap((types) => Object.values(types).flat());
-    names = new Set(all.map(firstOf));
+    const all = Object.values(named).flatMap((types) => Object.values(types));
+    names = new Set(all.flatMap((props) => props ?? []).map(firstOf));
   }
   return names.has(prop);
 }

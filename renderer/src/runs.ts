@@ -93,7 +93,7 @@ export function createRuns(options: RunsOptions) {
     const waiting = queued.get(next.key) ?? [];
     queued.set(next.key, waiting);
     if (waiting.length < QUEUE_LIMIT) waiting.push(next);
-    else warn(`${QUEUE_LIMIT} triggers wait for their turn; this one is dropped.`);
+    else warn(`${QUEUE_LIMIT} triggers already wait for their turn; this one is dropped.`);
   }
 
   async function start(

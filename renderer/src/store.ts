@@ -80,7 +80,9 @@ export interface Store {
 interface DashWindow {
   dash_stores?: Store[];
   /** Props besides `children` that hold components, by namespace and type. */
-  __dashprivate_childrenProps?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  __dashprivate_childrenProps?: Readonly<
+    Record<string, Readonly<Record<string, readonly string[] | null>>>
+  >;
   dash_clientside?: {
     set_props?(id: string | DictId, props: Props): void;
     callback_context?: CallbackContext;

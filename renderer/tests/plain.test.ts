@@ -45,7 +45,9 @@ beforeEach(() => {
   const dispatch = (action: object) => dispatched.push(action);
   vi.stubGlobal("dash_stores", [{getState: () => state, subscribe: vi.fn(), dispatch}]);
   vi.stubGlobal("dash_clientside", {set_props: (...args: unknown[]) => sets.push(args)});
-  vi.stubGlobal("__dashprivate_childrenProps", {lib: {Card: ["header", "items[].label"]}});
+  vi.stubGlobal("__dashprivate_childrenProps", {
+    lib: {Card: ["header", "items[].label"], Bare: null}, // Dash has null for a component that names none
+  });
 });
 
 afterEach(() => void vi.unstubAllGlobals());
