@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.busy_app import Asking, app_of_all_kinds, collections_of, server_of
 from tests.support.cuts import cut_many_times
 from tests.support.loops import ask_in_a_loop
 from tests.support.page import new_id
 from tests.support.server import until
 from tests.support.unread import MIB, leave_unread, resident_bytes
-from tests.test_bounds import Asking, app_of_all_kinds, collections_of, server_of
 
 RUNS = 10
 
