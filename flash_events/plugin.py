@@ -51,21 +51,21 @@ class FlashEvents:
     """
 
     settings: Settings
-    _wiring: "_Wiring"
 
-    def __new__(cls, app: Dash, **settings: Any) -> Self:
+    def __new__(cls, app: Dash, **_settings: Any) -> Self:
+        wiring: _Wiring | None = getattr(app, _WIRING, None)
+        known = wiring.handle if wiring is not None else None
+        return known if isinstance(known, cls) else super().__new__(cls)
+
+    def __init__(self, app: Dash, **settings: Any) -> None:
         bridge.require_async_backend(app)
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         if wiring is None:  # the app is older than our hook
             wiring = _wire(app)
             wiring.add_routes()
-        effective = wiring.configure(settings)
-        known = wiring.handle
-        if isinstance(known, cls):
-            return known
-        handle = wiring.handle = super().__new__(cls)
-        handle._wiring, handle.settings = wiring, effective
-        return handle
+        self.settings = wiring.configure(settings)
+        self._wiring = wiring
+        wiring.handle = self
 
     def event_callback(self, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
         """Binds an event callback to this app; takes what `flash_events.event_callback` takes."""

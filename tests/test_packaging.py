@@ -153,12 +153,12 @@ MISSING = {
         'pip install "redis[hiredis]>=6.4,<9"'
     ),
     "import flash_events.celery": (
-        "ImportError: flash_events.celery needs Celery and redis-py (No module named 'kombu'). "
+        "ImportError: flash_events.celery needs Celery and redis-py (No module named 'celery'). "
         'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
     ),
     "from flash_events.queues import queue_of; queue_of('celery')": (
         "flash_events.errors.CallbackError: worker='celery' cannot be used. "
-        "flash_events.celery needs Celery and redis-py (No module named 'kombu'). "
+        "flash_events.celery needs Celery and redis-py (No module named 'celery'). "
         'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
     ),
     "import sys; from flash_events.demo import *; sys.exit(serve_gallery('127.0.0.1', 0))": (
