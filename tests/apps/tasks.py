@@ -23,10 +23,6 @@ celery_app.conf.update(
 )
 if "REBORN" in os.environ:  # a run whose worker has died is delivered again
     celery_app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
-if "VISIBILITY_TIMEOUT" in os.environ:
-    celery_app.conf.broker_transport_options = {
-        "visibility_timeout": float(os.environ["VISIBILITY_TIMEOUT"])
-    }
 
 
 def say(component_id: str | None, text: object) -> None:
