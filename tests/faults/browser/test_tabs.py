@@ -51,6 +51,7 @@ def test_fault_20_a_hidden_tab_goes_on_and_starts_nothing_twice(
     assert len(faulty.marks("endless began")) == began + 1
 
 
+@pytest.mark.deadline  # a busy Chromium keeps no pages
 def test_fault_20_a_tab_that_comes_back_from_the_back_forward_cache_goes_on(
     browser: Browser, faulty: Served
 ) -> None:
