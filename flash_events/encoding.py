@@ -75,7 +75,7 @@ def _encode_slowly(value: object) -> str:
 
 
 def _default(value: object) -> Any:
-    """What stands for a value that orjson does not know."""
+    """Return the replacement of a value that orjson does not know."""
     if isinstance(value, Component):
         return value.to_plotly_json()
     if isinstance(value, NoUpdate):
@@ -116,7 +116,7 @@ def _is_record(value: object) -> bool:
 
 
 def _parts(value: object) -> Any:
-    """What an Enum or a dataclass holds, as orjson writes it; else what stands for the value."""
+    """Return the content of an Enum or a dataclass, as orjson writes it, else the replacement."""
     if isinstance(value, Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""What the optional parts of this package need, and how to install it."""
+"""The packages that the optional parts need, and how to install them."""
 
 EXTRAS = {
     "celery": ("celery>=5.7", "redis[hiredis]>=6.4,<9"),

@@ -22,7 +22,7 @@ OnSetProps = Callable[[str, dict[str, Any]], None]
 
 
 def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes | None:
-    """What a run has yielded, encoded; None if it sets nothing, as None and `no_update` do.
+    """Encode an item that a run has yielded; None if it sets nothing, as None and `no_update` do.
 
     Raises:
         UpdateError: it is no update, or cannot be sent.

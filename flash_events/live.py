@@ -81,7 +81,7 @@ class LiveRuns:
             REMEMBER_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
-        """Who waits until a run of another worker has stopped."""
+        """Futures of those that wait until a run of another worker has stopped."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: Counter[Reason] = Counter()
         self._updates = 0

@@ -14,7 +14,7 @@ from flash_events.protocol import Failure, Reason, encode_numbered
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a page is told that attaches to a kept run after its end.
+    """Snapshot and end event for pages that attach to a kept run after its end.
 
     Attributes:
         events: the snapshot.

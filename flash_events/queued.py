@@ -38,7 +38,7 @@ _ERRORS: dict[str, type[Exception]] = {
     "timeout": RunTimeout,
     "configuration": ConfigurationError,
 }
-"""What `on_error` gets, by the code that the page gets."""
+"""The exceptions that `on_error` gets, by the code that the page gets."""
 
 STOP_SECONDS = 1.0
 """A run that has not stopped by then is terminated."""

@@ -109,7 +109,7 @@ def together(updates: Iterable[object]) -> Update:
 
 
 def as_update(item: object) -> Update:
-    """What was yielded, as one update; an empty one for None and `no_update`.
+    """Return a yielded item as one update; an empty one for None and `no_update`.
 
     Raises:
         UpdateError: it is neither an update nor a list of them.

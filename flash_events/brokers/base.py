@@ -318,7 +318,7 @@ class SharedBroker(Broker):
 
     @abstractmethod
     async def testament(self, run: str, position: int) -> list[bytes]:
-        """What was kept: the event at a position and, unless it is the last, the one after it.
+        """Return the kept event at a position and, unless it is the last, the one after it.
 
         Empty where nothing is kept.
         """

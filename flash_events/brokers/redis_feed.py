@@ -23,7 +23,7 @@ BATCH_BYTES = 64 * 1024
 
 LOOK_SECONDS = 0.05
 MAX_LOOK_SECONDS = 1.0
-"""So long after each other it is looked whether the process that has a task still lives."""
+"""Seconds between two checks of the lease of a process that has a task."""
 
 MISSED_TIMES = 3
 """It counts as dead when its lease is missing so often, one look after the other."""
@@ -61,7 +61,7 @@ class FeedWriter:
         self._failed: Exception | None = None
 
     def adopt(self) -> bool:
-        """Takes the task over; says whether it is still wanted.
+        """Takes the task over; returns whether its run still lives.
 
         Waits while another process that lives has it: then the task was delivered twice.
         """

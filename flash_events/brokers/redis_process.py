@@ -25,7 +25,7 @@ MAX_RETRY_SECONDS = 1.0
 INBOX_LENGTH = 10_000
 HAND_OVER_SECONDS = 5.0
 HAND_OVER_TRIES = 50
-"""For so long, and so often, it is looked whether a worker of the web has ended a run."""
+"""Timeout for a web worker to end a run, and the number of checks within it."""
 
 ROOM_MS = 1000
 """After this time a writer looks again whether there is room, told or not."""
@@ -122,7 +122,7 @@ class RedisProcess:
         return record
 
     def _hand_over(self, record: dict[str, Any], failed: Failed) -> bool:
-        """Has the holder of its connection end a run; says whether it does."""
+        """Asks the holder of its connection to end a run; returns whether it does."""
         holder = self.call("", "HGET", log_keys(record["connection"])[1], "holder")
         if holder is None:
             return False

@@ -15,7 +15,7 @@ REFUSED = "flash_events_refused"
 """The remote control command by which workers tell what they have taken and cannot do."""
 
 REFUSED_SECONDS = 1.0
-"""For so long the answers of workers are waited for."""
+"""Timeout for the answers of workers."""
 
 
 class Control:

@@ -56,7 +56,7 @@ class TaskStatus:
 
 
 def key_of_part(feed: str, part: int) -> str:
-    """What a worker knows a streamed task as when it is asked whether it has refused it."""
+    """Name of a streamed task in the list of refusals of a worker."""
     return f"{feed}/{part}"
 
 

@@ -1,4 +1,4 @@
-"""What a worker cannot do: runs in a pool of greenlets, and anything that streams without Redis.
+"""Work that a worker refuses: runs in a pool of greenlets, and all that streams without Redis.
 
 The first ends the worker when it starts. The second it can only tell over Celery's remote control,
 when the web asks what has become of its tasks.
@@ -20,7 +20,7 @@ from flash_events.errors import ConfigurationError
 GREENLETS = ("gevent", "eventlet")
 
 MOST = 10_000
-"""So many refusals are remembered."""
+"""Limit of remembered refusals."""
 
 _refused: OrderedDict[str, str] = OrderedDict()
 
