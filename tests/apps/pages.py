@@ -86,7 +86,7 @@ async def job(_n: int) -> AsyncIterator[Update]:
 async def short(_n: int) -> AsyncIterator[Update]:
     """Ends when its page has been left."""
     yield stream_props("short-out", {"children": "begun"})
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.5)  # the page has been left by then
     yield stream_props("short-out", {"children": "finished"})
 
 

@@ -119,6 +119,7 @@ class TestKeepAlive:
         assert lines == [str(n + 1) for n in range(len(lines))]
         assert len(lines) > before + 10
         tab.click("home")
+        tab.wait_for("at-home", "home")
         tab.click("job-halt")
         tab.wait_for("job-state-seen", "cancelled")
         tab.click("to-job")
@@ -131,6 +132,7 @@ class TestKeepAlive:
         tab.click("short-start")
         tab.wait_for("short-out", "begun")
         tab.click("home")
+        tab.wait_for("at-home", "home")
         tab.wait_for("short-seen", "done")
         tab.click("to-job")
         tab.wait_for("short-out", "finished")
