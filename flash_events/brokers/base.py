@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flash_events.brokers.signals import Signal, Stop
 
-SNAPSHOT_BYTES = 256 * 1024
+SNAPSHOT_BYTES = 128 * 1024
 """Maximum of a run's snapshot that waits in one log; the rest enters as this is handed over."""
 
 OVERFULL = 2
