@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext
@@ -14,13 +13,9 @@ from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Served]:
-    """A server that closes a connection as soon as no run is known and nothing comes."""
+    """A server whose Redis can be made to forget."""
     home: Path = tmp_path_factory.mktemp("forgotten")
-    settings: dict[str, Any] = {
-        "FLASH_EVENTS_BROKER": redis_url,
-        "FLASH_EVENTS_LINGER_SECONDS": "0.005",
-    }
-    with serving("tests.apps.kitchen:server", home, **settings) as served:
+    with serving("tests.apps.kitchen:server", home, FLASH_EVENTS_BROKER=redis_url) as served:
         yield served
 
 
