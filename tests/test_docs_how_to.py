@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def test_progress_is_streamed_of_files_and_of_rows(tmp_path: Path) -> None:
     ):
         events = list(stream)
     assert list(dict.fromkeys(sets(events, "files", "value"))) == [0, 33.3, 66.6, 100]
-    rows = sets(events, "rows", "value")
+    # What is streamed ten times a second may be the last value, which then comes once more.
+    rows = [value for value, _ in groupby(sets(events, "rows", "value"))]
     assert [rows.count(0), rows.count(600), max(rows)] == [3, 3, 600]
     assert sets(events, "current") == ["north.csv", "east.csv", "south.csv"]
     assert re.fullmatch(r"33 %, [\d.]+/s, 0:\d\d left", sets(events, "time")[1])
