@@ -7,13 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8050
 WORKERS ?= 3
+BROWSERS ?= 2
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 # Several processes share the tests. Those that assert a deadline run alone afterwards, since their
 # neighbours would delay them. Playwright's event loop and pytest-asyncio's do not mix in a process,
-# so tests with a browser are a call of their own.
+# so tests with a browser are a call of their own, in fewer processes: a browser has several itself.
 TOGETHER := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not deadline"
+IN_BROWSERS := $(BIN)/pytest --numprocesses $(BROWSERS) --dist worksteal -m "not deadline"
 ALONE := $(BIN)/pytest -m deadline
 BROWSER := tests/browser tests/faults/browser tests/security/browser
 WITHOUT_BROWSER := $(addprefix --ignore=,$(BROWSER))
@@ -35,7 +37,7 @@ test: ## install what the tests need and run everything
 
 faults: $(VENV)/test | tools ## the fault and security suites
 	@$(TOGETHER) tests/faults tests/security $(WITHOUT_BROWSER)
-	@$(TOGETHER) tests/faults/browser tests/security/browser
+	@$(IN_BROWSERS) tests/faults/browser tests/security/browser
 	@$(ALONE) tests/faults tests/security
 
 soak: $(VENV)/test | tools ## what must run longer
@@ -67,7 +69,7 @@ unit: $(VENV)/test | tools ## tests without a browser
 	@$(TOGETHER) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak $(WITHOUT_BROWSER)
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
-	@$(TOGETHER) tests/browser
+	@$(IN_BROWSERS) tests/browser
 
 deadlines: $(VENV)/test | tools ## tests that assert a deadline, one after the other
 	@$(ALONE) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak
