@@ -27,7 +27,7 @@ Part = bytes | str | int
 
 
 class _Asked(NamedTuple):
-    """A command that is to be sent, and who waits for its answer.
+    """A command to be sent, and the future of its answer.
 
     One with a `lasts_until` is kept when Redis is given up, and sent again when it is refused.
     """

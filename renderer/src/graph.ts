@@ -129,7 +129,7 @@ function tracesWith(id: WireId, value: unknown) {
 }
 
 /**
- * Returns a function that says whether a value has reached the figure since: Plotly puts a new
+ * Returns a function that returns whether a value has reached the figure since: Plotly puts a new
  * array in the place of each that it extends, and does so for all of them or for none.
  */
 export function watchTraces(id: WireId, value: unknown): () => boolean {

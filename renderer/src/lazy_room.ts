@@ -16,7 +16,7 @@ export function createLazyRoom(load: () => Promise<Room | undefined>) {
   }
 
   return {
-    /** Resolves as the request's `ask` does, or with undefined when it is wanted no more. */
+    /** Resolves as the request's `ask` does, or with undefined if the request was given up. */
     async enter(request: Request): Promise<string | undefined> {
       const order = ++entered;
       if (room) return room.enter(request, order);

@@ -41,7 +41,7 @@ interface Line {
 }
 
 export interface Room {
-  /** Resolves as `ask` does, or with undefined when it is wanted no more. */
+  /** Resolves as `ask` does, or with undefined if the request was given up. */
   enter(request: Request, order: number): Promise<string | undefined>;
   /** A run of this page has ended, or a waiting one is given up. */
   poke(): void;

@@ -158,7 +158,7 @@ describe("a cancel Input", () => {
 
 describe("a run's triggers", () => {
   const inputs = [{id: "go", property: "n_clicks"}, {id: "tick", property: "n_intervals"}];
-  /** A run that begins now; the function says whether its triggers have left since. */
+  /** A run that begins now; the function returns whether its triggers have left since. */
   const running = (entry: Entry, page: ReturnType<typeof fakePage>, id = "go") => {
     const trigger = triggerOf(entry, changed(id, "n_clicks", 1));
     const known = new Set(inputsOf(page.dash, entry, trigger.match));

@@ -269,7 +269,7 @@ async def files(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("once", "n_clicks"), on_disconnect="finish")
 async def once(_n: int) -> AsyncIterator[Update]:
-    """What happens once: a page that is reloaded must not see it again."""
+    """Props that act once: a reloaded page must not get them again."""
     drawn = [dcc.Download(id="file"), dcc.ConfirmDialog(id="dialog"), html.Div(id="lab-text")]
     yield stream_props("lab", {"children": drawn})
     data = {"filename": "once.txt", "content": "once"}

@@ -1,4 +1,4 @@
-"""What a start carries, and what becomes of it where it is refused."""
+"""The request of a start, and how the page handles a refusal."""
 
 from collections.abc import Iterator
 

@@ -18,7 +18,7 @@ from tests.support.server import Served
 SCRIPT = Path(__file__).with_name("programs.js")
 
 AT_ONCE = 16
-"""So many programs share a page; each of their updates then waits for the same frames."""
+"""Number of programs that share a page; their updates wait for the same frames."""
 
 Way = Literal["burst", "single", "reversed"]
 
