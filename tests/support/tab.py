@@ -14,6 +14,11 @@ WITHOUT_WORKER = "delete globalThis.SharedWorker"
 """As an init script: the page owns its connection, as in browsers without shared workers."""
 
 
+HAS_LOADED = """(({appLifecycle, isLoading}) => appLifecycle === "HYDRATED" && !isLoading)(
+    globalThis.store.getState()
+)"""
+"""Dash's own words for it, which its testing tools read, too."""
+
 NOTE_CLICKS = """addEventListener("click", ({timeStamp}) => {
     globalThis.clickedAt = (performance.timeOrigin + timeStamp) / 1000;
 }, true)"""
@@ -46,6 +51,7 @@ class Tab:
         """Loads the app and waits until Dash has made its first callbacks."""
         self.page.goto(self.served.url + path)
         self.page.wait_for_selector("button:visible")
+        self.wait_until(HAS_LOADED)
         return self
 
     def click(self, component_id: str) -> None:
