@@ -18,7 +18,9 @@ from flash_events.updates import Update
 VERSION = 1
 """Of the protocol. A page that speaks another version is asked to reload."""
 
-HEARTBEAT = b": heartbeat\n\n"
+HEARTBEAT = b": heartbeat\n"
+"""A comment, and no empty line after it: that would end an event. Clients such as httpx-sse and
+fetch-event-source remember the last id, and deliver an empty event there."""
 
 
 class Reason(StrEnum):
