@@ -85,6 +85,13 @@ def parse_dependencies(
     return Dependencies(entry["inputs"], entry["state"], entry, details)
 
 
+def named_arguments(parsed: Dependencies) -> tuple[list[Any], dict[str, Any]]:
+    """A callback's arguments as Dash groups them, with `id.property` in the place of each value."""
+    names = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
+    args, kwargs = validate_and_group_input_args(names, parsed.details["inputs_state_indices"])
+    return list(args), kwargs
+
+
 def register(
     registry: Registry, callback_id: str, parsed: Dependencies, spec: dict[str, Any], callback: Any
 ) -> None:

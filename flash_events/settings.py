@@ -1,15 +1,24 @@
 """What can be set, by keyword, by `FLASH_EVENTS_*` environment variables, or left alone."""
 
+import functools
+import logging
+import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from flash_events.brokers.base import LogLimits
-from flash_events.errors import ConfigurationError
+from flash_events.errors import ConfigurationError, did_you_mean, nearest
 from flash_events.identity import Identify
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "FLASH_EVENTS_"
+_LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
+"""How the names of variables begin that are likely meant for us."""
+
 MAX_HEARTBEAT_SECONDS = 30.0
 
 
@@ -85,7 +94,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name in _NUMBERS:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or value <= 0 or not math.isfinite(value):
                 raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
         if self.identify is not None and not callable(self.identify):
             raise ConfigurationError(
@@ -120,9 +130,17 @@ class Settings:
         known = {field.name: field.default for field in fields(cls)}
         for name in given:
             if name not in known:
-                raise ConfigurationError(
-                    f"Unknown setting {name!r}. Known are: {', '.join(sorted(known))}."
-                )
+                raise ConfigurationError(f"Unknown setting {name!r}. {did_you_mean(name, known)}")
+        for variable in environment:
+            prefix = _LIKE_PREFIX.match(variable)
+            if prefix and variable not in {PREFIX + name.upper() for name in known}:
+                near = nearest(variable[prefix.end() :].lower(), known)
+                _warn_of(variable, f"Did you mean {PREFIX}{near.upper()}?" if near else "")
+        if environment.get(PREFIX + "IDENTIFY"):
+            raise ConfigurationError(
+                f"{PREFIX}IDENTIFY has no meaning, since identify is a function. Pass it: "
+                "FlashEvents(app, identify=...)."
+            )
         values: dict[str, Any] = {}
         for name, default in known.items():
             text = environment.get(PREFIX + name.upper())
@@ -136,11 +154,22 @@ class Settings:
         return cls(**values)
 
 
+_NAMES = [field.name.upper() for field in fields(Settings)]
 _NUMBERS = [
     field.name
     for field in fields(Settings)
     if isinstance(field.default, int | float) and not isinstance(field.default, bool)
 ]
+
+
+@functools.cache
+def _warn_of(variable: str, hint: str) -> None:
+    """Warns of a variable that sets nothing, once in a process."""
+    logger.warning(
+        "The environment variable %s is no setting of flash_events, and sets nothing. %s",
+        variable,
+        hint or f"The settings are {PREFIX} and one of {', '.join(_NAMES)}.",
+    )
 
 
 def _parse(variable: str, text: str, default: Any) -> Any:
@@ -155,8 +184,9 @@ def _parse(variable: str, text: str, default: Any) -> Any:
             try:
                 return type(default)(text)
             except ValueError:
+                kind = "a whole number" if isinstance(default, int) else "a number"
                 raise ConfigurationError(
-                    f"Expected {variable} to be a number, got {text!r}."
+                    f"Expected {variable} to be {kind}, got {text!r}."
                 ) from None
         case tuple():
             return tuple(part.strip() for part in text.split(",") if part.strip())

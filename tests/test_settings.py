@@ -41,11 +41,14 @@ def test_one_origin_needs_no_list() -> None:
 @pytest.mark.parametrize(
     ("environment", "given", "says"),
     [
-        ({}, {"hartbeat": 1}, "Unknown setting 'hartbeat'. Known are: "),
+        ({}, {"hartbeat": 1}, "'hartbeat'. Did you mean heartbeat_seconds?"),
+        ({}, {"x": 1}, "Unknown setting 'x'. Known are: allowed_origins, "),
+        ({}, {"grace_seconds": float("nan")}, "to be a number above 0, got nan"),
+        ({"FLASH_EVENTS_IDENTIFY": "me"}, {}, "Pass it: FlashEvents(app, identify=...)"),
         ({}, {"grace_seconds": -1}, "Expected grace_seconds to be a number above 0, got -1"),
         ({}, {"heartbeat_seconds": 31}, "Expected heartbeat_seconds to be at most 30"),
         ({}, {"log_events": "many"}, "Expected log_events to be a number above 0"),
-        ({"FLASH_EVENTS_LOG_BYTES": "1MB"}, {}, "Expected FLASH_EVENTS_LOG_BYTES to be a number"),
+        ({"FLASH_EVENTS_LOG_BYTES": "1MB"}, {}, "FLASH_EVENTS_LOG_BYTES to be a whole number"),
         ({"FLASH_EVENTS_DEBUG": "maybe"}, {}, "Expected FLASH_EVENTS_DEBUG to be true or false"),
     ],
 )

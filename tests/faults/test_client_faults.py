@@ -135,8 +135,8 @@ def test_t8_a_heartbeat_is_no_event_for_clients_that_follow_the_specification(
                 beats += 1
                 hasty_page.stop(body["flash_events"]["run"])
 
-    with httpx.Client(timeout=15) as client:
-        with client.stream("POST", hasty_page.url("start"), json=body) as response:
-            decoder = SSEDecoder()
-            seen = [one.event for line in lines(response) if (one := decoder.decode(line))]
+    url = hasty_page.url("start")
+    with httpx.stream("POST", url, json=body, timeout=15) as response:
+        decoder = SSEDecoder()
+        seen = [one.event for line in lines(response) if (one := decoder.decode(line))]
     assert seen == ["open", "start", "update", "end", "close"]

@@ -1,0 +1,91 @@
+"""The shape of `extendData` and `prependData` of a dcc.Graph, as far as it can be known here.
+
+The page knows which traces there are, and says which is not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flash_events.errors import UpdateError
+
+PROPS = ("extendData", "prependData")
+
+
+def check_points(component_id: object, prop: str, value: Any) -> None:
+    """Raises `UpdateError` for what Plotly would refuse whatever the graph shows.
+
+    Args:
+        component_id: whose prop it is.
+        prop: `extendData` or `prependData`.
+        value: `{attribute: [list of each trace]}`, or a list of that, which traces and how many
+            points to keep. None, or a Patch, is left to the component.
+    """
+    data, traces, keep = value, None, None
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        data, traces, keep = (*value, None, None)[:3]
+        if len(value) > 3:
+            raise _wrong(component_id, prop, f"{len(value)} parts")
+    elif isinstance(value, list | tuple | str | int | float) and value != []:
+        raise _wrong(component_id, prop, f"{type(value).__name__} {value!r:.80}")
+    if not isinstance(data, Mapping):
+        return
+    counts = {}
+    for attribute, columns in data.items():
+        count = _count(columns)
+        if count is None:
+            raise _wrong(component_id, prop, f"{attribute!r}: {columns!r:.80}")
+        counts[attribute] = count
+    if len(set(counts.values())) > 1:
+        raise _wrong(component_id, prop, _words(counts))
+    _check_traces(component_id, prop, traces, counts)
+    is_number = isinstance(keep, int | float) and not isinstance(keep, bool)
+    if not (keep is None or is_number or isinstance(keep, Mapping)):
+        raise _wrong(component_id, prop, f"{keep!r:.80} as the number of points to keep")
+
+
+def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any, int]) -> None:
+    if traces is None:
+        return
+    indices = [traces] if _is_index(traces) else traces
+    if hasattr(indices, "tolist"):
+        indices = indices.tolist()
+    if not isinstance(indices, list | tuple | range) or not all(map(_is_index, indices)):
+        raise _wrong(component_id, prop, f"{traces!r:.80} as the list of traces")
+    if counts and len(indices) != next(iter(counts.values())):
+        raise _wrong(component_id, prop, f"the traces {list(indices)} and {_words(counts)}")
+
+
+def _count(columns: Any) -> int | None:
+    """For how many traces these are; None if they are no list of lists."""
+    shape = getattr(columns, "shape", None)
+    if isinstance(shape, tuple) and len(shape) != 1:
+        return int(shape[0]) if len(shape) > 1 else None
+    if not isinstance(columns, list | tuple) and shape is None:
+        return None
+    if not all(_is_list(column) for column in columns):
+        return None
+    return len(columns)
+
+
+def _is_list(column: Any) -> bool:
+    if isinstance(column, list | tuple):
+        return True
+    return not isinstance(column, str | bytes | Mapping) and hasattr(column, "__len__")
+
+
+def _is_index(trace: Any) -> bool:
+    return hasattr(trace, "__index__") and not isinstance(trace, bool)
+
+
+def _words(counts: dict[Any, int]) -> str:
+    texts = (f"{count} in {attribute!r}" for attribute, count in counts.items())
+    return f"so many lists: {', '.join(texts)}"
+
+
+def _wrong(component_id: object, prop: str, got: str) -> UpdateError:
+    return UpdateError(
+        f"Expected {prop} of {component_id!r} to have a list of lists for each attribute, one list "
+        f"for each trace; got {got}. "
+        f'Write: {{"{prop}": {{"x": [[1]], "y": [[2]]}}}}, or with the traces and how many points '
+        f'to keep: {{"{prop}": [{{"x": [[1]], "y": [[2]]}}, [0], 200]}}.'
+    )
