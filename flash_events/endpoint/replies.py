@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from flash_events.connections import Connection
-from flash_events.encoding import to_json
+from flash_events.endpoint.connections import Connection
 from flash_events.errors import Refused
+from flash_events.wire.json import to_json
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 STREAM_HEADERS = {

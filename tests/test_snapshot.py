@@ -1,4 +1,4 @@
-"""A fold brings a fresh page to where it would be had it seen every update, and stays small."""
+"""A snapshot brings a fresh page to where it would be had it seen every update, and stays small."""
 
 import copy
 import json
@@ -13,9 +13,10 @@ from dash import ALL, Patch, dcc, html
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flash_events import bridge, protocol, stream_props
-from flash_events.encoding import to_json
-from flash_events.fold import COMMANDS, Fold
+from flash_events import bridge, stream_props
+from flash_events.runs.snapshot import COMMANDS, Snapshot
+from flash_events.wire import events
+from flash_events.wire.json import to_json
 
 MIB = 1024 * 1024
 TRACES = 3
@@ -130,20 +131,20 @@ updates = st.tuples(st.lists(targets, min_size=1, max_size=2), st.booleans())
 
 
 def encoded(targets: Any, alone: bool = False) -> bytes:
-    return protocol.encode_update(stream_props(targets, alone=alone), MIB)
+    return events.encode_update(stream_props(targets, alone=alone), MIB)
 
 
-def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = MIB) -> Fold:
-    """A fold of one update for each of these props."""
-    fold = Fold(limit_bytes)
+def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = MIB) -> Snapshot:
+    """A snapshot of one update for each of these props."""
+    snapshot = Snapshot(limit_bytes)
     for one in props:
-        fold.add(encoded([(component, one)]))
-    return fold
+        snapshot.add(encoded([(component, one)]))
+    return snapshot
 
 
-def sets(fold: Fold) -> list[Any]:
-    """All that the fold sets, in order."""
-    return [target for body in fold.bodies() for target in targets_in(body)]
+def sets(snapshot: Snapshot) -> list[Any]:
+    """All that the snapshot sets, in order."""
+    return [target for body in snapshot.bodies() for target in targets_in(body)]
 
 
 def targets_in(body: bytes) -> list[Any]:
@@ -154,16 +155,16 @@ def targets_in(body: bytes) -> list[Any]:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(updates, max_size=25))
 def test_what_it_says_brings_a_fresh_page_to_where_all_updates_would(sent: list[Any]) -> None:
-    watched, fresh, fold = ModelPage(), ModelPage(), Fold(MIB)
+    watched, fresh, snapshot = ModelPage(), ModelPage(), Snapshot(MIB)
     for pairs, alone in sent:
         body = encoded(pairs, alone)
         watched.apply(body)
-        fold.add(body)
-        assert fold.size >= 0
-    for body in fold.bodies():
+        snapshot.add(body)
+        assert snapshot.size >= 0
+    for body in snapshot.bodies():
         fresh.apply(body)
     assert fresh.shown() == watched.shown()
-    assert fold.is_complete
+    assert snapshot.is_complete
 
 
 HOMES: dict[str, Any] = {"outer": {"box": {"g": {}, "card1": {}}}, "side": {"card2": {}, "g": {}}}
@@ -276,33 +277,33 @@ def placed(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(placed(), min_size=1, max_size=3), max_size=20))
 def test_p3_what_is_set_inside_a_container_is_there_in_a_snapshot(sent: list[Any]) -> None:
-    watched, fresh, fold = ModelTree(), ModelTree(), Fold(MIB)
+    watched, fresh, snapshot = ModelTree(), ModelTree(), Snapshot(MIB)
     for pairs in sent:
         body = encoded(pairs)
         after = copy.deepcopy(watched)
         if after.apply(targets_in(body)):  # else it is a mistake
             watched = after
-            fold.add(body)
-            assert fold.size >= 0
-    fresh.apply(sets(fold))
+            snapshot.add(body)
+            assert snapshot.size >= 0
+    fresh.apply(sets(snapshot))
     assert fresh.layout == watched.layout
 
 
 def test_p3_points_after_a_redraw_are_not_joined_to_those_before() -> None:
-    fold = Fold(MIB)
+    snapshot = Snapshot(MIB)
     point = {"extendData": [{"y": [[1]]}, [0], 9]}
     for targets in ([("g", point)], [("box", {"children": [drawing("x")]})], [("g", point)]):
-        fold.add(encoded(targets))
-    assert [target for target, _ in sets(fold)] == ["g", "box", "g"]
+        snapshot.add(encoded(targets))
+    assert [target for target, _ in sets(snapshot)] == ["g", "box", "g"]
 
 
 def test_p3_a_set_after_a_redraw_comes_after_it() -> None:
-    fold = Fold(MIB)
+    snapshot = Snapshot(MIB)
     cards = [html.Div("new", id=one) for one in CARDS]
-    fold.add(encoded([("child", {"children": "A"}), ("box", {"children": drawing("child")})]))
-    fold.add(encoded([("child", {"children": "B"}), (EVERY_CARD, {"children": "marked"})]))
-    fold.add(encoded([("cards", {"children": cards}), (EVERY_CARD, {"children": "marked"})]))
-    assert [target for target, _ in sets(fold)] == [
+    snapshot.add(encoded([("child", {"children": "A"}), ("box", {"children": drawing("child")})]))
+    snapshot.add(encoded([("child", {"children": "B"}), (EVERY_CARD, {"children": "marked"})]))
+    snapshot.add(encoded([("cards", {"children": cards}), (EVERY_CARD, {"children": "marked"})]))
+    assert [target for target, _ in sets(snapshot)] == [
         "box",
         "child",
         "cards",
@@ -311,83 +312,83 @@ def test_p3_a_set_after_a_redraw_comes_after_it() -> None:
 
 
 def test_p3_what_a_redraw_hides_is_not_kept() -> None:
-    """A run that draws rows under new ids, again and again, does not fill its fold."""
-    fold, sizes = Fold(MIB), []
+    """A run that draws rows under new ids, again and again, does not fill its snapshot."""
+    snapshot, sizes = Snapshot(MIB), []
     for n in range(50):
         row = {"type": "row", "index": n}
-        fold.add(encoded([("table", {"children": [html.Tr(html.Td(id=row), id=f"row{n}")]})]))
-        fold.add(encoded([(row, {"children": patch(n)}), (f"row{n}", {"title": n})]))
-        sizes.append(fold.size)
-    assert [target for target, _ in sets(fold)] == ["table", bridge.wire_id(row), "row49"]
+        snapshot.add(encoded([("table", {"children": [html.Tr(html.Td(id=row), id=f"row{n}")]})]))
+        snapshot.add(encoded([(row, {"children": patch(n)}), (f"row{n}", {"title": n})]))
+        sizes.append(snapshot.size)
+    assert [target for target, _ in sets(snapshot)] == ["table", bridge.wire_id(row), "row49"]
     assert max(sizes) < 2 * sizes[0]
 
 
 def test_p3_what_only_looks_like_components_hides_nothing() -> None:
     """A Store may hold a layout; it does not draw it."""
-    fold = folded({"title": "t"}, component="child")
-    fold.add(encoded([("store", {"data": drawing("child")})]))
-    fold.add(encoded([("box", {"children": dcc.Store(id="inner", data=[drawing("child")])})]))
-    assert [target for target, _ in sets(fold)] == ["child", "store", "box"]
+    snapshot = folded({"title": "t"}, component="child")
+    snapshot.add(encoded([("store", {"data": drawing("child")})]))
+    snapshot.add(encoded([("box", {"children": dcc.Store(id="inner", data=[drawing("child")])})]))
+    assert [target for target, _ in sets(snapshot)] == ["child", "store", "box"]
 
 
 def test_of_a_state_prop_the_last_value_is_kept_and_the_others_are_counted() -> None:
-    fold = folded(*({"children": n} for n in range(1_000)))
-    assert sets(fold) == [["graph", {"children": 999}]]
-    assert fold.collapsed == 999
-    assert fold.size < 100
+    snapshot = folded(*({"children": n} for n in range(1_000)))
+    assert sets(snapshot) == [["graph", {"children": 999}]]
+    assert snapshot.collapsed == 999
+    assert snapshot.size < 100
 
 
 def test_patches_and_transactions_are_kept_in_order_until_a_new_value_clears_them() -> None:
     added = [{"rowTransaction": {"add": [n]}} for n in range(3)]
     patched = [{"children": patch(n)} for n in range(3)]
-    fold = folded(*added, *patched)
-    assert [next(iter(props)) for _, props in sets(fold)] == ["rowTransaction"] * 3 + [
+    snapshot = folded(*added, *patched)
+    assert [next(iter(props)) for _, props in sets(snapshot)] == ["rowTransaction"] * 3 + [
         "children"
     ] * 3
-    fold.add(encoded([("graph", {"rowData": []}), ("graph", {"children": 1})]))
-    assert sets(fold) == [["graph", {"rowData": []}], ["graph", {"children": 1}]]
+    snapshot.add(encoded([("graph", {"rowData": []}), ("graph", {"children": 1})]))
+    assert sets(snapshot) == [["graph", {"rowData": []}], ["graph", {"children": 1}]]
 
 
 def test_notifications_are_over() -> None:
-    fold = folded({"sendNotifications": [{"message": "hello"}]})
-    assert (sets(fold), fold.size) == ([], 0)
+    snapshot = folded({"sendNotifications": [{"message": "hello"}]})
+    assert (sets(snapshot), snapshot.size) == ([], 0)
 
 
 def test_what_shall_be_alone_stays_so() -> None:
-    fold = Fold(MIB)
+    snapshot = Snapshot(MIB)
     for n in range(3):
-        fold.add(encoded([("graph", {"extendData": [{"y": [[n]]}, [0], 9]})], alone=True))
-    bodies = fold.bodies()
+        snapshot.add(encoded([("graph", {"extendData": [{"y": [[n]]}, [0], 9]})], alone=True))
+    bodies = snapshot.bodies()
     assert len(bodies) == 3
     assert all(json.loads(b"{%b}" % body)["alone"] is True for body in bodies)
 
 
 def test_points_are_joined_and_cut_to_max_points() -> None:
-    fold = folded(*({"extendData": [{"x": [[n]], "y": [[-n]]}, [0], 3]} for n in range(1_000)))
+    snapshot = folded(*({"extendData": [{"x": [[n]], "y": [[-n]]}, [0], 3]} for n in range(1_000)))
     kept = {"x": [[997, 998, 999]], "y": [[-997, -998, -999]]}
-    assert sets(fold) == [["graph", {"extendData": [kept, [0], 3]}]]
+    assert sets(snapshot) == [["graph", {"extendData": [kept, [0], 3]}]]
 
 
 @pytest.mark.parametrize("traces", [[[0]], [[0], [1]], [[0, 1], [2], [0, 1]]])
 def test_points_with_a_limit_cost_no_more_however_many_come(traces: list[list[int]]) -> None:
-    fold = Fold(MIB)
+    snapshot = Snapshot(MIB)
     sizes = []
     for n in range(5_000):
         which = traces[n % len(traces)]
         value = [{"y": [[n] for _ in which]}, which, 100]
-        fold.add(encoded([("graph", {"extendData": value})]))
-        sizes.append(fold.size)
-    assert sum(len(json.dumps(pair)) for pair in sets(fold)) < 10_000
+        snapshot.add(encoded([("graph", {"extendData": value})]))
+        sizes.append(snapshot.size)
+    assert sum(len(json.dumps(pair)) for pair in sets(snapshot)) < 10_000
     assert max(sizes) < 30_000
-    assert not fold.is_full
+    assert not snapshot.is_full
 
 
 @pytest.mark.parametrize("limit", [-1, -1000, 0])
 def test_the_size_is_never_negative_whatever_max_points_says(limit: int) -> None:
     values = ({"extendData": [{"y": [[n] * 10]}, [0], limit]} for n in range(20))
-    fold = folded(*values)
-    assert fold.size >= 0
-    [[_, props]] = sets(fold)
+    snapshot = folded(*values)
+    assert snapshot.size >= 0
+    [[_, props]] = sets(snapshot)
     assert len(props["extendData"][0]["y"][0]) == (0 if limit == 0 else 200)
 
 
@@ -412,8 +413,8 @@ def test_the_size_is_never_negative_whatever_max_points_says(limit: int) -> None
 )
 def test_odd_values_are_kept_in_order_and_as_they_came(value: Any) -> None:
     plain = [{"y": [[1]]}, [0], 5]
-    fold = folded(*({"extendData": one} for one in (plain, value, value, plain)))
-    assert [props["extendData"] for _, props in sets(fold)] == [plain, value, value, plain]
+    snapshot = folded(*({"extendData": one} for one in (plain, value, value, plain)))
+    assert [props["extendData"] for _, props in sets(snapshot)] == [plain, value, value, plain]
 
 
 def test_two_extensions_that_speak_of_other_keys_or_limits_are_not_joined() -> None:
@@ -423,15 +424,15 @@ def test_two_extensions_that_speak_of_other_keys_or_limits_are_not_joined() -> N
         [{"x": [[1]]}, [0], 6],
         [{"x": [[1]], "y": [[1]]}, [0], 6],
     ]
-    fold = folded(*({"extendData": value} for value in values))
-    assert [props["extendData"] for _, props in sets(fold)] == values
+    snapshot = folded(*({"extendData": value} for value in values))
+    assert [props["extendData"] for _, props in sets(snapshot)] == values
 
 
 @pytest.mark.parametrize("between", [{"figure": patch(1)}, {"prependData": {"y": [[0]]}}])
 def test_points_are_not_joined_across_what_moves_points(between: dict[str, Any]) -> None:
     extended = {"extendData": [{"y": [[1]]}, [0], 5]}
-    fold = folded(extended, between, extended)
-    assert [next(iter(props)) for _, props in sets(fold)] == [
+    snapshot = folded(extended, between, extended)
+    assert [next(iter(props)) for _, props in sets(snapshot)] == [
         "extendData",
         next(iter(between)),
         "extendData",
@@ -442,26 +443,31 @@ def test_points_are_not_joined_across_what_moves_points(between: dict[str, Any])
 def test_points_are_not_joined_across_an_id_that_means_the_same_graph(
     first: Any, second: Any
 ) -> None:
-    fold = Fold(MIB)
+    snapshot = Snapshot(MIB)
     for n, component in enumerate((first, second, first)):
-        fold.add(encoded([(component, {"extendData": [{"y": [[n]]}, [0], 5]})]))
-    assert [props["extendData"][0]["y"] for _, props in sets(fold)] == [[[0]], [[1]], [[2]]]
+        snapshot.add(encoded([(component, {"extendData": [{"y": [[n]]}, [0], 5]})]))
+    assert [props["extendData"][0]["y"] for _, props in sets(snapshot)] == [[[0]], [[1]], [[2]]]
 
 
 def test_it_is_full_at_its_limit() -> None:
-    fold = folded(*({"children": patch(n)} for n in range(5)), limit_bytes=1_000)
-    assert not fold.is_full
-    fold.add(encoded([("graph", {"data": "x" * 1_000})]))
-    assert fold.is_full
-    fold.add(encoded([("graph", {"data": "small again"})]))
-    assert not fold.is_full
+    snapshot = folded(*({"children": patch(n)} for n in range(5)), limit_bytes=1_000)
+    assert not snapshot.is_full
+    snapshot.add(encoded([("graph", {"data": "x" * 1_000})]))
+    assert snapshot.is_full
+    snapshot.add(encoded([("graph", {"data": "small again"})]))
+    assert not snapshot.is_full
 
 
 def test_once_abandoned_it_holds_nothing_any_more() -> None:
-    fold = folded({"children": 1}, {"children": patch(1)})
-    fold.abandon()
-    fold.add(encoded([("graph", {"children": 2})]))
-    assert (fold.bodies(), fold.size, fold.is_complete, fold.is_full) == ([], 0, False, False)
+    snapshot = folded({"children": 1}, {"children": patch(1)})
+    snapshot.abandon()
+    snapshot.add(encoded([("graph", {"children": 2})]))
+    assert (snapshot.bodies(), snapshot.size, snapshot.is_complete, snapshot.is_full) == (
+        [],
+        0,
+        False,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -486,11 +492,11 @@ def test_only_states_may_be_applied_by_a_page_that_has_seen_a_part(
 
 @pytest.mark.parametrize("name", ["play", "my_components.Sound.play"])
 def test_a_command_of_the_settings_is_one_too(name: str) -> None:
-    fold = Fold(MIB, (name,))
+    snapshot = Snapshot(MIB, (name,))
     for n in range(3):
-        fold.add(encoded([("sound", {"play": n})]))
-    assert [props for _, props in sets(fold)] == [{"play": 0}, {"play": 1}, {"play": 2}]
-    assert not fold.is_idempotent
+        snapshot.add(encoded([("sound", {"play": n})]))
+    assert [props for _, props in sets(snapshot)] == [{"play": 0}, {"play": 1}, {"play": 2}]
+    assert not snapshot.is_idempotent
 
 
 def test_the_commands_are_those_of_the_renderer() -> None:

@@ -12,24 +12,25 @@ from typing import Any
 
 from dash import Dash
 
-from flash_events import bridge, protocol, requests
-from flash_events.backends import Request
+from flash_events import bridge
 from flash_events.brokers import Broker, RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
 from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
-from flash_events.connections import Connection, Connections
+from flash_events.endpoint.backends import Request
+from flash_events.endpoint.connections import Connection, Connections
+from flash_events.endpoint.loop_watch import LoopWatch
+from flash_events.endpoint.placement import Place, Places, unknown_connection
+from flash_events.endpoint.probe import Probes
+from flash_events.endpoint.replies import Reply, accepted, refused
+from flash_events.endpoint.stats import Stats
 from flash_events.errors import BrokerError, Refused
-from flash_events.feeds import Feeds, feeds
 from flash_events.identity import owner_of
-from flash_events.live import LiveRuns
-from flash_events.loop_watch import LoopWatch
-from flash_events.places import Place, Places, unknown_connection
-from flash_events.probe import Probes
-from flash_events.protocol import Reason
-from flash_events.queued import QueuedRuns
-from flash_events.replies import Reply, accepted, refused
+from flash_events.runs.local import LocalRuns
+from flash_events.runs.remote import RemoteRuns
+from flash_events.runs.task_log import Feeds, feeds
 from flash_events.settings import Settings
-from flash_events.stats import Stats
+from flash_events.wire import events, requests
+from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ class Server:
             must_wait=lambda: self._broker.is_away,
         )
         self._places = Places(settings, self._broker, self._connections)
-        self._runs = LiveRuns(app, settings, self._broker)
-        self._queued = QueuedRuns(app, settings, self._broker)
+        self._runs = LocalRuns(app, settings, self._broker)
+        self._queued = RemoteRuns(app, settings, self._broker)
         self._feeds = Feeds(self._broker) if isinstance(self._broker, SharedBroker) else None
         self._probes = Probes(settings.heartbeat_seconds)
         self._starts: dict[str, asyncio.Future[None]] = {}
@@ -273,8 +274,8 @@ class Server:
             if now.worker:
                 self._broker.signal(now.worker, attach)
             else:
-                end = protocol.Ended(run, 0, Reason.LOST)
-                place.log.leave(run, protocol.encode(end))
+                end = events.Ended(run, 0, Reason.LOST)
+                place.log.leave(run, events.encode(end))
         if place is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()

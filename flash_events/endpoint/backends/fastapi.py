@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
 from flash_events import bridge
-from flash_events.backends.base import Handler, Hook, Request
+from flash_events.endpoint.backends.base import Handler, Hook, Request
 
 
 class FastAPIBackend:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from dash import Patch
 
-from flash_events import Settings, Update, protocol, stream_props
+from flash_events import Settings, Update, stream_props
 from flash_events.brokers.base import LogLimits
 from flash_events.brokers.memory_log import MemoryLog
-from flash_events.fold import Fold
-from flash_events.outlet import Outlet
-from flash_events.protocol import Ended, Reason, Started, Updated
+from flash_events.runs.output import Output
+from flash_events.runs.snapshot import Snapshot
+from flash_events.wire import events
+from flash_events.wire.events import Ended, Reason, Started, Updated
 from tests.support.harness import LIMITS, RUN_ID, Reader, Streamed, body, running
 from tests.support.server import until
 
@@ -22,7 +23,7 @@ NARROW = LogLimits(2_000, 10, MIB, 60)
 
 
 def encoded(value: object) -> bytes:
-    return protocol.encode_update(stream_props("out", {"children": value}), MIB)
+    return events.encode_update(stream_props("out", {"children": value}), MIB)
 
 
 def appended(n: int) -> Patch:
@@ -31,7 +32,7 @@ def appended(n: int) -> Patch:
     return patch
 
 
-def shown(events: list[protocol.Event]) -> list[tuple[str, int, Any]]:
+def shown(events: list[events.Event]) -> list[tuple[str, int, Any]]:
     """Kind, number and value of each update and end."""
     seen: list[tuple[str, int, Any]] = []
     for event in events:
@@ -111,10 +112,10 @@ class TestWithoutViewer:
             await counter.go_on(3)
             dropped(streamed)
             if is_told:
-                assert streamed.run.outlet.detach()
+                assert streamed.run.output.detach()
             await counter.go_on(2_000)
             assert not counter.has_finished.is_set()
-            assert streamed.run.outlet.updates == 2_003
+            assert streamed.run.output.updates == 2_003
 
     async def test_a_kept_run_that_waits_for_room_goes_on_when_its_log_is_dropped(self) -> None:
         counter = Counter()
@@ -123,7 +124,7 @@ class TestWithoutViewer:
             await settle()
             assert counter.count == 10  # `start` takes room, too
             dropped(streamed)
-            await until(lambda: streamed.run.outlet.updates == 100)
+            await until(lambda: streamed.run.output.updates == 100)
 
     async def test_another_run_ends_as_lost_and_runs_its_finally(self) -> None:
         counter = Counter()
@@ -133,7 +134,7 @@ class TestWithoutViewer:
             counter.let(1)
             assert await streamed.run.stopped()
             assert counter.has_finished.is_set()
-            assert streamed.run.outlet.reason == Reason.LOST
+            assert streamed.run.output.reason == Reason.LOST
 
     async def test_another_run_that_waits_for_room_ends_as_lost_too(self) -> None:
         counter = Counter()
@@ -143,11 +144,11 @@ class TestWithoutViewer:
             dropped(streamed)
             assert await streamed.run.stopped()
             assert counter.has_finished.is_set()
-            assert streamed.run.outlet.reason == Reason.LOST
+            assert streamed.run.output.reason == Reason.LOST
 
     async def test_only_a_kept_run_can_go_on_without(self) -> None:
-        assert Outlet(RUN_ID, MemoryLog(LIMITS), Fold(MIB)).detach()
-        assert not Outlet(RUN_ID, MemoryLog(LIMITS)).detach()
+        assert Output(RUN_ID, MemoryLog(LIMITS), Snapshot(MIB)).detach()
+        assert not Output(RUN_ID, MemoryLog(LIMITS)).detach()
 
     async def test_a_kept_run_pauses_when_its_fold_is_full_and_goes_on_for_a_viewer(self) -> None:
         counter = Appender()
@@ -161,7 +162,7 @@ class TestWithoutViewer:
             await settle()
             assert counter.count == paused < 100
             log = MemoryLog(LIMITS)
-            assert streamed.run.outlet.attach(log, 0)
+            assert streamed.run.output.attach(log, 0)
             await until(lambda: counter.count > paused + 10)
             events = await Reader(log).available()
         told = [(kind, n) for kind, n, _ in shown(events)]
@@ -175,8 +176,8 @@ class TestWithoutViewer:
         settings = Settings(max_kept_bytes=5_000)
         async with running(counter.run, 0, settings=settings, **KEPT) as streamed:
             await counter.go_on(200)
-            assert streamed.run.outlet.updates == 200
-            assert not streamed.run.outlet.attach(MemoryLog(LIMITS), 0)
+            assert streamed.run.output.updates == 200
+            assert not streamed.run.output.attach(MemoryLog(LIMITS), 0)
 
 
 class TestAttach:
@@ -186,10 +187,10 @@ class TestAttach:
         counter = Counter()
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
-            streamed.run.outlet.detach()
+            streamed.run.output.detach()
             await counter.go_on(5)
             log = MemoryLog(LIMITS)
-            assert streamed.run.outlet.attach(log, 0)
+            assert streamed.run.output.attach(log, 0)
             await counter.go_on(3)
             events = await Reader(log).available()
         assert shown(events) == [
@@ -213,8 +214,8 @@ class TestAttach:
             for _ in range(after):
                 await asyncio.sleep(0)
             log = MemoryLog(LIMITS)
-            assert streamed.run.outlet.attach(log, 0)
-            await until(lambda: streamed.run.outlet.updates == 30)
+            assert streamed.run.output.attach(log, 0)
+            await until(lambda: streamed.run.output.updates == 30)
             assert patches_of(await Reader(log).available()) == list(range(1, 31))
             handing_over.cancel()
 
@@ -230,7 +231,7 @@ class TestAttach:
             reading = asyncio.create_task(reader.until(lambda: has_come(reader, 100)))
             for _ in range(after):
                 await asyncio.sleep(0)
-            assert streamed.run.outlet.attach(streamed.log, 0)
+            assert streamed.run.output.attach(streamed.log, 0)
             await reading
         assert patches_of(after_first_snapshot(reader.events)) == list(range(1, 101))
 
@@ -240,10 +241,10 @@ class TestAttach:
             await counter.go_on(5)
             log = MemoryLog(LIMITS)
             for _ in range(2):
-                assert streamed.run.outlet.attach(log, 0, "request")
+                assert streamed.run.output.attach(log, 0, "request")
             await counter.go_on(1)
             assert shown(await Reader(log).available()) == [("snapshot", 5, 5), ("update", 6, 6)]
-            assert streamed.run.outlet.attach(log, 0, "another")
+            assert streamed.run.output.attach(log, 0, "another")
             assert shown(await Reader(log).available())[-1] == ("snapshot", 6, 6)
 
     async def test_after_the_end_it_is_the_snapshot_and_the_end(self) -> None:
@@ -252,11 +253,11 @@ class TestAttach:
                 yield stream_props("out", {"children": n})
 
         async with running(brief, 0, **KEPT) as streamed:
-            streamed.run.outlet.detach()
+            streamed.run.output.detach()
             assert await streamed.run.stopped()
             for _ in range(2):  # as often as it is asked for
                 log = MemoryLog(LIMITS)
-                assert streamed.run.outlet.attach(log, 0)
+                assert streamed.run.output.attach(log, 0)
                 events = await Reader(log).available()
                 assert shown(events) == [("snapshot", 3, 3), ("end", 3, Reason.DONE)]
 
@@ -265,7 +266,7 @@ class TestAttach:
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
             log = MemoryLog(LIMITS)
-            assert streamed.run.outlet.attach(log, 3)
+            assert streamed.run.output.attach(log, 3)
             assert shown(await Reader(log).available()) == [("snapshot", 5, 5)]
 
     async def test_a_page_that_has_seen_a_part_gets_nothing_that_must_not_come_twice(self) -> None:
@@ -273,29 +274,29 @@ class TestAttach:
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
             log = MemoryLog(LIMITS)
-            assert not streamed.run.outlet.attach(log, 3)
-            assert streamed.run.outlet.attach(log, 0)
+            assert not streamed.run.output.attach(log, 3)
+            assert streamed.run.output.attach(log, 0)
 
     async def test_a_run_that_is_not_kept_has_nothing_to_attach_to(self) -> None:
         counter = Counter()
         async with running(counter.run, 0) as streamed:
-            assert not streamed.run.outlet.attach(MemoryLog(LIMITS), 0)
+            assert not streamed.run.output.attach(MemoryLog(LIMITS), 0)
 
     async def test_the_old_log_is_left_so_that_its_connection_can_end(self) -> None:
         log = MemoryLog(LIMITS)
         log.runs[RUN_ID] = "worker"
-        outlet = Outlet(RUN_ID, log, Fold(MIB))
-        assert outlet.attach(MemoryLog(LIMITS), 0)
+        output = Output(RUN_ID, log, Snapshot(MIB))
+        assert output.attach(MemoryLog(LIMITS), 0)
         assert dict(log.runs) == {}
 
     async def test_a_cancel_as_room_comes_counts_what_was_sent(self) -> None:
         """Or the updates at the end would have numbers that are taken."""
         for turns in range(12):
             log = MemoryLog(NARROW)
-            outlet = Outlet(RUN_ID, log, Fold(MIB))
-            while outlet.offer(encoded("first")):
+            output = Output(RUN_ID, log, Snapshot(MIB))
+            while output.offer(encoded("first")):
                 pass
-            sending = asyncio.create_task(outlet.send(encoded("waits")))
+            sending = asyncio.create_task(output.send(encoded("waits")))
             await settle()
             reader = Reader(log)
             await reader.available()
@@ -304,7 +305,7 @@ class TestAttach:
                 await asyncio.sleep(0)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            outlet.end(Reason.CANCELLED, [encoded("late")])
+            output.end(Reason.CANCELLED, [encoded("late")])
             await handing_over
             await reader.until_end()
             told = [n for kind, n, _ in shown(reader.events)]
@@ -315,13 +316,13 @@ def has_come(reader: Reader, number: int) -> bool:
     return any(isinstance(event, Updated) and event.number == number for event in reader.events)
 
 
-def after_first_snapshot(events: list[protocol.Event]) -> list[protocol.Event]:
+def after_first_snapshot(events: list[events.Event]) -> list[events.Event]:
     """What a page that attaches goes by: it ignores what was on the way before."""
     is_snapshot = [isinstance(event, Updated) and event.is_snapshot for event in events]
     return events[is_snapshot.index(True) :]
 
 
-def patches_of(events: list[protocol.Event]) -> list[int]:
+def patches_of(events: list[events.Event]) -> list[int]:
     """What a page gets that applies snapshots, and of the updates what follows them."""
     applied: list[int] = []
     seen = 0
@@ -338,11 +339,11 @@ def patches_of(events: list[protocol.Event]) -> list[int]:
 
 async def test_an_end_is_said_once() -> None:
     log = MemoryLog(LIMITS)
-    outlet = Outlet(RUN_ID, log)
-    await outlet.start()
-    outlet.end(Reason.DONE)
-    outlet.end(Reason.CANCELLED)
-    assert outlet.offer(encoded("too late"))
+    output = Output(RUN_ID, log)
+    await output.start()
+    output.end(Reason.DONE)
+    output.end(Reason.CANCELLED)
+    assert output.offer(encoded("too late"))
     [start, end] = await Reader(log).available()
     assert isinstance(start, Started)
     assert shown([end]) == [("end", 0, Reason.DONE)]

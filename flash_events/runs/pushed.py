@@ -9,7 +9,7 @@ RETRY_SECONDS = 0.05
 """One that found the event log full tries again after this time."""
 
 
-class SideUpdates:
+class PushedUpdates:
     """Encoded updates that wait to be sent, in order.
 
     Args:

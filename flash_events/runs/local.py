@@ -10,17 +10,18 @@ from typing import Any
 
 from dash import Dash
 
-from flash_events import bridge, protocol
+from flash_events import bridge
 from flash_events.brokers.base import Broker, EventLog, RunRecord
 from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.signals import Attach, Gone, Lost, Signal, Stop, Stopped
-from flash_events.callbacks import EventCallback
 from flash_events.errors import BrokerError, too_many
-from flash_events.fold import Fold
-from flash_events.outlet import Ending, Outlet
-from flash_events.protocol import Reason
-from flash_events.runs import Run
+from flash_events.registration import EventCallback
+from flash_events.runs.output import Ending, Output
+from flash_events.runs.run import Run
+from flash_events.runs.snapshot import Snapshot
 from flash_events.settings import Settings
+from flash_events.wire import events
+from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Live:
         await asyncio.gather(*(run.stopped(STOP_SECONDS) for run in runs))
 
 
-class LiveRuns:
+class LocalRuns:
     """Starts, finds and stops the runs of this worker.
 
     Args:
@@ -99,10 +100,10 @@ class LiveRuns:
 
     def counted(self) -> dict[str, int]:
         """Updates and ends, so far."""
-        outlets = [live.run.outlet for live in self]
+        outputs = [live.run.output for live in self]
         return {
-            "updates": self._updates + sum(outlet.updates for outlet in outlets),
-            "collapsed_updates": self._collapsed + sum(outlet.collapsed for outlet in outlets),
+            "updates": self._updates + sum(output.updates for output in outputs),
+            "collapsed_updates": self._collapsed + sum(output.collapsed for output in outputs),
             **{f"ends_{reason}": self._ends[reason] for reason in Reason},
         }
 
@@ -135,8 +136,10 @@ class LiveRuns:
         `is_again` says that another worker has had it, and died.
         """
         settings = self._settings
-        fold = Fold(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
-        outlet = Outlet(record.run, log, fold, is_again)
+        snapshot = (
+            Snapshot(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
+        )
+        output = Output(record.run, log, snapshot, is_again)
         replaces = tuple(dict.fromkeys(replaces))
         here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
@@ -153,7 +156,7 @@ class LiveRuns:
             live.replaces.clear()
 
         run = Run(
-            callback, call, outlet, self._app, settings, before if replaced or elsewhere else None
+            callback, call, output, self._app, settings, before if replaced or elsewhere else None
         )
         live = Live(run, record, page, record.connection, replaced)
         self._add(live)
@@ -220,7 +223,7 @@ class LiveRuns:
         """The viewer of these runs has vanished."""
         for run in self._of_connection.get(signal.connection, ()):
             live = self._by_id[run]
-            if not live.run.outlet.detach():
+            if not live.run.output.detach():
                 live.run.stop()
 
     def on_closed(self, connection: str) -> None:
@@ -231,17 +234,17 @@ class LiveRuns:
         """
         for run in self._of_connection.get(connection, ()):
             live = self._by_id[run]
-            if live.run.outlet.has_ended:
+            if live.run.output.has_ended:
                 continue
             logger.warning("The broker has lost a run of %s.", live.run.callback.name)
-            if not live.run.outlet.detach():
+            if not live.run.output.detach():
                 live.run.stop(Reason.LOST)
 
     def on_lost(self, signal: Lost) -> None:
         """The log of these runs is lost."""
         for run in list(self._of_connection.get(signal.connection, ())):
             live = self._by_id[run]
-            if not live.run.outlet.lose():
+            if not live.run.output.lose():
                 live.run.stop(Reason.LOST)
 
     def on_attach(self, signal: Attach) -> None:
@@ -250,12 +253,12 @@ class LiveRuns:
         live = self._by_id.get(signal.run)
         ending = self._ended.get(signal.run)
         if live is not None:
-            is_attached = live.run.outlet.attach(log, signal.seen, signal.request)
+            is_attached = live.run.output.attach(log, signal.seen, signal.request)
         else:
             is_attached = ending is not None and ending.attach(signal.run, log, signal.seen)
         if not is_attached:
             # The page is told; the run goes on to its end, as was promised.
-            log.leave(signal.run, protocol.encode(protocol.Ended(signal.run, 0, Reason.LOST)))
+            log.leave(signal.run, events.encode(events.Ended(signal.run, 0, Reason.LOST)))
         elif live is not None:
             self._leave_connection(live)
             live.connection = signal.connection
@@ -316,11 +319,11 @@ class LiveRuns:
 
     def _on_ended(self, run: Run) -> None:
         live = self._remove(run)
-        self._ends[run.outlet.reason] += 1
-        self._updates += run.outlet.updates
-        self._collapsed += run.outlet.collapsed
+        self._ends[run.output.reason] += 1
+        self._updates += run.output.updates
+        self._collapsed += run.output.collapsed
         self._broker.retire(live.record)
-        ending = run.outlet.ending()
+        ending = run.output.ending()
         if ending is not None:
             self._ended.add(run.id, ending)
 

@@ -2,7 +2,7 @@
 
 from dash import Dash
 
-from flash_events.backends.base import Backend, Handler, Request
+from flash_events.endpoint.backends.base import Backend, Handler, Request
 
 __all__ = ["Backend", "Handler", "Request", "backend_of"]
 
@@ -11,11 +11,11 @@ def backend_of(app: Dash) -> Backend | None:
     """What an app runs on; None where that cannot stream."""
     match app.backend.server_type:
         case "quart":
-            from flash_events.backends.quart import QuartBackend
+            from flash_events.endpoint.backends.quart import QuartBackend
 
             return QuartBackend(app.server)
         case "fastapi":
-            from flash_events.backends.fastapi import FastAPIBackend
+            from flash_events.endpoint.backends.fastapi import FastAPIBackend
 
             return FastAPIBackend(app.server)
     return None

@@ -11,16 +11,16 @@ from typing import Any
 from dash import Dash
 from dash.exceptions import PreventUpdate
 
-from flash_events import bridge, current
-from flash_events.callbacks import EventCallback
+from flash_events import bridge, context
 from flash_events.errors import LogGone, RunAborted, RunTimeout
-from flash_events.failures import encode_item, ends_task, handle, is_running
-from flash_events.outlet import Outlet
-from flash_events.protocol import Failure, Reason
+from flash_events.registration import EventCallback
+from flash_events.runs.errors import encode_item, ends_task, handle, is_running
+from flash_events.runs.output import Output
+from flash_events.runs.pushed import PushedUpdates
+from flash_events.runs.thread import GeneratorThread
 from flash_events.settings import Settings
-from flash_events.side_updates import SideUpdates
-from flash_events.threads import GeneratorThread
 from flash_events.updates import Update, stream_props
+from flash_events.wire.events import Failure, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Run:
     Args:
         callback: whose generator is driven.
         call: its arguments and context.
-        outlet: takes its events.
+        output: takes its events.
         app: for its error handler.
         settings: limits, and whether errors show their text.
         before: awaited first: that the runs which it replaces have stopped.
@@ -50,19 +50,19 @@ class Run:
         self,
         callback: EventCallback,
         call: bridge.Call,
-        outlet: Outlet,
+        output: Output,
         app: Dash | None,
         settings: Settings,
         before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        self.id = outlet.run
+        self.id = output.run
         self.callback = callback
-        self.outlet = outlet
+        self.output = output
         self._call = call
         self._app = app
         self._settings = settings
         self._before = before
-        self._side_updates = SideUpdates(outlet.offer, settings.log_events, settings.log_bytes)
+        self._side_updates = PushedUpdates(output.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
         self._stop_reason: Reason | None = None
@@ -96,9 +96,9 @@ class Run:
         return bool(done)
 
     def _on_stopped(self, task: asyncio.Task[None]) -> None:
-        if not self.outlet.has_ended:  # it may never have begun
+        if not self.output.has_ended:  # it may never have begun
             unasked = Reason.LOST if task.cancelled() else Reason.ERROR
-            self.outlet.end(self._stop_reason or unasked)
+            self.output.end(self._stop_reason or unasked)
         # Task and call refer to the run, which is not to wait for the garbage collector.
         self._task = None
         self._call.deactivate()
@@ -116,7 +116,7 @@ class Run:
         )
         if not await self.stopped(GIVE_UP_SECONDS):
             logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
-            self.outlet.end(self._stop_reason or Reason.CANCELLED)
+            self.output.end(self._stop_reason or Reason.CANCELLED)
             task.cancel()
 
     async def _drive(self) -> None:
@@ -133,7 +133,7 @@ class Run:
         try:
             if self._before is not None:
                 await self._before()
-            await self.outlet.start()
+            await self.output.start()
             consume = self._consume if self.callback.is_async else self._consume_in_thread
             if self.callback.timeout is None:
                 await consume()
@@ -161,7 +161,7 @@ class Run:
                 failure, body = await self._handle(error)
             elif not isinstance(error, asyncio.CancelledError):
                 logger.exception("%s failed while it was cancelled", self.callback.name)
-        self.outlet.end(self._stop_reason or reason, self._side_updates.drain(), failure, body)
+        self.output.end(self._stop_reason or reason, self._side_updates.drain(), failure, body)
 
     def _is_late(self) -> bool:
         return self._limit is not None and self._limit.expired()
@@ -170,7 +170,7 @@ class Run:
         self._activate()
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
-        outlet, side_updates = self.outlet, self._side_updates
+        output, side_updates = self.output, self._side_updates
         turn_ends = perf_counter() + TURN_SECONDS
         try:
             async for item in generator:
@@ -178,9 +178,9 @@ class Run:
                 if body is not None:
                     if side_updates.is_waiting:
                         for side_update in side_updates.drain():
-                            await outlet.send(side_update)
-                    if not outlet.offer(body):
-                        await outlet.send(body)
+                            await output.send(side_update)
+                    if not output.offer(body):
+                        await output.send(body)
                 if self._stop_reason:
                     return  # the generator swallowed its cancellation, and is closed now
                 if perf_counter() > turn_ends:
@@ -200,14 +200,14 @@ class Run:
         async with thread:
             async for bodies in thread:
                 for body in bodies:
-                    if not self.outlet.offer(body):
-                        await self.outlet.send(body)
+                    if not self.output.offer(body):
+                        await self.output.send(body)
                 await asyncio.sleep(0)  # more may be there already
 
     def _activate(self) -> None:
         """Has updates that do not come by `yield` pushed, encoded."""
         self._call.activate(self._set_props)
-        current.stream_aside.set(self._stream_aside)
+        context.stream_aside.set(self._stream_aside)
 
     def _set_props(self, component_id: str, props: dict[str, Any]) -> None:
         self._stream_aside(stream_props(component_id, props))

@@ -13,9 +13,9 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from itertools import pairwise
 from urllib.parse import SplitResult, urlsplit
 
-from flash_events import protocol
-from flash_events.probe import TICK_SECONDS, TICKS
+from flash_events.endpoint.probe import TICK_SECONDS, TICKS
 from flash_events.settings import MAX_HEARTBEAT_SECONDS
+from flash_events.wire import events
 
 SILENT_SECONDS = 45.0
 """By default; longer than the usual time-outs of proxies and two heartbeats."""
@@ -94,7 +94,7 @@ def _ask(
         closing(kind(parts.hostname, parts.port, timeout=LATE_SECONDS))
     )
     path = f"{parts.path.rstrip('/')}/{PROBE}"
-    body = {"version": protocol.VERSION, "silent_seconds": silent_seconds}
+    body = {"version": events.VERSION, "silent_seconds": silent_seconds}
     headers = {
         "Content-Type": "application/json",
         "Accept-Encoding": "gzip",

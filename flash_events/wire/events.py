@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from flash_events import bridge
-from flash_events.culprits import culprit
-from flash_events.encoding import to_json
 from flash_events.errors import EncodingError
 from flash_events.updates import Update
+from flash_events.wire.json import to_json
+from flash_events.wire.unsendable import culprit
 
 VERSION = 1
 """Of the protocol. A page that speaks another version is asked to reload."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flash_events.replies import Reply
+from flash_events.endpoint.replies import Reply
 
 
 @dataclass(frozen=True, slots=True)

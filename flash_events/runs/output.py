@@ -1,15 +1,15 @@
-"""Where a run's events go: into its connection's log, numbered, and for a kept run into a fold."""
+"""Where a run's events go: into its connection's log, and those of a kept run into a snapshot."""
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flash_events import protocol
 from flash_events.brokers.base import EventLog
-from flash_events.delivery import Delivery
 from flash_events.errors import LogGone
-from flash_events.fold import Fold
-from flash_events.protocol import Failure, Reason, encode_numbered
+from flash_events.runs.delivery import Delivery
+from flash_events.runs.snapshot import Snapshot
+from flash_events.wire import events
+from flash_events.wire.events import Failure, Reason, encode_numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +41,35 @@ class Ending:
         return True
 
 
-class Outlet:
+class Output:
     """The way of one run's events to whoever watches.
 
-    A run that is kept without a viewer (`on_disconnect="finish"`) has a fold: it goes on when its
-    log is gone, and another connection can be attached.
+    A run that is kept without a viewer (`on_disconnect="finish"`) has a snapshot: it goes on when
+    its log is gone, and another connection can be attached.
 
     Args:
         run: its id.
         log: of the connection that carries its events.
-        fold: of a kept run.
+        snapshot: of a kept run.
         is_again: whether another worker had the run, and died.
     """
 
     def __init__(
-        self, run: str, log: EventLog | None, fold: Fold | None = None, is_again: bool = False
+        self,
+        run: str,
+        log: EventLog | None,
+        snapshot: Snapshot | None = None,
+        is_again: bool = False,
     ) -> None:
         self.run = run
         self._is_again = is_again
         self._log = log
-        self._fold = fold
-        self._head = protocol.update_head(run)
+        self._snapshot = snapshot
+        self._head = events.update_head(run)
         self._number = 0
         self._is_appending = False
         # Only a kept run can be moved, and an event's empty deque has 760 bytes.
-        self._moved = asyncio.Event() if fold is not None else None
+        self._moved = asyncio.Event() if snapshot is not None else None
         self._delivery: Delivery | None = None
         self._request = ""
         self._end: bytes | None = None
@@ -84,15 +88,15 @@ class Outlet:
 
     @property
     def collapsed(self) -> int:
-        """How many values its fold has dropped because a later one made them needless."""
-        return self._fold.collapsed if self._fold is not None else 0
+        """How many values its snapshot has dropped because a later one made them needless."""
+        return self._snapshot.collapsed if self._snapshot is not None else 0
 
     async def start(self) -> None:
         """Says that the generator is about to start."""
         if self._is_again:  # the page must count from 1 again
-            nothing = protocol.Updated(self.run, 0, b'"set":[]', is_snapshot=True)
-            await self._deliver(protocol.encode(nothing))
-        await self._deliver(protocol.encode(protocol.Started(self.run)))
+            nothing = events.Updated(self.run, 0, b'"set":[]', is_snapshot=True)
+            await self._deliver(events.encode(nothing))
+        await self._deliver(events.encode(events.Started(self.run)))
 
     def offer(self, body: bytes) -> bool:
         """Sends an encoded update if it can be sent now; says whether it did."""
@@ -107,8 +111,8 @@ class Outlet:
         elif not log.offer(self.run, encode_numbered(self._head, self._number + 1, body)):
             return False
         self._number += 1
-        if self._fold is not None:
-            self._keep(self._fold, body)
+        if self._snapshot is not None:
+            self._keep(self._snapshot, body)
         return True
 
     async def send(self, body: bytes) -> None:
@@ -142,8 +146,8 @@ class Outlet:
                 self._log.append_now(self._update(update), self.run)
             self._sent(update)
         self.reason = reason
-        ended = protocol.Ended(self.run, self._number, reason, failure, body)
-        self._end = protocol.encode(ended)
+        ended = events.Ended(self.run, self._number, reason, failure, body)
+        self._end = events.encode(ended)
         if self._delivery is not None:
             self._delivery.end(self._end)
         elif self._log is not None:
@@ -155,12 +159,12 @@ class Outlet:
         self._stop_delivery()
         self._log = None
         self._on_moved()
-        return self._fold is not None
+        return self._snapshot is not None
 
     def lose(self) -> bool:
         """The log is lost: says so where others can still read it; returns as `detach` does."""
-        if self._fold is not None and self._log is not None:
-            self._log.leave(self.run, protocol.encode(protocol.Ended(self.run, 0, Reason.LOST)))
+        if self._snapshot is not None and self._log is not None:
+            self._log.leave(self.run, events.encode(events.Ended(self.run, 0, Reason.LOST)))
         return self.detach()
 
     def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
@@ -177,14 +181,16 @@ class Outlet:
         if request and request == self._request and log is self._log:
             return True  # it must not be told twice
         self._request = request
-        fold = self._fold
-        if fold is None or not fold.is_complete or (seen and not fold.is_idempotent):
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.is_complete or (seen and not snapshot.is_idempotent):
             return False
         self._stop_delivery()
         if self._log is not None and self._log is not log:
             self._log.leave(self.run)
         self._log = log
-        self._delivery = Delivery(log, self.run, self._snapshots(fold), self._on_delivered)
+        self._delivery = Delivery(
+            log, self.run, self._snapshot_events(snapshot), self._on_delivered
+        )
         if self._end is not None:
             self._delivery.end(self._end)
         self._delivery.start()
@@ -193,9 +199,11 @@ class Outlet:
 
     def ending(self) -> Ending | None:
         """Snapshot and end event for pages that attach late; None if there is nothing to show."""
-        if self._fold is None or not self._fold.is_complete or self._end is None:
+        if self._snapshot is None or not self._snapshot.is_complete or self._end is None:
             return None
-        return Ending(tuple(self._snapshots(self._fold)), self._end, self._fold.is_idempotent)
+        return Ending(
+            tuple(self._snapshot_events(self._snapshot)), self._end, self._snapshot.is_idempotent
+        )
 
     async def delivered(self) -> None:
         """Waits until what it has sent is where others can read it."""
@@ -214,10 +222,10 @@ class Outlet:
             self._delivery.cancel()
             self._delivery = None
 
-    def _snapshots(self, fold: Fold) -> list[bytes]:
+    def _snapshot_events(self, snapshot: Snapshot) -> list[bytes]:
         return [
-            protocol.encode(protocol.Updated(self.run, self._number, body, is_snapshot=True))
-            for body in fold.bodies()
+            events.encode(events.Updated(self.run, self._number, body, is_snapshot=True))
+            for body in snapshot.bodies()
         ]
 
     def _update(self, body: bytes) -> bytes:
@@ -225,13 +233,13 @@ class Outlet:
 
     def _sent(self, body: bytes) -> None:
         self._number += 1
-        if self._fold is not None:
-            self._keep(self._fold, body)
+        if self._snapshot is not None:
+            self._keep(self._snapshot, body)
 
-    def _keep(self, fold: Fold, body: bytes) -> None:
-        fold.add(body)
-        if fold.is_full and self._log is not None:
-            fold.abandon()
+    def _keep(self, snapshot: Snapshot, body: bytes) -> None:
+        snapshot.add(body)
+        if snapshot.is_full and self._log is not None:
+            snapshot.abandon()
 
     def _on_moved(self) -> None:
         if self._moved is not None:
@@ -239,7 +247,7 @@ class Outlet:
 
     def _must_pause(self) -> bool:
         """Whether nobody watches, and what they would have to be told is too much already."""
-        return self._log is None and self._fold is not None and self._fold.is_full
+        return self._log is None and self._snapshot is not None and self._snapshot.is_full
 
     async def _deliver(self, event: bytes, body: bytes = b"") -> None:
         while True:
@@ -276,7 +284,7 @@ class Outlet:
     async def _put(self, log: EventLog, event: bytes, body: bytes) -> bool:
         """Appends and counts in one step: a snapshot, or a cancel, comes before both or after."""
         await log.append(self.run, event)
-        if self._fold is not None and (log is not self._log or self._delivery is not None):
+        if self._snapshot is not None and (log is not self._log or self._delivery is not None):
             return False  # it is before the snapshot, where the page that attaches ignores it
         if body:
             self._sent(body)

@@ -15,7 +15,7 @@ from typing import Any
 from quart import Quart, Response, request
 from quart import globals as quart_globals
 
-from flash_events.backends.base import Handler, Hook, Request
+from flash_events.endpoint.backends.base import Handler, Hook, Request
 
 VARIABLES: tuple[ContextVar[Any] | None, ...] = tuple(
     getattr(quart_globals, name, None) for name in ("_cv_app", "_cv_request")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flash_events.encoding import children_of, has_key, to_json
 from flash_events.errors import EncodingError
 from flash_events.updates import Update, is_no_update
+from flash_events.wire.json import children_of, has_key, to_json
 
 
 def culprit(update: Update, error: Exception) -> EncodingError:

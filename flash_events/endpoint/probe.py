@@ -1,4 +1,4 @@
-"""A stream that shows what lies between this server and its clients, for `flash_events.doctor`.
+"""A stream that shows what lies between this server and its clients, for the doctor.
 
 First it ticks, so that a client sees whether events come one by one; then it is silent but for the
 heartbeats, so that it sees whether somebody ends silent streams.
@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from http import HTTPStatus
 
-from flash_events import protocol
+from flash_events.endpoint.replies import STREAM_HEADERS, Reply
 from flash_events.errors import Refused
-from flash_events.replies import STREAM_HEADERS, Reply
+from flash_events.wire import events
 
 TICKS = 8
 TICK_SECONDS = 0.25
@@ -63,7 +63,7 @@ class Probes:
             while (left := ends - asyncio.get_running_loop().time()) > 0:
                 if await self._is_closing_within(min(left, heartbeat_seconds)):
                     return
-                yield protocol.HEARTBEAT
+                yield events.HEARTBEAT
             yield _event("end", {})
         finally:
             self._open -= 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from dash import Dash
 
-from flash_events import bridge, protocol
+from flash_events import bridge
 from flash_events.brokers.base import (
     QUEUED,
     SNAPSHOT_BYTES,
@@ -19,12 +19,13 @@ from flash_events.brokers.base import (
     SharedBroker,
 )
 from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
-from flash_events.callbacks import EventCallback
 from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
-from flash_events.failures import handle
-from flash_events.protocol import Reason
-from flash_events.queues import Order, RunQueue
+from flash_events.registration import EventCallback
+from flash_events.runs.errors import handle
 from flash_events.settings import Settings
+from flash_events.task_queue import Order, RunQueue
+from flash_events.wire import events
+from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ TERMINATE_TRIES = 20
 """So often and for so long it is looked whether a terminated process has told its end itself."""
 
 
-class QueuedRuns:
+class RemoteRuns:
     """Sends runs to task queues and sees to it that they end.
 
     Args:
@@ -151,7 +152,7 @@ class QueuedRuns:
             except LogGone:
                 return
             position += 1
-        end = found[0] if found else protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+        end = found[0] if found else events.encode(events.Ended(run, 0, Reason.LOST))
         await log.sent()
         await log.lose(run, "", end)
 
@@ -162,7 +163,7 @@ class QueuedRuns:
             if callback.queue.redelivers:
                 return None
             return await self._fail(record, callback, "worker_lost", LOST_TEXT)
-        return protocol.encode(protocol.Ended(run, 0, Reason.LOST))
+        return events.encode(events.Ended(run, 0, Reason.LOST))
 
     async def _fail(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
@@ -171,7 +172,7 @@ class QueuedRuns:
         self._broker.retire(record)  # first, or it would be failed twice
         error = _ERRORS.get(code, RuntimeError)(text)
         failure, body = await handle(error, code, callback, self._app, self._settings)
-        return protocol.encode(protocol.Ended(record.run, 0, Reason.ERROR, failure, body))
+        return events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
 
     async def _fail_from_here(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
@@ -238,8 +239,8 @@ class QueuedRuns:
         except Exception as error:  # whatever the queue's driver raises
             app, settings = self._app, self._settings
             failure, body = await handle(error, "queue", callback, app, settings)
-            end = protocol.Ended(record.run, 0, Reason.ERROR, failure, body)
-            await log.lose(record.run, QUEUED, protocol.encode(end))
+            end = events.Ended(record.run, 0, Reason.ERROR, failure, body)
+            await log.lose(record.run, QUEUED, events.encode(end))
             self._broker.retire(record)
 
     async def _take_back(self, signal: Stop) -> None:
@@ -284,7 +285,7 @@ class QueuedRuns:
     async def _end(self, record: RunRecord) -> bool:
         """Ends a run for its worker; says whether it is over now."""
         assert isinstance(self._broker, SharedBroker)
-        end = protocol.encode(protocol.Ended(record.run, 0, Reason.CANCELLED))
+        end = events.encode(events.Ended(record.run, 0, Reason.CANCELLED))
         has_told = await self._broker.lose(record.connection, record.run, record.worker, end)
         if not has_told and record.worker == QUEUED:
             [now] = await self._broker.find([record.run])

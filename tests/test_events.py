@@ -14,7 +14,8 @@ from dash import ALL, Patch, html
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flash_events import EncodingError, Update, protocol, stream_props
+from flash_events import EncodingError, Update, stream_props
+from flash_events.wire import events
 from tests.support.wire import VECTORS, parse
 
 LIMIT = 1024 * 1024
@@ -23,24 +24,24 @@ RUN = "A" * 22
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["case"])
 def test_a_vector_is_what_we_write_and_read(vector: dict[str, Any]) -> None:
-    event = protocol.decode(vector["event"], json.dumps(vector["data"]))
+    event = events.decode(vector["event"], json.dumps(vector["data"]))
     assert event is not None
-    written = protocol.encode(event)
-    assert (protocol.with_id(vector["id"], written) if vector["id"] else written) == vector[
+    written = events.encode(event)
+    assert (events.with_id(vector["id"], written) if vector["id"] else written) == vector[
         "wire"
     ].encode()
     [read] = parse(vector["wire"].encode())
-    assert protocol.decode(read.event, read.data) == event
+    assert events.decode(read.event, read.data) == event
 
 
 def test_an_event_that_is_not_known_is_ignored() -> None:
-    assert protocol.decode("novelty", '{"run":"x"}') is None
+    assert events.decode("novelty", '{"run":"x"}') is None
 
 
 @given(st.lists(st.text(), min_size=1, max_size=10))
 def test_any_text_arrives_as_one_event_each(texts: list[str]) -> None:
     wire = b"".join(
-        protocol.encode(protocol.Updated(RUN, n, encode(stream_props("a", {"children": text}))))
+        events.encode(events.Updated(RUN, n, encode(stream_props("a", {"children": text}))))
         for n, text in enumerate(texts)
     )
     assert [json.loads(event.data)["set"][0][1]["children"] for event in parse(wire)] == texts
@@ -133,7 +134,7 @@ def test_what_cannot_be_sent_is_named_with_id_prop_and_type(
 
 def test_an_update_over_the_limit_names_the_setting() -> None:
     with pytest.raises(EncodingError, match="max_event_bytes=100"):
-        protocol.encode_update(stream_props("a", {"children": "x" * 100}), 100)
+        events.encode_update(stream_props("a", {"children": "x" * 100}), 100)
 
 
 def test_a_wildcard_is_written_as_dash_writes_it() -> None:
@@ -144,7 +145,7 @@ def test_a_wildcard_is_written_as_dash_writes_it() -> None:
 
 
 def encode(update: Update) -> bytes:
-    return protocol.encode_update(update, LIMIT)
+    return events.encode_update(update, LIMIT)
 
 
 def sent_value(value: object) -> Any:

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from time import monotonic
 
-from flash_events import protocol
 from flash_events.brokers.base import Batch, EventLog
 from flash_events.errors import LogGone
 from flash_events.settings import Settings
+from flash_events.wire import events
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ UNANSWERED_HEARTBEATS = 2
 ANSWER_SECONDS = 0.5
 """For so long the last of them is waited for, and for those before until the next is due."""
 
-_CLOSED = protocol.encode(protocol.Closed())
+_CLOSED = events.encode(events.Closed())
 
 
 class _Pulse:
@@ -126,7 +126,7 @@ class Connection:
         self.log.wake()
         is_idle = False
         try:
-            yield protocol.encode(protocol.Opened(self.id, self._settings.command_props))
+            yield events.encode(events.Opened(self.id, self._settings.command_props))
             while reader == self._readers:
                 batch = await self._next(after, is_idle)
                 if reader != self._readers:
@@ -136,7 +136,7 @@ class Connection:
                         logger.info("A client no longer answers; its stream ends.")
                         return
                     self._pulse.beat()
-                    yield protocol.HEARTBEAT
+                    yield events.HEARTBEAT
                 if batch is not None:
                     if batch.data:
                         yield batch.data
@@ -148,7 +148,7 @@ class Connection:
                     # What runs elsewhere may send is read elsewhere.
                     if is_idle and await self._close_if_idle():
                         continue
-                    yield protocol.encode(protocol.Draining())
+                    yield events.encode(events.Draining())
                     return
                 # Hypercorn's send does not suspend after the client has gone (its drain raises at
                 # once and is swallowed): without a turn of the loop this would spin for ever.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from flash_events import protocol
 from flash_events.errors import Refused
 from flash_events.settings import Settings
+from flash_events.wire import events
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 """16 random bytes in base64url, as the browser mints them."""
@@ -196,11 +196,11 @@ def _envelope(body: Any) -> dict[str, Any]:
     fields = body.get("flash_events") if isinstance(body, dict) else None
     if not isinstance(fields, dict):
         raise _bad("Expected a JSON object with a 'flash_events' member.")
-    if fields.get("version") != protocol.VERSION:
+    if fields.get("version") != events.VERSION:
         raise Refused(
             409,
             "version",
-            f"This server speaks version {protocol.VERSION} of the protocol, "
+            f"This server speaks version {events.VERSION} of the protocol, "
             f"the page {fields.get('version')!r}. Reload the page.",
         )
     return fields

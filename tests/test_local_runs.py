@@ -12,9 +12,9 @@ from flash_events import Settings, Update, bridge, event_callback, stream_props
 from flash_events.brokers.base import EventLog, RunRecord
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
-from flash_events.callbacks import EventCallback
 from flash_events.errors import Refused
-from flash_events.live import STOP_SECONDS, LiveRuns
+from flash_events.registration import EventCallback
+from flash_events.runs.local import STOP_SECONDS, LocalRuns
 from tests.support.harness import LIMITS
 from tests.support.server import until
 
@@ -36,7 +36,7 @@ class Runs:
         assert isinstance(callback, EventCallback)
         self.callback = callback
         self.broker = MemoryBroker(LIMITS)
-        self.all = LiveRuns(None, Settings(**limits), self.broker)  # type: ignore[arg-type] # asks no app
+        self.all = LocalRuns(None, Settings(**limits), self.broker)  # type: ignore[arg-type] # asks no app
 
     async def log(self, connection: str, run: str) -> EventLog:
         log = await self.broker.open(connection, "", run, self.broker.worker)
@@ -159,11 +159,11 @@ async def test_a_start_visits_no_other_run(monkeypatch: pytest.MonkeyPatch) -> N
     runs = Runs()
     await runs.start("1", "P")
 
-    def visit(_runs: LiveRuns) -> Iterator[object]:
+    def visit(_runs: LocalRuns) -> Iterator[object]:
         raise AssertionError("A start costs more with each run that lives.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(LiveRuns, "__iter__", visit)
+        patched.setattr(LocalRuns, "__iter__", visit)
         assert not runs.refused("P")
         await runs.start("2", "P", "D")
         runs.all.on_signal(Gone("D"))

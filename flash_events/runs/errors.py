@@ -9,12 +9,13 @@ from typing import Any
 
 from dash import Dash
 
-from flash_events import bridge, protocol
-from flash_events.callbacks import EventCallback
+from flash_events import bridge
 from flash_events.errors import EncodingError
-from flash_events.protocol import Failure
+from flash_events.registration import EventCallback
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
+from flash_events.wire import events
+from flash_events.wire.events import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes
     if not update.targets:
         return None
     callback.check_ids(update)
-    return protocol.encode_update(update, settings.max_event_bytes)
+    return events.encode_update(update, settings.max_event_bytes)
 
 
 async def handle(

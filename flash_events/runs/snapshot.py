@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flash_events import bridge
-from flash_events.encoding import to_json
+from flash_events.wire.json import to_json
 
 COMMANDS = frozenset(
     ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
@@ -47,7 +47,7 @@ class _Entry:
     drawn: tuple[str, ...] = ()
 
 
-class Fold:
+class Snapshot:
     """What a run's updates come to.
 
     Args:

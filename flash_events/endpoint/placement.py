@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from flash_events.brokers import Broker, EventLog, RunRecord
-from flash_events.connections import Connection, Connections
+from flash_events.endpoint.connections import Connection, Connections
+from flash_events.endpoint.replies import Reply, accepted, streamed
 from flash_events.errors import BrokerError, LogFull, LogGone, Refused, too_many
-from flash_events.replies import Reply, accepted, streamed
 from flash_events.settings import Settings
 
 JOIN_TRIES = 4

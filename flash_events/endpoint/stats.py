@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from flash_events.connections import Connections
-from flash_events.live import LiveRuns
+from flash_events.endpoint.connections import Connections
+from flash_events.runs.local import LocalRuns
 
 _HELP = {
     "runs": ("gauge", "Runs that live in this worker."),
@@ -30,7 +30,7 @@ class Stats:
         starts, resumes, refusals, lost_with_worker: counted by the server.
     """
 
-    def __init__(self, runs: LiveRuns, connections: Connections) -> None:
+    def __init__(self, runs: LocalRuns, connections: Connections) -> None:
         self._runs = runs
         self._connections = connections
         self.starts = 0

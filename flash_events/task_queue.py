@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flash_events.errors import CallbackError
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -57,16 +55,3 @@ class RunQueue(ABC):
     @abstractmethod
     async def terminate(self, run: str) -> None:
         """Ends the process that drives a run and has not stopped when it was asked to."""
-
-
-def queue_of(worker: Any) -> RunQueue:
-    """The queue that `@event_callback(worker=...)` means.
-
-    Raises:
-        CallbackError: if it is no Celery app, or if Celery or redis-py is missing.
-    """
-    try:
-        from flash_events.celery.queue import queue_of_app
-    except ImportError as error:
-        raise CallbackError(f"worker={worker!r:.80} cannot be used. {error}") from error
-    return queue_of_app(worker)
