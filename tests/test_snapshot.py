@@ -500,7 +500,7 @@ def test_a_command_of_the_settings_is_one_too(name: str) -> None:
 
 
 def test_the_commands_are_those_of_the_renderer() -> None:
-    source = Path(__file__).parent.parent / "renderer/src/commands.ts"
+    source = Path(__file__).parent.parent / "renderer/src/apply/commands.ts"
     text = source.read_text("utf-8")
     # A name at the start of a line; those of one type of component stand in brackets.
     assert set(re.findall(r"^ +(\w+): \{(?:$|taken)", text, re.MULTILINE)) == COMMANDS

@@ -21,7 +21,7 @@ from flash_events.wire.json import to_json
 COMMANDS = frozenset(
     ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
 )
-"""Props of which every value does something; the same as in renderer/src/commands.ts."""
+"""Props of which every value does something; the same as in renderer/src/apply/commands.ts."""
 
 PIECE_BYTES = 128 * 1024
 """Of one update of a snapshot, unless a single value is larger."""
