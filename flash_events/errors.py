@@ -98,7 +98,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like a name; None if none is like it."""
     names = list(known)
-    parts = [one for one in names if name and name in one]
+    parts = [one for one in names if len(name) > 3 and name in one]
     return next(iter(get_close_matches(name, names, n=1) or parts), None)
 
 

@@ -10,9 +10,9 @@ from dash import ALL, ALLSMALLER, MATCH, Input, Output
 from dash.dependencies import DashDependency, Wildcard
 
 from flash_events import bridge
-from flash_events.encoding import to_json
 from flash_events.errors import CallbackError, UpdateError, did_you_mean
 from flash_events.updates import checked_id, is_no_update, stream_props
+from flash_events.wire.json import to_json
 
 logger = logging.getLogger(__name__)
 

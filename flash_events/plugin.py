@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -10,14 +12,16 @@ from typing import Any, Self
 from dash import Dash, hooks
 
 from flash_events import bridge, callbacks
-from flash_events.backends import Handler, Request, backend_of
 from flash_events.brokers import check_broker
+from flash_events.endpoint.backends import Handler, Request, backend_of
+from flash_events.endpoint.replies import Reply
+from flash_events.endpoint.server import Server
+from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
-from flash_events.replies import Reply
-from flash_events.server import Server
+from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.settings import Settings
-from flash_events.shutdown import ShutdownWatch, watch_shutdown
-from flash_events.stats import OPENMETRICS
+
+logger = logging.getLogger(__name__)
 
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
@@ -26,6 +30,9 @@ DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
 LOADED_ON_USE = ("connections", "room")
 """Scripts that the page's script loads, by the last part of their names."""
+
+WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")
+"""Modules of gunicorn, which it imports for the worker class that it is started with."""
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -53,6 +60,11 @@ class FlashEvents:
     settings: Settings
 
     def __new__(cls, app: Dash, **_settings: Any) -> Self:
+        if not isinstance(app, Dash):
+            raise ConfigurationError(
+                f"Expected the app that Dash(...) has made, got {type(app).__name__} {app!r:.80}. "
+                "Write: FlashEvents(app), and not app.server."
+            )
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         known = wiring.handle if wiring is not None else None
         return known if isinstance(known, cls) else super().__new__(cls)
@@ -75,7 +87,7 @@ class FlashEvents:
         return decorate
 
     def stats(self) -> dict[str, int]:
-        """What happens in this worker: counters and gauges by name (see `flash_events.stats`)."""
+        """What happens in this worker: counters and gauges by name (see `endpoint.stats`)."""
         return self._wiring.ready().stats.snapshot()
 
 
@@ -239,9 +251,16 @@ def _names() -> dict[str, Any]:
     return {"names": {callback.id: callback.name for callback in callbacks}}
 
 
+def _event_callback(app: Dash, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
+    """`@app.event_callback(...)`, for those who write it as `@app.callback(...)`."""
+    return FlashEvents(app).event_callback(*dependencies, **options)
+
+
 def _wire(app: Dash) -> _Wiring:
     wiring = _Wiring(app)
     setattr(app, _WIRING, wiring)
+    if "event_callback" not in dir(app):  # Dash says nothing useful of an attribute that is missing
+        setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
     bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request)
     return wiring
 
@@ -251,3 +270,23 @@ def _on_app_created(app: Dash) -> None:
     if any(bridge.global_registry()):
         bridge.require_async_backend(app)
     _wire(app)
+    _warn_of_wsgi(app)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.error(message)
+
+
+def _warn_of_wsgi(app: Dash) -> None:
+    """Says what to start instead of a worker of gunicorn's own, which cannot call the app at all.
+
+    Each request would fail within gunicorn, with an error that names neither.
+    """
+    workers = [name for name in WSGI_WORKERS if f"gunicorn.workers.{name}" in sys.modules]
+    if workers and backend_of(app) is not None:
+        _warn_once(
+            f"gunicorn's worker class {workers[0]} serves WSGI apps, and this one is ASGI: each "
+            "request will fail. Start it with `hypercorn app:server`, or with `gunicorn -k "
+            "uvicorn_worker.UvicornWorker app:server` (pip install uvicorn-worker)."
+        )

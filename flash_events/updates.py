@@ -11,8 +11,9 @@ from dash import NoUpdate
 from dash.dependencies import Wildcard
 from dash.development.base_component import Component
 
-from flash_events import bridge, points, slips
+from flash_events import bridge
 from flash_events.errors import UpdateError
+from flash_events.mistakes import cures, points
 
 ComponentId = str | dict[str, Any]
 """A string id, or a dict id; in a dict, MATCH and ALL stand for what they mean in Dash."""
@@ -86,7 +87,7 @@ def stream_props(
     """
     if unknown:
         call = _call(args, component_id=component_id, props=props, batch=batch, **unknown)
-        raise _wrong_call(call, slips.instead_of_call(args, unknown))
+        raise _wrong_call(call, cures.instead_of_call(args, unknown))
     if len(args) == 2:
         return _of_one(*args, alone)
     if len(args) == 1 and component_id is None:
@@ -95,7 +96,7 @@ def stream_props(
         return _of_one(component_id, props, alone)
     if batch is None or component_id is not None or props is not None or len(args) > 1:
         call = _call(args, component_id=component_id, props=props, batch=batch)
-        raise _wrong_call(call, slips.instead_of_call(args, {}))
+        raise _wrong_call(call, cures.instead_of_call(args, {}))
     return Update(tuple(target for target in _targets(batch) if target[1]), alone)
 
 
@@ -127,7 +128,7 @@ def as_update(item: object) -> Update:
     """
     if is_nothing(item):
         return NOTHING
-    if isinstance(item, list | tuple) and not slips.is_pair(item):
+    if isinstance(item, list | tuple) and not cures.is_pair(item):
         return together(item)
     if not isinstance(item, Update):
         raise not_an_update(item)
@@ -148,7 +149,7 @@ def not_an_update(got: object) -> UpdateError:
     """The error for a value that is yielded where an update was expected."""
     return UpdateError(
         "Expected the generator to yield stream_props(...), a list of them or None, "
-        f"got {type(got).__name__} {got!r:.80}. {slips.instead_of_yielded(got)}"
+        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_yielded(got)}"
     )
 
 
@@ -193,7 +194,7 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
-            f"got {type(props).__name__} {props!r:.80}. {slips.instead_of_props(props)}"
+            f"got {type(props).__name__} {props!r:.80}. {cures.instead_of_props(props)}"
         )
     given = dict(props)
     for prop, value in props.items():
@@ -233,7 +234,7 @@ def _check_string(component_id: str) -> None:
 def _not_an_id(got: object) -> UpdateError:
     return UpdateError(
         "Expected a component id (a string, a dict or a component), "
-        f"got {type(got).__name__} {got!r:.80}. {slips.instead_of_id(got)}"
+        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_id(got)}"
     )
 
 

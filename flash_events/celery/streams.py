@@ -37,7 +37,7 @@ from flash_events.celery.messages import (
 )
 from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
-from flash_events.feeds import Feed, feeds
+from flash_events.runs.task_log import Feed, feeds
 from flash_events.updates import Update, as_update
 
 LOOK_SECONDS = 1.0
