@@ -146,10 +146,20 @@ class _Wiring:
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready().check()
+            self._warn_of_pages()
             if bridge.is_debug(self.app):
                 _offer_devtool()
         if bridge.is_debug(self.app):  # Dash offers it in all apps of the process
             bridge.add_script(self.app, "flash_events", DEVTOOL)
+
+    def _warn_of_pages(self) -> None:
+        paths = bridge.unawaited_pages(self.app)
+        if paths:
+            logger.error(
+                "The layout of %s is an `async def`, which Dash does not await as it is installed "
+                "here: these pages are answered with 500. Install dash[async], or write `def`.",
+                ", ".join(paths),
+            )
 
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any.
@@ -270,7 +280,9 @@ def _on_app_created(app: Dash) -> None:
     if any(bridge.global_registry()):
         bridge.require_async_backend(app)
     _wire(app)
-    _warn_of_wsgi(app)
+    if backend_of(app) is not None:
+        bridge.refuse_other_calls(app)
+        _warn_of_wsgi()
 
 
 @functools.cache
@@ -278,13 +290,13 @@ def _warn_once(message: str) -> None:
     logger.error(message)
 
 
-def _warn_of_wsgi(app: Dash) -> None:
+def _warn_of_wsgi() -> None:
     """Says what to start instead of a worker of gunicorn's own, which cannot call the app at all.
 
     Each request would fail within gunicorn, with an error that names neither.
     """
     workers = [name for name in WSGI_WORKERS if f"gunicorn.workers.{name}" in sys.modules]
-    if workers and backend_of(app) is not None:
+    if workers:
         _warn_once(
             f"gunicorn's worker class {workers[0]} serves WSGI apps, and this one is ASGI: each "
             "request will fail. Start it with `hypercorn app:server`, or with `gunicorn -k "
