@@ -7,9 +7,11 @@ import asyncio
 import inspect
 import linecache
 import logging
+import os
 import sys
 import threading
 import time
+from pathlib import Path
 from types import CodeType, FrameType
 
 from flash_events.registration import is_event_callback
@@ -28,7 +30,8 @@ _BELOW = (
 )
 """Where a step of the loop begins; what has started the loop is not to blame for a step."""
 
-_OTHERS = ("/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_OTHERS = (_PACKAGE, "/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
 """Parts of the paths of code that is not the app's own."""
 
 
