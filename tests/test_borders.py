@@ -13,6 +13,8 @@ PACKAGE = TESTS.parent / "flash_events"
 MAY_IMPORT = {
     "errors": set(),
     "extras": set(),
+    "times": set(),
+    "background": {"errors"},
     "identity": {"errors"},
     "bridge": {"errors"},
     "mistakes": {"bridge", "errors"},
@@ -27,20 +29,23 @@ MAY_IMPORT = {
     "registration": {"errors", "options", "task_queue", "updates"},
     "components": {"registration"},
     "runs": {
-        "bridge", "brokers", "context", "errors", "registration", "settings", "task_queue",
-        "updates", "wire",
+        "background", "bridge", "brokers", "context", "errors", "registration", "settings",
+        "task_queue", "times", "updates", "wire",
     },
     "celery": {
         "bridge", "brokers", "context", "errors", "extras", "registration", "runs", "settings",
-        "task_queue", "updates", "wire",
+        "task_queue", "times", "updates", "wire",
     },
     "callbacks": {
         "bridge", "celery", "errors", "mistakes", "options", "registration", "task_queue",
     },
     "endpoint": {
-        "bridge", "brokers", "errors", "identity", "registration", "runs", "settings", "wire",
+        "background", "bridge", "brokers", "errors", "identity", "registration", "runs",
+        "settings", "wire",
     },
-    "testing": {"bridge", "brokers", "registration", "runs", "settings", "updates", "wire"},
+    "testing": {
+        "bridge", "brokers", "registration", "runs", "settings", "times", "updates", "wire",
+    },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
         "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "settings",

@@ -27,7 +27,7 @@ from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_
 from flash_events.errors import ConfigurationError
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
-from flash_events.runs.task_log import Feeds, feeds
+from flash_events.runs.task_log import TaskLogs
 from flash_events.task_queue import Order
 from flash_events.wire import events
 from flash_events.wire.events import Failure, Reason
@@ -136,8 +136,8 @@ class _Drive:
         broker = open_broker(settings.broker, settings.log_limits)
         assert isinstance(broker, SharedBroker)
         self._broker = broker
-        self._feeds = Feeds(broker)
-        self._runs = LocalRuns(bridge.current_app(), settings, broker)
+        self._task_logs = TaskLogs(broker)
+        self._runs = LocalRuns(bridge.current_app(), settings, broker, self._task_logs)
         self._early: list[Signal] = []
         self._has_begun = False
         self._was_stopped = False
@@ -151,7 +151,7 @@ class _Drive:
         """From the start to the end."""
         while True:
             try:
-                await self._broker.start(self._on_signal, self._feeds.on_worker_lost)
+                await self._broker.start(self._on_signal, self._task_logs.on_worker_lost)
                 break
             except ConfigurationError as error:
                 logger.warning("%s Trying on.", error)
@@ -165,7 +165,7 @@ class _Drive:
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_SECONDS):
-                    await self._feeds.finish()
+                    await self._task_logs.background.finish()
             await self._broker.close()
 
     async def _turn(self) -> RunRecord | None:
@@ -197,10 +197,8 @@ class _Drive:
             await self._broker.find([record.run])
             return
         log, attempt = adopted or (None, 1)
-        context.attempt.set(attempt)
-        feeds.set(self._feeds)
         call = bridge.load_call(self._order.context, self._indices)
-        run = self._runs.start(record, "", self._callback, call, log, (), attempt > 1)
+        run = self._runs.start(record, "", self._callback, call, log, attempt=attempt)
         self._has_begun = True
         for told in self._early:
             self._on_signal(told)
@@ -219,7 +217,7 @@ class _Drive:
         self._runs.on_signal(told)
         if isinstance(told, Attach):
             self._record = replace(self._record, connection=told.connection)
-            self._feeds.later(self._move(self._record))
+            self._task_logs.background.start(self._move(self._record))
 
     async def _move(self, record: RunRecord) -> None:
         """Has the next attempt, if there must be one, go on where the page is now."""

@@ -1,16 +1,15 @@
 """The runs of this worker, those that live and those that a page may still want to see."""
 
 import asyncio
-import contextvars
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from dash import Dash
 
 from flash_events import bridge
+from flash_events.background import Background
 from flash_events.brokers.base import Broker, EventLog, RunRecord
 from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.signals import Attach, Gone, Lost, Signal, Stop, Stopped
@@ -19,17 +18,13 @@ from flash_events.registration import EventCallback
 from flash_events.runs.output import Ending, Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
+from flash_events.runs.task_log import TaskLogs
 from flash_events.settings import Settings
+from flash_events.times import KEPT_SECONDS, STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
-
-REMEMBER_SECONDS = 300.0
-"""For so long after its end a kept run can be seen."""
-
-STOP_SECONDS = 1.0
-"""For so long a run waits for those that it replaces."""
 
 
 @dataclass(slots=True)
@@ -68,22 +63,30 @@ class LocalRuns:
         app: whose callbacks are run.
         settings: limits.
         broker: tells other workers.
+        task_logs: for what the runs stream of tasks; None without a shared broker.
     """
 
-    def __init__(self, app: Dash | None, settings: Settings, broker: Broker) -> None:
+    def __init__(
+        self,
+        app: Dash | None,
+        settings: Settings,
+        broker: Broker,
+        task_logs: TaskLogs | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._broker = broker
+        self._task_logs = task_logs
         self._by_id: dict[str, Live] = {}
         self._of_page: Counter[str] = Counter()
         self._of_connection: defaultdict[str, set[str]] = defaultdict(set)
         self._in_threads = 0
         self._ended: Expiring[str, Ending] = Expiring(
-            REMEMBER_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
+            KEPT_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         """Futures of those that wait until a run of another worker has stopped."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._ends: Counter[Reason] = Counter()
         self._updates = 0
         self._collapsed = 0
@@ -129,17 +132,17 @@ class LocalRuns:
         call: bridge.Call,
         log: EventLog | None,
         replaces: tuple[str, ...] = (),
-        is_again: bool = False,
+        attempt: int = 1,
     ) -> Run:
         """Starts a run that writes to `log`, once those that it replaces have stopped.
 
-        `is_again` says that another worker has had it, and died.
+        `attempt` is 2 or more where another worker has had it, and died.
         """
         settings = self._settings
         snapshot = (
             Snapshot(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
         )
-        output = Output(record.run, log, snapshot, is_again)
+        output = Output(record.run, log, snapshot, is_again=attempt > 1)
         replaces = tuple(dict.fromkeys(replaces))
         here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
@@ -156,7 +159,14 @@ class LocalRuns:
             live.replaces.clear()
 
         run = Run(
-            callback, call, output, self._app, settings, before if replaced or elsewhere else None
+            callback,
+            call,
+            output,
+            self._app,
+            settings,
+            before if replaced or elsewhere else None,
+            attempt,
+            self._task_logs,
         )
         live = Live(run, record, page, record.connection, replaced)
         self._add(live)
@@ -210,7 +220,7 @@ class LocalRuns:
         for live in lives:
             live.run.stop()
         if signal.sender and lives:
-            self._later(self._report(signal, lives))
+            self._background.start(self._report(signal, lives))
 
     def on_stopped(self, signal: Stopped) -> None:
         """Another worker has stopped runs that were replaced."""
@@ -326,8 +336,3 @@ class LocalRuns:
         ending = run.output.ending()
         if ending is not None:
             self._ended.add(run.id, ending)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -3,13 +3,13 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from dash import Dash
 
 from flash_events import bridge
+from flash_events.background import Background
 from flash_events.brokers.base import (
     QUEUED,
     SNAPSHOT_BYTES,
@@ -24,6 +24,7 @@ from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle
 from flash_events.settings import Settings
 from flash_events.task_queue import Order, RunQueue
+from flash_events.times import STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason
 
@@ -40,9 +41,6 @@ _ERRORS: dict[str, type[Exception]] = {
     "configuration": ConfigurationError,
 }
 """The exceptions that `on_error` gets, by the code that the page gets."""
-
-STOP_SECONDS = 1.0
-"""A run that has not stopped by then is terminated."""
 
 TERMINATE_SECONDS = 2.0
 TERMINATE_TRIES = 20
@@ -62,7 +60,7 @@ class RemoteRuns:
         self._app = app
         self._settings = settings
         self._broker = broker
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._waiting: set[str] = set()
         """Runs that no worker has begun, as far as is known."""
         self._watch: asyncio.Task[None] | None = None
@@ -92,28 +90,27 @@ class RemoteRuns:
         """Queues a run, once those that it replaces have stopped (`before`)."""
         assert callback.queue is not None
         order = Order(record.run, callback.id, bridge.dump_context(call))
-        self._later(self._send(record, callback, callback.queue, order, log, before))
+        self._background.start(self._send(record, callback, callback.queue, order, log, before))
 
     def on_stop(self, signal: Stop) -> None:
         """Runs that wait in a queue shall not start."""
-        self._later(self._take_back(signal))
+        self._background.start(self._take_back(signal))
 
     def insist(self, runs: Iterable[str], owner: str) -> None:
         """Has runs terminated that were asked to stop and do not."""
         asked = list(runs)
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
-            self._later(self._insist(asked, owner))
+            self._background.start(self._insist(asked, owner))
 
     def on_failed(self, signal: Failed) -> None:
         """A worker says that a run has failed which it does not drive."""
-        self._later(self._on_failed(signal))
+        self._background.start(self._on_failed(signal))
 
     async def finish(self) -> None:
         """Waits for all that has begun."""
         if self._watch is not None:
             self._watch.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._background.finish()
 
     async def on_gone(self, runs: Iterable[str]) -> None:
         """The viewer of these runs has vanished."""
@@ -137,7 +134,7 @@ class RemoteRuns:
                 return None
             record = now or record
         if record.is_ended:
-            self._later(self._tell_testament(record.run, log))
+            self._background.start(self._tell_testament(record.run, log))
             return None
         return record
 
@@ -293,9 +290,3 @@ class RemoteRuns:
                 return False  # a worker has just taken it
         self._broker.retire(record)
         return True
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        """In a context of its own, or the current request would be kept until it is done."""
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
