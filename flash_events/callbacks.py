@@ -107,6 +107,12 @@ def event_callback(
         "running": options.running_entries(running, match_keys),
     }
 
+    if prevent_initial_call and all(dep["property"] == "id" for dep in parsed.inputs):
+        logger.warning(
+            "%s never changes, so that nothing starts a run. Write: prevent_initial_call=False.",
+            " and ".join(f"{dep['id']}.id" for dep in parsed.inputs),
+        )
+
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         is_async = check_generator(function)
         check_parameters(function, parsed)

@@ -69,7 +69,12 @@ def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, A
         return _registered[function]
     except (KeyError, TypeError):
         name = getattr(function, "__name__", repr(function))
-        raise TypeError(f"Expected a function with @event_callback(...), got {name}.") from None
+        is_called = inspect.isgenerator(function) or inspect.isasyncgen(function)
+        cure = f" Write {name}, and not {name}(...)." if is_called else ""
+        raise TypeError(
+            f"Expected a function with @event_callback(...), got {type(function).__name__} {name}."
+            f"{cure}"
+        ) from None
 
 
 def is_event_callback(code: CodeType) -> bool:

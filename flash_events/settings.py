@@ -1,6 +1,7 @@
 """What can be set, by keyword, by `FLASH_EVENTS_*` environment variables, or left alone."""
 
 import functools
+import inspect
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from flash_events.identity import Identify
 logger = logging.getLogger(__name__)
 
 PREFIX = "FLASH_EVENTS_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*\s]+")
 _LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
 """How the names of variables begin that are likely meant for us."""
 
@@ -97,11 +99,22 @@ class Settings:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or value <= 0 or not math.isfinite(value):
                 raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
-        if self.identify is not None and not callable(self.identify):
+        for name in _FLAGS:
+            flag = getattr(self, name)
+            if not isinstance(flag, bool) and (flag is not None or name != "debug"):
+                raise ConfigurationError(f"Expected {name} to be True or False, got {flag!r}.")
+        if self.identify is not None and not _takes_a_request(self.identify):
             raise ConfigurationError(
                 "Expected identify to be a function that takes a request and returns a string, "
-                f"got {self.identify!r}."
+                f"got {self.identify!r}. Write: def identify(request): ..."
             )
+        for origin in self.allowed_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigurationError(
+                    "Expected allowed_origins to name each origin as browsers send it, such as "
+                    f"https://portal.example or http://localhost:3000, got {origin!r}: without "
+                    "path, slash at the end and wildcard."
+                )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
                 f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
@@ -150,16 +163,31 @@ class Settings:
         for name in ("allowed_origins", "command_props"):
             if name in values:
                 value = values[name]
+                if not isinstance(value, str | list | tuple | set | frozenset):
+                    raise ConfigurationError(
+                        f"Expected {name} to be a list of strings, got {value!r}."
+                    )
                 values[name] = (value,) if isinstance(value, str) else tuple(value)
         return cls(**values)
 
 
+_FLAGS = ("trust_forwarded_host", "metrics", "debug")
 _NAMES = [field.name.upper() for field in fields(Settings)]
 _NUMBERS = [
     field.name
     for field in fields(Settings)
     if isinstance(field.default, int | float) and not isinstance(field.default, bool)
 ]
+
+
+def _takes_a_request(identify: Any) -> bool:
+    try:
+        inspect.signature(identify).bind(None)
+    except ValueError:  # written in C, and without a signature
+        return True
+    except TypeError:  # not callable, or with other parameters
+        return False
+    return True
 
 
 @functools.cache

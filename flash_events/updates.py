@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 
 from flash_events import bridge
 from flash_events.errors import UpdateError
-from flash_events.mistakes import cures, points
+from flash_events.mistakes import commands, cures
 
 ComponentId = str | dict[str, Any]
 """A string id, or a dict id; in a dict, MATCH and ALL stand for what they mean in Dash."""
@@ -100,10 +100,10 @@ def stream_props(
     return Update(tuple(target for target in _targets(batch) if target[1]), alone)
 
 
-def together(updates: Iterable[object]) -> Update:
+def together(updates: Iterable[object], verb: str = "yield") -> Update:
     """Several updates as one, so that they are applied in one commit.
 
-    None and `no_update` among them are skipped.
+    None and `no_update` among them are skipped. `verb` is for `as_update`.
 
     Raises:
         UpdateError: one of them is not an update.
@@ -114,14 +114,18 @@ def together(updates: Iterable[object]) -> Update:
         if is_nothing(update):
             continue
         if not isinstance(update, Update):
-            raise not_an_update(update)
+            raise not_an_update(update, verb)
         targets.extend(update.targets)
         alone = alone or update.alone
     return Update(tuple(targets), alone)
 
 
-def as_update(item: object) -> Update:
+def as_update(item: object, verb: str = "yield") -> Update:
     """Return a yielded item as one update; an empty one for None and `no_update`.
+
+    Args:
+        item: what was yielded, returned or emitted.
+        verb: says in an error which of these it was: "yield", "return" or "emit".
 
     Raises:
         UpdateError: it is neither an update nor a list of them.
@@ -129,9 +133,9 @@ def as_update(item: object) -> Update:
     if is_nothing(item):
         return NOTHING
     if isinstance(item, list | tuple) and not cures.is_pair(item):
-        return together(item)
+        return together(item, verb)
     if not isinstance(item, Update):
-        raise not_an_update(item)
+        raise not_an_update(item, verb)
     return item
 
 
@@ -145,11 +149,12 @@ def is_nothing(item: object) -> bool:
     return item is None or is_no_update(item)
 
 
-def not_an_update(got: object) -> UpdateError:
-    """The error for a value that is yielded where an update was expected."""
+def not_an_update(got: object, verb: str = "yield") -> UpdateError:
+    """The error for a value that stands where an update was expected; `verb` as of `as_update`."""
+    who = {"yield": "the generator to yield", "return": "the function to return"}
     return UpdateError(
-        "Expected the generator to yield stream_props(...), a list of them or None, "
-        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_yielded(got)}"
+        f"Expected {who.get(verb, 'emit to get')} stream_props(...), a list of them or None, "
+        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_yielded(got, verb)}"
     )
 
 
@@ -202,8 +207,8 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
         if type(value) in _LIKE_NO_UPDATE and is_no_update(value):  # a call less for most values
             del given[prop]
-        elif prop in points.PROPS:
-            points.check_points(component_id, prop, value)
+        elif prop in commands.PROPS:
+            commands.check_command(component_id, prop, value)
     return component_id, given
 
 

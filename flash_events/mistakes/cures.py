@@ -1,36 +1,43 @@
 """What somebody has likely meant who has yielded or streamed something that is no update."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, KeysView, Mapping, ValuesView
+from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 
 
-def instead_of_yielded(got: Any) -> str:
-    """What to write in the place of a value that was yielded, and is no update."""
-    value = _short(got)
-    if inspect.isasyncgen(got):
-        return "Write: async for update in ...: yield update."
-    if inspect.isgenerator(got):
+def instead_of_yielded(got: Any, verb: str) -> str:
+    """What to write in the place of a value that was yielded, returned or emitted."""
+    if inspect.isasyncgen(got) or inspect.isgenerator(got):
+        if verb != "yield":
+            return f"It cannot stream: {verb} one update, or a list of them."
+        if inspect.isasyncgen(got):
+            return "Write: async for update in ...: yield update."
         return "Write: yield from ..., or in an `async def`: for update in ...: yield update."
     if inspect.isawaitable(got):
         return "Did you forget `await`?"
     if isinstance(got, bytes):
         return "Is it stream_props of another package? Import it from flash_events."
+    update = f"stream_props({_arguments_for(got)})"
+    return f"Write: emit({update})." if verb == "emit" else f"Write: {verb} {update}."
+
+
+def _arguments_for(got: Any) -> str:
+    """The arguments that `stream_props` takes for what somebody has written instead of it."""
     if isinstance(got, DashDependency):
-        component_id, prop = got.component_id, got.component_property
-        return f"Write: yield stream_props({component_id!r}, {{{prop!r}: ...}})."
+        return f"{got.component_id!r}, {{{got.component_property!r}: ...}}"
     if isinstance(got, Component):
-        return 'Write: yield stream_props(id, {"children": ...}).'
+        return 'id, {"children": ...}'
     if is_pair(got):
-        return f"Write: yield stream_props({got[0]!r}, {_short(got[1])})."
+        return f"{got[0]!r}, {_short(got[1])}"
     if isinstance(got, Mapping):
-        if got and all(isinstance(props, Mapping) for props in got.values()):
-            return f"Write: yield stream_props({value})."
-        return f"Write: yield stream_props(id, {value})."
-    return f'Write: yield stream_props(id, {{"children": {value}}}).'
+        is_batch = got and all(isinstance(props, Mapping) for props in got.values())
+        return _short(got) if is_batch else f"id, {_short(got)}"
+    return f'id, {{"children": {_short(got)}}}'
 
 
 def instead_of_call(args: tuple[Any, ...], unknown: Mapping[str, Any]) -> str:
@@ -71,8 +78,12 @@ def instead_of_unsendable(value: Any) -> str:
     if kind.__name__ == "DataFrame":
         records = ".to_dicts()" if kind.__module__.startswith("polars") else '.to_dict("records")'
         return f"A DataFrame has several JSON forms; choose one, for instance {records}."
-    if isinstance(value, set | frozenset) or inspect.isgenerator(value):
+    if isinstance(value, set | frozenset | range | KeysView | ValuesView | Iterator):
         return "Write list(...)."
+    if kind.__name__ == "Row":  # of sqlite3 and others
+        return "Write dict(...)."
+    if isinstance(value, PurePath | timedelta | BaseException | complex):
+        return "Write str(...)."
     if isinstance(value, bytes | bytearray):
         return "Write .decode() for a text, or dcc.send_bytes(...) for dcc.Download."
     if callable(value):

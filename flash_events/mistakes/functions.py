@@ -13,6 +13,10 @@ from flash_events.errors import CallbackError
 
 logger = logging.getLogger(__name__)
 
+_YIELD_IN_FINALLY = (
+    "what is yielded in `finally` is not shown when the run is cancelled. Write it as reset_props "
+    "of @event_callback, too, and yield it behind the `try`."
+)
 _YIELD = "yield stream_props(id, {prop: value})"
 
 
@@ -126,6 +130,10 @@ def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
     [body] = tree.body
     is_async = isinstance(body, ast.AsyncFunctionDef)
     for node in _nodes_of(body):
+        if isinstance(node, ast.Try):
+            for late in (one for last in node.finalbody for one in (last, *_nodes_of(last))):
+                if isinstance(late, ast.Yield | ast.YieldFrom):
+                    yield first + late.lineno - 1, _YIELD_IN_FINALLY
         if not isinstance(node, ast.Expr):
             continue
         line = first + node.lineno - 1

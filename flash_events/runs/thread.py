@@ -99,15 +99,17 @@ class GeneratorThread(Generic[T, U]):
             await self._ready.wait()
 
     def _drive(self) -> None:
+        items = _with_returned(self._generator)
         try:
             try:
-                for item in _with_returned(self._generator):
+                for item in items:
                     converted = self._convert(item)
                     if converted is not None:
                         self.push(converted)
                     if self._stopped:
                         break
             finally:
+                items.close()  # closes the generator, too
                 self._generator.close()
         except BaseException as error:  # any: it is raised again in the loop, where it belongs
             self._error = error

@@ -1,17 +1,52 @@
-"""The shape of `extendData` and `prependData` of a dcc.Graph, as far as it can be known here.
+"""The shape of command props, as far as it can be known here: what they would refuse in the page.
 
-The page knows which traces there are, and says which is not.
+The page knows which traces a graph has, and says which is not there.
 """
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 from flash_events.errors import UpdateError
 
-PROPS = ("extendData", "prependData")
+PROPS = ("extendData", "prependData", "rowTransaction")
+
+_TRANSACTION = ("add", "addIndex", "update", "remove", "async")
 
 
-def check_points(component_id: object, prop: str, value: Any) -> None:
+def check_command(component_id: object, prop: str, value: Any) -> None:
+    """Raises `UpdateError` for a value that its component would refuse, or do nothing with."""
+    if prop == "rowTransaction":
+        _check_rows(component_id, value)
+    else:
+        _check_points(component_id, prop, value)
+
+
+def _check_rows(component_id: object, value: Any) -> None:
+    """Raises `UpdateError` unless a `rowTransaction` has lists of rows; None is left alone."""
+    if value is None or (isinstance(value, Mapping) and not _wrong_rows(value)):
+        return
+    got = f"{type(value).__name__} {value!r:.80}"
+    if isinstance(value, Mapping):
+        name = _wrong_rows(value)[0]
+        got = f"{name!r}: {value[name]!r:.80}"
+    raise UpdateError(
+        f"Expected rowTransaction of {component_id!r} to be a dict with lists of rows as 'add', "
+        f"'update' and 'remove', got {got}. Write: "
+        '{"rowTransaction": {"add": [{"name": "a", "value": 1}]}}.'
+    )
+
+
+def _wrong_rows(transaction: Mapping[Any, Any]) -> list[Any]:
+    return [
+        name
+        for name, rows in transaction.items()
+        if name not in _TRANSACTION
+        or (name in ("add", "update", "remove") and not isinstance(rows, list | tuple | NoneType))
+    ]
+
+
+def _check_points(component_id: object, prop: str, value: Any) -> None:
     """Raises `UpdateError` for what Plotly would refuse whatever the graph shows.
 
     Args:
