@@ -7,7 +7,7 @@ import asyncio
 import functools
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +31,9 @@ from tests.support.mistakes import MISTAKES, Mistake
 
 START = Input("start", "n_clicks")
 TICKER = State("ticker", "value")
+
+
+LIST: Any = ["a", "b"]
 
 
 async def live(_n: int) -> AsyncIterator[Any]:
@@ -96,7 +99,7 @@ AT_DECORATION: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "Input as dotted text": (decorated("go.value"), ('@event_callback(Input("go", "value"))',)),
     "component": (decorated(html.Button(id="a")), ("got Button", 'Input("start", "n_clicks")')),
     "list as id": (
-        decorated(Input(["a", "b"], "n_clicks")),
+        decorated(Input(LIST, "n_clicks")),
         ("component id in Input(...)", "got ['a', 'b']", "Write one Input for each component"),
     ),
     "set in an id": (decorated(Input({"a": {1}}, "n_clicks")), ("In Input(...)", "got set {1}")),
@@ -197,6 +200,14 @@ async def sleeps_elsewhere(_n: int) -> AsyncIterator[Any]:
     yield await asyncio.to_thread(work)
 
 
+def yields_in_finally(_n: int) -> Iterator[Any]:
+    try:
+        yield
+    finally:
+        print("The sensor is off.")
+        yield stream_props("out", {"children": "stopped"})
+
+
 def resets(allowed: object, prop: str = "n_clicks") -> Callable[[], object]:
     """T6: dash-event-callback's own example has 1."""
     return decorated(START, cancel=[(Input("reset", prop), allowed)])
@@ -216,6 +227,16 @@ def resets(allowed: object, prop: str = "n_clicks") -> Callable[[], object]:
         ),
         (decorated(START, function=sleeps), ["sleeps, line ", "Write: await asyncio.sleep(...)"]),
         (decorated(START, function=sleeps_elsewhere), []),
+        (
+            decorated(START, function=yields_in_finally),
+            ["not shown when the run is cancelled", "Write it as reset_props"],
+        ),
+        (
+            decorated(Input("price", "id")),
+            ["price.id never changes", "Write: prevent_initial_call=False"],
+        ),
+        (decorated(Input("price", "id"), prevent_initial_call=False), []),
+        (decorated(Input("price", "id"), START, function=two), []),
         (decorated(START, function=live), []),
     ],
 )
@@ -255,13 +276,53 @@ async def test_it_is_an_error_of_the_run(
 
 
 async def test_s14_what_a_plain_generator_returns_is_an_update() -> None:
-    def body(_n: int) -> Iterator[Any]:
+    def body(_n: int) -> Generator[Any, None, Any]:
         yield
         return stream_props("out", {"children": "returned"})
 
     async with running(body, 1) as streamed:
         await streamed.to_end()
     assert streamed.sets == [[["out", {"children": "returned"}]]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("sorry", "Write: return stream_props(id, {\"children\": 'sorry'})."),
+        ({"out": {"children": "sorry"}}, "Write: return stream_props({'out': "),
+        (("out", {"children": "sorry"}), "Write: return stream_props('out', {'children'"),
+    ],
+)
+async def test_what_on_error_returns_is_no_update(
+    caplog: pytest.LogCaptureFixture, answer: Any, says: str
+) -> None:
+    async def fails(_n: int) -> AsyncIterator[Any]:
+        raise ValueError
+        yield
+
+    async with running(fails, 1, on_error=lambda _error: answer) as streamed:
+        await streamed.to_end()
+    assert "Expected the function to return stream_props(...)" in caplog.text
+    assert says in caplog.text
+
+
+async def test_a_finally_that_fails_while_a_plain_run_is_cancelled_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def body(_n: int) -> Iterator[Any]:
+        try:
+            while True:
+                yield stream_props("out", {"children": 1})
+        finally:
+            raise ValueError("The device does not answer.")
+
+    async with running(body, 1) as streamed:
+        await streamed.next()
+        streamed.run.stop()
+        end = await streamed.to_end()
+    assert end.reason == "cancelled"
+    assert "failed while it was cancelled" in caplog.text
+    assert "The device does not answer." in caplog.text
 
 
 class TestBlocking:

@@ -63,8 +63,11 @@ class GeneratorThread(Generic[T, U]):
         self._thread.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Stops the generator at its next yield and waits until its `finally` has run."""
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stops the generator at its next yield and waits until its `finally` has run.
+
+        Raises what that raises in the place of a cancellation, as an async generator does.
+        """
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -74,6 +77,8 @@ class GeneratorThread(Generic[T, U]):
                 await self._finished.wait()
             except asyncio.CancelledError as error:  # a thread cannot be interrupted
                 cancelled = error
+        if self._error is not None and kind is asyncio.CancelledError:
+            raise self._error
         if cancelled is not None:
             raise cancelled
 

@@ -1,6 +1,7 @@
 """An app whose event callbacks are the usual mistakes, each started by a button."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from dash import Dash, Input, dcc, html
 
@@ -12,7 +13,7 @@ app = Dash(__name__, backend=BACKEND, update_title="")
 app.enable_dev_tools(debug=True, dev_tools_hot_reload=False, dev_tools_disable_version_check=True)
 server = app.server
 IN_THE_PAGE = ("another-trace", "right")
-figure = {"data": [{"x": [], "y": []}]}
+figure: dict[str, Any] = {"data": [{"x": [], "y": []}]}
 app.layout = html.Div(
     [
         *[html.Button(name, id=name) for name in (*MISTAKES, *IN_THE_PAGE)],

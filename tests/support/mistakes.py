@@ -4,7 +4,8 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,7 @@ async def _steps() -> AsyncIterator[Any]:
 
 
 @says("Expected the generator to yield", "got str", "Write: yield stream_props(id, {")
-def a_returned_value(_n: int) -> Iterator[Any]:
+def a_returned_value(_n: int) -> Generator[Any, None, str]:
     yield stream("out", {"children": "hello"})
     return "done"
 
@@ -177,6 +178,23 @@ async def more_traces_than_lists(_n: int) -> AsyncIterator[Any]:
 @says("Expected extendData of", SHAPE, "as the number of points to keep")
 async def points_to_keep_as_text(_n: int) -> AsyncIterator[Any]:
     yield stream("graph", {"extendData": [{"x": [[1]], "y": [[2]]}, [0], "200"]})
+
+
+@says("Expected rowTransaction of", "got list", "lists of rows")
+async def rows_without_add(_n: int) -> AsyncIterator[Any]:
+    yield stream("grid", {"rowTransaction": [{"name": "a"}]})
+
+
+@says("Expected rowTransaction of", "got", "lists of rows")
+async def a_row_in_no_list(_n: int) -> AsyncIterator[Any]:
+    yield stream("grid", {"rowTransaction": {"add": {"name": "a"}}})
+
+
+@says("Row at rows has no JSON form. Write dict(...)")
+def a_row_of_sqlite(_n: int) -> Iterator[Any]:
+    database = sqlite3.connect(":memory:")
+    database.row_factory = sqlite3.Row
+    yield stream("out", {"rows": database.execute("SELECT 1").fetchone()})
 
 
 @says("Expected extendData of", SHAPE, "got 4 parts")
