@@ -92,6 +92,8 @@ def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any
 
 def _count(columns: Any) -> int | None:
     """For how many traces these are; None if they are no list of lists."""
+    if type(columns) is list and set(map(type, columns)) <= {list}:
+        return len(columns)  # as most are; each point passes here
     shape = getattr(columns, "shape", None)
     if isinstance(shape, tuple) and len(shape) != 1:
         return int(shape[0]) if len(shape) > 1 else None
