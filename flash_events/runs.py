@@ -13,13 +13,14 @@ from dash.exceptions import PreventUpdate
 
 from flash_events import bridge, current
 from flash_events.callbacks import EventCallback
-from flash_events.errors import LogGone, RunAborted, RunTimeout
-from flash_events.failures import encode_item, ends_task, handle, is_running
+from flash_events.errors import LogGone, RunAborted, RunTimeout, UpdateError
+from flash_events.failures import encode_item, ends_task, handle, is_running, shows_errors
 from flash_events.outlet import Outlet
-from flash_events.protocol import Failure, Reason
+from flash_events.protocol import Failure, Reason, with_place
 from flash_events.settings import Settings
 from flash_events.side_updates import SideUpdates
 from flash_events.threads import GeneratorThread
+from flash_events.traces import caller_place, note_yield, yield_place
 from flash_events.updates import Update, stream_props
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ STOP_SECONDS = 1.0
 
 GIVE_UP_SECONDS = 9.0
 """After this further time a cancelled run counts as ended, whatever its generator does."""
+
+
+Encode = Callable[[EventCallback, Any, Settings], bytes | None]
 
 
 class Run:
@@ -62,6 +66,7 @@ class Run:
         self._app = app
         self._settings = settings
         self._before = before
+        self._tells_places = shows_errors(app, settings)
         self._side_updates = SideUpdates(outlet.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
@@ -170,11 +175,12 @@ class Run:
         self._activate()
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
+        encode = self._encoder(generator)
         outlet, side_updates = self.outlet, self._side_updates
         turn_ends = perf_counter() + TURN_SECONDS
         try:
             async for item in generator:
-                body = encode_item(self.callback, item, self._settings)
+                body = encode(self.callback, item, self._settings)
                 if body is not None:
                     if side_updates.is_waiting:
                         for side_update in side_updates.drain():
@@ -188,6 +194,9 @@ class Run:
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
+        except UpdateError as error:
+            note_yield(error, generator)
+            raise
         finally:
             await generator.aclose()
 
@@ -195,7 +204,16 @@ class Run:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
         self._activate()
-        thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
+        encode = self._encoder(generator)
+
+        def convert(item: Any) -> bytes | None:
+            try:
+                return encode(self.callback, item, self._settings)
+            except UpdateError as error:
+                note_yield(error, generator)
+                raise
+
+        thread = GeneratorThread(generator, convert, f"flash_events {self.callback.name}")
         self._push = thread.push
         async with thread:
             async for bodies in thread:
@@ -213,18 +231,27 @@ class Run:
         self._stream_aside(stream_props(component_id, props))
 
     def _stream_aside(self, update: Update) -> None:
-        body = self._encode(update)
+        body = encode_item(self.callback, update, self._settings)
         if body is not None:
-            self._push(body)
+            self._push(with_place(body, caller_place()) if self._tells_places else body)
 
-    def _encode(self, item: Any) -> bytes | None:
-        return encode_item(self.callback, item, self._settings)
+    def _encoder(self, generator: AsyncGenerator[Any] | Generator[Any]) -> Encode:
+        """What encodes the items of a generator, each with its place if the page may know it."""
+        if not self._tells_places:
+            return encode_item
+
+        def encode_with_place(*args: Any) -> bytes | None:
+            body = encode_item(*args)
+            return None if body is None else with_place(body, yield_place(generator))
+
+        return encode_with_place
 
     async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
         code = "callback_error"
         if isinstance(error, TimeoutError) and self._is_late():
-            error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
-            code = "timeout"
+            late = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
+            late.__cause__ = error  # its traceback says where the generator was
+            error, code = late, "timeout"
         elif isinstance(error, asyncio.CancelledError):
             error = _aborted("Something that the generator awaits was cancelled.", error)
         elif not isinstance(error, Exception):
