@@ -105,16 +105,17 @@ class GeneratorThread(Generic[T, U]):
         raise error
 
     def _drive(self) -> None:
+        items = _with_returned(self._generator)
         try:
             try:
-                for item in _with_returned(self._generator):
+                for item in items:
                     converted = self._convert(item)
                     if converted is not None:
                         self.push(converted)
                     if self._stopped:
                         break
             finally:
-                self._generator.close()
+                items.close()  # and not by losing it, which hides what its `finally` raises
         except BaseException as error:  # any: it is raised again in the loop, where it belongs
             self._error = error
         self._loop.call_soon_threadsafe(self._end)

@@ -33,7 +33,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   const reported = new Set<string>();
   const checked = new Set<string>();
   const asked = new Map<string, Promise<readonly string[] | undefined>>();
-  /** Where the last update of a component was made, by callback and id. */
+  /** Where the last value of a prop was streamed, by callback, id and prop. */
   const places = new Map<string, string>();
   const seen = new Set<WireId>();
   let seenPaths: unknown;
@@ -70,7 +70,10 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     const run = runs.get(event.run);
     if (event.type !== "update" || !event.at || !run) return;
     if (places.size > MAX_PLACES) places.clear();
-    for (const [id] of event.set) places.set(`${run.callback} ${resolveMatch(id, run.match)}`, event.at);
+    for (const [target, props] of event.set) {
+      const id = resolveMatch(target, run.match);
+      for (const prop of Object.keys(props)) places.set(`${run.callback} ${id} ${prop}`, event.at);
+    }
   }
 
   /** The page has changed: remembers what was there, and checks dependencies when it has loaded. */
@@ -107,8 +110,9 @@ export function createChecks({dash, askProps}: ChecksOptions) {
       `Expected: a component with this id, for its prop "${prop}".`,
       `Got: no such component on the page. ${nearestOf(id, known, "ids")}`,
       "",
-      "Write an id that the layout has. If the component appears later, name it in",
-      "app.validation_layout, or set suppress_callback_exceptions=True.",
+      "Write an id that the layout has. If the component comes later,",
+      "name it in app.validation_layout, or create the app with",
+      "suppress_callback_exceptions=True.",
     ]);
   }
 
@@ -144,7 +148,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     if (reported.has(key)) return;
     reported.add(key);
     const {names, places: written} = dash.told();
-    const made = places.get(`${callback} ${id}`);
+    const made = places.get(key);
     dash.showError(title, [
       `The event callback ${names?.[callback] ?? callback} ${how} ${JSON.stringify(id)}.`,
       ...(written?.[callback] ? [`Written in ${placeOf(written[callback])}.`] : []),
@@ -198,7 +202,7 @@ function placeOf(place: string): string {
 
 function nearestOf(name: string, known: readonly string[], kind: string): string {
   let nearest = "";
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
+  let least = Math.ceil(name.length / 3) + 1;
   for (const one of known) {
     const distance = Math.abs(one.length - name.length) < least ? distanceOf(name, one) : least;
     if (distance < least) [nearest, least] = [one, distance];
