@@ -1,8 +1,8 @@
 import {expect, test} from "vitest";
-import {createChecks} from "../src/checks.ts";
-import type {Entry} from "../src/dash.ts";
-import type {Debugging} from "../src/debugging.ts";
-import type {Trigger} from "../src/triggers.ts";
+import {createChecks} from "../src/tools/checks.ts";
+import type {Entry} from "../src/dash/dash.ts";
+import type {Debugging} from "../src/dash/debugging.ts";
+import type {Trigger} from "../src/runs/triggers.ts";
 
 interface Page {
   readonly onPage: Record<string, string>;

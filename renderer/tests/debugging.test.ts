@@ -1,5 +1,5 @@
 import {afterEach, expect, test, vi} from "vitest";
-import {connectDebugging} from "../src/debugging.ts";
+import {connectDebugging} from "../src/dash/debugging.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
