@@ -293,7 +293,7 @@ def wrap_startup(
         setup_routes()
         add_routes()
         if app.backend.server_type == "quart":
-            _keep_loggers(app, is_used)
+            keep_loggers(app, is_used)
 
     @functools.wraps(setup_server)
     def server() -> None:
@@ -306,7 +306,7 @@ def wrap_startup(
     app._setup_server = server  # type: ignore[method-assign]
 
 
-def _keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:
+def keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:
     """Has every logger speak on when `app.run(debug=True)` serves with Quart.
 
     Dash calls `dictConfig` there, to silence Quart's log of requests. Unless it is told otherwise,
