@@ -153,10 +153,7 @@ class _Wiring:
         told = {one.id: one for one in bridge.app_registry(self.app)}
         props: dict[str, Any] = {"names": {one: callback.name for one, callback in told.items()}}
         if shows_errors(self.app, self.configure({})):
-            props["places"] = {
-                one: ":".join(map(str, place_of(callback.function)))
-                for one, callback in told.items()
-            }
+            props["places"] = {one: place_of(callback.function) for one, callback in told.items()}
         return props
 
     async def _prop_names(self, request: Request) -> Reply:

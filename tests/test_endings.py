@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -124,11 +125,12 @@ async def test_t1_a_timeout_and_an_on_error_that_fails_log_where_they_were(
         yield OUT
         await asyncio.sleep(60)
 
-    def on_error(_error: Exception) -> None:
+    def on_error(_where: str, _error: Exception) -> None:
         raise LookupError("in on_error")
 
+    handler = partial(on_error, "")  # as anything that can be called
     settings = Settings(debug=debug)
-    async with running(waits, 0, timeout=0.05, on_error=on_error, settings=settings) as streamed:
+    async with running(waits, 0, timeout=0.05, on_error=handler, settings=settings) as streamed:
         end = await streamed.to_end()
     assert end.failure is not None
     assert end.failure.code == "timeout"

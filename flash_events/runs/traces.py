@@ -28,10 +28,10 @@ _NOT_THE_APPS = tuple(
 """How the names of files of this package, of Dash and of asyncio begin."""
 
 
-def place_of(function: Callable[..., Any]) -> tuple[str, int]:
-    """The file and the line in which a function is written."""
-    code: CodeType = inspect.unwrap(function).__code__
-    return code.co_filename, code.co_firstlineno
+def place_of(function: Callable[..., Any]) -> str:
+    """The file and the line in which a function is written, as `file:line`; empty if unknown."""
+    code = getattr(inspect.unwrap(function), "__code__", None)  # a partial has none
+    return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, CodeType) else ""
 
 
 def note_yield(error: Exception, generator: AsyncGenerator[Any] | Generator[Any]) -> None:
@@ -73,8 +73,9 @@ def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool)
     text = "".join(told.format())
     if len(text) > MAX_CHARACTERS:
         text = "...\n" + text[-MAX_CHARACTERS:]
-    file, line = place_of(function)
-    return f'{function.__qualname__} in "{file}", line {line}\n\n{text}'
+    name = getattr(function, "__qualname__", repr(function))
+    file, _, line = place_of(function).rpartition(":")
+    return f'{name} in "{file}", line {line}\n\n{text}' if file else f"{name}\n\n{text}"
 
 
 def _prune(told: TracebackException) -> None:

@@ -132,6 +132,12 @@ test("T2: a target is told once per callback, id and prop, with its place and th
   for (const index of [0, 2]) expect(errors[index]?.[1]).toContain('Streamed in "/app.py", line 7.');
 });
 
+test("T2: a stream that is all wrong does not bury the dev tools", () => {
+  const {titles, missing} = setup({onPage: {}});
+  for (let n = 0; n < 1000; n++) missing(`nowhere${n}`, "children");
+  expect(titles().length).toBe(100);
+});
+
 test("P18: a component that was on the page before is no wrong id", () => {
   const onPage: Record<string, string> = {};
   const {titles, missing, moved} = setup({onPage});

@@ -13,6 +13,10 @@ import type {News} from "../runs/watchers.ts";
 
 /** Places that are remembered of updates; above it all are forgotten. */
 const MAX_PLACES = 1000;
+/** Runs that are remembered, the latest. */
+const MAX_RUNS = 1000;
+/** A stream that is all wrong must not bury the dev tools. */
+const MAX_ERRORS = 100;
 
 interface Use {
   readonly callback: string;
@@ -44,6 +48,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
       case "run": {
         const {entry, match} = news.trigger;
         runs.set(news.run, {callback: entry.output, match});
+        for (const run of runs.keys()) if (runs.size > MAX_RUNS) runs.delete(run);
         return;
       }
       case "event":
@@ -145,7 +150,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
 
   function report({callback, id, prop, how}: Use, title: string, lines: readonly string[]): void {
     const key = `${callback} ${id} ${prop}`;
-    if (reported.has(key)) return;
+    if (reported.has(key) || reported.size >= MAX_ERRORS) return;
     reported.add(key);
     const {names, places: written} = dash.told();
     const made = places.get(key);
