@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -63,11 +63,8 @@ class GeneratorThread(Generic[T, U]):
         self._thread.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Stops the generator at its next yield and waits until its `finally` has run.
-
-        Raises what that raises in the place of a cancellation, as an async generator does.
-        """
+    async def __aexit__(self, *_: object) -> None:
+        """Stops the generator at its next yield and waits until its `finally` has run."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -77,8 +74,8 @@ class GeneratorThread(Generic[T, U]):
                 await self._finished.wait()
             except asyncio.CancelledError as error:  # a thread cannot be interrupted
                 cancelled = error
-        if self._error is not None and kind is asyncio.CancelledError:
-            raise self._error
+        if self._error is not None:  # of its `finally`
+            self._raise()
         if cancelled is not None:
             raise cancelled
 
@@ -96,12 +93,16 @@ class GeneratorThread(Generic[T, U]):
                 is_over = self._finished.is_set()
             if is_over:
                 if self._error is not None:
-                    error, self._error = self._error, None
-                    if isinstance(error, StopAsyncIteration):  # it would only end the iteration
-                        raise RuntimeError("generator raised StopAsyncIteration") from error
-                    raise error
+                    self._raise()
                 raise StopAsyncIteration
             await self._ready.wait()
+
+    def _raise(self) -> NoReturn:
+        assert self._error is not None
+        error, self._error = self._error, None
+        if isinstance(error, StopAsyncIteration):  # it would only end the iteration
+            raise RuntimeError("generator raised StopAsyncIteration") from error
+        raise error
 
     def _drive(self) -> None:
         items = _with_returned(self._generator)
@@ -114,8 +115,7 @@ class GeneratorThread(Generic[T, U]):
                     if self._stopped:
                         break
             finally:
-                items.close()  # closes the generator, too
-                self._generator.close()
+                items.close()  # and not by losing it, which hides what its `finally` raises
         except BaseException as error:  # any: it is raised again in the loop, where it belongs
             self._error = error
         self._loop.call_soon_threadsafe(self._end)
