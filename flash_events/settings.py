@@ -6,9 +6,9 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from flash_events.brokers.base import LogLimits
 from flash_events.errors import ConfigurationError, did_you_mean, nearest
@@ -22,6 +22,36 @@ _LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
 """How the names of variables begin that are likely meant for us."""
 
 MAX_HEARTBEAT_SECONDS = 30.0
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The settings as keywords; `Settings` describes them."""
+
+    broker: str
+    broker_outage_seconds: float
+    heartbeat_seconds: float
+    grace_seconds: float
+    linger_seconds: float
+    log_bytes: int
+    log_events: int
+    replay_bytes: int
+    replay_seconds: float
+    max_event_bytes: int
+    max_body_bytes: int
+    max_runs_per_page: int
+    max_runs_per_connection: int
+    max_connections_per_page: int
+    max_runs: int
+    max_connections: int
+    max_threads: int
+    max_kept_bytes: int
+    max_ended_bytes: int
+    allowed_origins: str | Sequence[str]
+    command_props: str | Sequence[str]
+    trust_forwarded_host: bool
+    identify: Identify | None
+    metrics: bool
+    debug: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

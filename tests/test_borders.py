@@ -48,7 +48,8 @@ MAY_IMPORT = {
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
-        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "runs", "settings",
+        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "options", "runs",
+        "settings",
     },
     "__main__": {"operations"},
     "__init__": {

@@ -43,9 +43,9 @@ def idle_app() -> Dash:
             session["user"] = "ann"
             request.noted = "before"  # type: ignore[attr-defined] # as apps do
 
-    most = {"max_runs_per_page": 2 * RUNS, "max_runs_per_connection": 2 * RUNS}
+    flash = FlashEvents(app, max_runs_per_page=2 * RUNS, max_runs_per_connection=2 * RUNS)
 
-    @FlashEvents(app, **most).event_callback(Input("idle", "n_clicks"))
+    @flash.event_callback(Input("idle", "n_clicks"))
     async def idle(_n: int) -> AsyncIterator[Update]:
         yield stream_props("out", {"children": "idle"})
         await asked.wait()
