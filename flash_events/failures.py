@@ -11,7 +11,7 @@ from dash import Dash
 
 from flash_events import bridge, protocol
 from flash_events.callbacks import EventCallback
-from flash_events.errors import EncodingError
+from flash_events.errors import EncodingError, Refused, RunRefused
 from flash_events.protocol import Failure
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
@@ -40,7 +40,7 @@ async def handle(
     callback: EventCallback,
     app: Dash | None,
     settings: Settings,
-    activate: Callable[[OnSetProps], object] = lambda _: None,
+    activate: Callable[[OnSetProps], object] | None = None,
 ) -> tuple[Failure, bytes | None]:
     """Logs an error, lets the callback's or the app's handler answer it, hides its text.
 
@@ -50,16 +50,46 @@ async def handle(
         callback: whose run it was.
         app: for its error handler.
         settings: limits, and whether errors show their text.
-        activate: makes `dash.set_props` work in the handlers.
+        activate: makes `dash.ctx` and `dash.set_props` work in the handlers; without it there is a
+            `dash.ctx` that has no Inputs.
 
     Returns:
         What the browser may know, and what it shall apply.
     """
-    task, ref = asyncio.current_task(), secrets.token_hex(4)
+    ref = secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
     debug = settings.debug
     is_debug = bridge.is_debug(app) if debug is None else debug
     failure = Failure(code, ref, f"{type(error).__name__}: {error}" if is_debug else None)
+    activate = activate or bridge.empty_call().activate
+    return failure, await _answer(error, ref, callback, app, settings, activate)
+
+
+async def handle_refusal(
+    refusal: Refused, callback: EventCallback, app: Dash, settings: Settings
+) -> bytes | None:
+    """Let the callback's or the app's handler answer a start that was refused.
+
+    Returns:
+        What the browser shall apply, as `encode_update` returns it.
+    """
+    ref, error = secrets.token_hex(4), RunRefused(refusal.code, refusal.message)
+    error.__cause__ = refusal.__cause__
+    message = "A start of %s was refused as %s (ref %s). %s"
+    logger.warning(message, callback.name, error.code, ref, error.message)
+    activate = bridge.empty_call().activate
+    return await _answer(error, ref, callback, app, settings, activate)
+
+
+async def _answer(
+    error: Exception,
+    ref: str,
+    callback: EventCallback,
+    app: Dash | None,
+    settings: Settings,
+    activate: Callable[[OnSetProps], object],
+) -> bytes | None:
+    task = asyncio.current_task()
     pushed: list[Update] = []
 
     def push(component_id: str, props: dict[str, Any]) -> None:
@@ -74,19 +104,19 @@ async def handle(
     try:
         if callback.on_error is None:
             bridge.call_app_on_error(app, error)
-            return failure, encoded()
+            return encoded()
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return failure, encoded(as_update(answer))
+        return encoded(as_update(answer))
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
     try:
-        return failure, encoded()
+        return encoded()
     except EncodingError:  # each can be sent; together they are too large, as was logged
-        return failure, None
+        return None
 
 
 def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:

@@ -20,7 +20,7 @@ from flash_events.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
-ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
+ACTIONS = ("ask", "start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"

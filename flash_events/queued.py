@@ -20,7 +20,7 @@ from flash_events.brokers.base import (
 )
 from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
 from flash_events.callbacks import EventCallback
-from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
+from flash_events.errors import ConfigurationError, LogGone, RunRefused, RunTimeout, WorkerLost
 from flash_events.failures import handle
 from flash_events.protocol import Reason
 from flash_events.queues import Order, RunQueue
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 """So often workers are asked whether they have refused a run that waits."""
+
+QUEUE_TEXT = (
+    "The task queue has not taken the run. Look whether Celery's message broker (broker_url) is "
+    "reachable from the web server."
+)
 
 LOST_TEXT = "The process that drove the run has died."
 
@@ -237,7 +242,9 @@ class QueuedRuns:
             self._watch_over(record.run)
         except Exception as error:  # whatever the queue's driver raises
             app, settings = self._app, self._settings
-            failure, body = await handle(error, "queue", callback, app, settings)
+            refused = RunRefused("queue", QUEUE_TEXT)
+            refused.__cause__ = error
+            failure, body = await handle(refused, "queue", callback, app, settings)
             end = protocol.Ended(record.run, 0, Reason.ERROR, failure, body)
             await log.lose(record.run, QUEUED, protocol.encode(end))
             self._broker.retire(record)
