@@ -51,13 +51,19 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-export async function failureOf(response: Response | undefined): Promise<StartFailed> {
-  if (!response) return new StartFailed("network", "The server could not be reached.");
+/** `size` is that of a large request, which something on the way may not let pass. */
+export async function failureOf(
+  response: Response | undefined,
+  size?: number,
+): Promise<StartFailed> {
+  const cure = size
+    ? ` The request has ${size} bytes; a proxy may not let it pass (nginx: client_max_body_size).`
+    : "";
+  if (!response) return new StartFailed("network", `The server could not be reached.${cure}`);
   const {status} = response;
-  const cure = status === 413 ? " The request is too large for what answered, such as a proxy." : "";
   const fallback = {
     error: "refused",
-    message: `The server answered ${status}.${cure}`,
+    message: `The server answered ${status}.${status === 413 ? cure : ""}`,
     limit: "",
     set: undefined as readonly Target[] | undefined,
   };

@@ -68,11 +68,13 @@ export function createConnections(host: Host) {
       const post = (what: Action, body: string, more = {}) =>
         host.post(what, {...envelope, ...more}, {body, signal, ...headers}).catch(() => undefined);
       let response: Response | undefined;
+      let sent: number | undefined;
       if (body.length > LARGE) {
         const size = new Blob([body]).size;
         response = await post("ask", JSON.stringify({output: callback}), {size});
+        if (response?.ok) sent = size;
       }
-      if (body.length <= LARGE || response?.ok) response = await post(action, body);
+      if (body.length <= LARGE || sent) response = await post(action, body);
       if (response?.status === 202) {
         return stillOpen(((await response.json()) as {connection: string}).connection);
       }
@@ -89,7 +91,7 @@ export function createConnections(host: Host) {
         await pause(jitter(attempt));
         continue;
       }
-      throw await failureOf(response);
+      throw await failureOf(response, sent);
     }
   }
 

@@ -306,6 +306,19 @@ describe("a start", () => {
       expect(host.requests.size()).toBe(0);
     });
 
+    it.each([undefined, 413])("names the proxy when the body is answered %s", async (status) => {
+      const failed = connections.start(large, {callback: "cb"}).catch((error: unknown) => error);
+      for (let attempt = 1; attempt <= (status ? 1 : 4); attempt++) {
+        (await host.requests.next()).json(202, {});
+        const request = await host.requests.next();
+        if (status) request.text(status, "<html>");
+        else request.fail();
+        await pass(30);
+      }
+      const message = expect.stringContaining(`${bytesOf(large).length} bytes; a proxy`) as string;
+      expect(await failed).toMatchObject({message});
+    });
+
     it("is asked about again when the server could not be reached", async () => {
       void connections.start(large, {callback: "cb"});
       (await host.requests.next()).fail();
@@ -327,7 +340,7 @@ describe("a start", () => {
     const started = connections.start("{}", {});
     const failed = expect(started).rejects.toMatchObject({
       code: "refused",
-      message: expect.stringContaining("The server answered 413.") as string,
+      message: "The server answered 413.",
     });
     (await host.requests.next()).text(413, "<html>");
 
