@@ -10,14 +10,14 @@ from typing import Any, Self
 from dash import Dash, hooks
 
 from flash_events import bridge, callbacks
-from flash_events.backends import Handler, Request, backend_of
 from flash_events.brokers import check_broker
+from flash_events.endpoint.backends import Handler, Request, backend_of
+from flash_events.endpoint.replies import Reply
+from flash_events.endpoint.server import Server
+from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
-from flash_events.replies import Reply
-from flash_events.server import Server
+from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.settings import Settings
-from flash_events.shutdown import ShutdownWatch, watch_shutdown
-from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("ask", "start", "resume", "attach", "alive", "stop", "probe")
@@ -75,7 +75,7 @@ class FlashEvents:
         return decorate
 
     def stats(self) -> dict[str, int]:
-        """What happens in this worker: counters and gauges by name (see `flash_events.stats`)."""
+        """What happens in this worker: counters and gauges by name (see `endpoint.stats`)."""
         return self._wiring.ready().stats.snapshot()
 
 

@@ -11,8 +11,8 @@ import pytest
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, html
 
 from flash_events import ConfigurationError, bridge, event_callback
-from flash_events.encoding import to_json
 from flash_events.errors import Refused
+from flash_events.wire.json import to_json
 
 
 @pytest.fixture

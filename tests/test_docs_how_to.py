@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent
 
-from flash_events import doctor
+from flash_events.operations import doctor
 from tests.support.listings import listing, shown, text_of
 from tests.support.page import opened, reasons, sets
 from tests.support.server import wait_until

@@ -13,7 +13,7 @@ import pytest
 
 from flash_events import Update, stream_props
 from flash_events.errors import RunAborted
-from flash_events.protocol import Reason
+from flash_events.wire.events import Reason
 from tests.support.harness import running
 
 OUT = stream_props("out", {"children": 1})
@@ -120,7 +120,7 @@ def test_s12_a_loop_that_ends_cancels_its_runs_and_they_are_lost() -> None:
         return context, streamed.run
 
     _, run = asyncio.run(main())
-    assert run.outlet.reason == Reason.LOST
+    assert run.output.reason == Reason.LOST
     assert (closed, calls) == (["body"], [])
 
 

@@ -11,17 +11,17 @@ from dash import MATCH, Dash, Input, State, ctx, html, set_props
 from werkzeug.datastructures import Headers
 
 from flash_events import FlashEvents, RunRefused, Settings, Update, bridge, stream_props
-from flash_events.backends import Request
-from flash_events.bodies import Bodies
 from flash_events.brokers.base import QUEUED, RunRecord
 from flash_events.brokers.memory import MemoryBroker
+from flash_events.endpoint.backends import Request
+from flash_events.endpoint.bodies import Bodies
+from flash_events.endpoint.placement import Places
+from flash_events.endpoint.server import Server
 from flash_events.errors import BrokerError, Refused, too_many
-from flash_events.live import LiveRuns
-from flash_events.places import Places
-from flash_events.protocol import Ended
-from flash_events.queued import QueuedRuns
-from flash_events.queues import Order
-from flash_events.server import Server
+from flash_events.runs.local import LocalRuns
+from flash_events.runs.remote import RemoteRuns
+from flash_events.task_queue import Order
+from flash_events.wire.events import Ended
 from tests.support.harness import LIMITS, Reader, body
 from tests.support.page import new_id
 
@@ -137,7 +137,7 @@ def full(setting: str) -> Case:
         def check(*_: Any) -> None:
             raise too_many("runs", setting)
 
-        patch.setattr(LiveRuns, "check_limits", check)
+        patch.setattr(LocalRuns, "check_limits", check)
         return setup.body(), {}
 
     return case
@@ -355,7 +355,7 @@ async def test_t3_a_task_queue_that_does_not_take_a_run_is_a_refusal(
     broker = MemoryBroker(LIMITS)
     log = await broker.open("connection", "", "run", QUEUED)
     assert log is not None
-    queued = QueuedRuns(setup.app, Settings(), broker)
+    queued = RemoteRuns(setup.app, Settings(), broker)
     record = RunRecord("run", QUEUED, "connection", "")
     queue: Any = Unreachable()
 
