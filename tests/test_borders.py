@@ -44,7 +44,7 @@ MAY_IMPORT = {
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
-        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "settings",
+        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "runs", "settings",
     },
     "__main__": {"operations"},
     "__init__": {

@@ -133,6 +133,8 @@ class _Drive:
         self._callback = callback
         self._indices = indices
         settings = worker_settings()
+        if settings.debug is None:  # the worker itself has no dev tools
+            settings = replace(settings, debug=order.debug)
         broker = open_broker(settings.broker, settings.log_limits)
         assert isinstance(broker, SharedBroker)
         self._broker = broker

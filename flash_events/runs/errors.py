@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
@@ -12,6 +13,7 @@ from dash import Dash
 from flash_events import bridge
 from flash_events.errors import EncodingError, Refused, RunRefused
 from flash_events.registration import EventCallback
+from flash_events.runs.traces import shown_trace
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
 from flash_events.wire import events
@@ -59,11 +61,17 @@ async def handle(
     """
     ref = secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
-    debug = settings.debug
-    is_debug = bridge.is_debug(app) if debug is None else debug
-    failure = Failure(code, ref, f"{type(error).__name__}: {error}" if is_debug else None)
+    failure = Failure(code, ref)
+    if is_shown := shows_errors(app, settings):
+        failure = _shown(failure, error, callback, app)
     activate = activate or bridge.empty_call().activate
-    return failure, await _answer(error, ref, callback, app, settings, activate)
+    body, raised = await _answer(error, ref, callback, app, settings, activate)
+    if raised is not None and is_shown:
+        also = shown_trace(
+            raised, callback.on_error or callback.function, bridge.prunes_errors(app)
+        )
+        failure = replace(failure, trace=f"{failure.trace}\nThen on_error failed: {also}")
+    return failure, body
 
 
 async def handle_refusal(
@@ -79,7 +87,8 @@ async def handle_refusal(
     message = "A start of %s was refused as %s (ref %s). %s"
     logger.warning(message, callback.name, error.code, ref, error.message)
     activate = bridge.empty_call().activate
-    return await _answer(error, ref, callback, app, settings, activate)
+    body, _ = await _answer(error, ref, callback, app, settings, activate)
+    return body
 
 
 async def _answer(
@@ -89,7 +98,8 @@ async def _answer(
     app: Dash | None,
     settings: Settings,
     activate: Callable[[OnSetProps], object],
-) -> bytes | None:
+) -> tuple[bytes | None, BaseException | None]:
+    """Returns what the handler streams, and what it has raised."""
     task = asyncio.current_task()
     pushed: list[Update] = []
 
@@ -105,19 +115,36 @@ async def _answer(
     try:
         if callback.on_error is None:
             bridge.call_app_on_error(app, error)
-            return encoded()
+            return encoded(), None
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return encoded(as_update(answer))
+        return encoded(as_update(answer)), None
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
+        failed = raised
     try:
-        return encoded()
+        return encoded(), failed
     except EncodingError:  # each can be sent; together they are too large, as was logged
-        return None
+        return None, failed
+
+
+def shows_errors(app: Dash | None, settings: Settings) -> bool:
+    """Returns whether a browser may know the text and the place of an error."""
+    return bridge.is_debug(app) if settings.debug is None else settings.debug
+
+
+def _shown(
+    failure: Failure, error: Exception, callback: EventCallback, app: Dash | None
+) -> Failure:
+    return replace(
+        failure,
+        message=f"{type(error).__name__}: {error}",
+        callback=callback.name,
+        trace=shown_trace(error, callback.function, bridge.prunes_errors(app)),
+    )
 
 
 def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
