@@ -119,7 +119,7 @@ async def _answer(
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return encoded(as_update(answer)), None
+        return encoded(as_update(answer, "return")), None
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise
