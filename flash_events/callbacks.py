@@ -68,9 +68,10 @@ def event_callback(
             `(id, {prop: value})` or a dict `{id: {prop: value}}`.
         running: `(Output, while_running, afterwards)`, one or a list of them; `dash.no_update` as a
             value leaves the prop alone.
-        on_error: called with the exception when a run fails; may be async; may return updates,
-            which are applied after `reset_props`. What is no `Exception` (`SystemExit`, say) comes
-            as a `RunAborted` whose `__cause__` it is.
+        on_error: called with the exception when a run fails, and with a `RunRefused` when the
+            server refuses its start; may be async; may return updates, which are applied after
+            `reset_props`. What is no `Exception` (`SystemExit`, say) comes as a `RunAborted` whose
+            `__cause__` it is.
         overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
             ignored, `"queue"` waits (at most 16), `"parallel"` runs beside it.
         on_disconnect: what becomes of a run whose viewer has closed the page or vanished:

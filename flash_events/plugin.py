@@ -29,7 +29,7 @@ from flash_events.settings import Settings, SettingsOptions
 logger = logging.getLogger(__name__)
 
 ROUTE = "_dash-flash-events/"
-ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
+ACTIONS = ("ask", "start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"

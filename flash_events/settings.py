@@ -72,7 +72,9 @@ class Settings:
         replay_bytes: how much of what was handed to the socket stays replayable.
         replay_seconds: for how long it stays replayable.
         max_event_bytes: of one update.
-        max_body_bytes: of one request.
+        max_body_bytes: of one start, which holds the values of all Inputs and States; Quart's
+            `MAX_CONTENT_LENGTH` bounds it, too.
+        max_uploading_bytes: of all starts above 1 MiB that this worker receives at the same time.
         max_runs_per_page: live runs of one tab.
         max_runs_per_connection: live runs of one connection.
         max_connections_per_page: connections that one tab has opened.
@@ -108,7 +110,8 @@ class Settings:
     replay_bytes: int = 16 * 1024 * 1024
     replay_seconds: float = 300.0
     max_event_bytes: int = 1024 * 1024
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_uploading_bytes: int = 64 * 1024 * 1024
     max_runs_per_page: int = 32
     max_runs_per_connection: int = 256
     max_connections_per_page: int = 32

@@ -73,7 +73,7 @@ function setup() {
           action: "start",
           endpoint,
           body: '{"output":"cb"}',
-          fields: {page: `page ${name}`, run, replaces: []},
+          fields: {page: `page ${name}`, run, replaces: [], callback: "cb"},
           claims: [{run, survives}],
         });
         return asked;
@@ -157,11 +157,12 @@ describe("a tab", () => {
     const {tab, requests} = setup();
     const one = tab("a");
     const ask = one.start("r");
-    (await requests.next()).json(429, {error: "too_many", message: "Too many runs."});
+    const set = [["out", {children: "sorry"}]];
+    (await requests.next()).json(429, {error: "too_many", message: "Too many runs.", set});
     await settle();
 
     const full = {limit: "", retryMs: 1000};
-    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs.", full};
+    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs.", full, set};
     expect(one.of("refusal")).toEqual([refusal]);
   });
 

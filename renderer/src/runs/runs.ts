@@ -122,7 +122,7 @@ export function createRuns(options: RunsOptions) {
     try {
       dash.beforeRequest(trigger.body);
       const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
-      const fields = {run: run.id, page: await page, replaces};
+      const fields = {run: run.id, page: await page, replaces, callback: trigger.entry.output};
       const ask = async () => {
         if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
         try {
@@ -145,11 +145,11 @@ export function createRuns(options: RunsOptions) {
     } catch (error) {
       stop(asking); // what was not answered may have been heard
       if (!live.has(run.id)) return;
-      const {code, message} =
+      const {code, message, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
       warn(`A run could not be started (${code}): ${message}`);
       dash.showError("An event callback could not be started", message);
-      finish(run, "error");
+      finish(run, "error", set);
     } finally {
       for (const one of asking) unanswered.delete(one);
     }

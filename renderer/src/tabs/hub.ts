@@ -302,9 +302,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       tell(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
     } catch (error) {
       owners.remove(claims);
-      const {code, message: text, full} =
+      const {code, message: text, full, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      tell(tab.id, {type: "refusal", ask, code, message: text, full});
+      tell(tab.id, {type: "refusal", ask, code, message: text, full, set});
     }
   }
 

@@ -2,7 +2,7 @@
 
 import type {Full} from "../transport/answers.ts";
 import type {AttachFields, Position, StartFields} from "../transport/host.ts";
-import type {RunEvent} from "../transport/protocol.ts";
+import type {RunEvent, Target} from "../transport/protocol.ts";
 import type {ConnectionState} from "../runs/watchers.ts";
 
 /** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
@@ -85,6 +85,7 @@ export type ToTab =
       readonly code: string;
       readonly message: string;
       readonly full: Full | undefined;
+      readonly set: readonly Target[] | undefined;
     }
   /** Deliveries as JSON: to clone one text is several times faster than to clone many objects. */
   | {readonly type: "events"; readonly json: string}

@@ -173,7 +173,10 @@ export function createShared(options: SharedOptions) {
         moveTo(message.position);
         return settle(message.ask)?.resolve(message.position.connection);
       case "refusal":
-        return refuse(message.ask, new StartFailed(message.code, message.message, message.full));
+        return refuse(
+          message.ask,
+          new StartFailed(message.code, message.message, message.full, message.set),
+        );
       case "events":
         for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;

@@ -7,13 +7,13 @@ export function postTo(
   {url, headers}: Endpoint,
   action: Action,
   fields: object,
-  {body = "{}", ...options}: RequestOptions,
+  {body = "{}", headers: more, ...options}: RequestOptions,
 ): Promise<Response> {
   return fetch(url + action, {
     method: "POST",
     credentials: "same-origin",
     cache: "no-store",
-    headers,
+    headers: {...headers, ...more},
     body: withFields(body, fields),
     ...options,
   });

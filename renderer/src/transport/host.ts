@@ -9,15 +9,19 @@ export interface RequestOptions {
   readonly keepalive?: boolean;
   /** JSON of an object that is posted, too: what Dash itself would post. */
   readonly body?: string;
+  /** Added to those that the page sends. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Action = "start" | "attach" | "resume" | "alive" | "stop";
+export type Action = "ask" | "start" | "attach" | "resume" | "alive" | "stop";
 
 /** What a start and an attach say besides what Dash would post. */
 export interface StartFields {
   readonly page: string;
   readonly run: string;
   readonly replaces: readonly string[];
+  /** The event callback's id. */
+  readonly callback: string;
 }
 
 export interface AttachFields {
