@@ -38,6 +38,7 @@ class SettingsOptions(TypedDict, total=False):
     replay_seconds: float
     max_event_bytes: int
     max_body_bytes: int
+    max_uploading_bytes: int
     max_runs_per_page: int
     max_runs_per_connection: int
     max_connections_per_page: int
