@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {StartFailed} from "../src/transport/answers.ts";
-import {createConnections} from "../src/transport/connection.ts";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import {createConnections} from "../src/transport/connection.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
 const OPEN = `event: open\ndata: {"version":1,"connection":"${C}"}\n\n`;

@@ -1,9 +1,10 @@
 import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
+import {fakeHost, fakeLocks} from "./fakes.ts";
 import {createConnections} from "../src/transport/connection.ts";
 import {UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 import {createHub} from "../src/tabs/hub.ts";
-import {tabLock, type Claim, type Delivery, type Endpoint, type Hello, type ToTab} from "../src/tabs/messages.ts";
-import {fakeHost, fakeLocks} from "./fakes.ts";
+import {tabLock, type Claim, type Delivery, type Hello, type ToTab} from "../src/tabs/messages.ts";
+import type {Endpoint} from "../src/transport/host.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
 const OPEN = `event: open\ndata: {"version":1,"connection":"${C}","commands":["special"]}\n\n`;

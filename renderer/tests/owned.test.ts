@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {fakeConnections} from "./fakes.ts";
 import {StartFailed} from "../src/transport/answers.ts";
 import type {Connections, Host} from "../src/transport/host.ts";
 import {createOwned, type CreateConnections} from "../src/transport/owned.ts";
-import {fakeConnections} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,9 +1,9 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createApplier} from "../src/apply/apply.ts";
 import {StartFailed} from "../src/transport/answers.ts";
-import type {Entry} from "../src/dash/dash.ts";
+import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Ended, Props, Target} from "../src/transport/protocol.ts";
+import type {Ended, Props, Target} from "../src/protocol.ts";
 import {createRoom} from "../src/runs/room.ts";
 import {createRuns} from "../src/runs/runs.ts";
 import {

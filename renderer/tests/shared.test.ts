@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
 import {tabLock, workerLock, type Peer, type ToTab, type ToWorker} from "../src/tabs/messages.ts";
 import {createShared} from "../src/tabs/shared.ts";
-import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

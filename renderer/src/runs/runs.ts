@@ -2,13 +2,15 @@
 
 import type {Applier} from "../apply/apply.ts";
 import {StartFailed} from "../transport/answers.ts";
-import type {CallbackContext, Dash, Entry} from "../dash/dash.ts";
+import type {CallbackContext, Entry} from "../dash/types.ts";
+import type {Dash} from "../dash/dash.ts";
 import type {Connections} from "../transport/host.ts";
 import {newId, type WireId} from "../ids.ts";
-import {createInstances, inputsOf, isMatched, type Instance} from "../dash/instances.ts";
+import {createInstances, inputsOf, isMatched} from "./instances.ts";
+import type {Instance} from "../dash/instance.ts";
 import {createKept, type Due} from "./kept.ts";
 import {createLazyRoom} from "./lazy_room.ts";
-import type {Ended, Props, RunEvent, Target} from "../transport/protocol.ts";
+import type {Ended, Props, RunEvent, Target} from "../protocol.ts";
 import type {Room} from "./room.ts";
 import type {Source} from "../apply/steps.ts";
 import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";

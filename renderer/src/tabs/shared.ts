@@ -6,7 +6,15 @@
  */
 
 import {StartFailed} from "../transport/answers.ts";
-import type {AttachFields, Connections, Host, Position, StartFields, StopFields} from "../transport/host.ts";
+import type {
+  AttachFields,
+  Connections,
+  Endpoint,
+  Host,
+  Position,
+  StartFields,
+  StopFields,
+} from "../transport/host.ts";
 import {newId} from "../ids.ts";
 import type {Renew} from "../transport/renewal.ts";
 import {
@@ -14,7 +22,6 @@ import {
   workerLock,
   type Claim,
   type Delivery,
-  type Endpoint,
   type Offer,
   type Peer,
   type Question,

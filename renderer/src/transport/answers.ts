@@ -1,6 +1,6 @@
 /** What the server's answers mean, and when to ask again. */
 
-import type {Target} from "./protocol.ts";
+import type {Target} from "../protocol.ts";
 
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;

@@ -9,7 +9,7 @@ import {createParser} from "eventsource-parser";
 import {failureOf, isFinal, isStream, jitter, pause, StartFailed, TRIES} from "./answers.ts";
 import type {Action, AttachFields, Host, Position, StartFields, StopFields} from "./host.ts";
 import {newId} from "../ids.ts";
-import {parseEvent, VERSION} from "./protocol.ts";
+import {parseEvent, VERSION} from "../protocol.ts";
 import {createStops} from "./stops.ts";
 
 /** The server sends a heartbeat every 15 s. */

@@ -1,7 +1,6 @@
 /** The only file that fetches; what it sends is JSON that Dash's own transport would send. */
 
-import type {Action, RequestOptions} from "./host.ts";
-import type {Endpoint} from "../tabs/messages.ts";
+import type {Action, Endpoint, RequestOptions} from "./host.ts";
 
 export function postTo(
   {url, headers}: Endpoint,

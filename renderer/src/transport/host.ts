@@ -1,7 +1,14 @@
 /** What connections need of the page or worker they run in, and what they offer to it. */
 
-import type {RunEvent} from "./protocol.ts";
-import type {ConnectionState} from "../runs/watchers.ts";
+import type {RunEvent} from "../protocol.ts";
+
+export type ConnectionState = "idle" | "connecting" | "open" | "reconnecting" | "lost";
+
+/** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
+export interface Endpoint {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
