@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from flash_events.demo import serve_gallery
-from flash_events.doctor import SILENT_SECONDS, examine
+from flash_events.operations.demo import serve_gallery
+from flash_events.operations.doctor import SILENT_SECONDS, examine
 
 
 def main() -> int:

@@ -5,7 +5,6 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any, Never, ParamSpec, TypeVar
@@ -13,54 +12,14 @@ from typing import Any, Never, ParamSpec, TypeVar
 from dash import Input
 
 from flash_events import bridge, options
-from flash_events.errors import CallbackError, UpdateError
-from flash_events.queues import RunQueue, queue_of
-from flash_events.updates import Update
+from flash_events.errors import CallbackError
+from flash_events.registration import EventCallback, OnError, remember
+from flash_events.task_queue import RunQueue
 
-OnError = Callable[[Exception], Any]
 logger = logging.getLogger(__name__)
-
-_registered: dict[Any, tuple["EventCallback", dict[str, Any]]] = {}
-"""By decorated function: what it is registered as, and what the browser knows of it."""
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
-
-
-@dataclass(frozen=True, slots=True)
-class EventCallback:
-    """A decorated generator function with everything that was said about it.
-
-    Attributes:
-        id: the same in every process that imports the function.
-        function: the generator function, as written.
-        is_async: driven on the event loop; otherwise in a thread.
-        match_keys: the keys of its Inputs' ids that are MATCH.
-        on_error: gets the exception; may return updates.
-        timeout: seconds that a run may last, or None.
-        is_kept: its runs go on without a viewer.
-        queue: brings its runs to the workers of a task queue; None for the web's own workers.
-    """
-
-    id: str
-    function: Callable[..., AsyncIterator[Any] | Iterator[Any]]
-    is_async: bool
-    match_keys: frozenset[str]
-    on_error: OnError | None
-    timeout: float | None
-    is_kept: bool = False
-    queue: RunQueue | None = None
-
-    @property
-    def name(self) -> str:
-        """Module and name of the function, for log lines."""
-        return f"{self.function.__module__}.{self.function.__qualname__}"
-
-    def check_ids(self, update: Update) -> None:
-        """Raises `UpdateError` where a wildcard in an update's id stands for nothing."""
-        for component_id, _ in update.targets:
-            if type(component_id) is not str:
-                options.check_wildcards(component_id, self.match_keys, UpdateError)
 
 
 def event_callback(
@@ -141,7 +100,7 @@ def event_callback(
         )
     triggers = bridge.flatten([*dependencies, *grouped.values()])
     match_keys = options.match_keys_of(dep for dep in triggers if isinstance(dep, Input))
-    queue = None if worker is None else queue_of(worker)
+    queue = None if worker is None else _queue_of(worker)
     spec = {
         "overlap": overlap,
         "onDisconnect": on_disconnect,
@@ -169,23 +128,23 @@ def event_callback(
             stem = function.__module__.rpartition(".")[2]
             short_id = _id_in(stem, function, parsed)
             queue.register(callback, parsed.details["inputs_state_indices"], short_id)
-        _registered[function] = callback, spec
+        remember(function, callback, spec)
         return function
 
     return decorate
 
 
-def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, Any]]:
-    """What a decorated function is registered as, and what the browser knows of it.
+def _queue_of(worker: Any) -> RunQueue:
+    """The queue that `@event_callback(worker=...)` means.
 
     Raises:
-        TypeError: it is no event callback.
+        CallbackError: if it is no Celery app, or if Celery or redis-py is missing.
     """
     try:
-        return _registered[function]
-    except (KeyError, TypeError):
-        name = getattr(function, "__name__", repr(function))
-        raise TypeError(f"Expected a function with @event_callback(...), got {name}.") from None
+        from flash_events.celery.queue import queue_of_app
+    except ImportError as error:
+        raise CallbackError(f"worker={worker!r:.80} cannot be used. {error}") from error
+    return queue_of_app(worker)
 
 
 def _home_of(callback_id: str) -> bridge.Registry:

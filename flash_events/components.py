@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from dash.development.base_component import Component
 
-from flash_events.callbacks import registered
+from flash_events.registration import registered
 
 RunStateName = Literal["idle", "queued", "running", "done", "cancelled", "error", "lost"]
 ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "lost"]

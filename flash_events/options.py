@@ -7,9 +7,9 @@ from dash import ALL, ALLSMALLER, MATCH, Input, Output
 from dash.dependencies import DashDependency, Wildcard
 
 from flash_events import bridge
-from flash_events.encoding import to_json
 from flash_events.errors import CallbackError, UpdateError
 from flash_events.updates import is_no_update, stream_props
+from flash_events.wire.json import to_json
 
 Overlap = Literal["restart", "skip", "queue", "parallel"]
 OnDisconnect = Literal["cancel", "finish"]

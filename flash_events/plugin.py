@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any, Self
 from dash import Dash, hooks
 
 from flash_events import bridge, callbacks
-from flash_events.backends import Handler, Request, backend_of
 from flash_events.brokers import check_broker
+from flash_events.endpoint.backends import Handler, Request, backend_of
+from flash_events.endpoint.replies import Reply
+from flash_events.endpoint.server import Server
+from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
-from flash_events.replies import Reply
-from flash_events.server import Server
+from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
+from flash_events.runs.errors import shows_errors
+from flash_events.runs.traces import place_of
 from flash_events.settings import Settings
-from flash_events.shutdown import ShutdownWatch, watch_shutdown
-from flash_events.stats import OPENMETRICS
 
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
@@ -75,7 +78,7 @@ class FlashEvents:
         return decorate
 
     def stats(self) -> dict[str, int]:
-        """What happens in this worker: counters and gauges by name (see `flash_events.stats`)."""
+        """What happens in this worker: counters and gauges by name (see `endpoint.stats`)."""
         return self._wiring.ready().stats.snapshot()
 
 
@@ -89,6 +92,7 @@ class _Wiring:
         self._server: Server | None = None
         self._process = 0
         self._has_script = False
+        self._has_devtool = False
         self._watch: ShutdownWatch | None = None
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
@@ -121,6 +125,7 @@ class _Wiring:
         for name in LOADED_ON_USE:
             bridge.add_route(self.app, ROUTE + name, backend.view(_script_of(name)), "GET")
         bridge.add_route(self.app, ROUTE + "metrics", backend.view(self._metrics), "GET")
+        bridge.add_route(self.app, ROUTE + "props", backend.view(self._prop_names), "GET")
         backend.on_serving(self._start, self._close)
 
     def add_script(self) -> None:
@@ -130,14 +135,34 @@ class _Wiring:
 
     def before_first_request(self) -> None:
         """Dash is about to bind the global callbacks to this app."""
-        if self._has_callbacks():
+        if self.has_callbacks():
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready().check()
-            if bridge.is_debug(self.app):
-                _offer_devtool()
-        if bridge.is_debug(self.app):  # Dash offers it in all apps of the process
+            self._add_devtool()
+
+    def _add_devtool(self) -> None:
+        """Puts our panel, and the checks of ids and props, into Dash's dev tools."""
+        if bridge.is_debug(self.app) and not self._has_devtool:
+            self._has_devtool = True
             bridge.add_script(self.app, "flash_events", DEVTOOL)
+            bridge.add_devtool(self.app, "Devtool", self._devtool_props)
+
+    def _devtool_props(self) -> dict[str, Any]:
+        """What the dev tools know of the event callbacks, by id."""
+        told = {one.id: one for one in bridge.app_registry(self.app)}
+        props: dict[str, Any] = {"names": {one: callback.name for one, callback in told.items()}}
+        if shows_errors(self.app, self.configure({})):
+            props["places"] = {one: place_of(callback.function) for one, callback in told.items()}
+        return props
+
+    async def _prop_names(self, request: Request) -> Reply:
+        """The props of a component, for the dev tools, which know some components only by name."""
+        if not bridge.is_debug(self.app):
+            return Reply(404, b"Not found.\n")
+        names = bridge.prop_names(request.query.get("type", ""))
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        return Reply(200, json.dumps(names).encode(), headers)
 
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any.
@@ -150,7 +175,8 @@ class _Wiring:
             self._watch = None
         return self._server
 
-    def _has_callbacks(self) -> bool:
+    def has_callbacks(self) -> bool:
+        """Whether the app has event callbacks, or may get those that no app has yet."""
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
 
     def _answering(self, action: str) -> Handler:
@@ -170,7 +196,7 @@ class _Wiring:
         server = self._server
         if server is not None and (server.has_ended or server.is_elsewhere):
             self._server = self._watch = None  # served again in the same process, as tests do
-        if self._has_callbacks():
+        if self.has_callbacks():
             await self.ready().start()
             self._watch_shutdown()
 
@@ -226,23 +252,10 @@ def _javascript(script: bytes, is_current: bool) -> Reply:
     return Reply(200, script, headers)
 
 
-@functools.cache
-def _offer_devtool() -> None:
-    """Puts our panel into Dash's dev tools."""
-    hooks.devtool("flash_events", "Devtool", _names)
-
-
-def _names() -> dict[str, Any]:
-    """What the panel shows instead of the ids of event callbacks."""
-    app = bridge.current_app()
-    callbacks = () if app is None else bridge.app_registry(app)
-    return {"names": {callback.id: callback.name for callback in callbacks}}
-
-
 def _wire(app: Dash) -> _Wiring:
     wiring = _Wiring(app)
     setattr(app, _WIRING, wiring)
-    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request)
+    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.has_callbacks)
     return wiring
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, overload
 
 from dash.development.base_component import Component
 
-from flash_events import current
+from flash_events import context
 from flash_events.errors import TooManyWaiting, UpdateError
 from flash_events.updates import ComponentId, Props, Update, checked_id, stream_props
 
@@ -191,7 +191,7 @@ class _Meter:
         self.due = inf
 
     def begin(self) -> None:
-        self._stream = current.stream_aside.get()
+        self._stream = context.stream_aside.get()
         self._began = monotonic()
         self.report(0)
 

@@ -53,7 +53,8 @@ class Settings:
             `play`, or `my_lib.Player.play` for one type of component; as an environment variable
             separated by commas.
         trust_forwarded_host: whether a proxy in front sets `X-Forwarded-Host`.
-        debug: whether errors reach the browser with their text; None follows Dash's dev tools.
+        debug: whether errors reach the browser with their text and their traceback, and updates
+            with the line that made them; None follows Dash's dev tools.
     """
 
     broker: str = "memory://"

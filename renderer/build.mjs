@@ -41,15 +41,15 @@ async function put(name, script) {
   console.log(`${name}: ${size} bytes gzipped`);
 }
 
-const worker = await bundle("worker.ts");
-const connections = await bundle("own_connections.ts");
-const room = await bundle("room_script.ts");
+const worker = await bundle("tabs/worker.ts");
+const connections = await bundle("transport/own_connections.ts");
+const room = await bundle("runs/room_script.ts");
 // The server compares these with its own files, see flash_events/plugin.py.
 const versionOf = (script) => JSON.stringify(createHash("sha256").update(script).digest("hex").slice(0, 16));
 await put("flash_events_worker.js", worker);
 await put("flash_events_connections.js", connections);
 await put("flash_events_room.js", room);
-await put("flash_events_components.js", await bundle("components.ts"));
-await put("flash_events_devtool.js", await bundle("devtool.ts"));
-await put("flash_events_recorder.js", await bundle("recorder.ts"));
+await put("flash_events_components.js", await bundle("dash/components.ts"));
+await put("flash_events_devtool.js", await bundle("tools/devtool.ts"));
+await put("flash_events_recorder.js", await bundle("tools/recorder.ts"));
 await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: versionOf(worker), CONNECTIONS_VERSION: versionOf(connections), ROOM_VERSION: versionOf(room)}));

@@ -14,12 +14,12 @@ from flash_events.brokers.base import SNAPSHOT_BYTES, LogLimits
 from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.memory import MOST_GIVEN_UP, MemoryBroker
 from flash_events.brokers.signals import Attach, Stop
-from flash_events.callbacks import EventCallback
 from flash_events.errors import LogFull, TooManyWaiting
-from flash_events.live import LiveRuns
-from flash_events.protocol import Ended, Reason, Updated
-from flash_events.side_updates import SideUpdates
+from flash_events.registration import EventCallback
+from flash_events.runs.local import LocalRuns
+from flash_events.runs.pushed import PushedUpdates
 from flash_events.testing.clock import fake_clock
+from flash_events.wire.events import Ended, Reason, Updated
 from tests.support.busy_app import Asking, app_of_all_kinds, collections_of, server_of
 from tests.support.harness import LIMITS, Reader, body
 from tests.support.page import new_id
@@ -47,7 +47,7 @@ class Kept:
         assert isinstance(callback, EventCallback)
         self.callback = callback
         self.broker = MemoryBroker(LIMITS)
-        self.all = LiveRuns(None, Settings(**settings), self.broker)
+        self.all = LocalRuns(None, Settings(**settings), self.broker)
 
     def start(self, run: str) -> Any:
         record = RunRecord(run, self.broker.worker, "", "", "page")
@@ -63,8 +63,8 @@ class Kept:
 
 async def test_s7_a_snapshot_waits_for_room_wherever_it_is_asked_for() -> None:
     runs = Kept(14)
-    outlet = runs.start("run").outlet
-    await until(lambda: bool(outlet.updates == 14))
+    output = runs.start("run").output
+    await until(lambda: bool(output.updates == 14))
     readers = [await runs.attach("run", f"connection {n}") for n in range(40)]
     await asyncio.sleep(0)
     piece = len(TEXT) + 1000
@@ -82,7 +82,7 @@ async def test_s7_a_snapshot_waits_for_room_wherever_it_is_asked_for() -> None:
 async def test_s7_a_run_that_ends_while_its_snapshot_waits_is_told_to_its_end() -> None:
     runs = Kept(4)
     run = runs.start("run")
-    await until(lambda: bool(run.outlet.updates == 4))
+    await until(lambda: bool(run.output.updates == 4))
     reader = await runs.attach("run", "connection")
     run.stop()
     await until(lambda: len(runs.all) == 0)
@@ -98,7 +98,7 @@ async def test_s9_what_ended_runs_leave_is_held_once_and_the_newest_only() -> No
     for n in range(10):
         run = runs.start(f"run {n}")
         await run.ended()
-        assert run.outlet.updates == 3
+        assert run.output.updates == 3
     await until(lambda: len(runs.all) == 0)
     assert 4 * MIB < runs.all._ended.total <= 5 * MIB
     assert len(runs.all._ended) == 4
@@ -243,7 +243,7 @@ async def test_s9_testaments_are_bounded_in_redis(
 
 
 async def test_calls_of_set_props_that_wait_are_bounded_in_bytes() -> None:
-    updates = SideUpdates(lambda _: False, 1000, 100)
+    updates = PushedUpdates(lambda _: False, 1000, 100)
     updates.add(b"x" * 500)  # a single one may be larger
     with pytest.raises(TooManyWaiting, match="500 bytes"):
         updates.add(b"x")

@@ -7,7 +7,7 @@ import pytest
 from dash import ALL, ALLSMALLER, MATCH, Input, NoUpdate, Output, State, html, no_update
 
 from flash_events import CallbackError, bridge, event_callback
-from flash_events.callbacks import EventCallback
+from flash_events.registration import EventCallback
 
 START = Input("start", "n_clicks")
 

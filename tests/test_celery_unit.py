@@ -9,22 +9,16 @@ import pytest
 from celery import Celery, chain, chord, group
 from dash import Input
 
-from flash_events import (
-    CallbackError,
-    ConfigurationError,
-    Update,
-    bridge,
-    event_callback,
-    protocol,
-)
+from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
 from flash_events.celery import emit, stream_task
 from flash_events.celery.canvas import canvas_of, first_of, followers_of, label, parts_of, result_of
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
 from flash_events.celery.messages import encode_update as encode_emitted
 from flash_events.errors import EncodingError
-from flash_events.feeds import Feeds, feeds
-from flash_events.protocol import encode_update
+from flash_events.runs.task_log import TaskLogs, task_logs
 from flash_events.updates import stream_props
+from flash_events.wire import events
+from flash_events.wire.events import encode_update
 
 celery_app = Celery("tests", broker="memory://")
 
@@ -45,7 +39,7 @@ class TestWrongCalls:
                 pass
 
     async def test_a_task_that_is_always_eager(self) -> None:
-        feeds.set(Feeds(None))  # type: ignore[arg-type] # it is not asked
+        task_logs.set(TaskLogs(None))  # type: ignore[arg-type] # it is not asked
         eager = Celery("eager", task_always_eager=True).task(work)
         with pytest.raises(ConfigurationError, match="task_always_eager=False"):
             async with stream_task(eager, 1):
@@ -146,7 +140,7 @@ def test_c10_what_somebody_else_has_put_into_the_queue_is_encoded_anew(more: str
     body = b'%b"set":[["out", {"children":\r"hello"}]],"alone":true' % more.encode()
     update = decode(encode_emitted(0, 1, body).removesuffix(b"\n\n"))
     assert isinstance(update, TaskUpdate)
-    event = protocol.encode(protocol.Updated("R" * 22, 1, encode_update(update, 1000)))
+    event = events.encode(events.Updated("R" * 22, 1, encode_update(update, 1000)))
     assert event == (
         b'event: update\ndata: {"run":"%b","n":1,"set":[["out",{"children":"hello"}]],"alone":true}'
         b"\n\n" % (b"R" * 22)

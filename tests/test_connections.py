@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from flash_events import Settings, protocol
+from flash_events import Settings
 from flash_events.brokers.base import LogLimits
 from flash_events.brokers.memory import MemoryBroker
-from flash_events.connections import Connection, Connections
+from flash_events.endpoint.connections import Connection, Connections
 from flash_events.errors import LogGone
+from flash_events.wire import events
 from tests.support.wire import parse
 
 ID = "C" * 22
@@ -46,12 +47,12 @@ class Hub:
 
 
 def started(n: int) -> bytes:
-    return protocol.encode(protocol.Started(str(n)))
+    return events.encode(events.Started(str(n)))
 
 
 async def names(stream: AsyncIterator[bytes]) -> list[str]:
     """The events of a stream, to its end."""
-    chunks = [chunk async for chunk in stream if chunk != protocol.HEARTBEAT]
+    chunks = [chunk async for chunk in stream if chunk != events.HEARTBEAT]
     return [event.event for event in parse(b"".join(chunks))]
 
 
@@ -59,7 +60,7 @@ async def test_a_stream_opens_with_its_id_and_version() -> None:
     connection = await Hub().open()
     async with aclosing(connection.stream()) as stream:
         [event] = parse(await anext(stream))
-    assert protocol.decode(event.event, event.data) == protocol.Opened(ID)
+    assert events.decode(event.event, event.data) == events.Opened(ID)
 
 
 async def test_what_is_appended_follows_as_one_chunk() -> None:
@@ -212,7 +213,7 @@ async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answ
     """Reads to the end, answers the first heartbeats; returns how many there were."""
     count = 0
     async for chunk in stream:
-        if chunk == protocol.HEARTBEAT:
+        if chunk == events.HEARTBEAT:
             count += 1
             if count <= answered:
                 answer()
@@ -234,7 +235,7 @@ async def test_a_client_that_has_never_answered_is_left_alone() -> None:
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         for _ in range(20):
-            assert await anext(stream) == protocol.HEARTBEAT
+            assert await anext(stream) == events.HEARTBEAT
 
 
 async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -> None:
@@ -243,8 +244,8 @@ async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -
         await anext(stream)
         for _ in range(20):
             connection.alive()
-            assert await anext(stream) == protocol.HEARTBEAT
-            assert await anext(stream) == protocol.HEARTBEAT
+            assert await anext(stream) == events.HEARTBEAT
+            assert await anext(stream) == events.HEARTBEAT
 
 
 async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() -> None:
@@ -256,7 +257,7 @@ async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() ->
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert b"event: start" in await anext(stream)
-        assert await anext(stream) == protocol.HEARTBEAT
+        assert await anext(stream) == events.HEARTBEAT
     assert not hub.gone
 
 

@@ -17,7 +17,8 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
-from flash_events import Settings, stats
+from flash_events import Settings
+from flash_events.endpoint import stats
 from tests.support import nginx
 from tests.support.page import Page, data, opened
 from tests.support.server import (

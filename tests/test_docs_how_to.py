@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent
 
-from flash_events import doctor
+from flash_events.operations import doctor
 from tests.support.listings import NAMED, listing, shown, text_of
 from tests.support.page import opened, reasons, sets
 from tests.support.server import ROOT, free_port, wait_until

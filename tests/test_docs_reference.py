@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import flash_events
-from flash_events import celery, protocol, stream_props, testing
+from flash_events import celery, stream_props, testing
 from flash_events.plugin import ACTIONS
-from flash_events.protocol import Reason
+from flash_events.wire import events
+from flash_events.wire.events import Reason
 from tests.support.server import ROOT
 
 REFERENCE = (ROOT / "docs/reference.md").read_text("utf-8")
@@ -89,10 +90,10 @@ def test_every_event_is_described() -> None:
 def test_the_stream_that_is_shown_is_what_is_sent() -> None:
     [stream] = re.findall(r"```text\n(event: open.*?)```", PROTOCOL, re.S)
     run, update = "A" * 22, stream_props("out", {"children": "Hello"})
-    sent: tuple[protocol.Event, ...] = (
-        protocol.Opened("B" * 22),
-        protocol.Started(run),
-        protocol.Updated(run, 1, protocol.encode_update(update, 1000)),
-        protocol.Ended(run, 1, Reason.DONE),
+    sent: tuple[events.Event, ...] = (
+        events.Opened("B" * 22),
+        events.Started(run),
+        events.Updated(run, 1, events.encode_update(update, 1000)),
+        events.Ended(run, 1, Reason.DONE),
     )
-    assert re.sub(r"id: .*\n", "", stream) == b"".join(map(protocol.encode, sent)).decode()
+    assert re.sub(r"id: .*\n", "", stream) == b"".join(map(events.encode, sent)).decode()

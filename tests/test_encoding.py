@@ -24,8 +24,8 @@ from dash._utils import to_json as dash_to_json
 from PIL import Image
 
 from flash_events import EncodingError, stream_props
-from flash_events.encoding import to_json
-from flash_events.protocol import encode_update
+from flash_events.wire.events import encode_update
+from flash_events.wire.json import to_json
 
 
 class Color(enum.Enum):

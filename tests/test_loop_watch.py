@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from flash_events.loop_watch import BLOCKED_SECONDS, LoopWatch, _culprit
+from flash_events.endpoint.loop_watch import BLOCKED_SECONDS, LoopWatch, _culprit
 
 
 async def slow_callback() -> None:

@@ -14,12 +14,12 @@ from flash_events import (
     Settings,
     Update,
     UpdateError,
-    current,
+    context,
     progress,
     stream_props,
     track,
 )
-from flash_events.protocol import Reason
+from flash_events.wire.events import Reason
 from tests.support.harness import running
 
 
@@ -50,11 +50,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def streaming() -> Iterator[list[Update]]:
     """What the block streams aside, as in a run."""
     streamed: list[Update] = []
-    token = current.stream_aside.set(streamed.append)
+    token = context.stream_aside.set(streamed.append)
     try:
         yield streamed
     finally:
-        current.stream_aside.reset(token)
+        context.stream_aside.reset(token)
 
 
 def values(updates: list[Update], component_id: str = "bar", prop: str = "value") -> list[Any]:
@@ -348,7 +348,7 @@ class TestClosing:
         closed: list[str] = []
         with streaming() as updates:
             if not is_streaming:
-                current.stream_aside.set(None)
+                context.stream_aside.set(None)
             async with aclosing(track(self.open_items(closed), "bar", total=9)) as items:
                 async for item in items:
                     if item == 3:

@@ -27,10 +27,10 @@ def test_what_shows_progress_runs(tmp_path: Path) -> None:
     program = """
 import time
 time.sleep = lambda _seconds: None
-from flash_events import current
+from flash_events import context
 from shown import load
 values = []
-current.stream_aside.set(lambda update: values.append(update.targets[0][1]["value"]))
+context.stream_aside.set(lambda update: values.append(update.targets[0][1]["value"]))
 print(*load(1))
 print(values[0], values[-1])
 """

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from flash_events import Settings, requests
+from flash_events import Settings
 from flash_events.errors import Refused
+from flash_events.wire import requests
 
 ID = "A" * 22
 HEADERS = {

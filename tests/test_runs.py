@@ -12,10 +12,11 @@ import pytest
 from dash import MATCH, Dash, Input, no_update
 from dash.exceptions import PreventUpdate
 
-from flash_events import Settings, Update, protocol, stream_props
+from flash_events import Settings, Update, stream_props
 from flash_events.brokers.base import LogLimits
-from flash_events.protocol import Reason, Started
-from flash_events.runs import STOP_SECONDS
+from flash_events.times import STOP_SECONDS
+from flash_events.wire import events
+from flash_events.wire.events import Reason, Started
 from tests.support.harness import Streamed, body, running
 
 OUT = stream_props("out", {"children": 1})
@@ -549,7 +550,7 @@ class TestSetProps:
             await streamed.to_end()
             await late[0]
             await asyncio.sleep(0)
-            streamed.log.append_now(protocol.encode(protocol.Closed()))
+            streamed.log.append_now(events.encode(events.Closed()))
             await streamed.read()
         assert streamed.sets == [[["out", {"children": 1}]]]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from flash_events.threads import AHEAD, GeneratorThread
+from flash_events.runs.thread import AHEAD, GeneratorThread
 
 
 def drive(generator: Generator[int, None, None]) -> GeneratorThread[int, int]:

@@ -1,6 +1,6 @@
 """What tasks tell the run that streams them: updates and changes of their state, as bytes.
 
-An update is `<part> <attempt> <what protocol.encode_update makes>`, the change of a state is JSON.
+An update is `<part> <attempt> <what events.encode_update makes>`, the change of a state is JSON.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from typing import Any
 
 from kombu.utils.json import dumps, loads
 
-from flash_events import protocol
+from flash_events.wire import events
 
 
 class TaskState(StrEnum):
@@ -61,7 +61,7 @@ def key_of_part(feed: str, part: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskUpdate(protocol.Encoded):
+class TaskUpdate(events.Encoded):
     """An update that a task has emitted.
 
     Attributes:
@@ -115,5 +115,5 @@ def decode(message: bytes) -> TaskUpdate | Changed:
         fields = loads(message)
         return Changed(**{**fields, "state": TaskState(fields["state"])})
     part, attempt, body = message.split(b" ", 2)
-    update = protocol.decode_update(body)
+    update = events.decode_update(body)
     return TaskUpdate(update.targets, update.alone, update.body, int(part), int(attempt))

@@ -6,11 +6,11 @@ from typing import Any
 
 from celery import Celery
 
-from flash_events.callbacks import EventCallback
 from flash_events.celery.control import Control, redelivers
 from flash_events.celery.worker_runs import TASK, drive
 from flash_events.errors import CallbackError, ConfigurationError
-from flash_events.queues import Order, RunQueue
+from flash_events.registration import EventCallback
+from flash_events.task_queue import Order, RunQueue
 
 _QUEUE = "_flash_events_queue"
 """The attribute of a Celery app that holds its queue."""

@@ -18,7 +18,7 @@ from typing import Any, Self
 from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
 from celery.exceptions import SoftTimeLimitExceeded
 
-from flash_events.callbacks import EventCallback
+from flash_events.registration import EventCallback
 
 
 class SoftLimit:

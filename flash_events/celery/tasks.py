@@ -16,13 +16,14 @@ from celery.backends.base import DisabledBackend
 from celery.exceptions import Ignore, WorkerLostError
 from kombu.utils.json import dumps, loads
 
-from flash_events import current, protocol
+from flash_events import context
 from flash_events.brokers.redis_feed import FeedWriter
 from flash_events.brokers.redis_process import RedisProcess
 from flash_events.celery.messages import Changed, TaskState, encode, encode_update
 from flash_events.errors import ConfigurationError, LogGone
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update
+from flash_events.wire import events
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class _Stream:
         """Whether another message goes on where this one ends."""
 
     def emit(self, update: Update) -> None:
-        body = protocol.encode_update(update, self.settings.max_event_bytes)
+        body = events.encode_update(update, self.settings.max_event_bytes)
         self._write(self.writer.emit, encode_update(self.part, self.writer.attempt, body))
 
     def tell(self, state: TaskState, **details: Any) -> None:
@@ -151,7 +152,7 @@ def _on_prerun(task: Any, **_: Any) -> None:
     try:
         stream = _Stream(note, task)
         _stream.set((task.request.id, stream))
-        current.stream_aside.set(stream.emit)
+        context.stream_aside.set(stream.emit)
         if stream.is_wanted:
             stream.tell(TaskState.STARTED, pool=pool())
     except TaskStopped:
@@ -165,7 +166,7 @@ def _on_postrun(task: Any, retval: Any, state: str, **_: Any) -> None:
     if stream is None:
         return
     _stream.set(None)
-    current.stream_aside.set(None)
+    context.stream_aside.set(None)
     if isinstance(stream, _Stream) and stream.is_wanted:
         try:
             _tell_end(stream, retval, state)

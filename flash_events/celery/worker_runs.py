@@ -16,20 +16,21 @@ from typing import Any
 from celery import signals
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
-from flash_events import bridge, current, protocol
+from flash_events import bridge, context
 from flash_events.brokers import RunRecord, open_broker
 from flash_events.brokers.base import QUEUED, SharedBroker
 from flash_events.brokers.redis_feed import AGAIN, LEASE_SECONDS, MAX_LOOK_SECONDS, MISSED_TIMES
 from flash_events.brokers.signals import Attach, Failed, Gone, Signal, Stop
-from flash_events.callbacks import EventCallback
 from flash_events.celery.control import redelivers
 from flash_events.celery.soft_limit import SoftLimit
 from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings
 from flash_events.errors import ConfigurationError
-from flash_events.feeds import Feeds, feeds
-from flash_events.live import LiveRuns
-from flash_events.protocol import Failure, Reason
-from flash_events.queues import Order
+from flash_events.registration import EventCallback
+from flash_events.runs.local import LocalRuns
+from flash_events.runs.task_log import TaskLogs
+from flash_events.task_queue import Order
+from flash_events.wire import events
+from flash_events.wire.events import Failure, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def attempt() -> int:
 
     A run begins anew then, so what the page must not get twice is to be reset first.
     """
-    return current.attempt.get()
+    return context.attempt.get()
 
 
 def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
@@ -99,7 +100,7 @@ def _end(run: str, reason: Reason, error: Exception | None = None, is_lost: bool
         failed = Failed(run, _code_of(error), _text_of(error))
         failure = Failure(failed.code, secrets.token_hex(4))
         logger.error("A run ends as its task has failed: %s (ref %s)", failed.message, failure.ref)
-    event = protocol.encode(protocol.Ended(run, 0, reason, failure))
+    event = events.encode(events.Ended(run, 0, reason, failure))
     beside(lambda: process.end_run(run, event, is_lost, failed))
 
 
@@ -132,11 +133,13 @@ class _Drive:
         self._callback = callback
         self._indices = indices
         settings = worker_settings()
+        if settings.debug is None:  # the worker itself has no dev tools
+            settings = replace(settings, debug=order.debug)
         broker = open_broker(settings.broker, settings.log_limits)
         assert isinstance(broker, SharedBroker)
         self._broker = broker
-        self._feeds = Feeds(broker)
-        self._runs = LiveRuns(bridge.current_app(), settings, broker)
+        self._task_logs = TaskLogs(broker)
+        self._runs = LocalRuns(bridge.current_app(), settings, broker, self._task_logs)
         self._early: list[Signal] = []
         self._has_begun = False
         self._was_stopped = False
@@ -150,7 +153,7 @@ class _Drive:
         """From the start to the end."""
         while True:
             try:
-                await self._broker.start(self._on_signal, self._feeds.on_worker_lost)
+                await self._broker.start(self._on_signal, self._task_logs.on_worker_lost)
                 break
             except ConfigurationError as error:
                 logger.warning("%s Trying on.", error)
@@ -164,7 +167,7 @@ class _Drive:
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_SECONDS):
-                    await self._feeds.finish()
+                    await self._task_logs.background.finish()
             await self._broker.close()
 
     async def _turn(self) -> RunRecord | None:
@@ -196,16 +199,14 @@ class _Drive:
             await self._broker.find([record.run])
             return
         log, attempt = adopted or (None, 1)
-        current.attempt.set(attempt)
-        feeds.set(self._feeds)
         call = bridge.load_call(self._order.context, self._indices)
-        run = self._runs.start(record, "", self._callback, call, log, (), attempt > 1)
+        run = self._runs.start(record, "", self._callback, call, log, attempt=attempt)
         self._has_begun = True
         for told in self._early:
             self._on_signal(told)
         await run.ended()
-        await run.outlet.delivered()
-        ending = run.outlet.ending()
+        await run.output.delivered()
+        ending = run.output.ending()
         if ending is not None:
             await self._broker.leave_testament(record.run, ending.events, ending.end)
         await self._broker.find([record.run])  # so what was told before is told
@@ -218,7 +219,7 @@ class _Drive:
         self._runs.on_signal(told)
         if isinstance(told, Attach):
             self._record = replace(self._record, connection=told.connection)
-            self._feeds.later(self._move(self._record))
+            self._task_logs.background.start(self._move(self._record))
 
     async def _move(self, record: RunRecord) -> None:
         """Has the next attempt, if there must be one, go on where the page is now."""

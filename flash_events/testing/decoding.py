@@ -6,17 +6,18 @@ from typing import Any
 
 from dash import ALL, MATCH
 
-from flash_events import bridge, protocol
+from flash_events import bridge
 from flash_events.updates import ComponentId, Props, Update
+from flash_events.wire import events
 
 _WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
 
 
-def events_of(data: bytes) -> Iterator[protocol.Event]:
+def events_of(data: bytes) -> Iterator[events.Event]:
     """The events of a log's batch."""
     for block in data.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
-        if "event" in fields and (event := protocol.decode(fields["event"], fields["data"])):
+        if "event" in fields and (event := events.decode(fields["event"], fields["data"])):
             yield event
 
 
@@ -38,7 +39,7 @@ def values_of(updates: Iterable[Update], component_id: ComponentId, prop: str) -
 
 def update_in(body: bytes) -> Update:
     """An update from an event's body."""
-    decoded = protocol.decode_update(body)
+    decoded = events.decode_update(body)
     return update_of(decoded.targets, decoded.alone)
 
 

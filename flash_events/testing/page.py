@@ -19,7 +19,7 @@ from typing import Any
 from dash.testing import wait
 from dash.testing.browser import Browser
 
-from flash_events.callbacks import EventCallback, registered
+from flash_events.registration import EventCallback, registered
 from flash_events.testing.recordings import ALIVE, Recording, recording_of
 
 RECORDER = Path(__file__).parent.parent / "static" / "flash_events_recorder.js"

@@ -9,18 +9,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from flash_events import bridge, protocol
+from flash_events import bridge
 from flash_events.brokers.memory_log import MemoryLog
-from flash_events.callbacks import registered
-from flash_events.encoding import to_json
-from flash_events.fold import Fold
-from flash_events.outlet import Outlet
-from flash_events.protocol import Reason
-from flash_events.runs import STOP_SECONDS, Run
+from flash_events.registration import registered
+from flash_events.runs.output import Output
+from flash_events.runs.run import Run
+from flash_events.runs.snapshot import Snapshot
 from flash_events.settings import Settings
 from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
 from flash_events.testing.decoding import events_of, update_in, values_of
+from flash_events.times import STOP_SECONDS
 from flash_events.updates import ComponentId, Update, is_no_update
+from flash_events.wire import events
+from flash_events.wire.events import Reason
+from flash_events.wire.json import to_json
 
 _RUN = "test"
 
@@ -63,7 +65,7 @@ class Stream:
         self._log = log
         self._spec = spec
         self._after = ""
-        self._unread: deque[protocol.Event] = deque()
+        self._unread: deque[events.Event] = deque()
         for component, prop, value, _ in spec["running"]:
             self._set_running(component, prop, value)
 
@@ -113,10 +115,10 @@ class Stream:
         """
         self._run.stop()
         assert await self._run.stopped(STOP_SECONDS), "The generator goes on after it was cancelled"
-        while not any(isinstance(event, protocol.Ended) for event in self._unread):
+        while not any(isinstance(event, events.Ended) for event in self._unread):
             await self._receive()
         ended = self._unread[-1]
-        if isinstance(ended, protocol.Ended) and ended.reason is Reason.CANCELLED:
+        if isinstance(ended, events.Ended) and ended.reason is Reason.CANCELLED:
             self._unread = deque([ended])
         return await self.ended()
 
@@ -141,12 +143,12 @@ class Stream:
         while not self._unread:
             await self._receive()
         match self._unread.popleft():
-            case protocol.Updated(_, _, body):
+            case events.Updated(_, _, body):
                 update = update_in(body)
                 self.updates.append(update)
                 self._apply(update)
                 return update
-            case protocol.Ended() as ended:
+            case events.Ended() as ended:
                 self._finish(ended)
         return None
 
@@ -155,7 +157,7 @@ class Stream:
         self._after = batch.last or self._after
         self._unread.extend(events_of(batch.data))
 
-    def _finish(self, ended: protocol.Ended) -> None:
+    def _finish(self, ended: events.Ended) -> None:
         if ended.reason is not Reason.DONE:
             for component, props in self._spec["reset"]:
                 self._set(component, json.loads(to_json(props)))
@@ -202,9 +204,9 @@ async def run(
         )
     settings = Settings(debug=True)
     log = MemoryLog(settings.log_limits)
-    fold = Fold(settings.max_kept_bytes) if found.is_kept else None
+    snapshot = Snapshot(settings.max_kept_bytes) if found.is_kept else None
     call = bridge.Call(list(args), kwargs, _context(triggered))
-    driven = Run(found, call, Outlet(_RUN, log, fold), bridge.current_app(), settings)
+    driven = Run(found, call, Output(_RUN, log, snapshot), bridge.current_app(), settings)
     driven.start(lambda _: None)
     try:
         yield Stream(driven, log, spec)

@@ -1,20 +1,20 @@
 /** Wires the page: `dash_clientside.flash_events[id]` starts a run of the event callback `id`. */
 
-import {createApplier} from "./apply.ts";
-import {addCommands} from "./commands.ts";
-import {connectDash} from "./dash.ts";
-import {postTo} from "./endpoint.ts";
-import type {Host} from "./host.ts";
+import {createApplier} from "./apply/apply.ts";
+import {addCommands} from "./apply/commands.ts";
+import {connectDash} from "./dash/dash.ts";
+import {postTo} from "./transport/endpoint.ts";
+import type {Host} from "./transport/host.ts";
 import {newId} from "./ids.ts";
-import {hold, whenFree} from "./locks.ts";
-import type {ToTab} from "./messages.ts";
-import {endpointOf, postRenewed, renewIn} from "./renewal.ts";
-import {createOwned} from "./owned.ts";
-import type {createRoom} from "./room.ts";
-import {createRuns} from "./runs.ts";
-import {createShared} from "./shared.ts";
-import {clientside} from "./store.ts";
-import {tell} from "./watchers.ts";
+import {hold, whenFree} from "./tabs/locks.ts";
+import type {ToTab} from "./tabs/messages.ts";
+import {endpointOf, postRenewed, renewIn} from "./transport/renewal.ts";
+import {createOwned} from "./transport/owned.ts";
+import type {createRoom} from "./runs/room.ts";
+import {createRuns} from "./runs/runs.ts";
+import {createShared} from "./tabs/shared.ts";
+import {clientside} from "./dash/store.ts";
+import {tell} from "./runs/watchers.ts";
 
 /** Of the scripts, so that a deploy brings its own; build.mjs fills them in. */
 declare const WORKER_VERSION: string;
@@ -143,9 +143,13 @@ const applier = createApplier({
   },
   onApplied(source, id, props) {
     runs.onApplied(source, id, props);
-    tell({type: "applied", run: source.id, props});
+    tell({type: "applied", run: source.id, id, props});
   },
-  onMissing: (source, id, props) => runs.onMissing(source, id, props),
+  onMissing(source, id, props) {
+    const isKnown = runs.onMissing(source, id, props);
+    if (!isKnown) tell({type: "missing", run: source.id, id, props});
+    return isKnown;
+  },
   onFlushed: () => connections.report(),
   warn,
   isHidden: () => document.hidden,

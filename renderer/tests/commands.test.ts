@@ -1,5 +1,5 @@
 import {describe, expect, it} from "vitest";
-import {addCommands, commandOf} from "../src/commands.ts";
+import {addCommands, commandOf} from "../src/apply/commands.ts";
 import {seededRandom} from "./fakes.ts";
 
 function join(prop: string, values: readonly unknown[]) {

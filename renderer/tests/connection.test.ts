@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {StartFailed} from "../src/answers.ts";
-import {createConnections} from "../src/connection.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import {createConnections} from "../src/transport/connection.ts";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
 

@@ -1,5 +1,5 @@
 import {expect, it} from "vitest";
-import {withFields} from "../src/endpoint.ts";
+import {withFields} from "../src/transport/endpoint.ts";
 
 it.each([
   ["{}", {flash_events: {run: "r"}}],

@@ -1,6 +1,6 @@
 /** What the tests put in the place of Dash, of the server and of dcc.Graph. */
 
-import type {CallbackContext, Dash, Entry, Pending} from "../src/dash.ts";
+import type {CallbackContext, Dash, Entry, Pending} from "../src/dash/dash.ts";
 import type {
   AttachFields,
   Connections,
@@ -9,12 +9,12 @@ import type {
   RequestOptions,
   StartFields,
   StopFields,
-} from "../src/host.ts";
-import {withFields} from "../src/endpoint.ts";
+} from "../src/transport/host.ts";
+import {withFields} from "../src/transport/endpoint.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
-import {Instance} from "../src/instances.ts";
-import type {Props} from "../src/protocol.ts";
-import type {ConnectionState} from "../src/watchers.ts";
+import {Instance} from "../src/dash/instances.ts";
+import type {Props} from "../src/transport/protocol.ts";
+import type {ConnectionState} from "../src/runs/watchers.ts";
 
 /** The bytes of text in UTF-8. */
 export const bytesOf = (text: string) => new TextEncoder().encode(text);

@@ -2,8 +2,8 @@
 
 import {createParser} from "eventsource-parser";
 import {afterEach, beforeEach, expect, it, vi} from "vitest";
-import {createConnections} from "../src/connection.ts";
-import {parseEvent} from "../src/protocol.ts";
+import {createConnections} from "../src/transport/connection.ts";
+import {parseEvent} from "../src/transport/protocol.ts";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, fakeHost, seededRandom} from "./fakes.ts";
 

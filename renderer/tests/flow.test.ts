@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {createFlow, UNAPPLIED_BYTES} from "../src/flow.ts";
+import {createFlow, UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/graph.ts";
+import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
 import {fakeGraph} from "./fakes.ts";
 
 /** A document with a drawn graph with these traces. */

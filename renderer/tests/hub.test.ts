@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
-import {createConnections} from "../src/connection.ts";
-import {UNAPPLIED_BYTES} from "../src/flow.ts";
-import {createHub} from "../src/hub.ts";
-import {tabLock, type Claim, type Delivery, type Endpoint, type Hello, type ToTab} from "../src/messages.ts";
+import {createConnections} from "../src/transport/connection.ts";
+import {UNAPPLIED_BYTES} from "../src/transport/flow.ts";
+import {createHub} from "../src/tabs/hub.ts";
+import {tabLock, type Claim, type Delivery, type Endpoint, type Hello, type ToTab} from "../src/tabs/messages.ts";
 import {fakeHost, fakeLocks} from "./fakes.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";

@@ -1,7 +1,7 @@
 import {describe, expect, it} from "vitest";
-import type {Entry} from "../src/dash.ts";
-import {createInstances, Instance} from "../src/instances.ts";
-import {matchOf} from "../src/triggers.ts";
+import type {Entry} from "../src/dash/dash.ts";
+import {createInstances, Instance} from "../src/dash/instances.ts";
+import {matchOf} from "../src/runs/triggers.ts";
 import {entryOf, fakePage} from "./fakes.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});

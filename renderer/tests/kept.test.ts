@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
-import {createKept} from "../src/kept.ts";
-import {triggerOf} from "../src/triggers.ts";
+import {createKept} from "../src/runs/kept.ts";
+import {triggerOf} from "../src/runs/triggers.ts";
 import {changed, entryOf, fakePage, patch} from "./fakes.ts";
 
 const run = {id: "run"};

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {StartFailed} from "../src/answers.ts";
-import type {Connections, Host} from "../src/host.ts";
-import {createOwned, type CreateConnections} from "../src/owned.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import type {Connections, Host} from "../src/transport/host.ts";
+import {createOwned, type CreateConnections} from "../src/transport/owned.ts";
 import {fakeConnections} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());

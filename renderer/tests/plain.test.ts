@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {connectDash} from "../src/dash.ts";
+import {connectDash} from "../src/dash/dash.ts";
 
 const RENDER_TYPE = "clientsideApi";
 

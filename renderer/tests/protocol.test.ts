@@ -1,6 +1,6 @@
 import {createParser, type EventSourceMessage} from "eventsource-parser";
 import {describe, expect, it} from "vitest";
-import {parseEvent} from "../src/protocol.ts";
+import {parseEvent} from "../src/transport/protocol.ts";
 import vectors from "../../tests/vectors/events.json";
 
 function messagesOf(wire: string): EventSourceMessage[] {

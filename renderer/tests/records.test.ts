@@ -1,8 +1,8 @@
 import {expect, test} from "vitest";
-import type {RunEvent} from "../src/protocol.ts";
-import {collapsed, createRecords} from "../src/records.ts";
-import type {Trigger} from "../src/triggers.ts";
-import type {RunState} from "../src/watchers.ts";
+import type {RunEvent} from "../src/transport/protocol.ts";
+import {collapsed, createRecords} from "../src/tools/records.ts";
+import type {Trigger} from "../src/runs/triggers.ts";
+import type {RunState} from "../src/runs/watchers.ts";
 
 function setup() {
   const clock = {now: 5000};
@@ -16,7 +16,7 @@ function setup() {
   const update = (id: string, n: number, props: object) =>
     event({type: "update", run: id, n, set: [["out", {...props}]]});
   const applied = (id: string, props: object) =>
-    records.accept({type: "applied", run: id, props: {...props}});
+    records.accept({type: "applied", id: "out", run: id, props: {...props}});
   return {records, run, event, update, applied, clock};
 }
 

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
-import type {Endpoint} from "../src/messages.ts";
-import {postRenewed, renewIn} from "../src/renewal.ts";
+import type {Endpoint} from "../src/tabs/messages.ts";
+import {postRenewed, renewIn} from "../src/transport/renewal.ts";
 
 const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};
 const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};

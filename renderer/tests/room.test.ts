@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {StartFailed} from "../src/answers.ts";
-import {createLazyRoom} from "../src/lazy_room.ts";
-import {createRoom} from "../src/room.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import {createLazyRoom} from "../src/runs/lazy_room.ts";
+import {createRoom} from "../src/runs/room.ts";
 import {deferred} from "./fakes.ts";
 
 beforeEach(() => {

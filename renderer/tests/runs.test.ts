@@ -1,11 +1,11 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {createApplier} from "../src/apply.ts";
-import {StartFailed} from "../src/answers.ts";
-import type {Entry} from "../src/dash.ts";
+import {createApplier} from "../src/apply/apply.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import type {Entry} from "../src/dash/dash.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Ended, Props, Target} from "../src/protocol.ts";
-import {createRoom} from "../src/room.ts";
-import {createRuns} from "../src/runs.ts";
+import type {Ended, Props, Target} from "../src/transport/protocol.ts";
+import {createRoom} from "../src/runs/room.ts";
+import {createRuns} from "../src/runs/runs.ts";
 import {
   changed,
   entryOf,
@@ -593,13 +593,13 @@ describe("the end of a run", () => {
     expect(page.setsOf("out")).toEqual([{sendNotifications: [1]}, {children: "reset"}]);
   });
 
-  it("by an error is told in the console, and shown only with a message, as in debug", async () => {
+  it("by an error is told in the console, and shown only with its trace, as in debug", async () => {
     const {started, end, page, warnings} = setup(entry);
     end(await started(), 0, "error", {error});
     expect(warnings).toEqual([expect.stringMatching(/callback_error.*0badcafe/)]);
     expect(page.errors).toEqual([]);
 
-    end(await started(), 0, "error", {error: {...error, message: "ValueError: x"}});
+    end(await started(), 0, "error", {error: {...error, callback: "app.live", trace: "ValueError: x"}});
     expect(page.errors).toEqual([expect.stringContaining("ValueError: x")]);
   });
 });

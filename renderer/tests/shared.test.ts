@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {tabLock, workerLock, type Peer, type ToTab, type ToWorker} from "../src/messages.ts";
-import {createShared} from "../src/shared.ts";
+import {tabLock, workerLock, type Peer, type ToTab, type ToWorker} from "../src/tabs/messages.ts";
+import {createShared} from "../src/tabs/shared.ts";
 import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());

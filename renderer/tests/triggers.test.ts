@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
-import type {CallbackContext} from "../src/dash.ts";
-import {createOwnWrites, triggerOf} from "../src/triggers.ts";
+import type {CallbackContext} from "../src/dash/dash.ts";
+import {createOwnWrites, triggerOf} from "../src/runs/triggers.ts";
 import {changed, entryOf, fakePage} from "./fakes.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});

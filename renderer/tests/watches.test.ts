@@ -1,8 +1,8 @@
 import {describe, expect, it} from "vitest";
-import type {Entry} from "../src/dash.ts";
-import {inputsOf} from "../src/instances.ts";
-import {triggerOf} from "../src/triggers.ts";
-import {hasLeft, watchCancels} from "../src/watches.ts";
+import type {Entry} from "../src/dash/dash.ts";
+import {inputsOf} from "../src/dash/instances.ts";
+import {triggerOf} from "../src/runs/triggers.ts";
+import {hasLeft, watchCancels} from "../src/runs/watches.ts";
 import {changed, entryOf, fakePage} from "./fakes.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flash_events.doctor import Finding, examine
-from flash_events.probe import AT_ONCE, TICK_SECONDS, TICKS
+from flash_events.endpoint.probe import AT_ONCE, TICK_SECONDS, TICKS
+from flash_events.operations.doctor import Finding, examine
 from tests.support import nginx
 from tests.support.proxy import proxied
 from tests.support.server import ROOT, Served, free_port, serving

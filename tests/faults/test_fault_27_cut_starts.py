@@ -14,7 +14,7 @@ from flash_events import FlashEvents, Update, stream_props
 from flash_events.brokers.redis_keys import key, log_keys
 from flash_events.brokers.redis_pipe import Pipe
 from flash_events.brokers.signals import Stop
-from flash_events.queued import QueuedRuns
+from flash_events.runs.remote import RemoteRuns
 from tests.support.page import new_id
 from tests.support.server import until
 
@@ -138,10 +138,10 @@ def cut(monkeypatch: pytest.MonkeyPatch, stall: Callable[[int, bool], Stall]) ->
 
     async def start(worker: Worker, body: dict[str, Any], at: int, is_sent: bool) -> asyncio.Event:
         stalled = stall(at, is_sent)
-        monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 0.3)
+        monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 0.3)
         status, text = await worker.post("start", body)
         assert (status, json.loads(text)["error"]) == (503, "broker")
-        monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 5.0)
+        monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 5.0)
         return stalled.released
 
     return start
@@ -224,10 +224,10 @@ async def test_fault_27_s6_a_run_that_is_stopped_while_it_starts_does_not_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its claim is there, and its worker does not know yet that it has it."""
-    monkeypatch.setattr("flash_events.server.BROKER_SECONDS", 5.0)
+    monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 5.0)
     monkeypatch.setattr("flash_events.brokers.redis_pipe.SILENT_SECONDS", 5.0)
     heard: list[Stop] = []
-    monkeypatch.setattr(QueuedRuns, "on_stop", lambda _self, signal: heard.append(signal))
+    monkeypatch.setattr(RemoteRuns, "on_stop", lambda _self, signal: heard.append(signal))
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
     stalled = stall(AWAITS, True)

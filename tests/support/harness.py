@@ -10,12 +10,13 @@ from typing import Any
 from dash import Dash
 from dash._utils import AttributeDict
 
-from flash_events import Settings, bridge, event_callback, protocol
+from flash_events import Settings, bridge, event_callback
 from flash_events.brokers.base import EventLog, LogLimits
 from flash_events.brokers.memory_log import MemoryLog
-from flash_events.fold import Fold
-from flash_events.outlet import Outlet
-from flash_events.runs import Run
+from flash_events.runs.output import Output
+from flash_events.runs.run import Run
+from flash_events.runs.snapshot import Snapshot
+from flash_events.wire.events import Ended, Event, Updated, decode
 from tests.support.wire import parse
 
 RUN_ID = "R" * 22
@@ -27,7 +28,7 @@ class Reader:
     """Reads a log as the client of its connection does, and keeps what it has read."""
 
     log: EventLog
-    events: list[protocol.Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     _after: str = ""
 
     async def read(self) -> None:
@@ -35,7 +36,7 @@ class Reader:
         batch = await self.log.read(self._after)
         self._after = batch.last or self._after
         for event in parse(batch.data):
-            decoded = protocol.decode(event.event, event.data)
+            decoded = decode(event.event, event.data)
             assert decoded is not None
             self.events.append(decoded)
 
@@ -45,7 +46,7 @@ class Reader:
             while not condition():
                 await self.read()
 
-    async def available(self) -> list[protocol.Event]:
+    async def available(self) -> list[Event]:
         """What there is to read, and what was read before."""
         async with asyncio.timeout(5):
             await self.read()
@@ -53,7 +54,7 @@ class Reader:
 
     async def until_end(self) -> None:
         """Reads until a run has ended."""
-        await self.until(lambda: any(isinstance(one, protocol.Ended) for one in self.events))
+        await self.until(lambda: any(isinstance(one, Ended) for one in self.events))
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Streamed(Reader):
 
     run: Run = field(kw_only=True)
 
-    async def next(self) -> protocol.Event:
+    async def next(self) -> Event:
         """The next event of the run."""
         if len(self.events) == self._taken:
             await self.read()
@@ -71,23 +72,23 @@ class Streamed(Reader):
 
     _taken: int = 0
 
-    async def to_end(self) -> protocol.Ended:
+    async def to_end(self) -> Ended:
         """Reads until the run has ended."""
-        while not (self.events and isinstance(self.events[-1], protocol.Ended)):
+        while not (self.events and isinstance(self.events[-1], Ended)):
             await self.read()
         ended = self.events[-1]
-        assert isinstance(ended, protocol.Ended)
+        assert isinstance(ended, Ended)
         return ended
 
     @property
     def sets(self) -> list[Any]:
         """What the updates set: `[[id, props], ...]` each."""
-        return [body(event.body) for event in self.events if isinstance(event, protocol.Updated)]
+        return [body(event.body) for event in self.events if isinstance(event, Updated)]
 
     @property
     def ends(self) -> int:
         """How many `end` events were sent."""
-        return sum(isinstance(event, protocol.Ended) for event in self.events)
+        return sum(isinstance(event, Ended) for event in self.events)
 
 
 def body(encoded: bytes) -> Any:
@@ -118,9 +119,9 @@ async def running(
     context = AttributeDict(updated_props={})
     log = MemoryLog(limits)
     settings = settings or Settings()
-    fold = Fold(settings.max_kept_bytes) if callback.is_kept else None
+    snapshot = Snapshot(settings.max_kept_bytes) if callback.is_kept else None
     call = bridge.Call(list(args), {}, context)
-    run = Run(callback, call, Outlet(RUN_ID, log, fold), app, settings, before)
+    run = Run(callback, call, Output(RUN_ID, log, snapshot), app, settings, before)
     run.start(lambda _: None)
     try:
         yield Streamed(log, run=run)

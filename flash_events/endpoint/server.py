@@ -1,0 +1,364 @@
+"""The endpoint: starts and stops runs, resumes connections, attaches to runs that went on alone."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from dash import Dash
+
+from flash_events import bridge
+from flash_events.background import Background
+from flash_events.brokers import Broker, RunRecord, open_broker
+from flash_events.brokers.base import QUEUED, SharedBroker
+from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
+from flash_events.endpoint.backends import Request
+from flash_events.endpoint.connections import Connection, Connections
+from flash_events.endpoint.loop_watch import LoopWatch
+from flash_events.endpoint.placement import Place, Places, unknown_connection
+from flash_events.endpoint.probe import Probes
+from flash_events.endpoint.replies import Reply, accepted, refused
+from flash_events.endpoint.stats import Stats
+from flash_events.errors import BrokerError, Refused
+from flash_events.identity import owner_of
+from flash_events.runs.local import LocalRuns
+from flash_events.runs.remote import RemoteRuns
+from flash_events.runs.task_log import TaskLogs
+from flash_events.settings import Settings
+from flash_events.wire import events, requests
+from flash_events.wire.events import Reason
+
+logger = logging.getLogger(__name__)
+
+BROKER_SECONDS = 1.5
+"""Longer a request does not wait for the broker; it is refused, and the page asks again."""
+
+SENT_SECONDS = 0.5
+"""For so long a stopping worker waits for the broker to have taken how its runs have ended."""
+
+DRAIN_SECONDS = 1.5
+"""For so long a stopping worker lets its clients read, and tasks of others be stopped."""
+
+
+class Server:
+    """One app's runs and connections in this worker.
+
+    Args:
+        app: whose callbacks are run.
+        settings: limits and times.
+
+    Attributes:
+        settings: limits and times.
+        stats: counts what happens.
+    """
+
+    def __init__(self, app: Dash, settings: Settings) -> None:
+        self._app = app
+        self.settings = settings
+        self._broker: Broker = open_broker(settings.broker, settings.log_limits)
+        self._connections = Connections(
+            settings,
+            self._on_connection_gone,
+            self._on_connection_closed,
+            must_wait=lambda: self._broker.is_away,
+        )
+        self._places = Places(settings, self._broker, self._connections)
+        self._task_logs = TaskLogs(self._broker) if isinstance(self._broker, SharedBroker) else None
+        self._runs = LocalRuns(app, settings, self._broker, self._task_logs)
+        self._remote = RemoteRuns(app, settings, self._broker)
+        self._probes = Probes(settings.heartbeat_seconds)
+        self._starts: dict[str, asyncio.Future[None]] = {}
+        """Starts that have not come to their end, by run."""
+        self._losing: set[str] = set()
+        """Runs of dead workers whose end is being told."""
+        self._background = Background()
+        self._watch: LoopWatch | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self.stats = Stats(self._runs, self._connections)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it has begun to serve, and can go on."""
+        return self._starting is not None and not self.has_ended
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was drained, or its event loop is gone."""
+        starting = self._starting
+        return self._draining is not None or (
+            starting is not None and starting.get_loop().is_closed()
+        )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it serves, or has served, on another event loop than the running one."""
+        starting = self._starting
+        return starting is not None and starting.get_loop() is not asyncio.get_running_loop()
+
+    def check(self) -> None:
+        """Raises `ConfigurationError` where the broker does not suit the app's callbacks."""
+        self._remote.check()
+
+    async def start(self) -> None:
+        """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
+        if self._starting is None:
+            self.check()
+            start = self._broker.start(self._on_signal, self._on_worker_lost)
+            self._starting = asyncio.create_task(start)
+            self._watch = LoopWatch()
+        await asyncio.shield(self._starting)
+
+    async def drain(self) -> bool:
+        """The worker stops: starts are refused, runs end as `lost`, clients go elsewhere.
+
+        Says whether they have left.
+        """
+        if self._starting is not None:
+            if self._draining is None:
+                self._draining = asyncio.create_task(self._drain())
+            await asyncio.shield(self._draining)
+        return not any(connection.is_read for connection in self._connections)
+
+    async def _drain(self) -> None:
+        self._probes.close()
+        await self._runs.stop_all(Reason.LOST)
+        with contextlib.suppress(TimeoutError):  # how they have ended comes before the farewell
+            async with asyncio.timeout(SENT_SECONDS):
+                await asyncio.gather(*(connection.log.sent() for connection in self._connections))
+        for connection in self._connections:
+            connection.drain()
+        left = [connection.drained() for connection in self._connections]
+        left += [
+            self._remote.finish(),
+            *([self._task_logs.background.finish()] if self._task_logs else []),
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await asyncio.gather(*left)
+        await self._broker.close()
+        if self._watch is not None:
+            self._watch.close()
+
+    async def answer(self, action: str, request: Request) -> Reply:
+        """Answers a request; a refusal is JSON with its status, before a stream begins."""
+        try:
+            requests.check_headers(request.headers, self.settings)
+            await self.start()
+            data = await request.read()
+            requests.check_size(len(data), self.settings)
+            body = requests.parse_json(data)
+            owner = await owner_of(request.native, self.settings.identify)
+            try:
+                async with asyncio.timeout(BROKER_SECONDS):
+                    return await self._act(action, body, owner)
+            except (TimeoutError, BrokerError) as error:
+                logger.warning("A %s is refused, as the broker does not answer. %s", action, error)
+                raise Refused(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
+                ) from None
+        except Refused as refusal:
+            self.stats.refusals += 1
+            return refused(refusal)
+
+    async def _act(self, action: str, body: Any, owner: str) -> Reply:
+        match action:
+            case "start":
+                return await self._start(requests.parse_start(body), owner)
+            case "resume":
+                self.stats.resumes += 1
+                return await self._resume(requests.parse_resume(body), owner)
+            case "attach":
+                return await self._attach(requests.parse_attach(body), owner)
+            case "probe":
+                return self._probes.reply(requests.parse_probe(body))
+            case "alive":
+                return await self._alive(requests.parse_alive(body), owner)
+            case _:
+                return await self._stop(requests.parse_stop(body), owner)
+
+    async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
+        self._places.require_broker()
+        while (earlier := self._starts.get(request.run)) is not None:
+            await asyncio.wait({earlier})  # the page asks again, as its answer was late
+        done = self._starts[request.run] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._start_once(request, owner)
+        finally:
+            del self._starts[request.run]
+            done.set_result(None)
+
+    async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
+        callback = bridge.find(bridge.app_registry(self._app), request.body["output"])
+        if callback is None:
+            raise Refused(
+                HTTPStatus.NOT_FOUND,
+                "unknown_callback",
+                "No such event callback in this app. The page may be older than the app; reload.",
+            )
+        self._refuse_while_draining()
+        [known] = await self._broker.find([request.run])
+        if known is not None:  # its answer was lost, and the page asks again
+            return await self._start_again(known, request, owner)
+        replaces = (*request.replaces, request.run)
+        self._runs.check_limits(callback, request.page, replaces)
+        call = bridge.open_call(self._app, request.body)
+        kept_by = (owner or request.page) if callback.is_kept else ""
+        worker = self._broker.worker if callback.queue is None else QUEUED
+        record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
+        connections = (*request.connections, request.connection)
+        place: Place | None = None
+        try:
+            place = await self._places.place(record, request.page, request.connections)
+            record = replace(record, connection=place.connection)
+            known = await self._broker.claim(record)
+            if known is None:
+                self._refuse_while_draining()
+        except Refused:
+            if place is not None:
+                self._broker.withdraw(record, connections)
+            [known] = await self._broker.find([request.run])
+            if known is None:
+                raise
+        except BaseException:  # whatever cuts it, it leaves nothing behind
+            self._broker.withdraw(record, connections)
+            raise
+        if known is not None:  # it is asked twice at once
+            if place is not None and known.connection != place.connection:
+                place.log.leave(request.run)
+            return await self._start_again(known, request, owner)
+        assert place is not None
+        log, replaces = place.log, request.replaces
+        if callback.queue is None:
+            self._runs.start(record, request.page, callback, call, log, replaces)
+        else:
+            before = partial(self._runs.replace, replaces, owner)
+            self._remote.start(record, callback, call, log, before)
+        self._remote.insist(replaces, owner)
+        self.stats.starts += 1
+        return place.reply()
+
+    async def _start_again(
+        self, known: RunRecord, request: requests.StartRequest, owner: str
+    ) -> Reply:
+        if known.owner != owner:
+            raise unknown_connection()
+        if not known.worker:
+            raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
+        if known.connection in request.connections:
+            return accepted(connection=known.connection)
+        return await self._places.resume(known.connection, owner, request.page, "")
+
+    async def _resume(self, request: requests.ResumeRequest, owner: str) -> Reply:
+        self._refuse_while_draining()
+        return await self._places.resume(request.connection, owner, "", request.last_event_id)
+
+    async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
+        self._refuse_while_draining()
+        self._places.require_broker()
+        await self._give_up_connections(request, owner)
+        records = await self._broker.find(list(request.runs))
+        connections = request.connections
+        place: Place | None = None
+        for (run, seen), found in zip(request.runs.items(), records, strict=True):
+            is_known = found is not None and found.owner == owner and found.kept_by
+            record = found if found and is_known else RunRecord(run, "", "", owner)
+            record = replace(record, connection=request.connection)
+            place = await self._places.place(record, request.page, connections, place)
+            attach = Attach(run, place.connection, seen, request.connection)
+            now = await self._remote.show(record, attach, place.log)
+            if now is None:
+                continue
+            if now.worker:
+                self._broker.signal(now.worker, attach)
+            else:
+                end = events.Ended(run, 0, Reason.LOST)
+                place.log.leave(run, events.encode(end))
+        if place is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
+        return place.reply()
+
+    async def _give_up_connections(self, request: requests.AttachRequest, owner: str) -> None:
+        """Drops what the page no longer has open, if it carries no more than is asked for now.
+
+        Otherwise each would keep its part of a snapshot for the grace.
+        """
+        open_ones = (request.connection, *request.connections)
+        for connection in self._connections:
+            is_pages = (connection.page, connection.owner) == (request.page, owner)
+            runs = connection.log.runs
+            carries_more = not runs or not runs.keys() <= request.runs.keys()
+            if is_pages and connection.id not in open_ones and not carries_more:
+                self._connections.release(connection.id)
+                await self._drop(connection)
+
+    async def _alive(self, request: requests.AliveRequest, owner: str) -> Reply:
+        connection = self._connections.get(request.connection)
+        if connection is not None and connection.owner == owner:
+            connection.alive()  # whether the broker answers or not
+        elif not await self._broker.touch(request.connection, owner):
+            raise unknown_connection()
+        return accepted()
+
+    async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
+        runs = request.runs
+        if request.callbacks:
+            runs += await self._broker.kept(owner or request.page, request.callbacks)
+        await self._runs.stop(runs, owner)
+        self._remote.insist(runs, owner)
+        return accepted()
+
+    def _refuse_while_draining(self) -> None:
+        if self._draining is not None:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This worker stops; try again.", 1
+            )
+
+    def _on_signal(self, signal: Signal) -> None:
+        self._runs.on_signal(signal)
+        match signal:
+            case Stop(runs):
+                for starting in [self._starts[run] for run in runs if run in self._starts]:
+                    starting.add_done_callback(lambda _: self._runs.on_signal(signal))
+                self._remote.on_stop(signal)
+            case Alive(connection):
+                if (held := self._connections.get(connection)) is not None:
+                    held.alive()
+            case Failed():
+                self._remote.on_failed(signal)
+            case Moved(connection):
+                self._connections.release(connection)
+
+    def _on_connection_gone(self, connection: Connection) -> None:
+        self._background.start(self._drop(connection))
+
+    def _on_connection_closed(self, connection: Connection) -> None:
+        self._runs.on_closed(connection.id)
+
+    async def _drop(self, connection: Connection) -> None:
+        runs = await self._broker.drop(connection.id)
+        for worker in set(runs.values()):
+            self._broker.signal(worker, Gone(connection.id))
+        await self._remote.on_gone(runs)
+
+    def _on_worker_lost(self, worker: str) -> None:
+        if self._task_logs is not None:
+            self._task_logs.on_worker_lost(worker)
+        for connection in self._connections:
+            for run, home in connection.log.runs.items():
+                if home == worker and run not in self._losing:
+                    self._losing.add(run)
+                    self._background.start(self._lose(connection, run, worker))
+
+    async def _lose(self, connection: Connection, run: str, worker: str) -> None:
+        try:
+            event = await self._remote.last_event(run)
+            if event is not None and await connection.log.lose(run, worker, event):
+                self.stats.lost_with_worker += 1
+                # Should it live after all, what it still sends is refused: it is to stop.
+                self._broker.signal(worker, Stop((run,), connection.owner))
+        finally:
+            self._losing.discard(run)

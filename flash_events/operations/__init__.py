@@ -1,0 +1,1 @@
+"""What keeps a server going: shutdown, checks, the demo."""

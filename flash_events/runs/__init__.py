@@ -1,0 +1,1 @@
+"""Runs: generators that stream into the page."""

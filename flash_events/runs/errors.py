@@ -1,0 +1,132 @@
+"""Errors of runs: logged in full, answered by handlers, shown to the browser without their text."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from inspect import isawaitable
+from typing import Any
+
+from dash import Dash
+
+from flash_events import bridge
+from flash_events.errors import EncodingError
+from flash_events.registration import EventCallback
+from flash_events.runs.traces import shown_trace
+from flash_events.settings import Settings
+from flash_events.updates import Update, as_update, stream_props
+from flash_events.wire import events
+from flash_events.wire.events import Failure
+
+logger = logging.getLogger(__name__)
+
+OnSetProps = Callable[[str, dict[str, Any]], None]
+
+
+def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes | None:
+    """Encode an item that a run has yielded; None if it sets nothing, as None and `no_update` do.
+
+    Raises:
+        UpdateError: it is no update, or cannot be sent.
+    """
+    update = item if type(item) is Update else as_update(item)
+    if not update.targets:
+        return None
+    callback.check_ids(update)
+    return events.encode_update(update, settings.max_event_bytes)
+
+
+async def handle(
+    error: Exception,
+    code: str,
+    callback: EventCallback,
+    app: Dash | None,
+    settings: Settings,
+    activate: Callable[[OnSetProps], object] = lambda _: None,
+) -> tuple[Failure, bytes | None]:
+    """Logs an error, lets the callback's or the app's handler answer it, hides its text.
+
+    Args:
+        error: what has failed the run.
+        code: a short stable word for it.
+        callback: whose run it was.
+        app: for its error handler.
+        settings: limits, and whether errors show their text.
+        activate: makes `dash.set_props` work in the handlers.
+
+    Returns:
+        What the browser may know, and what it shall apply.
+    """
+    task, ref = asyncio.current_task(), secrets.token_hex(4)
+    logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
+    failure = Failure(code, ref)
+    if shows_errors(app, settings):
+        failure = _shown(failure, error, callback, app)
+    pushed: list[Update] = []
+
+    def push(component_id: str, props: dict[str, Any]) -> None:
+        update = stream_props(component_id, props)
+        encode_item(callback, update, settings)  # the handler is told what cannot be sent
+        pushed.append(update)
+
+    def encoded(*answer: Any) -> bytes | None:
+        return encode_item(callback, [*pushed, *answer], settings)
+
+    activate(push)
+    try:
+        if callback.on_error is None:
+            bridge.call_app_on_error(app, error)
+            return failure, encoded()
+        answer = callback.on_error(error)
+        if isawaitable(answer):
+            answer = await answer
+        return failure, encoded(as_update(answer))
+    except BaseException as raised:  # a handler that fails must not hide the error that it handles
+        if ends_task(raised, task):
+            raise
+        logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
+        if failure.trace is not None:
+            also = shown_trace(
+                raised, callback.on_error or callback.function, bridge.prunes_errors(app)
+            )
+            failure = replace(failure, trace=f"{failure.trace}\nThen on_error failed: {also}")
+    try:
+        return failure, encoded()
+    except EncodingError:  # each can be sent; together they are too large, as was logged
+        return failure, None
+
+
+def shows_errors(app: Dash | None, settings: Settings) -> bool:
+    """Returns whether a browser may know the text and the place of an error."""
+    return bridge.is_debug(app) if settings.debug is None else settings.debug
+
+
+def _shown(
+    failure: Failure, error: Exception, callback: EventCallback, app: Dash | None
+) -> Failure:
+    return replace(
+        failure,
+        message=f"{type(error).__name__}: {error}",
+        callback=callback.name,
+        trace=shown_trace(error, callback.function, bridge.prunes_errors(app)),
+    )
+
+
+def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
+    """Returns whether an exception that code of a task sees ends the task from outside.
+
+    That is a cancellation of the task, or its disposal after its loop has ended. False for an
+    exception that code of the task has raised by itself, whatever its class.
+    """
+    if not is_running(task):
+        return True
+    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
+
+
+def is_running(task: "asyncio.Task[Any] | None") -> bool:
+    """Returns whether a task is the one that runs now: one that is thrown away does not."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False

@@ -1,0 +1,1 @@
+"""The wire: events, requests, and values as JSON."""

@@ -1,0 +1,63 @@
+"""Why an update cannot be sent: the innermost value that has no JSON form, and where it is."""
+
+from typing import Any
+
+from flash_events.errors import EncodingError
+from flash_events.updates import Update, is_no_update
+from flash_events.wire.json import children_of, has_key, to_json
+
+
+def culprit(update: Update, error: Exception) -> EncodingError:
+    """The error that names component, prop and type; `error` is what the encoder has said."""
+    for component_id, props in update.targets:
+        for prop, value in props.items():
+            found = _unsendable(value, prop)
+            if found is not None:
+                return EncodingError(
+                    f"The value of {prop!r} of component {component_id!r} cannot be sent: {found}"
+                )
+    ids = ", ".join(repr(component_id) for component_id, _ in update.targets)
+    return EncodingError(f"The update of {ids} cannot be sent: {error}")
+
+
+def _unsendable(value: Any, path: str) -> str | None:
+    """Names the innermost part of a value that cannot be sent; None if all can."""
+    try:
+        to_json(value)
+    except (TypeError, ValueError) as error:
+        if "Circular" in str(error):
+            return f"{type(value).__name__} at {path} contains itself, or is nested too deeply."
+        inner = children_of(value)
+        if isinstance(inner, dict):
+            parts = [(f"{path}[{key!r}]", part) for key, part in inner.items()]
+        elif isinstance(inner, list | tuple):
+            parts = [(f"{path}[{index}]", part) for index, part in enumerate(inner)]
+        else:
+            return _of_leaf(value, path)
+        for part_path, part in parts:
+            found = _unsendable(part, part_path)
+            if found is not None:
+                return found
+        for key in inner:
+            if isinstance(inner, dict) and not has_key(key):
+                return (
+                    f"{type(key).__name__} {key!r:.80} at {path} has no JSON form as the key of a "
+                    "dict. Write str(key)."
+                )
+        return _of_leaf(value, path)
+    return None
+
+
+def _of_leaf(value: Any, path: str) -> str:
+    if is_no_update(value):
+        return (
+            f"no_update at {path} is a part of the value, and only a whole prop can be left alone. "
+            "Leave it out, or use a Patch."
+        )
+    name = type(value).__name__
+    hint = (
+        ' A DataFrame has several JSON forms; choose one, for instance .to_dict("records").'
+        if name == "DataFrame"
+        else ""
+    )
+    return f"{name} at {path} has no JSON form.{hint}"

@@ -1,0 +1,401 @@
+/**
+ * Applies updates to the page: frame by frame, lossless, and such that the page ends as if each
+ * update had been applied alone, in its order.
+ *
+ * Updates wait in one *inbox*. A frame takes as many as it can, in order, and sets them in one
+ * React commit: of the values of one state prop only the last, in a *batch*. Commands, which may
+ * not be skipped, go to the lane of their component (lanes.ts) and get commits of their own.
+ *
+ * An update that draws components is a *border*, as what an id or a pattern means differs before
+ * and after it. What came before is set first, ids and patterns after it are looked up when it has
+ * been set. This needs no commit of its own: the state in which ids are looked up changes at once,
+ * and React draws what the commit comes to. To draw a container over and over is expensive, so a
+ * border is kept *open*, and joined with what follows for the same component, until something
+ * depends on it.
+ *
+ * A border waits for commands of components inside of it, which it would undo, but not for long;
+ * those of others do not matter to it.
+ */
+
+import type {Dash} from "../dash/dash.ts";
+import {isText} from "../dash/drawing.ts";
+import {UNAPPLIED_BYTES} from "../transport/flow.ts";
+import {mendGraph} from "./graph.ts";
+import {isPattern, type WireId} from "../ids.ts";
+import {createLanes} from "./lanes.ts";
+import type {Props, Target} from "../transport/protocol.ts";
+import {foldStates, isPatch, splitStep, type Source, type Step, type Update} from "./steps.ts";
+
+/** A frame that took longer gives way to the browser; what is left follows in the next. */
+const BUDGET_MS = 12;
+
+/** What comes so long after the last flush is applied at once; what follows waits for the frame. */
+const QUIET_MS = 50;
+
+/** So long at most a border waits for commands inside of it. */
+const HOLD_MS = 1000;
+
+export interface ApplierOptions {
+  readonly dash: Pick<
+    Dash,
+    | "has"
+    | "isMounted"
+    | "elementOf"
+    | "get"
+    | "set"
+    | "take"
+    | "expand"
+    | "commit"
+    | "typeOf"
+    | "draws"
+    | "isInside"
+    | "showError"
+  >;
+  /** Told which props of a component a source was the last to set, right after. */
+  onApplied(source: Source, id: WireId, props: Props): void;
+  /** A component is not on the page; returns whether that is no news. */
+  onMissing?(source: Source, id: WireId, props: Props): boolean;
+  /** Less may wait now than before. */
+  onFlushed?(): void;
+  warn(message: string): void;
+  isHidden(): boolean;
+  nextFrame(callback: () => void): void;
+  now(): number;
+}
+
+export type Applier = ReturnType<typeof createApplier>;
+
+export function createApplier(options: ApplierOptions) {
+  const {dash, onApplied, onMissing, onFlushed, warn, isHidden, nextFrame, now} = options;
+  /** Not looked up yet: ids may be patterns. Those before `head` are done. */
+  let inbox: Step[] = [];
+  let head = 0;
+  /** The head of the inbox as far as it has been looked up; the last comes first. */
+  let found: Step[] = [];
+  let split: Step[] = [];
+  /** State props that are to be set in this commit, by component. */
+  const batch = new Map<WireId, Step[]>();
+  /** Borders that are to be set after the batch. None is inside another. */
+  const open = new Map<WireId, Step[]>();
+  let heldSince: number | undefined;
+  const warned = new Set<string>();
+  let isScheduled = false;
+  let isFlushing = false;
+  let flushed = now();
+  let unapplied = 0;
+  let whenDrained: (() => void)[] = [];
+
+  const lanes = createLanes({
+    dash,
+    setStates,
+    onTaken: (step) => void (unapplied -= step.bytes),
+    onApplied,
+    isOnPage,
+    attempt,
+    warn: warnOnce,
+    report: reportOnce,
+    wake: schedule,
+    now,
+  });
+
+  function warnOnce(message: string): boolean {
+    if (warned.has(message)) return false;
+    warned.add(message);
+    warn(message);
+    return true;
+  }
+
+  function reportOnce(message: string): void {
+    if (warnOnce(message)) dash.showError("An update could not be applied", message);
+  }
+
+  /**
+   * Queues props for components; nothing is set before `flush` or the next frame.
+   *
+   * A `snapshot` repeats what was sent before: what is to happen once does not happen again.
+   */
+  function add(
+    source: Source,
+    targets: readonly Target[],
+    alone = false,
+    bytes = 0,
+    isSnapshot = false,
+  ): void {
+    const update = {source, alone, isSnapshot};
+    const share = bytes / targets.length;
+    for (const [id, props] of targets) {
+      inbox.push({update, id, props, command: undefined, commandProp: undefined, bytes: share});
+      unapplied += share;
+    }
+    schedule();
+  }
+
+  function refuse(prop: string): void {
+    warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
+  }
+
+  /** Forgets what a source has queued and not yet applied. */
+  function drop(source: Source): void {
+    const isKept = (step: Step) => {
+      if (step.update.source === source) unapplied -= step.bytes;
+      return step.update.source !== source;
+    };
+    inbox = inbox.slice(head).filter(isKept);
+    head = 0;
+    found = found.filter(isKept);
+    split = split.filter(isKept);
+    heldSince = undefined;
+    lanes.drop(source);
+    schedule(); // the page may read on
+  }
+
+  /** What one component does not bear must not keep the others from what is theirs. */
+  function attempt(id: WireId, work: () => void): boolean {
+    try {
+      work();
+      return true;
+    } catch (error) {
+      warnOnce(`"${id}" could not be updated: ${String(error)}`);
+      return false;
+    }
+  }
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    const run = () => {
+      isScheduled = false;
+      flush();
+    };
+    // Hidden pages get no frames, and late timers. A microtask comes after all of one message.
+    if (isHidden() || now() - flushed > QUIET_MS) queueMicrotask(run);
+    else nextFrame(run);
+  }
+
+  /** Applies what can be applied now. */
+  function flush(): void {
+    if (isFlushing) {
+      schedule(); // something that is being set has asked for it
+      return;
+    }
+    isFlushing = true;
+    try {
+      const deadline = now() + BUDGET_MS;
+      flushed = now();
+      let goesOn = true;
+      while (goesOn) {
+        const isCut = commitStates();
+        goesOn = (lanes.commitCommands() || isCut) && now() < deadline;
+      }
+    } finally {
+      isFlushing = false;
+      flushed = now();
+      inbox.splice(0, head);
+      head = 0;
+    }
+    if ((hasNext() && heldSince === undefined) || lanes.canGoOn()) schedule();
+    if (unapplied < UNAPPLIED_BYTES) {
+      const waiting = whenDrained;
+      whenDrained = [];
+      for (const callback of waiting) callback();
+    }
+    onFlushed?.();
+  }
+
+  /** Sets what can be set in one commit. Returns whether more can be set in another one. */
+  function commitStates(): boolean {
+    let isCut = false;
+    dash.commit(() => {
+      isCut = lanes.commitStates() || placeSteps();
+      close();
+    });
+    return isCut;
+  }
+
+  /**
+   * Takes steps from the inbox. Returns whether more can be taken in another commit.
+   *
+   * The clock does not count here: on a large page the commit takes longer than all that is set.
+   */
+  function placeSteps(): boolean {
+    /** The update that has this commit for itself. */
+    let alone: Update | undefined;
+    for (let count = 1; ; count++) {
+      const step = nextStep();
+      if (!step) return false;
+      if (!step.command) {
+        if (alone && step.update !== alone) return true;
+        if (step.update.alone && !alone) {
+          if (count > 1) return true;
+          alone = step.update;
+        }
+      }
+      if (!place(step)) return false;
+      split.pop();
+    }
+  }
+
+  const hasNext = () => split.length > 0 || found.length > 0 || head < inbox.length;
+
+  /** The next step, looked up, which stays in `split`. */
+  function nextStep(): Step | undefined {
+    while (!split.length) {
+      const isFound = found.length > 0;
+      const step = isFound ? found.pop() : inbox[head++];
+      if (!step) {
+        inbox = [];
+        head = 0;
+        return undefined;
+      }
+      const isOk = attempt(step.id, () => (isFound ? lookUp(step) : expand(step)));
+      if (!isOk) unapplied -= step.bytes;
+    }
+    return split.at(-1);
+  }
+
+  /** Looks up which components a step is for. */
+  function expand(step: Step): void {
+    if (!isPattern(step.id)) {
+      lookUp(step);
+      return;
+    }
+    if (open.size) close();
+    const ids = dash.expand(step.id);
+    if (!ids.length) unapplied -= step.bytes;
+    found = ids.map((id, i) => ({...step, id, bytes: i ? 0 : step.bytes})).reverse();
+  }
+
+  /** Looks up what a step's props are on its component. */
+  function lookUp(step: Step): void {
+    if (open.size && dependsOnOpen(step)) close();
+    const steps = splitStep(step, dash.typeOf, refuse);
+    if (!steps.length) unapplied -= step.bytes;
+    split = steps.length > 1 ? [...steps].reverse() : [...steps];
+  }
+
+  /** Whether a step's component may come, go or change with a border that is open. */
+  function dependsOnOpen({id}: Step): boolean {
+    if (open.has(id)) return false;
+    return !dash.has(id) || [...open.keys()].some((container) => dash.isInside(id, container));
+  }
+
+  /** Puts a step where it belongs. Returns false where it has to wait, and all after it. */
+  function place(step: Step): boolean {
+    const {id} = step;
+    if (step.command) {
+      if (open.has(id)) close();
+      lanes.add(id, step);
+      return true;
+    }
+    const border = open.get(id);
+    if (border) border.push(step);
+    else if (draws(step)) return placeBorder(step);
+    else if (lanes.has(id)) lanes.add(id, step);
+    else {
+      const steps = batch.get(id);
+      if (steps) steps.push(step);
+      else batch.set(id, [step]);
+    }
+    return true;
+  }
+
+  function placeBorder(step: Step): boolean {
+    const {id} = step;
+    if ([...open.keys()].some((one) => dash.isInside(one, id))) close();
+    if (isHeld(id, isReplacing(step))) return false;
+    if (lanes.has(id)) lanes.add(id, step);
+    else open.set(id, [step]);
+    return true;
+  }
+
+  /** Whether a border has to wait for commands inside of it; what came before it has been set. */
+  function isHeld(id: WireId, isReplaced: boolean): boolean {
+    if (lanes.holds(id, isReplaced)) {
+      heldSince ??= startHold();
+      if (now() - heldSince < HOLD_MS) return true;
+    }
+    heldSince = undefined;
+    return false;
+  }
+
+  function startHold(): number {
+    setTimeout(schedule, HOLD_MS + 1);
+    return now();
+  }
+
+  function draws({id, props}: Step): boolean {
+    const pending = batch.get(id)?.at(-1)?.props;
+    for (const prop of Object.keys(props)) {
+      const value = props[prop];
+      const isKnown = pending !== undefined && prop in pending && !isPatch(pending[prop]);
+      if (!(isKnown && isText(value)) && dash.draws(id, prop, value)) return true;
+    }
+    return false;
+  }
+
+  /** Sets what waits in this commit: first the batch, then the borders. */
+  function close(): void {
+    for (const [id, steps] of batch) apply(id, steps);
+    batch.clear();
+    for (const [id, steps] of open) {
+      const gone = steps.some(isReplacing) ? lanes.inside(id) : [];
+      apply(id, steps);
+      lanes.remove(gone);
+    }
+    open.clear();
+  }
+
+  const isReplacing = ({id, props}: Step) =>
+    Object.entries(props).some(([prop, value]) => !isPatch(value) && dash.draws(id, prop, value));
+
+  function apply(id: WireId, steps: readonly Step[]): void {
+    for (const step of steps) unapplied -= step.bytes;
+    setStates(id, steps);
+  }
+
+  function setStates(id: WireId, steps: readonly Step[]): void {
+    if (!isOnPage(id, steps)) return;
+    const canPatch = (prop: string) => {
+      const isSet = dash.get(id, prop) !== undefined;
+      if (!isSet) warnOnce(`A Patch of "${prop}" of "${id}" is skipped: the prop is not set.`);
+      return isSet;
+    };
+    for (const {props, writers} of foldStates(steps, canPatch)) {
+      if ("figure" in props) mendGraph(id);
+      attempt(id, () => dash.set(id, props));
+      for (const source of new Set(writers.values())) {
+        const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
+        onApplied(source, id, Object.fromEntries(own));
+      }
+    }
+  }
+
+  function isOnPage(id: WireId, steps: readonly Step[]): boolean {
+    if (dash.has(id)) return true;
+    const skipped = steps.filter(({update, props}) => !onMissing?.(update.source, id, props));
+    if (skipped.length) {
+      warnOnce(`No component with id "${id}" is on the page; its updates are skipped.`);
+    }
+    return false;
+  }
+
+  /** The page has changed: a component may have taken its command, come or gone. */
+  function poke(): void {
+    lanes.poke();
+    if (heldSince !== undefined) schedule();
+  }
+
+  return {
+    add,
+    drop,
+    flush,
+    poke,
+    /** How many bytes wait to be applied. */
+    unapplied: () => unapplied,
+    /** Resolves when so little waits that more may be read. */
+    drained: () =>
+      unapplied < UNAPPLIED_BYTES
+        ? undefined
+        : new Promise<void>((resolve) => whenDrained.push(resolve)),
+  };
+}

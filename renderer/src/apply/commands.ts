@@ -1,0 +1,222 @@
+/**
+ * Command props: setting one *does* something, so no value may be lost or applied twice.
+ *
+ * React batches renders, so of two values set in one tick the first is lost. Where the meaning is
+ * known, values are merged; otherwise each waits until its component has taken the one before.
+ *
+ * Some names are commands on any component; others only on components of one type, as `data` is of
+ * dcc.Download, but not of dcc.Store. `KNOWN` is the one list of both.
+ */
+
+import {unpackTraces} from "./graph.ts";
+import type {WireId} from "../ids.ts";
+
+/** How a component shows that it has taken a value. */
+export type Taken =
+  /** It sets the prop to something else (AgGrid to null, NotificationContainer to []). */
+  | "cleared"
+  /** dcc.Graph keeps a queue of its own, see graph.ts. */
+  | "graph"
+  /** Nothing shows it; a commit of its own must do. */
+  | "commit";
+
+export interface Command {
+  readonly taken: Taken;
+  /** Makes one value of as many of these, from the first on, as do the same in one. */
+  join(values: readonly unknown[]): Joined;
+  /** Called before a value is set. */
+  readonly prepare?: (id: WireId, value: unknown) => void;
+  /** It does something once (downloads, navigates): a snapshot, which repeats, leaves it out. */
+  readonly isOnce?: boolean;
+  /** It changes nothing but its component: it need not be awaited when that is redrawn. */
+  readonly isLocal?: boolean;
+  /** So long after a value the next is gathered, as long as all that waits can be joined. */
+  readonly gatherMs?: number;
+  /** It reads its component's other props: those that stand in the same dict are set with it. */
+  readonly readsProps?: boolean;
+}
+
+export interface Joined {
+  readonly value: unknown;
+  readonly count: number;
+}
+
+const joinNone = (values: readonly unknown[]): Joined => ({value: values[0], count: 1});
+
+const ONCE = {join: joinNone, isOnce: true} as const;
+const CLEARED = {...ONCE, taken: "cleared"} as const;
+const OF_GRID = {...CLEARED, isLocal: true} as const;
+const COMMIT_AND_PROPS = {...ONCE, taken: "commit", readsProps: true} as const;
+const CLEARED_AND_PROPS = {...CLEARED, readsProps: true} as const;
+
+const [DCC, GRID, DMC] = ["dash_core_components", "dash_ag_grid", "dash_mantine_components"];
+
+/** By the name of the prop, or by namespace, type and name of the prop. */
+const KNOWN: Readonly<Record<string, Command>> = {
+  extendData: {
+    taken: "graph",
+    join: (values) => joinTraces(values, "after"),
+    prepare: unpackTraces,
+    isLocal: true,
+  },
+  prependData: {
+    taken: "graph",
+    join: (values) => joinTraces(values, "before"),
+    prepare: unpackTraces,
+    isLocal: true,
+  },
+  // The grid looks at all of its rows after each; AG Grid itself gathers for as long.
+  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
+  rowTransactionAsync: {taken: "commit", join: joinNone, isLocal: true},
+  sendNotifications: {taken: "cleared", join: joinLists, isOnce: true},
+  [`${DMC}.NotificationContainer.hideNotifications`]: CLEARED,
+  [`${DMC}.NotificationContainer.clean`]: CLEARED,
+  [`${DMC}.NotificationContainer.cleanQueue`]: CLEARED,
+  [`${DCC}.Download.data`]: COMMIT_AND_PROPS,
+  [`${DCC}.Clipboard.n_clicks`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.href`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.pathname`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.search`]: COMMIT_AND_PROPS,
+  [`${DCC}.Location.hash`]: COMMIT_AND_PROPS,
+  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_AND_PROPS,
+  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_AND_PROPS,
+  [`${DCC}.Geolocation.update_now`]: CLEARED_AND_PROPS,
+  [`${DCC}.Store.clear_data`]: CLEARED,
+  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_AND_PROPS,
+  [`${GRID}.AgGrid.scrollTo`]: OF_GRID,
+  [`${GRID}.AgGrid.paginationGoTo`]: OF_GRID,
+  [`${GRID}.AgGrid.selectAll`]: OF_GRID,
+  [`${GRID}.AgGrid.deselectAll`]: OF_GRID,
+  [`${GRID}.AgGrid.deleteSelectedRows`]: OF_GRID,
+  [`${GRID}.AgGrid.resetColumnState`]: OF_GRID,
+  [`${GRID}.AgGrid.updateColumnState`]: OF_GRID,
+};
+
+const known = new Map(Object.entries(KNOWN));
+/** The names of props that are commands on components of some type. */
+const typed = new Set([...known.keys()].map(nameOf));
+
+function nameOf(key: string): string {
+  return key.slice(key.lastIndexOf(".") + 1);
+}
+
+/** Whether a prop of this name is a command on any component, or on some. */
+export function mayBeCommand(prop: string): boolean {
+  return typed.has(prop);
+}
+
+/** `type` is the component's, with its namespace. */
+export function commandOf(prop: string, type?: string): Command | undefined {
+  if (!typed.has(prop)) return undefined;
+  return known.get(`${type}.${prop}`) ?? known.get(prop);
+}
+
+/**
+ * Makes props of which no value may collapse into the next; from the server's settings. Each is
+ * written as in `KNOWN`.
+ */
+export function addCommands(props: readonly string[]): void {
+  for (const prop of props) {
+    if (!known.has(prop)) known.set(prop, {taken: "commit", join: joinNone});
+    typed.add(nameOf(prop));
+  }
+}
+
+interface Extension {
+  readonly data: Readonly<Record<string, readonly (readonly unknown[])[]>>;
+  readonly traces: readonly number[];
+  readonly maxPoints: number | undefined;
+}
+
+/**
+ * Joins extensions with the same keys and `maxPoints` per trace: those of different traces do not
+ * touch each other.
+ */
+function joinTraces(values: readonly unknown[], where: "after" | "before"): Joined {
+  const first = parseExtension(values[0]);
+  if (!first) return joinNone(values);
+  const keys = Object.keys(first.data);
+  const columns = new Map<number, unknown[][]>();
+  let count = 0;
+  for (const value of values) {
+    const one = parseExtension(value);
+    if (!one || one.maxPoints !== first.maxPoints || !isSameKeys(one, keys)) break;
+    one.traces.forEach((trace, i) => {
+      const column = columns.get(trace) ?? keys.map(() => []);
+      columns.set(trace, column);
+      keys.forEach((key, k) => {
+        const points = one.data[key]?.[i] ?? [];
+        if (where === "after") for (const point of points) column[k]?.push(point);
+        else column[k] = [...points, ...(column[k] ?? [])];
+      });
+    });
+    count++;
+  }
+  const traces = [...columns.keys()];
+  const data = Object.fromEntries(keys.map((key, k) => [key, traces.map((t) => columns.get(t)?.[k])]));
+  return {value: first.maxPoints === undefined ? [data, traces] : [data, traces, first.maxPoints], count};
+}
+
+function isSameKeys(one: Extension, keys: readonly string[]): boolean {
+  return Object.keys(one.data).length === keys.length && keys.every((key) => key in one.data);
+}
+
+/** Reads `[data, traces?, maxPoints?]` or plain data, as dcc.Graph does; else undefined. */
+function parseExtension(value: unknown): Extension | undefined {
+  const isTuple = Array.isArray(value) && typeof value[0] === "object";
+  const [data, given, maxPoints] = (isTuple ? value : [value]) as [
+    Extension["data"] | null,
+    number[]?,
+    unknown?,
+  ];
+  const columns = Object.values(data ?? {});
+  if (!columns.length || !columns.every((one) => Array.isArray(one) && one.every(Array.isArray))) {
+    return undefined;
+  }
+  const traces = given ?? columns[0]?.map((_, i) => i) ?? [];
+  const isPlain =
+    Array.isArray(traces) &&
+    new Set(traces).size === traces.length &&
+    traces.every((trace) => trace >= 0) &&
+    columns.every((column) => column.length === traces.length);
+  const limit = maxPoints ?? undefined;
+  if (!data || !isPlain || (limit !== undefined && typeof limit !== "number")) return undefined;
+  return {data, traces, maxPoints: limit};
+}
+
+/**
+ * AG Grid applies remove, update, add in this order, so only like and like may be joined.
+ *
+ * It gathers asynchronous transactions for 50 ms, and loses them when it is unmounted meanwhile, or
+ * applies them after a synchronous one that came later. So all are made synchronous, and gathered
+ * here.
+ */
+function joinTransactions(values: readonly unknown[]): Joined {
+  const first = values[0] as Record<string, unknown> | null;
+  if (typeof first !== "object" || first === null) return joinNone(values);
+  const kind = ["add", "update"].find((one) => isOnly(first, one));
+  if (!kind) return {value: {...first, async: false}, count: 1};
+  const rows: unknown[] = [];
+  let count = 0;
+  for (const value of values as Record<string, unknown>[]) {
+    if (!isOnly(value, kind)) break;
+    for (const row of value[kind] as unknown[]) rows.push(row);
+    count++;
+  }
+  return {value: {[kind]: rows, async: false}, count};
+}
+
+function isOnly(transaction: Record<string, unknown> | null, kind: string): boolean {
+  return (
+    transaction !== null &&
+    Array.isArray(transaction[kind]) &&
+    Object.keys(transaction).every((key) => key === kind || key === "async")
+  );
+}
+
+function joinLists(values: readonly unknown[]): Joined {
+  if (!Array.isArray(values[0])) return joinNone(values);
+  const end = values.findIndex((value) => !Array.isArray(value));
+  const count = end < 0 ? values.length : end;
+  return {value: values.slice(0, count).flat(), count};
+}

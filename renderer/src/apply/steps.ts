@@ -1,0 +1,158 @@
+/** What waits to be set: steps, in order, and how several of one component become one setting. */
+
+import {commandOf, mayBeCommand, type Command, type Joined} from "./commands.ts";
+import type {WireId} from "../ids.ts";
+import type {Props} from "../transport/protocol.ts";
+
+/** How many commands are looked at first to be joined; more, as long as all could be. */
+const JOIN_AT_ONCE = 64;
+
+const FORBIDDEN = new Set(["__proto__", "constructor", "prototype"]);
+
+/** Whose update it is; compared by identity. */
+export interface Source {
+  readonly id: string;
+}
+
+/** What a run has yielded at once. */
+export interface Update {
+  readonly source: Source;
+  /** Never joined with another update. */
+  readonly alone: boolean;
+  /** It repeats what was sent before, to a page that comes late. */
+  readonly isSnapshot: boolean;
+}
+
+export interface Step {
+  readonly update: Update;
+  /** A pattern, until the step is looked up. */
+  readonly id: WireId;
+  readonly props: Props;
+  /** Set, with the name of its prop, for a step that is a command. */
+  readonly command: Command | undefined;
+  readonly commandProp: string | undefined;
+  /** Its share of what was received. */
+  readonly bytes: number;
+}
+
+/** Props to set at once, and who was the last to write each. */
+export interface Setting {
+  readonly props: Record<string, unknown>;
+  readonly writers: Map<string, Source>;
+}
+
+export interface Patch {
+  readonly __dash_patch_update: unknown;
+  readonly operations: unknown[];
+}
+
+/**
+ * Splits a step into its commands and the state props before, between and after them, in the order
+ * of the dict. What commands read of their component's state props stays with them.
+ */
+export function splitStep(
+  step: Step,
+  typeOf: (id: WireId) => string | undefined,
+  refuse: (prop: string) => void,
+): readonly Step[] {
+  const names = Object.keys(step.props);
+  if (!names.some((prop) => mayBeCommand(prop) || FORBIDDEN.has(prop))) return [step];
+  const type = typeOf(step.id);
+  const kept = names.filter((prop) => {
+    if (FORBIDDEN.has(prop)) refuse(prop);
+    else return !(step.update.isSnapshot && commandOf(prop, type)?.isOnce);
+    return false;
+  });
+  const reader = kept.find((prop) => commandOf(prop, type)?.readsProps);
+  const parts: Part[] = [];
+  let together: Part | undefined;
+  for (const prop of kept) {
+    const command = commandOf(prop, type);
+    let part = parts.at(-1);
+    if (reader !== undefined && (!command || command.readsProps)) {
+      part = together ??= startPart(parts, reader, commandOf(reader, type));
+    } else if (command || !part || part.command) {
+      part = startPart(parts, command && prop, command);
+    }
+    part.props[prop] = step.props[prop];
+  }
+  return parts.map((part, i) => ({...step, ...part, bytes: i ? 0 : step.bytes}));
+}
+
+interface Part {
+  readonly command: Command | undefined;
+  readonly commandProp: string | undefined;
+  readonly props: Record<string, unknown>;
+}
+
+function startPart(parts: Part[], commandProp?: string, command?: Command): Part {
+  const part = {command, commandProp, props: {}};
+  parts.push(part);
+  return part;
+}
+
+/** How many steps from the first on are state props that may be set in one commit. */
+export function countStates(steps: readonly Step[]): number {
+  let count = 0;
+  for (const {command, update} of steps) {
+    if (command || (update.alone && count)) break;
+    count++;
+    if (update.alone) break;
+  }
+  return count;
+}
+
+/**
+ * Folds state props, of which the last value wins. Patches of one prop are joined; a Patch that
+ * follows a value, or a value that follows a Patch, comes in a setting after it.
+ *
+ * A generator, so that `canPatch` is asked when what came before has been set.
+ */
+export function* foldStates(
+  steps: readonly Step[],
+  canPatch: (prop: string) => boolean,
+): Generator<Setting> {
+  let setting: Setting = {props: {}, writers: new Map()};
+  for (const {update, props: given} of steps) {
+    for (const [prop, value] of Object.entries(given)) {
+      let isPending = prop in setting.props;
+      if (isPending && isPatch(value) !== isPatch(setting.props[prop])) {
+        yield setting;
+        setting = {props: {}, writers: new Map()};
+        isPending = false;
+      }
+      const earlier = setting.props[prop];
+      if (!isPatch(value)) setting.props[prop] = value;
+      else if (isPending && isPatch(earlier)) {
+        for (const operation of value.operations) earlier.operations.push(operation);
+      } else if (canPatch(prop)) {
+        // A copy, as others are joined to it, and other components get the same Patch.
+        setting.props[prop] = {...value, operations: [...value.operations]};
+      } else continue;
+      setting.writers.set(prop, update.source);
+    }
+  }
+  if (setting.writers.size) yield setting;
+}
+
+/** One value for as many commands of a prop, from the first step on, as can be joined. */
+export function joinFirst(
+  steps: readonly Step[],
+  prop: string,
+  command: Command,
+  most = Infinity,
+): Joined {
+  for (let size = Math.min(JOIN_AT_ONCE, most); ; size = Math.min(size * 8, most)) {
+    const values: unknown[] = [];
+    for (const step of steps.slice(0, steps[0]?.update.alone ? 1 : size)) {
+      if (!(prop in step.props) || (values.length && step.update.alone)) break;
+      values.push(step.props[prop]);
+    }
+    const joined = command.join(values);
+    if (joined.count < size || size === most) return joined;
+  }
+}
+
+export function isPatch(value: unknown): value is Patch {
+  return typeof value === "object" && value !== null && "__dash_patch_update" in value;
+}

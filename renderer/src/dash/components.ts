@@ -1,0 +1,106 @@
+/** `RunState` and `ConnectionStatus`, in a script that only apps load that use them. */
+
+import type {WireId} from "../ids.ts";
+import {createStates, type Shown} from "../runs/states.ts";
+import {watch, type ConnectionState, type RunState as State} from "../runs/watchers.ts";
+
+interface ReactLike {
+  createElement(type: string, props: object, ...children: unknown[]): unknown;
+  useEffect(effect: () => void | (() => void), dependencies: readonly unknown[]): void;
+  useState<T>(initial: T): [T, (next: T) => void];
+  useSyncExternalStore<T>(subscribe: (listener: () => void) => () => void, get: () => T): T;
+}
+
+const {React} = globalThis as unknown as {React: ReactLike};
+
+interface RunStateProps {
+  /** As Dash writes it, also where it is a dict. */
+  readonly id: WireId;
+  readonly callback: string;
+  readonly state?: State | "idle";
+  setProps(props: object): void;
+}
+
+interface ConnectionStatusProps {
+  readonly id?: string;
+  readonly className?: string;
+  readonly style?: object;
+  readonly labels?: Readonly<Partial<Record<ConnectionState, string>>>;
+  readonly state?: ConnectionState;
+  readonly retry_seconds?: number | null;
+  setProps(props: object): void;
+}
+
+const LABELS: Readonly<Record<ConnectionState, string>> = {
+  idle: "Idle",
+  connecting: "Connecting …",
+  open: "Live",
+  reconnecting: "Connection lost; trying again in {seconds} s",
+  lost: "Not connected",
+};
+
+const COLORS: Readonly<Record<ConnectionState, string>> = {
+  idle: "#868e96",
+  connecting: "#f08c00",
+  open: "#2f9e44",
+  reconnecting: "#f08c00",
+  lost: "#e03131",
+};
+
+const DOT = {
+  display: "inline-block",
+  width: "0.6em",
+  height: "0.6em",
+  marginRight: "0.4em",
+  borderRadius: "50%",
+};
+
+const states = createStates(() => Date.now());
+watch(states.accept);
+
+/** Shows nothing; its prop `state` says what becomes of an event callback's runs. */
+function RunState({id, callback, state, setProps}: RunStateProps): null {
+  const now = React.useSyncExternalStore(states.subscribe, () => states.ofRuns(callback, id));
+  React.useEffect(() => {
+    if (now !== state) setProps({state: now});
+  }, [now, state]);
+  return null;
+}
+
+/** A dot and a few words; its props `state` and `retry_seconds` are for callbacks. */
+function ConnectionStatus(props: ConnectionStatusProps): unknown {
+  const {id, className, style, labels, state, retry_seconds: shownSeconds, setProps} = props;
+  const shown: Shown = React.useSyncExternalStore(states.subscribe, states.ofConnection);
+  const seconds = useSecondsUntil(shown.retryAt);
+  React.useEffect(() => {
+    if (shown.state !== state || seconds !== (shownSeconds ?? null)) {
+      setProps({state: shown.state, retry_seconds: seconds});
+    }
+  }, [shown.state, state, seconds, shownSeconds]);
+  const label = labels?.[shown.state] ?? LABELS[shown.state];
+  return React.createElement(
+    "span",
+    {id, className, style, role: "status", "data-state": shown.state},
+    React.createElement("span", {
+      "aria-hidden": true,
+      style: {...DOT, backgroundColor: COLORS[shown.state]},
+    }),
+    label.replace("{seconds}", String(seconds ?? 0)),
+  );
+}
+
+/** Counts down; null where there is nothing to wait for. */
+function useSecondsUntil(time: number | undefined): number | null {
+  const [, tick] = React.useState(0);
+  React.useEffect(() => {
+    if (time === undefined) return undefined;
+    const timer = setInterval(() => tick(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, [time]);
+  return time === undefined ? null : Math.max(0, Math.ceil((time - Date.now()) / 1000));
+}
+
+Object.assign(((globalThis as unknown as {flash_events?: object}).flash_events ??= {}), {
+  RunState,
+  ConnectionStatus,
+});

@@ -1,0 +1,65 @@
+/**
+ * Which values draw components: they change what is on the page, and under which ids.
+ *
+ * Only `children` and the props that a component's author has named can hold components. A text
+ * that takes the place of a text draws nothing. Values are not searched: in a prop that can hold
+ * components, everything but text counts, also what a text takes the place of.
+ */
+
+import type {Props} from "../transport/protocol.ts";
+import {isPatch, type Patch} from "../apply/steps.ts";
+import {page, type Node} from "./store.ts";
+
+type Named = NonNullable<typeof page.__dashprivate_childrenProps>;
+
+const APPENDING = new Set(["Append", "Extend"]);
+
+let known: Named | undefined;
+let names = new Set<string>();
+
+/** Whether some component takes others in a prop of this name. */
+function isNamed(prop: string): boolean {
+  const named = page.__dashprivate_childrenProps;
+  if (named && named !== known) {
+    known = named;
+    const all = Object.values(named).flatMap((types) => Object.values(types));
+    names = new Set(all.flatMap((props) => props ?? []).map(firstOf));
+  }
+  return names.has(prop);
+}
+
+/** Dash writes such props as `prop`, `prop[].a` or `prop{}`. */
+function firstOf(written: string): string {
+  return written.split(/[.[{]/)[0] ?? written;
+}
+
+export function mayHoldComponents({namespace, type}: Node, prop: string): boolean {
+  if (prop === "children") return true;
+  const named = page.__dashprivate_childrenProps?.[namespace ?? ""]?.[type ?? ""] ?? [];
+  return named.some((one) => firstOf(one) === prop);
+}
+
+/** Whether a prop's new value draws components, or takes some away. */
+export function draws(node: () => Node | undefined, prop: string, value: unknown): boolean {
+  if (prop !== "children" && !isNamed(prop)) return false;
+  const found = node();
+  if (!found || !mayHoldComponents(found, prop)) return false;
+  if (isPatch(value)) return !appendsText(value);
+  return !(isText(value) && isText((found.props as Props | undefined)?.[prop]));
+}
+
+function appendsText({operations}: Patch): boolean {
+  return (operations as {operation: string; location: unknown[]; params: {value: unknown}}[]).every(
+    ({operation, location, params}) =>
+      APPENDING.has(operation) && !location.length && isText(params.value),
+  );
+}
+
+/** Nothing, a text or number, or a list of them. */
+export function isText(value: unknown): boolean {
+  return isNoObject(value) || (Array.isArray(value) && value.every(isNoObject));
+}
+
+function isNoObject(value: unknown): boolean {
+  return typeof value !== "object" || value === null;
+}

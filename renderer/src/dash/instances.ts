@@ -1,0 +1,189 @@
+/** Mounted components: the same id drawn anew is another instance, and a new trigger. */
+
+import type {CallbackContext, Dash, Dependency, Entry, Valued, ValuedItem} from "./dash.ts";
+import {
+  anyOf,
+  isDictId,
+  isPattern,
+  isWildcard,
+  matchedBy,
+  parseId,
+  resolveMatch,
+  type Match,
+  type WireId,
+} from "../ids.ts";
+
+/**
+ * A mark in a component's node of the layout.
+ *
+ * Dash copies it with the node, whatever changes in the component. A node that comes from the
+ * server, or that a stream draws, has none.
+ */
+export class Instance {
+  /** The callbacks that need no initial call for it: they had it, or have drawn it. */
+  readonly called = new Set<string>();
+  /** The callback that has drawn it in a run, where it is one of ours. */
+  drawnBy: string | undefined;
+  /** Nobody has looked at it. */
+  isNew = true;
+
+  /** A component that a callback gets as State, and returns, is drawn anew. */
+  toJSON(): undefined {
+    return undefined;
+  }
+}
+
+type Page = Pick<
+  Dash,
+  | "isReady"
+  | "entries"
+  | "has"
+  | "get"
+  | "expand"
+  | "instance"
+  | "fresh"
+  | "layout"
+  | "pending"
+>;
+
+/** The mounted components of a callback's Inputs, for what MATCH stands for. */
+export function* inputsOf(
+  dash: Pick<Dash, "expand" | "instance">,
+  entry: Entry,
+  match: Match,
+): Generator<Instance> {
+  for (const {id} of entry.inputs) {
+    for (const one of dash.expand(resolveMatch(id, match))) {
+      const instance = dash.instance(one);
+      if (instance) yield instance;
+    }
+  }
+}
+
+export type Instances = ReturnType<typeof createInstances>;
+
+/**
+ * Notices components that appear, and says which initial calls are due for them.
+ *
+ * Dash makes none when a component is inserted later, and for MATCH only if there is exactly one.
+ * `others` are components besides those of Inputs that matter to somebody.
+ */
+export function createInstances(dash: Page, others: () => readonly WireId[] = () => []) {
+  let looked: unknown;
+  /** The calls that components which have appeared ask for, by callback and MATCH. */
+  const asked = new Map<string, {readonly entry: Entry; readonly match: Match}>();
+
+  return {
+    /** What has appeared since the last call was drawn in a run of a callback, or by others. */
+    look(drawnBy?: string, isAgain = false): void {
+      if (!dash.isReady() || looked === dash.layout()) return;
+      looked = dash.layout();
+      const appeared = new Map<WireId, readonly WireId[]>();
+      const see = (id: WireId) => {
+        if (!appeared.has(id)) appeared.set(id, dash.fresh(id));
+        return appeared.get(id) as readonly WireId[];
+      };
+      for (const entry of dash.entries()) {
+        for (const input of entry.inputs) {
+          const ids = see(anyOf(input.id));
+          if (ids.length && !entry.prevent_initial_call) ask(entry, input, ids);
+        }
+      }
+      for (const id of others()) see(id);
+      for (const id of [...appeared.values()].flat()) {
+        const one = dash.instance(id);
+        if (!one) continue;
+        one.isNew = false;
+        if (drawnBy === undefined) continue;
+        one.called.add(drawnBy);
+        if (!isAgain) one.drawnBy = drawnBy;
+      }
+    },
+
+    /** A run has been started for these components; none is due for them any more. */
+    claim(entry: Entry, match: Match): void {
+      for (const one of inputsOf(dash, entry, match)) one.called.add(entry.output);
+    },
+
+    /** The initial calls that are due, with the values as of now. */
+    due(): [Entry, CallbackContext][] {
+      const due: [Entry, CallbackContext][] = [];
+      for (const [key, {entry, match}] of asked) {
+        const isAsked = isNew(entry, match);
+        if (isAsked && (!isComplete(entry, match) || isExpected(entry, match))) continue;
+        asked.delete(key);
+        if (isAsked) due.push([entry, contextOf(entry, match)]);
+      }
+      return due;
+    },
+  };
+
+  function ask(entry: Entry, {id}: Dependency, appeared: readonly WireId[]): void {
+    const matches = hasMatch(id)
+      ? appeared.map((one) => matchedBy(id, parseId(one)))
+      : groupsOf(entry);
+    for (const match of matches) asked.set(entry.output + JSON.stringify(match), {entry, match});
+  }
+
+  /** What MATCH stands for in turn; one empty group where the Inputs have no MATCH. */
+  function groupsOf(entry: Entry): Match[] {
+    const pattern = entry.inputs.find(({id}) => hasMatch(id));
+    if (!pattern) return [{}];
+    return dash.expand(anyOf(pattern.id)).map((id) => matchedBy(pattern.id, parseId(id)));
+  }
+
+  function isNew(entry: Entry, match: Match): boolean {
+    for (const one of inputsOf(dash, entry, match)) if (!one.called.has(entry.output)) return true;
+    return false;
+  }
+
+  function isComplete(entry: Entry, match: Match): boolean {
+    return [...entry.inputs, ...entry.state].every((one) => {
+      const id = resolveMatch(one.id, match);
+      return isPattern(id) || dash.has(id) || one.allow_optional;
+    });
+  }
+
+  /** Whether Dash is about to call the callback itself, or to change what it is called with. */
+  function isExpected(entry: Entry, match: Match): boolean {
+    const read = new Set(
+      [...entry.inputs, ...entry.state].flatMap(({id, property}) =>
+        dash.expand(resolveMatch(id, match)).map((one) => `${one}.${property}`),
+      ),
+    );
+    return dash
+      .pending()
+      .some(({callback, isInitial, outputs}) =>
+        callback === entry.output
+          ? !(isInitial && isMatched(entry))
+          : outputs.some((one) => read.has(one)),
+      );
+  }
+
+  function contextOf(entry: Entry, match: Match): CallbackContext {
+    const itemOf = ({id, property}: Dependency): ValuedItem => {
+      const resolved = resolveMatch(id, match);
+      return isPattern(resolved)
+        ? dash.expand(resolved).map((one) => valueOf(one, property))
+        : valueOf(resolved, property);
+    };
+    return {
+      inputs_list: entry.inputs.map(itemOf),
+      states_list: entry.state.map(itemOf),
+      triggered: [],
+    };
+  }
+
+  function valueOf(id: WireId, property: string): Valued {
+    return {id: isDictId(id) ? parseId(id) : id, property, value: dash.get(id, property)};
+  }
+}
+
+function hasMatch(id: WireId): boolean {
+  return isDictId(id) && Object.values(parseId(id)).some((value) => isWildcard(value, "MATCH"));
+}
+
+/** Whether a callback has MATCH in its Inputs; Dash's own initial calls of it are of no use. */
+export function isMatched(entry: Entry): boolean {
+  return entry.inputs.some(({id}) => hasMatch(id));
+}

@@ -1,0 +1,41 @@
+/** Starts ask the server at once; what lets them wait for room is loaded when there is none. */
+
+import type {StartFailed} from "../transport/answers.ts";
+import type {Request, Room} from "./room.ts";
+
+/** `load` resolves with undefined where the script could not be loaded. */
+export function createLazyRoom(load: () => Promise<Room | undefined>) {
+  let room: Room | undefined;
+  let loading: Promise<Room | undefined> | undefined;
+  let entered = 0;
+
+  async function loaded(): Promise<Room | undefined> {
+    room = await (loading ??= load());
+    if (!room) loading = undefined; // the next one tries again
+    return room;
+  }
+
+  return {
+    /** Resolves as the request's `ask` does, or with undefined if the request was given up. */
+    async enter(request: Request): Promise<string | undefined> {
+      const order = ++entered;
+      if (room) return room.enter(request, order);
+      try {
+        return await request.ask();
+      } catch (error) {
+        if (!(error as StartFailed).full) throw error;
+        const found = await loaded();
+        if (!found) throw error;
+        let isTold = false;
+        const ask = () => {
+          if (isTold) return request.ask();
+          isTold = true;
+          return Promise.reject(error);
+        };
+        return found.enter({...request, ask}, order);
+      }
+    },
+    /** A run of this page has ended, or a waiting one is given up. */
+    poke: () => room?.poke(),
+  };
+}

@@ -1,0 +1,400 @@
+/** The page's runs: overlap, running, cancel, resets, and what the server tells of them. */
+
+import type {Applier} from "../apply/apply.ts";
+import {StartFailed} from "../transport/answers.ts";
+import type {CallbackContext, Dash, Entry} from "../dash/dash.ts";
+import type {Connections} from "../transport/host.ts";
+import {newId, type WireId} from "../ids.ts";
+import {createInstances, inputsOf, isMatched, type Instance} from "../dash/instances.ts";
+import {createKept, type Due} from "./kept.ts";
+import {createLazyRoom} from "./lazy_room.ts";
+import type {Ended, Props, RunEvent, Target} from "../transport/protocol.ts";
+import type {Room} from "./room.ts";
+import type {Source} from "../apply/steps.ts";
+import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";
+import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
+import {createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
+import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
+import type {RunState} from "./watchers.ts";
+
+const QUEUE_LIMIT = 16;
+
+const LOST = "The connection to a run was lost for good; what it had not sent is missing.";
+
+interface Run extends Source {
+  readonly trigger: Trigger;
+  readonly cancels: CancelWatch;
+  /** The components that were its Inputs when it began. */
+  readonly inputs: ReadonlySet<Instance>;
+  readonly aims: Aims;
+  /** The number of the last update that was received. */
+  seen: number;
+  connection: string | undefined;
+  /** Cancelled or replaced; the server must hear of it once it has answered the start. */
+  isGivenUp: boolean;
+  hasBegun: boolean;
+  /** Attached to, and its snapshot has not come; what still comes from before has holes. */
+  isStale: boolean;
+}
+
+export interface RunsOptions {
+  readonly dash: Dash;
+  readonly applier: Pick<Applier, "add" | "drop" | "flush">;
+  readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
+  readonly page: Promise<string>;
+  readonly memory: Memory;
+  /** Loads what lets starts wait; resolves with undefined where it could not be loaded. */
+  loadRoom(): Promise<Room | undefined>;
+  /** Is told whatever becomes of a run. */
+  onState(run: string, trigger: Trigger, state: RunState): void;
+  warn(message: string): void;
+}
+
+export type Runs = ReturnType<typeof createRuns>;
+
+export function createRuns(options: RunsOptions) {
+  const {dash, applier, connections, page, memory, loadRoom, onState, warn} = options;
+  const live = new Map<string, Run>();
+  /** With those that they replace: the server may have heard of them, or not. */
+  const unanswered = new Set<Run>();
+  const notes = createNotes(dash, memory, page);
+  const remoteStops = createRemoteStops(dash);
+  let pageId = "";
+  void page.then((id) => (pageId = id));
+  const queued = new Map<string, Trigger[]>();
+  const ownWrites = createOwnWrites(dash);
+  const instances = createInstances(dash, () => [
+    ...[...live.values()].flatMap((run) => [...run.aims.ids()]),
+    ...kept.ids(),
+  ]);
+  const kept = createKept(dash, warn);
+  const room = createLazyRoom(loadRoom);
+
+  /** Dash calls the callback: an Input has changed, or the page has loaded. */
+  function trigger(callback: string, context: CallbackContext): void {
+    const entry = dash.entry(callback);
+    if (!entry || ownWrites.isOwn(entry, context)) return;
+    if (!context.triggered.length && isMatched(entry)) return; // see `createInstances`
+    begin(entry, context);
+  }
+
+  function begin(entry: Entry, context: CallbackContext): void {
+    restore();
+    const next = triggerOf(entry, context);
+    instances.claim(entry, next.match);
+    const alive = aliveOf(next.key);
+    const {overlap} = entry.flash_events;
+    if (alive.length && overlap === "skip") return;
+    if (alive.length && overlap === "queue") enqueue(next);
+    else void start(next, overlap === "restart" ? alive : []);
+  }
+
+  function enqueue(next: Trigger): void {
+    const waiting = queued.get(next.key) ?? [];
+    queued.set(next.key, waiting);
+    if (waiting.length < QUEUE_LIMIT) waiting.push(next);
+    else warn(`${QUEUE_LIMIT} triggers already wait for their turn; this one is dropped.`);
+  }
+
+  async function start(
+    trigger: Trigger,
+    replaced: readonly Run[],
+    isOn = aliveOf(trigger.key).length > 0,
+  ): Promise<void> {
+    const run = newRun(newId(), trigger);
+    const replaces = replaced.map((one) => one.id);
+    for (const old of replaced) {
+      old.isGivenUp = true;
+      live.delete(old.id);
+      notes.remove(old.id);
+      kept.forget(old);
+      applier.drop(old);
+      onState(old.id, old.trigger, "cancelled");
+    }
+    live.set(run.id, run);
+    if (!isOn) {
+      applier.add(run, runningTargets(trigger, 2));
+      applier.flush();
+    }
+    const asking = [run, ...replaced];
+    for (const one of asking) unanswered.add(one);
+    const isSurviving = survives(trigger.entry);
+    try {
+      dash.beforeRequest(trigger.body);
+      const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
+      const fields = {run: run.id, page: await page, replaces};
+      const ask = async () => {
+        if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
+        try {
+          return await connections.start(body, fields, isSurviving);
+        } catch (error) {
+          notes.remove(run.id); // a page that goes away forgets what waits for room
+          throw error;
+        }
+      };
+      run.connection = await room.enter({
+        runs: [run.id],
+        replaces,
+        isNew: !replaces.length,
+        ask,
+        isWanted: () => live.has(run.id),
+        onFull: () => stop(replaced),
+      });
+      if (run.connection) dash.afterRequest(trigger.body);
+      if (run.connection && run.isGivenUp) stop([run]);
+    } catch (error) {
+      stop(asking); // what was not answered may have been heard
+      if (!live.has(run.id)) return;
+      const {code, message} =
+        error instanceof StartFailed ? error : new StartFailed("client", String(error));
+      warn(`A run could not be started (${code}): ${message}`);
+      dash.showError("An event callback could not be started", message);
+      finish(run, "error");
+    } finally {
+      for (const one of asking) unanswered.delete(one);
+    }
+  }
+
+  function newRun(id: string, trigger: Trigger): Run {
+    const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
+    onState(id, trigger, "queued");
+    const flags = {isGivenUp: false, hasBegun: false, isStale: false};
+    const inputs = new Set(inputsOf(dash, trigger.entry, trigger.match));
+    const aims = createAims(dash, trigger);
+    const run = {id, trigger, cancels, inputs, aims, seen: 0, connection: undefined, ...flags};
+    if (trigger.entry.flash_events.keepAlive) kept.begin(run, trigger);
+    return run;
+  }
+
+  /** Shows the runs that this page has begun before it was reloaded. */
+  function restore(): void {
+    const restored: Run[] = [];
+    for (const {id, trigger} of notes.due()) {
+      if (!trigger) {
+        notes.remove(id);
+        void connections.stop({page: pageId, runs: [id]});
+        continue;
+      }
+      const run = newRun(id, trigger);
+      if (!aliveOf(trigger.key).length) applier.add(run, runningTargets(trigger, 2));
+      live.set(id, run);
+      restored.push(run);
+    }
+    if (!restored.length) return;
+    applier.flush();
+    void attach(restored);
+  }
+
+  /** Has runs that go on without this page carried to it again. */
+  async function attach(runs: readonly Run[]): Promise<void> {
+    for (const run of runs) {
+      run.connection = undefined;
+      run.isStale = true;
+    }
+    try {
+      const wanted = runs.map(({id, seen}) => ({run: id, seen}));
+      const fields = {page: await page, runs: wanted};
+      const connection = await room.enter({
+        runs: [],
+        replaces: [],
+        isNew: false,
+        ask: () => connections.attach(fields),
+        isWanted: () => runs.some((run) => live.has(run.id)),
+      });
+      for (const run of runs) run.connection = connection;
+      stop(runs.filter((run) => run.isGivenUp));
+    } catch {
+      stop(runs.filter((run) => run.isGivenUp));
+      for (const run of runs) if (live.has(run.id)) lose(run);
+    }
+  }
+
+  function stop(runs: readonly Run[]): void {
+    if (runs.length) void connections.stop({page: pageId, runs: runs.map((run) => run.id)});
+  }
+
+  /** Says whether it was news: a run may have ended here already, or an event come before. */
+  function onEvent(event: RunEvent, bytes: number): boolean {
+    const run = live.get(event.run);
+    if (!run) return false;
+    if (!run.hasBegun && event.type !== "end") {
+      run.hasBegun = true;
+      onState(run.id, run.trigger, "running");
+    }
+    switch (event.type) {
+      case "start":
+        return true;
+      case "update":
+        if (!event.snapshot) {
+          if (event.n <= run.seen) return false; // replayed
+          if (event.n !== run.seen + 1) {
+            if (!run.isStale) lose(run);
+            return false;
+          }
+        }
+        run.isStale = false;
+        run.seen = event.n;
+        applier.add(run, targetsFor(event.set, run.trigger), event.alone, bytes, event.snapshot);
+        return true;
+      case "end":
+        if (isWhole(run, event)) onEnded(run, event);
+        else if (!run.isStale) lose(run);
+        return true;
+    }
+  }
+
+  function onEnded(run: Run, event: Ended): void {
+    const {error} = event;
+    if (event.reason === "lost") warn(LOST);
+    if (error) {
+      warn(`A run failed (${error.code}, ref ${error.ref} in the server's log).`);
+      if (error.trace) dash.showError(`Error in ${error.callback}`, error.trace);
+    }
+    finish(run, event.reason, event.set);
+  }
+
+  function lose(run: Run): void {
+    stop([run]);
+    warn(LOST);
+    finish(run, "lost");
+  }
+
+  /** A connection with all its runs, or a single run, is gone for good. */
+  function onLost(id: string): void {
+    const lost = [...live.values()].filter((run) => run.connection === id || run.id === id);
+    const surviving = lost.filter((run) => survives(run.trigger.entry));
+    for (const run of lost) if (!surviving.includes(run)) lose(run);
+    if (surviving.length) void attach(surviving);
+  }
+
+  /** Stops runs, and what is queued behind them. */
+  function cancel(runs: readonly Run[], isLeaving = false): void {
+    stop(runs.filter((run) => run.connection));
+    for (const run of runs) {
+      run.isGivenUp = true;
+      queued.delete(run.trigger.key);
+      finish(run, "cancelled", [], isLeaving);
+    }
+  }
+
+  /** In one commit, in this order: resets, running's off values, what on_error streams. */
+  function finish(
+    run: Run,
+    reason: Ended["reason"],
+    set: readonly Target[] = [],
+    isLeaving = false,
+  ): void {
+    const {entry, key} = run.trigger;
+    live.delete(run.id);
+    notes.remove(run.id);
+    if (reason === "cancelled") applier.drop(run);
+    const next = queued.get(key)?.shift();
+    const isLast = !next && !aliveOf(key).length;
+    const resets = [
+      ...(reason === "done" ? [] : targetsFor(entry.flash_events.reset, run.trigger)),
+      ...(isLast ? runningTargets(run.trigger, 3) : []),
+    ];
+    applier.add(run, [
+      ...(isLeaving ? run.aims.remaining(resets) : resets),
+      ...targetsFor(set, run.trigger),
+    ]);
+    applier.flush();
+    kept.end(run);
+    onState(run.id, run.trigger, reason);
+    room.poke();
+    if (next) void start(next, [], true);
+    else queued.delete(key);
+  }
+
+  function aliveOf(key: string): Run[] {
+    return [...live.values()].filter((run) => run.trigger.key === key);
+  }
+
+  /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
+  function check(): void {
+    instances.look();
+    stopRemotely();
+    cancel([...live.values()].filter((run) => run.cancels.look()));
+    if (!dash.isReady()) return;
+    restore();
+    cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger, run.inputs)), true);
+    showAgain();
+    for (const [entry, context] of instances.due()) begin(entry, context);
+  }
+
+  /** Components are drawn anew while runs go on: they show what these say now. */
+  function showAgain(): void {
+    const redrawn = [...live.values()].flatMap((run) =>
+      run.aims.redrawn().map((target): Due => [run, target]),
+    );
+    let due = [...redrawn, ...kept.due()];
+    while (due.length) {
+      const again = due;
+      dash.commit(() => again.forEach(setAgain)); // not by the applier: what waits there is newer
+      due = kept.due(); // what was set later in components that this has drawn
+    }
+  }
+
+  function setAgain([source, [id, props]]: Due): void {
+    try {
+      dash.set(id, props);
+    } catch (error) {
+      warn(`"${id}" could not be updated: ${String(error)}`);
+      return;
+    }
+    instances.look((source as Run).trigger.entry.output, true);
+    note(source as Run, id, props);
+  }
+
+  /** Stops runs that no page shows, or another one, before runs of this page are cancelled. */
+  function stopRemotely(): void {
+    const shown = new Set([...live.values()].map((run) => run.trigger.entry.output));
+    const callbacks = remoteStops.due().filter((callback) => !shown.has(callback));
+    if (callbacks.length) void connections.stop({page: pageId, runs: [], callbacks});
+  }
+
+  /** The page goes away, and with it the runs that do not outlive it. */
+  function close(): void {
+    const ending = [...new Set([...live.values(), ...unanswered])].filter(
+      (run) => run.isGivenUp || !survives(run.trigger.entry),
+    );
+    connections.close({page: pageId, runs: ending.map((run) => run.id)});
+  }
+
+  /** Props of a component are about to be set: what has appeared by now, others have drawn. */
+  function onSet(id: WireId): void {
+    instances.look();
+    kept.dueOf(id).forEach(setAgain);
+  }
+
+  function onApplied(source: Source, id: WireId, props: Props): void {
+    const run = source as Run;
+    instances.look(run.trigger.entry.output);
+    kept.applied(run, id, props);
+    note(run, id, props);
+  }
+
+  /** A run's own writes neither trigger nor cancel its callback. */
+  function note({trigger: {entry}}: Run, id: WireId, props: Props): void {
+    ownWrites.record(entry, id, props);
+    remoteStops.accept(entry, id, props);
+    for (const run of live.values()) {
+      if (run.trigger.entry.output === entry.output) run.cancels.accept(id, props);
+    }
+  }
+
+  /** A component is not on the page. Returns whether that is no news: it was there before. */
+  function onMissing(source: Source, id: WireId, props: Props): boolean {
+    return kept.missed(source, id, props) || (source as Run).aims.has(id);
+  }
+
+  return {trigger, onEvent, onLost, onSet, onApplied, onMissing, check, close, size: () => live.size};
+}
+
+/**
+ * A cancelled run's last updates are dropped by the server, and a lost one's are missing. Who tells
+ * the end of a worker that has died does not know how many there were.
+ */
+function isWhole(run: Run, {reason, n}: Ended): boolean {
+  return reason === "cancelled" || reason === "lost" || !n || n === run.seen;
+}

@@ -1,0 +1,67 @@
+/** What the page's runs and connection are at, from what is told of them. */
+
+import {isDictId, parseId, type Match, type WireId} from "../ids.ts";
+import type {ConnectionState, News, RunState} from "./watchers.ts";
+
+interface Known {
+  readonly callback: string;
+  readonly match: Match;
+  readonly state: RunState;
+}
+
+export interface Shown {
+  readonly state: ConnectionState;
+  /** With `reconnecting`: when it is tried again, on the clock of `now`. */
+  readonly retryAt: number | undefined;
+}
+
+export type States = ReturnType<typeof createStates>;
+
+export function createStates(now: () => number) {
+  const alive = new Map<string, Known>();
+  /** By callback and what MATCH stands for, the latest last. */
+  const ended = new Map<string, Known>();
+  const listeners = new Set<() => void>();
+  let connection: Shown = {state: "idle", retryAt: undefined};
+
+  function accept(news: News): void {
+    if (news.type === "connection") {
+      const {state, retryMs} = news;
+      connection = {state, retryAt: retryMs === undefined ? undefined : now() + retryMs};
+    } else if (news.type === "run") {
+      const {run, trigger, state} = news;
+      const {match} = trigger;
+      const callback = trigger.entry.output;
+      const isAlive = state === "queued" || state === "running";
+      const key = callback + JSON.stringify(Object.entries(match).sort());
+      if (isAlive) alive.set(run, {callback, match, state});
+      else {
+        alive.delete(run);
+        ended.delete(key);
+        ended.set(key, {callback, match, state});
+      }
+    } else return;
+    for (const listener of listeners) listener();
+  }
+
+  /** Of all runs of an event callback or, where an id says what MATCH stands for, of some. */
+  function ofRuns(callback: string, id: WireId): RunState | "idle" {
+    const meant = isDictId(id) ? parseId(id) : {};
+    const isMeant = (one: Known) =>
+      one.callback === callback &&
+      Object.entries(one.match).every(([key, value]) => !(key in meant) || meant[key] === value);
+    const living = [...alive.values()].filter(isMeant);
+    if (living.length) return living.some((one) => one.state === "running") ? "running" : "queued";
+    return [...ended.values()].filter(isMeant).at(-1)?.state ?? "idle";
+  }
+
+  return {
+    accept,
+    ofRuns,
+    ofConnection: () => connection,
+    subscribe(listener: () => void): () => void {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/** What starts a run: what of Dash's call is kept, and which calls a run has caused itself. */
+
+import type {CallbackContext, Dash, Entry, Valued, ValuedItem} from "../dash/dash.ts";
+import {anyOf, isDictId, matchedBy, parseId, type Match, type WireId} from "../ids.ts";
+import type {Props} from "../transport/protocol.ts";
+
+export interface Trigger {
+  readonly entry: Entry;
+  readonly match: Match;
+  /** Runs of the same callback and MATCH values overlap; others do not disturb each other. */
+  readonly key: string;
+  /** What Dash itself would post. */
+  readonly body: object;
+}
+
+export function triggerOf(entry: Entry, context: CallbackContext): Trigger {
+  const match = matchOf(entry, context.inputs_list);
+  const changed = context.triggered.map((one) => one.prop_id);
+  return {
+    entry,
+    match,
+    key: entry.output + JSON.stringify(Object.entries(match).sort()),
+    body: {
+      output: entry.output,
+      outputs: [],
+      inputs: context.inputs_list,
+      state: context.states_list ?? [],
+      changedPropIds: changed,
+      parsedChangedPropsIds: changed.map((one) =>
+        isDictId(one) ? parseId(one.slice(0, one.lastIndexOf("}") + 1)) : one,
+      ),
+    },
+  };
+}
+
+/** The triggering components' values of the keys that are MATCH in the callback's Inputs. */
+export function matchOf(entry: Entry, inputs: readonly ValuedItem[]): Match {
+  const match: Record<string, unknown> = {};
+  entry.inputs.forEach((input, i) => {
+    const found = [inputs[i] ?? []].flat()[0] as Valued | undefined;
+    if (!isDictId(input.id) || typeof found?.id !== "object") return;
+    for (const [key, value] of Object.entries(matchedBy(input.id, found.id))) match[key] ??= value;
+  });
+  return match;
+}
+
+export function isSame(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+}
+
+/** What a callback's runs write to its own Inputs, which must not trigger it. */
+export function createOwnWrites(dash: Pick<Dash, "expand" | "get">) {
+  const writesOf = new Map<string, Map<string, unknown>>();
+  return {
+    record(entry: Entry, id: WireId, props: Props): void {
+      for (const input of entry.inputs) {
+        if (!(input.property in props)) continue;
+        if (!dash.expand(anyOf(input.id)).includes(id)) continue;
+        const writes = writesOf.get(entry.output) ?? new Map<string, unknown>();
+        writesOf.set(entry.output, writes);
+        writes.set(`${id}.${input.property}`, dash.get(id, input.property));
+      }
+    },
+    /** Whether what triggers is what a run has written; asked once per write. */
+    isOwn(entry: Entry, {triggered}: CallbackContext): boolean {
+      const writes = writesOf.get(entry.output);
+      if (!writes || !triggered.length) return false;
+      const isOwn = triggered.map(({prop_id, value}) => {
+        const isKnown = writes.has(prop_id) && isSame(value, writes.get(prop_id));
+        writes.delete(prop_id);
+        return isKnown;
+      });
+      return isOwn.every(Boolean);
+    },
+  };
+}

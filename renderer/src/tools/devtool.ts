@@ -1,0 +1,213 @@
+/** In Dash's dev tools: a panel of what streams, and errors about wrong ids and props. Loaded in debug mode only. */
+
+import {createChecks} from "./checks.ts";
+import {connectDash} from "../dash/dash.ts";
+import {connectDebugging} from "../dash/debugging.ts";
+import {postTo} from "../transport/endpoint.ts";
+import {VERSION} from "../transport/protocol.ts";
+import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
+import {endpointOf, postRenewed, renewIn} from "../transport/renewal.ts";
+import {watch} from "../runs/watchers.ts";
+
+type Node = unknown;
+
+interface ReactLike {
+  createElement(type: unknown, props: object | null, ...children: Node[]): Node;
+  useState<T>(initial: T): [T, (next: T) => void];
+  useEffect(effect: () => void | (() => void), dependencies: readonly unknown[]): void;
+}
+
+const {React} = globalThis as unknown as {React: ReactLike};
+const h = React.createElement;
+
+/** More often the panel is not drawn, however fast it streams. */
+const DRAW_MS = 250;
+const MAX_TEXT = 300;
+
+const PANEL = {
+  position: "fixed",
+  right: 16,
+  bottom: 64,
+  width: "min(760px, calc(100vw - 32px))",
+  maxHeight: "60vh",
+  overflow: "auto",
+  padding: 12,
+  background: "#fff",
+  color: "#212529",
+  border: "1px solid #ced4da",
+  borderRadius: 6,
+  boxShadow: "0 6px 24px rgba(0, 0, 0, .2)",
+  font: "12px/1.5 system-ui, sans-serif",
+  textAlign: "left",
+  zIndex: 10001,
+};
+const BUTTON = {
+  padding: "1px 8px",
+  border: "1px solid #ced4da",
+  borderRadius: 4,
+  background: "#f8f9fa",
+  color: "inherit",
+  font: "inherit",
+  cursor: "pointer",
+};
+const CELL = {padding: "2px 8px 2px 0", verticalAlign: "top", whiteSpace: "nowrap"};
+const CODE = {...CELL, whiteSpace: "pre-wrap", overflowWrap: "anywhere", fontFamily: "monospace"};
+
+const records = createRecords(() => Date.now());
+watch(records.accept);
+
+const dash = connectDash();
+const checks = createChecks({dash: connectDebugging(), askProps});
+watch(checks.accept);
+dash.subscribe(() => checks.look(dash.isReady()));
+
+/** Some components name their props in Python only. */
+async function askProps(type: string): Promise<readonly string[] | undefined> {
+  try {
+    const answer = await fetch(`${dash.url("props")}?type=${encodeURIComponent(type)}`);
+    return answer.ok ? ((await answer.json()) as string[] | null) ?? undefined : undefined;
+  } catch {
+    return undefined; // the server is away: nothing is checked
+  }
+}
+
+interface DevtoolProps {
+  /** Of the event callbacks, by id. */
+  readonly names?: Readonly<Record<string, string>>;
+}
+
+function Devtool({names = {}}: DevtoolProps): Node {
+  const [isOpen, setOpen] = React.useState(false);
+  const [chosen, choose] = React.useState("");
+  useDrawing();
+  if (!Object.keys(names).length) return null;
+  const runs = records.list();
+  const living = runs.filter(isAlive).length;
+  return h(
+    "div",
+    {className: "flash-events-devtool"},
+    h(
+      "button",
+      {
+        type: "button",
+        className: "dash-debug-menu__button",
+        title: "Streams of this page",
+        "aria-expanded": isOpen,
+        onClick: () => setOpen(!isOpen),
+      },
+      `Streams (${living})`,
+    ),
+    isOpen && h("div", {style: PANEL, role: "dialog", "aria-label": "Streams"},
+      h(Head, {names}),
+      runs.length
+        ? h(Runs, {runs, names, chosen, choose})
+        : h("p", null, "No run yet. Trigger an event callback."),
+    ),
+  );
+}
+
+function Head({names}: {names: Readonly<Record<string, string>>}): Node {
+  const {state, reconnects} = records.connection;
+  return h(
+    "div",
+    {style: {display: "flex", gap: 8, alignItems: "center", marginBottom: 8}},
+    h("strong", null, "flash_events"),
+    h("span", {style: {flex: 1}}, `connection: ${state}, reconnects: ${reconnects}`),
+    button("Save recording", () => save(names)),
+    button("Clear", records.clear),
+  );
+}
+
+interface RunsProps {
+  readonly runs: readonly RunRecord[];
+  readonly names: Readonly<Record<string, string>>;
+  readonly chosen: string;
+  choose(run: string): void;
+}
+
+const COLUMNS = ["callback", "trigger", "state", "updates", "KB", "collapsed", "last update", ""];
+
+function Runs({runs, names, chosen, choose}: RunsProps): Node {
+  const rows = runs.flatMap((one) => {
+    const name = names[one.callback] ?? one.callback;
+    const cells = [
+      h("a", {href: "#", title: name, onClick: toggled}, name.split(".").at(-1)),
+      one.triggered.join(", ") || "page load",
+      one.state,
+      one.updates.toLocaleString(),
+      (one.bytes / 1000).toFixed(1),
+      collapsed(one).toLocaleString(),
+      one.lastAt === undefined ? "" : timeOf(one.lastAt),
+      isAlive(one) && button("Stop", () => stop(one.run)),
+    ];
+    function toggled(event: Event): void {
+      event.preventDefault();
+      choose(chosen === one.run ? "" : one.run);
+    }
+    const row = h("tr", {key: one.run}, ...cells.map((cell) => h("td", {style: CELL}, cell)));
+    return chosen === one.run ? [row, h(Updates, {key: `${one.run} updates`, run: one})] : [row];
+  });
+  return h(
+    "table",
+    {style: {borderCollapse: "collapse", width: "100%"}},
+    h("thead", null, h("tr", null, ...COLUMNS.map((name) => h("th", {style: CELL}, name)))),
+    h("tbody", null, ...rows),
+  );
+}
+
+function button(label: string, onClick: () => void): Node {
+  return h("button", {type: "button", style: BUTTON, onClick}, label);
+}
+
+function Updates({run}: {run: RunRecord}): Node {
+  const updates = run.events.filter((one) => one.event.type === "update").slice(-SHOWN_UPDATES);
+  const lines = updates.map(({ms, event}) => {
+    const {n, set} = event as {n: number; set: unknown};
+    return `${String(n).padStart(6)} ${(ms / 1000).toFixed(3).padStart(9)} s  ${shortened(set)}`;
+  });
+  return h("tr", null, h("td", {colSpan: COLUMNS.length, style: CODE}, lines.reverse().join("\n")));
+}
+
+function shortened(set: unknown): string {
+  const text = JSON.stringify(set);
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} … (${text.length})` : text;
+}
+
+function timeOf(time: number): string {
+  return new Date(time).toISOString().slice(11, 23);
+}
+
+/** Draws again after something has happened, at most every DRAW_MS. */
+function useDrawing(): void {
+  const [, draw] = React.useState(0);
+  React.useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = records.subscribe(() => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        draw(records.version());
+      }, DRAW_MS);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+}
+
+/** The run ends as if a cancel trigger had stopped it: the server tells the page. */
+function stop(run: string): void {
+  const page = sessionStorage.getItem("flash_events.page") ?? "";
+  const post = postRenewed(postTo, () => endpointOf(dash), renewIn(dash));
+  void post("stop", {version: VERSION, page, runs: [run]}, {});
+}
+
+function save(names: Readonly<Record<string, string>>): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([records.recording(names)], {type: "application/json"}));
+  link.download = "streams.json";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+Object.assign(((globalThis as unknown as {flash_events?: object}).flash_events ??= {}), {Devtool});

@@ -1,0 +1,349 @@
+"""Where a run's events go when nobody watches, and when somebody watches again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from dash import Patch
+
+from flash_events import Settings, Update, stream_props
+from flash_events.brokers.base import LogLimits
+from flash_events.brokers.memory_log import MemoryLog
+from flash_events.runs.output import Output
+from flash_events.runs.snapshot import Snapshot
+from flash_events.wire import events
+from flash_events.wire.events import Ended, Reason, Started, Updated
+from tests.support.harness import LIMITS, RUN_ID, Reader, Streamed, body, running
+from tests.support.server import until
+
+MIB = 1024 * 1024
+NARROW = LogLimits(2_000, 10, MIB, 60)
+"""A log that ten updates fill."""
+
+
+def encoded(value: object) -> bytes:
+    return events.encode_update(stream_props("out", {"children": value}), MIB)
+
+
+def appended(n: int) -> Patch:
+    patch = Patch()
+    patch.append(n)
+    return patch
+
+
+def shown(events: list[events.Event]) -> list[tuple[str, int, Any]]:
+    """Kind, number and value of each update and end."""
+    seen: list[tuple[str, int, Any]] = []
+    for event in events:
+        if isinstance(event, Updated):
+            kind = "snapshot" if event.is_snapshot else "update"
+            seen.append((kind, event.number, body(event.body)[0][1]["children"]))
+        elif isinstance(event, Ended):
+            seen.append(("end", event.number, event.reason))
+    return seen
+
+
+class Counter:
+    """A generator that counts as far as it is let, and can be looked at."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.has_finished = asyncio.Event()
+        self._allowed = asyncio.Semaphore(0)
+        self._rests = asyncio.Event()
+
+    async def run(self, _n: int) -> AsyncIterator[Update]:
+        try:
+            while True:
+                self._rests.set()
+                await self._allowed.acquire()
+                self.count += 1
+                yield stream_props("out", {"children": self._value()})
+        finally:
+            self.has_finished.set()
+
+    def _value(self) -> Any:
+        return self.count
+
+    async def go_on(self, count: int) -> None:
+        """Lets it stream so many, and waits until all have been taken."""
+        for _ in range(count):
+            self._rests.clear()
+            self._allowed.release()
+            async with asyncio.timeout(5):
+                await self._rests.wait()
+
+    def let(self, count: int) -> None:
+        """Lets it stream so many, which it may not be able to."""
+        for _ in range(count):
+            self._allowed.release()
+
+
+class Appender(Counter):
+    """Streams what must not be applied twice."""
+
+    def _value(self) -> Any:
+        return appended(self.count)
+
+
+async def settle() -> None:
+    """Lets every task that can go on do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def dropped(streamed: Streamed) -> None:
+    """The viewer vanishes for good."""
+    assert isinstance(streamed.log, MemoryLog)
+    streamed.log.drop()
+
+
+KEPT: dict[str, Any] = {"on_disconnect": "finish"}
+
+
+class TestWithoutViewer:
+    """A kept run goes on; another one ends."""
+
+    @pytest.mark.parametrize("is_told", [True, False])
+    async def test_a_kept_run_goes_on_when_its_log_is_dropped(self, is_told: bool) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(3)
+            dropped(streamed)
+            if is_told:
+                assert streamed.run.output.detach()
+            await counter.go_on(2_000)
+            assert not counter.has_finished.is_set()
+            assert streamed.run.output.updates == 2_003
+
+    async def test_a_kept_run_that_waits_for_room_goes_on_when_its_log_is_dropped(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
+            counter.let(100)
+            await settle()
+            assert counter.count == 10  # `start` takes room, too
+            dropped(streamed)
+            await until(lambda: streamed.run.output.updates == 100)
+
+    async def test_another_run_ends_as_lost_and_runs_its_finally(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0) as streamed:
+            await counter.go_on(3)
+            dropped(streamed)
+            counter.let(1)
+            assert await streamed.run.stopped()
+            assert counter.has_finished.is_set()
+            assert streamed.run.output.reason == Reason.LOST
+
+    async def test_another_run_that_waits_for_room_ends_as_lost_too(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, limits=NARROW) as streamed:
+            counter.let(100)
+            await settle()
+            dropped(streamed)
+            assert await streamed.run.stopped()
+            assert counter.has_finished.is_set()
+            assert streamed.run.output.reason == Reason.LOST
+
+    async def test_only_a_kept_run_can_go_on_without(self) -> None:
+        assert Output(RUN_ID, MemoryLog(LIMITS), Snapshot(MIB)).detach()
+        assert not Output(RUN_ID, MemoryLog(LIMITS)).detach()
+
+    async def test_a_kept_run_pauses_when_its_fold_is_full_and_goes_on_for_a_viewer(self) -> None:
+        counter = Appender()
+        settings = Settings(max_kept_bytes=5_000)
+        async with running(counter.run, 0, settings=settings, **KEPT) as streamed:
+            dropped(streamed)
+            counter.let(1_000)
+            await until(lambda: counter.count > 0)
+            await settle()
+            paused = counter.count
+            await settle()
+            assert counter.count == paused < 100
+            log = MemoryLog(LIMITS)
+            assert streamed.run.output.attach(log, 0)
+            await until(lambda: counter.count > paused + 10)
+            events = await Reader(log).available()
+        told = [(kind, n) for kind, n, _ in shown(events)]
+        assert told[0] == ("snapshot", paused - 1)
+        assert [n for kind, n in told if kind == "update"] == list(
+            range(paused, paused + len(told) - 1)
+        )
+
+    async def test_a_fold_that_gets_too_large_while_somebody_watches_is_given_up(self) -> None:
+        counter = Appender()
+        settings = Settings(max_kept_bytes=5_000)
+        async with running(counter.run, 0, settings=settings, **KEPT) as streamed:
+            await counter.go_on(200)
+            assert streamed.run.output.updates == 200
+            assert not streamed.run.output.attach(MemoryLog(LIMITS), 0)
+
+
+class TestAttach:
+    """Who attaches gets what the run has come to, and all that follows."""
+
+    async def test_it_is_a_snapshot_with_its_number_and_then_the_live_tail(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(5)
+            streamed.run.output.detach()
+            await counter.go_on(5)
+            log = MemoryLog(LIMITS)
+            assert streamed.run.output.attach(log, 0)
+            await counter.go_on(3)
+            events = await Reader(log).available()
+        assert shown(events) == [
+            ("snapshot", 10, 10),
+            ("update", 11, 11),
+            ("update", 12, 12),
+            ("update", 13, 13),
+        ]
+
+    @pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 9])
+    async def test_also_when_the_run_waits_for_room_in_its_old_log(self, after: int) -> None:
+        """The old log gets room, or not, `after` so many turns of the loop."""
+        counter = Appender()
+        async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
+            counter.let(30)
+            await settle()
+            assert counter.count < 30
+            old = Reader(streamed.log)
+            await old.available()
+            handing_over = asyncio.create_task(old.available())  # what was read was handed over
+            for _ in range(after):
+                await asyncio.sleep(0)
+            log = MemoryLog(LIMITS)
+            assert streamed.run.output.attach(log, 0)
+            await until(lambda: streamed.run.output.updates == 30)
+            assert patches_of(await Reader(log).available()) == list(range(1, 31))
+            handing_over.cancel()
+
+    @pytest.mark.parametrize("after", range(12))
+    async def test_also_when_it_comes_back_to_the_very_log_that_was_full(self, after: int) -> None:
+        """As when a page is reloaded whose tabs share their connection."""
+        counter = Appender()
+        async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
+            counter.let(100)
+            await settle()
+            reader = Reader(streamed.log)
+            await reader.available()
+            reading = asyncio.create_task(reader.until(lambda: has_come(reader, 100)))
+            for _ in range(after):
+                await asyncio.sleep(0)
+            assert streamed.run.output.attach(streamed.log, 0)
+            await reading
+        assert patches_of(after_first_snapshot(reader.events)) == list(range(1, 101))
+
+    async def test_a_request_that_is_repeated_is_not_told_twice(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(5)
+            log = MemoryLog(LIMITS)
+            for _ in range(2):
+                assert streamed.run.output.attach(log, 0, "request")
+            await counter.go_on(1)
+            assert shown(await Reader(log).available()) == [("snapshot", 5, 5), ("update", 6, 6)]
+            assert streamed.run.output.attach(log, 0, "another")
+            assert shown(await Reader(log).available())[-1] == ("snapshot", 6, 6)
+
+    async def test_after_the_end_it_is_the_snapshot_and_the_end(self) -> None:
+        async def brief(_n: int) -> AsyncIterator[Update]:
+            for n in range(1, 4):
+                yield stream_props("out", {"children": n})
+
+        async with running(brief, 0, **KEPT) as streamed:
+            streamed.run.output.detach()
+            assert await streamed.run.stopped()
+            for _ in range(2):  # as often as it is asked for
+                log = MemoryLog(LIMITS)
+                assert streamed.run.output.attach(log, 0)
+                events = await Reader(log).available()
+                assert shown(events) == [("snapshot", 3, 3), ("end", 3, Reason.DONE)]
+
+    async def test_a_page_that_has_seen_a_part_gets_states_again(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(5)
+            log = MemoryLog(LIMITS)
+            assert streamed.run.output.attach(log, 3)
+            assert shown(await Reader(log).available()) == [("snapshot", 5, 5)]
+
+    async def test_a_page_that_has_seen_a_part_gets_nothing_that_must_not_come_twice(self) -> None:
+        counter = Appender()
+        async with running(counter.run, 0, **KEPT) as streamed:
+            await counter.go_on(5)
+            log = MemoryLog(LIMITS)
+            assert not streamed.run.output.attach(log, 3)
+            assert streamed.run.output.attach(log, 0)
+
+    async def test_a_run_that_is_not_kept_has_nothing_to_attach_to(self) -> None:
+        counter = Counter()
+        async with running(counter.run, 0) as streamed:
+            assert not streamed.run.output.attach(MemoryLog(LIMITS), 0)
+
+    async def test_the_old_log_is_left_so_that_its_connection_can_end(self) -> None:
+        log = MemoryLog(LIMITS)
+        log.runs[RUN_ID] = "worker"
+        output = Output(RUN_ID, log, Snapshot(MIB))
+        assert output.attach(MemoryLog(LIMITS), 0)
+        assert dict(log.runs) == {}
+
+    async def test_a_cancel_as_room_comes_counts_what_was_sent(self) -> None:
+        """Or the updates at the end would have numbers that are taken."""
+        for turns in range(12):
+            log = MemoryLog(NARROW)
+            output = Output(RUN_ID, log, Snapshot(MIB))
+            while output.offer(encoded("first")):
+                pass
+            sending = asyncio.create_task(output.send(encoded("waits")))
+            await settle()
+            reader = Reader(log)
+            await reader.available()
+            handing_over = asyncio.create_task(reader.available())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            output.end(Reason.CANCELLED, [encoded("late")])
+            await handing_over
+            await reader.until_end()
+            told = [n for kind, n, _ in shown(reader.events)]
+            assert told == [*range(1, len(told)), len(told) - 1], turns
+
+
+def has_come(reader: Reader, number: int) -> bool:
+    return any(isinstance(event, Updated) and event.number == number for event in reader.events)
+
+
+def after_first_snapshot(events: list[events.Event]) -> list[events.Event]:
+    """What a page that attaches goes by: it ignores what was on the way before."""
+    is_snapshot = [isinstance(event, Updated) and event.is_snapshot for event in events]
+    return events[is_snapshot.index(True) :]
+
+
+def patches_of(events: list[events.Event]) -> list[int]:
+    """What a page gets that applies snapshots, and of the updates what follows them."""
+    applied: list[int] = []
+    seen = 0
+    for event in events:
+        if isinstance(event, Updated):
+            assert event.is_snapshot or event.number <= seen + 1
+            if event.is_snapshot or event.number == seen + 1:
+                seen = event.number
+                for _, props in body(event.body):
+                    [operation] = props["children"]["operations"]
+                    applied.append(operation["params"]["value"])
+    return applied
+
+
+async def test_an_end_is_said_once() -> None:
+    log = MemoryLog(LIMITS)
+    output = Output(RUN_ID, log)
+    await output.start()
+    output.end(Reason.DONE)
+    output.end(Reason.CANCELLED)
+    assert output.offer(encoded("too late"))
+    [start, end] = await Reader(log).available()
+    assert isinstance(start, Started)
+    assert shown([end]) == [("end", 0, Reason.DONE)]
