@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import dash
 from dash import Dash, get_app, no_update
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
@@ -86,6 +87,13 @@ def parse_dependencies(
     )(never_posted)
     [entry], [details] = entries, by_id.values()
     return Dependencies(entry["inputs"], entry["state"], entry, details)
+
+
+def named_arguments(parsed: Dependencies) -> tuple[list[Any], dict[str, Any]]:
+    """A callback's arguments as Dash groups them, with `id.property` in the place of each value."""
+    names = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
+    args, kwargs = validate_and_group_input_args(names, parsed.details["inputs_state_indices"])
+    return list(args), kwargs
 
 
 def register(
@@ -304,6 +312,34 @@ def wrap_startup(
 
     app._setup_routes = routes  # type: ignore[method-assign]
     app._setup_server = server  # type: ignore[method-assign]
+
+
+def refuse_other_calls(app: Dash) -> None:
+    """Has an app that is served in the place of its ASGI server say so; Dash's own would fail.
+
+    `Dash.__call__` hands a call on to the web framework, whatever protocol the caller speaks.
+    """
+    call: Callable[..., Any] = app.backend.__call__
+
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) + len(kwargs) != 3:  # ASGI's scope, receive and send
+            raise ConfigurationError(
+                "Expected the server of the app to be served, got the app itself. Write: "
+                "server = app.server, and start `hypercorn app:server`, with the name of the "
+                "module before the colon."
+            )
+        return call(*args, **kwargs)
+
+    app.backend.__call__ = checked  # type: ignore[method-assign] # Dash looks it up there
+
+
+def unawaited_pages(app: Dash) -> list[str]:
+    """The paths of the pages whose layout is an `async def` that this app will not await."""
+    if app._use_async:
+        return []
+    pages = dash.page_registry.values()
+    return [page["path"] for page in pages if inspect.iscoroutinefunction(page["layout"])]
 
 
 def keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:

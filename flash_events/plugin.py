@@ -3,7 +3,9 @@
 import functools
 import hashlib
 import json
+import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +24,8 @@ from flash_events.runs.errors import shows_errors
 from flash_events.runs.traces import place_of
 from flash_events.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
@@ -29,6 +33,9 @@ DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
 LOADED_ON_USE = ("connections", "room")
 """Scripts that the page's script loads, by the last part of their names."""
+
+WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")
+"""Modules of gunicorn, which it imports for the worker class that it is started with."""
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -56,6 +63,11 @@ class FlashEvents:
     settings: Settings
 
     def __new__(cls, app: Dash, **_settings: Any) -> Self:
+        if not isinstance(app, Dash):
+            raise ConfigurationError(
+                f"Expected the app that Dash(...) has made, got {type(app).__name__} {app!r:.80}. "
+                "Write: FlashEvents(app), and not app.server."
+            )
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         known = wiring.handle if wiring is not None else None
         return known if isinstance(known, cls) else super().__new__(cls)
@@ -139,6 +151,7 @@ class _Wiring:
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready().check()
+            self._warn_of_pages()
             self._add_devtool()
 
     def _add_devtool(self) -> None:
@@ -163,6 +176,15 @@ class _Wiring:
         names = bridge.prop_names(request.query.get("type", ""))
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Reply(200, json.dumps(names).encode(), headers)
+
+    def _warn_of_pages(self) -> None:
+        paths = bridge.unawaited_pages(self.app)
+        if paths:
+            logger.error(
+                "The layout of %s is an `async def`, which Dash does not await as it is installed "
+                "here: these pages are answered with 500. Install dash[async], or write `def`.",
+                ", ".join(paths),
+            )
 
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any.
@@ -252,9 +274,16 @@ def _javascript(script: bytes, is_current: bool) -> Reply:
     return Reply(200, script, headers)
 
 
+def _event_callback(app: Dash, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
+    """`@app.event_callback(...)`, for those who write it as `@app.callback(...)`."""
+    return FlashEvents(app).event_callback(*dependencies, **options)
+
+
 def _wire(app: Dash) -> _Wiring:
     wiring = _Wiring(app)
     setattr(app, _WIRING, wiring)
+    if "event_callback" not in dir(app):  # Dash says nothing useful of an attribute that is missing
+        setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
     bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.has_callbacks)
     return wiring
 
@@ -264,3 +293,25 @@ def _on_app_created(app: Dash) -> None:
     if any(bridge.global_registry()):
         bridge.require_async_backend(app)
     _wire(app)
+    if backend_of(app) is not None:
+        bridge.refuse_other_calls(app)
+        _warn_of_wsgi()
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.error(message)
+
+
+def _warn_of_wsgi() -> None:
+    """Says what to start instead of a worker of gunicorn's own, which cannot call the app at all.
+
+    Each request would fail within gunicorn, with an error that names neither.
+    """
+    workers = [name for name in WSGI_WORKERS if f"gunicorn.workers.{name}" in sys.modules]
+    if workers:
+        _warn_once(
+            f"gunicorn's worker class {workers[0]} serves WSGI apps, and this one is ASGI: each "
+            "request will fail. Start it with `hypercorn app:server`, or with `gunicorn -k "
+            "uvicorn_worker.UvicornWorker app:server` (pip install uvicorn-worker)."
+        )

@@ -23,7 +23,7 @@ def app() -> Dash:
     return app
 
 
-async def callback(**_: Any) -> AsyncIterator[None]:
+async def callback(*_: Any, **__: Any) -> AsyncIterator[None]:
     yield
 
 

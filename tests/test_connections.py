@@ -76,7 +76,7 @@ async def test_a_silent_connection_says_that_it_lives() -> None:
     connection = await Hub(heartbeat_seconds=0.01).open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
-        assert await anext(stream) == b": heartbeat\n\n"
+        assert await anext(stream) == b": heartbeat\n"
         connection.log.offer("run", started(1))
         assert b"event: start" in await anext(stream)
 
@@ -103,7 +103,7 @@ async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
         assert b"event: start" in await anext(stream)
         await hub.broker.join(ID, "", "second", "", 9)
         for _ in range(3):
-            assert await anext(stream) == b": heartbeat\n\n"
+            assert await anext(stream) == b": heartbeat\n"
         connection.log.offer("second", started(2))
         assert b"event: start" in await anext(stream)
 

@@ -81,7 +81,7 @@ async def handle(
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return failure, encoded(as_update(answer))
+        return failure, encoded(as_update(answer, "return"))
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise

@@ -18,10 +18,12 @@ from flash_events.wire.unsendable import culprit
 VERSION = 1
 """Of the protocol. A page that speaks another version is asked to reload."""
 
+HEARTBEAT = b": heartbeat\n"
+"""A comment, and no empty line after it: that would end an event. Clients such as httpx-sse and
+fetch-event-source remember the last id, and deliver an empty event there."""
+
 _FAILURE = ("code", "ref", "message", "callback", "trace")
 """The members of `error` on the wire; without a value they are left out."""
-
-HEARTBEAT = b": heartbeat\n\n"
 
 
 class Reason(StrEnum):
