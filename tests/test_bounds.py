@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from dash import Input
 
-from flash_events import Settings, Update, bridge, event_callback, stream_props
+from flash_events import Settings, Update, bridge, stream_props
 from flash_events.brokers import Broker, EventLog, RunRecord, memory, open_broker
 from flash_events.brokers.base import SNAPSHOT_BYTES, LogLimits
 from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.memory import MOST_GIVEN_UP, MemoryBroker
 from flash_events.brokers.signals import Attach, Stop
+from flash_events.callbacks import event_callback_in
 from flash_events.errors import LogFull, TooManyWaiting
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
@@ -36,7 +37,7 @@ class Kept:
         registry = bridge.Registry([], {})
         self.may_end = asyncio.Event()
 
-        @event_callback(Input("a", "n"), on_disconnect="finish", registry=registry)
+        @event_callback_in(registry, Input("a", "n"), on_disconnect="finish")
         async def texts(_n: int) -> AsyncIterator[Update]:
             for n in range(count):
                 yield stream_props(f"out {n}", {"children": TEXT})

@@ -19,7 +19,7 @@ from flash_events.brokers.base import (
     SharedBroker,
 )
 from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
-from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
+from flash_events.errors import ConfigurationError, LogGone, RunRefused, RunTimeout, WorkerLost
 from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle, shows_errors
 from flash_events.settings import Settings
@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 """So often workers are asked whether they have refused a run that waits."""
+
+QUEUE_TEXT = (
+    "The task queue has not taken the run. Look whether Celery's message broker (broker_url) is "
+    "reachable from the web server."
+)
 
 LOST_TEXT = "The process that drove the run has died."
 
@@ -240,7 +245,9 @@ class RemoteRuns:
             self._watch_over(record.run)
         except Exception as error:  # whatever the queue's driver raises
             app, settings = self._app, self._settings
-            failure, body = await handle(error, "queue", callback, app, settings)
+            refused = RunRefused("queue", QUEUE_TEXT)
+            refused.__cause__ = error
+            failure, body = await handle(refused, "queue", callback, app, settings)
             end = events.Ended(record.run, 0, Reason.ERROR, failure, body)
             await log.lose(record.run, QUEUED, events.encode(end))
             self._broker.retire(record)

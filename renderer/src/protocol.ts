@@ -1,6 +1,6 @@
 /** The wire, as docs/protocol.md describes it. Unknown events are ignored. */
 
-import type {WireId} from "../ids.ts";
+import type {WireId} from "./ids.ts";
 
 export const VERSION = 1;
 
