@@ -187,13 +187,20 @@ def test_t10_an_uploaded_csv_becomes_a_card_for_each_column(
     (tmp_path / "good.csv").write_text("city,degrees\nRome,20.5\nOslo,7\n", "utf-8")
     (tmp_path / "bad.csv").write_text('a,b\n"never closed', "utf-8")
     program = listing("how-to/upload.md", "upload")
-    with shown(program, tmp_path) as served, sound_tab(context, served) as tab:
+    limit: Any = {"FLASH_EVENTS_MAX_BODY_BYTES": "1000000"}
+    with shown(program, tmp_path, **limit) as served, sound_tab(context, served) as tab:
         tab.page.set_input_files("input[type=file]", str(tmp_path / "good.csv"))
         tab.wait_for("status", "good.csv: 2 rows")
         assert tab.text("cards") == "city2 different valuesdegrees7.0 to 20.5, mean 13.8"
         tab.page.set_input_files("input[type=file]", str(tmp_path / "bad.csv"))
         tab.wait_for("status", "The file cannot be read: Error tokenizing")
         assert tab.text("cards") == ""
+        (tmp_path / "large.csv").write_bytes(b"n\n" + b"1234567\n" * 200_000)
+        tab.page.set_input_files("input[type=file]", str(tmp_path / "large.csv"))
+        tab.wait_for("status", "The file is too large.")
+        wait_until(lambda: tab.errors, 5, "what the browser says of a 413")
+        assert all("413" in error or "could not be started" in error for error in tab.errors)
+        tab.errors.clear()
 
 
 def test_t10_dcc_loading_spins_as_long_as_a_run_says(
