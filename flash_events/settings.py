@@ -152,8 +152,8 @@ class Settings:
                 )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
-                f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
-                f"reconnect after 40 s of silence, got {self.heartbeat_seconds!r}."
+                f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as proxies cut "
+                f"connections that are silent for 60 s, got {self.heartbeat_seconds!r}."
             )
 
     @property

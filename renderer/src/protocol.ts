@@ -56,6 +56,8 @@ export type ConnectionEvent =
       readonly version: number;
       readonly connection: string;
       readonly commands?: readonly string[];
+      /** Time between two heartbeats, at most. */
+      readonly heartbeat_seconds?: number;
     }
   | {readonly type: "drain"}
   | {readonly type: "close"};

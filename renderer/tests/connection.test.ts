@@ -718,6 +718,19 @@ describe("silence", () => {
     expect(host.requests.size()).toBe(0);
   });
 
+  it("is measured by the time between heartbeats that the server has named", async () => {
+    const stream = await opened();
+    stream.send(OPEN.replace("}", ',"heartbeat_seconds":5}'));
+    await settle();
+    await pass(10);
+    expect(host.answers).toHaveLength(1);
+    await pass(9.9);
+    expect(stream.signal?.aborted).toBe(false);
+
+    await pass(0.1);
+    expect(stream.signal?.aborted).toBe(true);
+  });
+
   it("of a stream that never begins resumes too", async () => {
     void connections.start("{}", {});
     (await host.requests.next()).stream();

@@ -12,10 +12,10 @@ import {newId} from "../ids.ts";
 import {parseEvent, VERSION} from "../protocol.ts";
 import {createStops} from "./stops.ts";
 
-/** The server sends a heartbeat every 15 s. */
-const SILENCE_MS = 40_000;
-/** After so long without a heartbeat, which may be held up behind data, it is answered anyway. */
-const ANSWER_MS = 20_000;
+/** Time between heartbeats, until the server has said it. */
+const HEARTBEAT_SECONDS = 15;
+/** How much later than it is due a heartbeat is answered anyway: data may be in front of it. */
+const LATE_MS = 5000;
 
 /**
  * Before a longer body the server is asked whether it may come: it would not be read, and a browser
@@ -162,6 +162,7 @@ export function createConnections(host: Host) {
     const reader = response.body?.getReader();
     if (!reader) return;
     const decoder = new TextDecoder();
+    let heartbeatMs = HEARTBEAT_SECONDS * 1000;
     const parser = createParser({
       onComment: answer,
       onEvent({id, event: name, data}) {
@@ -170,6 +171,8 @@ export function createConnections(host: Host) {
           case "open":
             connection.id = event.connection;
             connection.tries = 0;
+            heartbeatMs = (event.heartbeat_seconds ?? HEARTBEAT_SECONDS) * 1000;
+            answerLater();
             host.onState("open");
             if (event.commands) host.onCommands(event.commands);
             onOpen(event.connection);
@@ -194,11 +197,11 @@ export function createConnections(host: Host) {
       },
     });
     let isAnswering = false;
-    let answerer = setTimeout(answer, ANSWER_MS);
+    let answerer: ReturnType<typeof setTimeout> | undefined;
+    answerLater();
     /** Says that this client lives, which the server cannot know from what lies between. */
     function answer(): void {
-      clearTimeout(answerer);
-      answerer = setTimeout(answer, ANSWER_MS);
+      answerLater();
       if (isAnswering) return;
       isAnswering = true;
       const fields = {version: VERSION, connection: connection.id};
@@ -207,7 +210,13 @@ export function createConnections(host: Host) {
         .catch(() => undefined)
         .finally(() => (isAnswering = false));
     }
-    let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+    function answerLater(): void {
+      clearTimeout(answerer);
+      answerer = setTimeout(answer, heartbeatMs + LATE_MS);
+    }
+    /** Two heartbeats in a row are missing, each with some delay: the connection is cut. */
+    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + LATE_MS));
+    let watchdog = watch();
     try {
       for (;;) {
         const {done, value} = await reader.read();
@@ -215,7 +224,7 @@ export function createConnections(host: Host) {
         if (done || abort.signal.aborted) return;
         parser.feed(decoder.decode(value, {stream: true}));
         await host.drained();
-        watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+        watchdog = watch();
       }
     } finally {
       clearTimeout(watchdog);
