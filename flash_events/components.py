@@ -1,11 +1,11 @@
 """Components that say what runs and the connection are at, for the page and for callbacks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from dash.development.base_component import Component
 
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
 
 RunStateName = Literal["idle", "queued", "running", "done", "cancelled", "error", "lost"]
 ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "lost"]
@@ -44,7 +44,7 @@ class RunState(_Component):
 
     _type = "RunState"
 
-    def __init__(self, callback: Callable[..., Any], id: str | dict[str, Any]) -> None:
+    def __init__(self, callback: EventFunction, id: str | dict[str, Any]) -> None:
         found, _ = registered(callback)
         self._set(id=id, callback=found.id, state="idle")
 

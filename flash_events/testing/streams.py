@@ -4,14 +4,14 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from flash_events import bridge
 from flash_events.brokers.memory_log import MemoryLog
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
@@ -183,7 +183,7 @@ class Stream:
 
 @asynccontextmanager
 async def run(
-    callback: Callable[..., Any], /, *args: Any, triggered: str = "", **kwargs: Any
+    callback: EventFunction, /, *args: object, triggered: str = "", **kwargs: object
 ) -> AsyncIterator[Stream]:
     """Starts a run of an event callback; it is stopped when the block ends.
 
@@ -217,7 +217,7 @@ async def run(
 
 
 def record(
-    callback: Callable[..., Any], /, *args: Any, at_most: int | None = None, **kwargs: Any
+    callback: EventFunction, /, *args: Any, at_most: int | None = None, **kwargs: Any
 ) -> Stream:
     """Runs an event callback to its end, for tests that are plain functions.
 
