@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from flash_events.brokers.base import LogLimits
+from flash_events.brokers.log import LogLimits
 from flash_events.errors import ConfigurationError
 from flash_events.identity import Identify
 

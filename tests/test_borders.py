@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "task_queue": set(),
     "brokers": {"errors", "extras"},
     "settings": {"brokers", "errors", "identity"},
-    "wire": {"bridge", "errors", "settings", "updates"},
+    "wire": {"bridge", "brokers", "errors", "settings", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
     "registration": {"errors", "options", "task_queue", "updates"},
     "components": {"registration"},

@@ -147,7 +147,7 @@ def test_the_extras_of_the_install_page_are_found(clone: Path, python: str) -> N
 
 
 MISSING = {
-    "from flash_events.brokers import open_broker; open_broker('redis://localhost', None)": (
+    "from flash_events.brokers import broker_of; broker_of('redis://localhost', None)": (
         "flash_events.errors.ConfigurationError: The broker needs redis-py "
         "(No module named 'redis'). To install what is missing: "
         'pip install "redis[hiredis]>=6.4,<9"'

@@ -15,7 +15,8 @@ from celery.exceptions import TaskRevokedError, WorkerLostError
 from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
-from flash_events.brokers.base import QUEUED
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.place import QUEUED
 from flash_events.celery.canvas import (
     canvas_of,
     first_of,
@@ -166,7 +167,7 @@ class TaskStream:
                 "stream_task sends its task to a worker, and task_always_eager keeps it here. "
                 "Set task_always_eager=False and start a worker."
             )
-        numbers = [str(status.part) for status in self._status]
+        numbers = [RunId(str(status.part)) for status in self._status]
         feed = self._feed = await self._feeds.open(numbers, self._on_lost)
         label(self._canvas, HEADER, {"feed": feed.id})
         try:
@@ -353,7 +354,7 @@ class TaskStream:
         assert self._feeds is not None
         return [
             part
-            for part, home in feed.homes.items()
-            if home not in (self._feeds.worker, QUEUED)
+            for part, place in feed.places.items()
+            if place not in (self._feeds.here, QUEUED)
             and not self._status[int(part)].state.is_final
         ]

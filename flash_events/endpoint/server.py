@@ -13,13 +13,22 @@ from typing import Any
 from dash import Dash
 
 from flash_events import bridge
-from flash_events.brokers import Broker, RunRecord, open_broker
-from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
+from flash_events.brokers import (
+    NOWHERE,
+    QUEUED,
+    At,
+    Broker,
+    RunId,
+    RunRecord,
+    WorkerId,
+    broker_of,
+)
+from flash_events.brokers.ids import NO_PAGE
+from flash_events.brokers.messages import Alive, Attach, Failed, Gone, Moved, Signal, Stop
 from flash_events.endpoint.backends import Request
 from flash_events.endpoint.connections import Connection, Connections
 from flash_events.endpoint.loop_watch import LoopWatch
-from flash_events.endpoint.placement import Place, Places, unknown_connection
+from flash_events.endpoint.placement import Placement, Placements, unknown_connection
 from flash_events.endpoint.probe import Probes
 from flash_events.endpoint.replies import Reply, accepted, refused
 from flash_events.endpoint.stats import Stats
@@ -59,21 +68,21 @@ class Server:
     def __init__(self, app: Dash, settings: Settings) -> None:
         self._app = app
         self.settings = settings
-        self._broker: Broker = open_broker(settings.broker, settings.log_limits)
+        self._broker: Broker = broker_of(settings.broker, settings.log_limits)
         self._connections = Connections(
             settings,
             self._on_connection_gone,
             self._on_connection_closed,
             must_wait=lambda: self._broker.is_away,
         )
-        self._places = Places(settings, self._broker, self._connections)
+        self._placements = Placements(settings, self._broker, self._connections)
         self._runs = LocalRuns(app, settings, self._broker)
         self._queued = RemoteRuns(app, settings, self._broker)
-        self._feeds = Feeds(self._broker) if isinstance(self._broker, SharedBroker) else None
+        self._feeds = Feeds(self._broker) if self._broker.is_shared else None
         self._probes = Probes(settings.heartbeat_seconds)
-        self._starts: dict[str, asyncio.Future[None]] = {}
+        self._starts: dict[RunId, asyncio.Future[None]] = {}
         """Starts that have not come to their end, by run."""
-        self._losing: set[str] = set()
+        self._losing: set[RunId] = set()
         """Runs of dead workers whose end is being told."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watch: LoopWatch | None = None
@@ -108,7 +117,7 @@ class Server:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:
             self.check()
-            start = self._broker.start(self._on_signal, self._on_worker_lost)
+            start = self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
             self._starting = asyncio.create_task(start)
             self._watch = LoopWatch()
         await asyncio.shield(self._starting)
@@ -179,7 +188,7 @@ class Server:
                 return await self._stop(requests.parse_stop(body), owner)
 
     async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
-        self._places.require_broker()
+        self._placements.require_broker()
         while (earlier := self._starts.get(request.run)) is not None:
             await asyncio.wait({earlier})  # the page asks again, as its answer was late
         done = self._starts[request.run] = asyncio.get_running_loop().create_future()
@@ -198,31 +207,31 @@ class Server:
                 "No such event callback in this app. The page may be older than the app; reload.",
             )
         self._refuse_while_draining()
-        [known] = await self._broker.find([request.run])
+        [known] = await self._broker.directory.find([request.run])
         if known is not None:  # its answer was lost, and the page asks again
             return await self._start_again(known, request, owner)
         replaces = (*request.replaces, request.run)
         self._runs.check_limits(callback, request.page, replaces)
         call = bridge.open_call(self._app, request.body)
         kept_by = (owner or request.page) if callback.is_kept else ""
-        worker = self._broker.worker if callback.queue is None else QUEUED
-        record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
+        at = self._broker.here if callback.queue is None else QUEUED
+        record = RunRecord(request.run, at, request.connection, owner, kept_by, callback.id)
         connections = (*request.connections, request.connection)
-        place: Place | None = None
+        place: Placement | None = None
         try:
-            place = await self._places.place(record, request.page, request.connections)
+            place = await self._placements.place(record, request.page, request.connections)
             record = replace(record, connection=place.connection)
-            known = await self._broker.claim(record)
+            known = await self._broker.directory.claim(record)
             if known is None:
                 self._refuse_while_draining()
         except Refused:
             if place is not None:
-                self._broker.withdraw(record, connections)
-            [known] = await self._broker.find([request.run])
+                self._broker.directory.withdraw(record, connections)
+            [known] = await self._broker.directory.find([request.run])
             if known is None:
                 raise
         except BaseException:  # whatever cuts it, it leaves nothing behind
-            self._broker.withdraw(record, connections)
+            self._broker.directory.withdraw(record, connections)
             raise
         if known is not None:  # it is asked twice at once
             if place is not None and known.connection != place.connection:
@@ -235,7 +244,7 @@ class Server:
             self._runs.start(record, request.page, callback, call, log, replaces)
         else:
             before = partial(self._runs.replace, replaces, owner)
-            self._queued.start(record, callback, call, log, before)
+            self._queued.start(record, callback, call, before)
         self._queued.insist(replaces, owner)
         self.stats.starts += 1
         return place.reply()
@@ -245,37 +254,42 @@ class Server:
     ) -> Reply:
         if known.owner != owner:
             raise unknown_connection()
-        if not known.worker:
+        if known.place == NOWHERE:
             raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
         if known.connection in request.connections:
             return accepted(connection=known.connection)
-        return await self._places.resume(known.connection, owner, request.page, "")
+        return await self._placements.resume(known.connection, owner, request.page, "")
 
     async def _resume(self, request: requests.ResumeRequest, owner: str) -> Reply:
         self._refuse_while_draining()
-        return await self._places.resume(request.connection, owner, "", request.last_event_id)
+        return await self._placements.resume(
+            request.connection, owner, NO_PAGE, request.last_event_id
+        )
 
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
-        self._places.require_broker()
+        self._placements.require_broker()
         await self._give_up_connections(request, owner)
-        records = await self._broker.find(list(request.runs))
+        records = await self._broker.directory.find(list(request.runs))
         connections = request.connections
-        place: Place | None = None
+        place: Placement | None = None
         for (run, seen), found in zip(request.runs.items(), records, strict=True):
             is_known = found is not None and found.owner == owner and found.kept_by
-            record = found if found and is_known else RunRecord(run, "", "", owner)
+            record = (
+                found if found and is_known else RunRecord(run, NOWHERE, request.connection, owner)
+            )
             record = replace(record, connection=request.connection)
-            place = await self._places.place(record, request.page, connections, place)
+            place = await self._placements.place(record, request.page, connections, place)
             attach = Attach(run, place.connection, seen, request.connection)
             now = await self._queued.show(record, attach, place.log)
             if now is None:
                 continue
-            if now.worker:
-                self._broker.signal(now.worker, attach)
-            else:
-                end = events.Ended(run, 0, Reason.LOST)
-                place.log.leave(run, events.encode(end))
+            match now.place:
+                case At(worker):
+                    self._broker.signals.send(worker, attach)
+                case _:
+                    end = events.Ended(run, 0, Reason.LOST)
+                    place.log.leave(run, events.encode(end))
         if place is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()
@@ -298,14 +312,14 @@ class Server:
         connection = self._connections.get(request.connection)
         if connection is not None and connection.owner == owner:
             connection.alive()  # whether the broker answers or not
-        elif not await self._broker.touch(request.connection, owner):
+        elif not await self._broker.logs.touch(request.connection, owner):
             raise unknown_connection()
         return accepted()
 
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
         runs = request.runs
         if request.callbacks:
-            runs += await self._broker.kept(owner or request.page, request.callbacks)
+            runs += await self._broker.directory.kept(owner or request.page, request.callbacks)
         await self._runs.stop(runs, owner)
         self._queued.insist(runs, owner)
         return accepted()
@@ -331,6 +345,16 @@ class Server:
             case Moved(connection):
                 self._connections.release(connection)
 
+    async def _on_request(self, request: Signal) -> None:
+        """Another worker asks for runs to be stopped; the answer says that they have."""
+        if not isinstance(request, Stop):
+            raise NotImplementedError(f"A web worker answers no {type(request).__name__}.")
+        starting = [self._starts[run] for run in request.runs if run in self._starts]
+        stops = [self._runs.stop_here(request), self._queued.stop(request)]
+        await asyncio.gather(*stops, *([asyncio.wait(starting)] if starting else []))
+        if starting:
+            await self._runs.stop_here(request)
+
     def _on_connection_gone(self, connection: Connection) -> None:
         self._later(self._drop(connection))
 
@@ -338,27 +362,30 @@ class Server:
         self._runs.on_closed(connection.id)
 
     async def _drop(self, connection: Connection) -> None:
-        runs = await self._broker.drop(connection.id)
-        for worker in set(runs.values()):
-            self._broker.signal(worker, Gone(connection.id))
+        runs = await self._broker.logs.drop(connection.id)
+        for place in set(runs.values()):
+            if isinstance(place, At):
+                self._broker.signals.send(place.worker, Gone(connection.id))
         await self._queued.on_gone(runs)
 
-    def _on_worker_lost(self, worker: str) -> None:
+    def _on_worker_lost(self, worker: WorkerId) -> None:
         if self._feeds is not None:
             self._feeds.on_worker_lost(worker)
         for connection in self._connections:
-            for run, home in connection.log.runs.items():
-                if home == worker and run not in self._losing:
+            for run, place in connection.log.runs.items():
+                if place == At(worker) and run not in self._losing:
                     self._losing.add(run)
                     self._later(self._lose(connection, run, worker))
 
-    async def _lose(self, connection: Connection, run: str, worker: str) -> None:
+    async def _lose(self, connection: Connection, run: RunId, worker: WorkerId) -> None:
         try:
             event = await self._queued.last_event(run)
-            if event is not None and await connection.log.lose(run, worker, event):
+            if event is None:
+                return
+            if await self._broker.logs.end_run(connection.id, run, At(worker), event):
                 self.stats.lost_with_worker += 1
                 # Should it live after all, what it still sends is refused: it is to stop.
-                self._broker.signal(worker, Stop((run,), connection.owner))
+                self._broker.signals.send(worker, Stop((run,), connection.owner))
         finally:
             self._losing.discard(run)
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from flash_events.brokers.base import EventLog, SharedBroker
+from flash_events.brokers.broker import Broker
+from flash_events.brokers.ids import ConnectionId, RunId, WorkerId
+from flash_events.brokers.log import EventLog
+from flash_events.brokers.place import At, Place
 
 logger = logging.getLogger(__name__)
 
@@ -26,22 +29,22 @@ class Feed:
 
     def __init__(
         self,
-        broker: SharedBroker,
+        broker: Broker,
         log: EventLog,
-        feed_id: str,
-        on_lost: Callable[[str], bytes | None],
+        feed_id: ConnectionId,
+        on_lost: Callable[[RunId], bytes | None],
     ) -> None:
         self.id = feed_id
         self._broker = broker
         self._log = log
         self._on_lost = on_lost
         self._after = ""
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[RunId, WorkerId]] = set()
         """Parts that come again, each with its worker that has died."""
 
     @property
-    def homes(self) -> Mapping[str, str]:
-        """The parts that have not ended, each with its worker, as far as is known."""
+    def places(self) -> Mapping[RunId, Place]:
+        """The parts that have not ended, each with its place, as far as is known."""
         return self._log.runs
 
     async def read(self) -> list[bytes]:
@@ -51,24 +54,24 @@ class Feed:
         return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
 
     async def call_off(self) -> None:
-        """What comes is wanted no more: who writes is told so."""
-        await self._broker.call_off(self.id)
+        """Cancels the writers: nobody wants any more what comes."""
+        await self._broker.logs.cancel_writers(self.id)
         self._log.wake()
 
     async def close(self) -> None:
         """Forgets it."""
-        await self._broker.drop(self.id)
+        await self._broker.logs.drop(self.id)
 
-    async def lose(self, worker: str) -> None:
+    async def lose(self, worker: WorkerId) -> None:
         """A worker has died; it is told so again until no part is left there."""
-        for part, home in list(self._log.runs.items()):
-            if home != worker or (part, worker) in self._told:
+        for part, place in list(self._log.runs.items()):
+            if place != At(worker) or (part, worker) in self._told:
                 continue
             event = self._on_lost(part)
             if event is None:
                 self._told.add((part, worker))
             else:
-                await self._log.lose(part, worker, event)
+                await self._broker.logs.end_run(self.id, part, At(worker), event)
         self._log.wake()
 
 
@@ -79,25 +82,25 @@ class Feeds:
         broker: where they live.
     """
 
-    def __init__(self, broker: SharedBroker) -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._feeds: dict[str, Feed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def worker(self) -> str:
-        """The id of this worker."""
-        return self._broker.worker
+    def here(self) -> At:
+        """The place of what this worker drives."""
+        return self._broker.here
 
-    async def open(self, parts: Sequence[str], on_lost: Callable[[str], bytes | None]) -> Feed:
+    async def open(self, parts: Sequence[RunId], on_lost: Callable[[RunId], bytes | None]) -> Feed:
         """A new feed that these parts may write to."""
-        feed_id, first, *more = secrets.token_urlsafe(16), *parts
-        log = await self._broker.open(feed_id, "", first, self.worker)
+        feed_id, first, *more = ConnectionId(secrets.token_urlsafe(16)), *parts
+        log = await self._broker.logs.open(feed_id, "", first, self.here)
         assert log is not None  # the id is new
         feed = self._feeds[feed_id] = Feed(self._broker, log, feed_id, on_lost)
         try:
             for part in more:
-                await self._broker.join(feed_id, "", part, self.worker, len(parts))
+                await self._broker.logs.join(feed_id, "", part, self.here, len(parts))
         except BaseException:  # the run is cancelled meanwhile, say
             self.later(self.close(feed))
             raise
@@ -119,7 +122,7 @@ class Feeds:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def on_worker_lost(self, worker: str) -> None:
+    def on_worker_lost(self, worker: WorkerId) -> None:
         """A worker has died."""
         for feed in list(self._feeds.values()):
             self.later(feed.lose(worker))
