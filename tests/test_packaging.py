@@ -105,7 +105,9 @@ def test_the_wheel_carries_the_renderer_its_types_and_the_gallery(dist: Path) ->
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     scripts = {f"flash_events/static/{path.name}" for path in static().iterdir()}
-    assert {"flash_events/py.typed", *scripts} <= set(names)
+    lua = {str(path.relative_to(ROOT)) for path in (ROOT / "flash_events").rglob("*.lua")}
+    assert lua
+    assert {"flash_events/py.typed", *scripts, *lua} <= set(names)
     examples = {f"flash_events/examples/{path.name}" for path in (ROOT / "examples").glob("*.py")}
     assert examples <= set(names)
     assert not [name for name in names if name.startswith(("tests", "renderer", "benchmarks"))]

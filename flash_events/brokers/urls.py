@@ -22,7 +22,7 @@ def broker_of(url: str, limits: LogLimits) -> Broker:
 
 
 def check_broker(url: str) -> None:
-    """Raises what `broker_of` would raise, and creates nothing."""
+    """Raises what `broker_of` would raise; creates nothing."""
     _engine(url)
 
 

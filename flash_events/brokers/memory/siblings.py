@@ -143,8 +143,9 @@ class Siblings:
         return any(_is_alive(path) for path in others)
 
     def workers(self) -> list[WorkerId]:
-        """The siblings that have a socket, in this process too, by the ids that `tell` takes."""
-        return [WorkerId(path.stem.rpartition("-")[2]) for path in self._others()]
+        """The siblings that are alive, in this process too, by the ids that `tell` takes."""
+        alive = (path for path in self._others() if _is_alive(path))
+        return [WorkerId(path.stem.rpartition("-")[2]) for path in alive]
 
     def lives(self, worker: WorkerId) -> bool:
         """Returns whether a sibling has its socket open."""

@@ -18,7 +18,6 @@ from flash_events.brokers.broker import Broker
 from flash_events.brokers.ids import WorkerId
 from flash_events.brokers.log import LogLimits
 from flash_events.brokers.messages import Signal
-from flash_events.brokers.redis import watch
 from flash_events.brokers.redis.client import async_client, require_redis
 from flash_events.brokers.redis.directory import RedisDirectory
 from flash_events.brokers.redis.keys import key
@@ -26,6 +25,7 @@ from flash_events.brokers.redis.lease import INBOX_MS, Lease
 from flash_events.brokers.redis.logs import RedisLogs
 from flash_events.brokers.redis.pipe import Pipe
 from flash_events.brokers.redis.signals import RedisSignals
+from flash_events.brokers.redis.watch import RENEW_SECONDS, Watch
 from flash_events.brokers.signals import OnRequest, OnSignal, no_requests
 from flash_events.errors import BrokerError
 
@@ -48,7 +48,7 @@ class RedisBroker(Broker):
         worker = WorkerId(secrets.token_hex(16))
         self._url = url
         self._limits = limits
-        kept_seconds = max(limits.orphan_seconds, limits.outage_seconds) + 2 * watch.RENEW_SECONDS
+        kept_seconds = max(limits.orphan_seconds, limits.outage_seconds) + 2 * RENEW_SECONDS
         ttl_ms = int(kept_seconds * 1000)
         self._client = async_client(url)
         self._inbox_client = async_client(url)
@@ -60,7 +60,7 @@ class RedisBroker(Broker):
         self.directory: RedisDirectory = RedisDirectory(
             self._pipe, worker, self.logs, int(limits.orphan_seconds * 1000)
         )
-        self._watch = watch.Watch(self._lease, self.logs, self.directory, self.signals)
+        self._watch = Watch(self._lease, self.logs, self.directory, self.signals)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
