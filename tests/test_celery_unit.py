@@ -15,7 +15,7 @@ from flash_events.celery.canvas import canvas_of, first_of, followers_of, label,
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
 from flash_events.celery.messages import encode_update as encode_emitted
 from flash_events.errors import EncodingError
-from flash_events.runs.task_log import Feeds, feeds
+from flash_events.runs.task_log import TaskLogs, task_logs
 from flash_events.updates import stream_props
 from flash_events.wire import events
 from flash_events.wire.events import encode_update
@@ -39,7 +39,7 @@ class TestWrongCalls:
                 pass
 
     async def test_a_task_that_is_always_eager(self) -> None:
-        feeds.set(Feeds(None))  # type: ignore[arg-type] # it is not asked
+        task_logs.set(TaskLogs(None))  # type: ignore[arg-type] # it is not asked
         eager = Celery("eager", task_always_eager=True).task(work)
         with pytest.raises(ConfigurationError, match="task_always_eager=False"):
             async with stream_task(eager, 1):

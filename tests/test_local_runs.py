@@ -14,7 +14,8 @@ from flash_events.brokers.memory import MemoryBroker
 from flash_events.brokers.messages import Attach, Gone, Stop
 from flash_events.errors import Refused
 from flash_events.registration import EventCallback
-from flash_events.runs.local import STOP_SECONDS, LocalRuns
+from flash_events.runs.local import LocalRuns
+from flash_events.times import STOP_SECONDS
 from tests.support.harness import LIMITS
 from tests.support.server import until
 

@@ -14,7 +14,7 @@ from dash.exceptions import PreventUpdate
 
 from flash_events import Settings, Update, stream_props
 from flash_events.brokers.log import LogLimits
-from flash_events.runs.run import STOP_SECONDS
+from flash_events.times import STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason, Started
 from tests.support.harness import Streamed, body, running

@@ -1,13 +1,13 @@
 """The contract of signals: a worker tells another one something, or asks it and waits."""
 
 import asyncio
-import contextvars
 import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from flash_events.background import Background
 from flash_events.brokers.ids import WorkerId
 from flash_events.brokers.messages import Answer, Question, Signal
 from flash_events.errors import NoAnswer, RequestFailed, WorkerGone
@@ -42,7 +42,7 @@ class Signals(ABC):
         self._on_request: OnRequest = no_requests
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Answer]] = {}
-        self._answering: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     @abstractmethod
     def send(self, worker: WorkerId, signal: Signal) -> None:
@@ -95,10 +95,7 @@ class Signals(ABC):
         """Passes a signal that has arrived to whoever waits for it."""
         match signal:
             case Question():
-                # In a context of its own, or the current request would be kept.
-                task = asyncio.create_task(self._answer(signal), context=contextvars.Context())
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                self._background.start(self._answer(signal))
             case Answer():
                 waiting = self._asked.get(signal.number)
                 if waiting is not None and not waiting.done():

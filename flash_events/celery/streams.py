@@ -38,19 +38,17 @@ from flash_events.celery.messages import (
 )
 from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
-from flash_events.runs.task_log import Feed, feeds
+from flash_events.runs.task_log import TaskLog, task_logs
+from flash_events.times import STOP_SECONDS
 from flash_events.updates import Update, as_update
 
 LOOK_SECONDS = 1.0
-"""So often the length of the queue is looked at, and the feed is read although nothing was told."""
+"""So often the length of the queue is looked at, and the log is read although nothing was told."""
 
 ASK_SECONDS = 5.0
 """So often workers are asked whether they have refused a task that waits."""
 
 RESULT_SECONDS = 10.0
-
-STOP_SECONDS = 1.0
-"""For so long a task that is wanted no more may clean up before its process is terminated."""
 
 TERMINATE_SECONDS = 5.0
 
@@ -95,8 +93,8 @@ class TaskStream:
         self._fetched: dict[int, Any] = {}
         self._ready: deque[Update] = deque()
         self._control = Control(canvas.app)
-        self._feeds = feeds.get()
-        self._feed: Feed | None = None
+        self._task_logs = task_logs.get()
+        self._log: TaskLog | None = None
         self._sent: AsyncResult | GroupResult | None = None
         self._look_due = monotonic() + LOOK_SECONDS
         self._ask_due = monotonic() + ASK_SECONDS
@@ -157,7 +155,7 @@ class TaskStream:
         return self._fetched.get(numbers)
 
     async def __aenter__(self) -> Self:
-        if self._feeds is None:
+        if self._task_logs is None:
             raise ConfigurationError(
                 "stream_task works in an event callback whose app has Redis as its broker: set "
                 "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and for the workers."
@@ -168,13 +166,13 @@ class TaskStream:
                 "Set task_always_eager=False and start a worker."
             )
         numbers = [RunId(str(status.part)) for status in self._status]
-        feed = self._feed = await self._feeds.open(numbers, self._on_lost)
-        label(self._canvas, HEADER, {"feed": feed.id})
+        log = self._log = await self._task_logs.open(numbers, self._on_lost)
+        label(self._canvas, HEADER, {"feed": log.id})
         try:
             waiting = await self._control.waiting(self._parts[0])
             self._sent = await self._control.send(self._canvas)
         except BaseException:  # also of a run that is cancelled meanwhile; it is raised again
-            self._feeds.later(self._call_off(feed))
+            self._task_logs.background.start(self._call_off(log))
             raise
         for n, part in enumerate(self._first):
             self._change(part, waiting=None if waiting is None else waiting + n)
@@ -186,13 +184,13 @@ class TaskStream:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        feed, self._feed = self._feed, None
-        if feed is None or self._feeds is None:
+        log, self._log = self._log, None
+        if log is None or self._task_logs is None:
             return
         if all(status.state.is_final for status in self._status):
-            self._feeds.later(self._feeds.close(feed))
+            self._task_logs.background.start(self._task_logs.close(log))
         else:
-            self._feeds.later(self._call_off(feed))
+            self._task_logs.background.start(self._call_off(log))
 
     def __aiter__(self) -> Self:
         return self
@@ -208,11 +206,11 @@ class TaskStream:
         return self._ready.popleft()
 
     async def _read(self) -> None:
-        if self._feed is None:
+        if self._log is None:
             raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
         try:
             async with asyncio.timeout(self._look_due - monotonic()):
-                messages = await self._feed.read()
+                messages = await self._log.read()
         except TimeoutError:
             self._look_due = monotonic() + LOOK_SECONDS
             if self._queued():
@@ -228,22 +226,22 @@ class TaskStream:
 
     def _look_for_refused(self) -> None:
         """Fails what a worker has taken and cannot do, and has that asked now and then."""
-        assert self._feeds is not None
+        assert self._task_logs is not None
         while self._refused:
             part, why = self._refused.popitem()
             if self._status[part].state in (TaskState.QUEUED, TaskState.RETRY):
                 self._change(part, state=TaskState.FAILURE, error=ConfigurationError(why))
         if monotonic() > self._ask_due:
             self._ask_due = monotonic() + ASK_SECONDS
-            self._feeds.later(self._ask())
+            self._task_logs.background.start(self._ask())
 
     async def _ask(self) -> None:
-        feed = self._feed
+        log = self._log
         waiting = [
             one.part for one in self._status if one.state in (TaskState.QUEUED, TaskState.RETRY)
         ]
-        if feed is not None and waiting:
-            parts = {key_of_part(feed.id, part): part for part in waiting}
+        if log is not None and waiting:
+            parts = {key_of_part(log.id, part): part for part in waiting}
             for key, why in (await self._control.refused(parts)).items():
                 self._refused[parts[key]] = why
 
@@ -313,34 +311,34 @@ class TaskStream:
             return None
         return encode(Changed(int(part), 0, TaskState.LOST))
 
-    async def _call_off(self, feed: Feed) -> None:
+    async def _call_off(self, log: TaskLog) -> None:
         """The tasks are wanted no more: they stop at their next `emit`, or are terminated."""
-        assert self._feeds is not None
+        assert self._task_logs is not None
         self._on_state = None
         try:
-            await self._stop(feed)
+            await self._stop(log)
         finally:
-            await self._feeds.close(feed)
+            await self._task_logs.close(log)
 
-    async def _stop(self, feed: Feed) -> None:
-        await feed.call_off()
+    async def _stop(self, log: TaskLog) -> None:
+        await log.call_off()
         await self._control.revoke(ids_of(self._sent))
-        if not await self._ended(feed, STOP_SECONDS):
-            running = {self._status[int(part)].task_id for part in self._running(feed)}
+        if not await self._ended(log, STOP_SECONDS):
+            running = {self._status[int(part)].task_id for part in self._running(log)}
             if running - self._in_processes:
                 say_once(
                     "A task goes on that nobody wants any more: only Celery's prefork pool can "
                     "terminate one. It stops at its next emit()."
                 )
             await self._control.revoke(running & self._in_processes, terminate=True)
-            await self._ended(feed, TERMINATE_SECONDS)
+            await self._ended(log, TERMINATE_SECONDS)
 
-    async def _ended(self, feed: Feed, seconds: float) -> bool:
+    async def _ended(self, log: TaskLog, seconds: float) -> bool:
         """Waits until no task runs any more; says whether that is so."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._running(feed):
-                    for message in await feed.read():
+                while self._running(log):
+                    for message in await log.read():
                         told = decode(message)
                         if isinstance(told, Changed):
                             status = replace(self._status[told.part], state=told.state)
@@ -349,12 +347,12 @@ class TaskStream:
                 return True
         return False
 
-    def _running(self, feed: Feed) -> list[str]:
+    def _running(self, log: TaskLog) -> list[str]:
         """Those that a process has begun and not ended."""
-        assert self._feeds is not None
+        assert self._task_logs is not None
         return [
             part
-            for part, place in feed.places.items()
-            if place not in (self._feeds.here, QUEUED)
+            for part, place in log.places.items()
+            if place not in (self._task_logs.here, QUEUED)
             and not self._status[int(part)].state.is_final
         ]

@@ -27,7 +27,7 @@ from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_
 from flash_events.errors import ConfigurationError
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
-from flash_events.runs.task_log import Feeds, feeds
+from flash_events.runs.task_log import TaskLogs
 from flash_events.task_queue import Order
 from flash_events.wire import events
 from flash_events.wire.events import Failure, Reason
@@ -134,8 +134,8 @@ class _Drive:
         self._indices = indices
         settings = worker_settings()
         broker = self._broker = broker_of(settings.broker, settings.log_limits)
-        self._feeds = Feeds(broker)
-        self._runs = LocalRuns(bridge.current_app(), settings, broker)
+        self._task_logs = TaskLogs(broker)
+        self._runs = LocalRuns(bridge.current_app(), settings, broker, self._task_logs)
         self._early: list[Signal] = []
         self._begun = asyncio.Event()
         self._was_stopped = False
@@ -150,7 +150,7 @@ class _Drive:
         while True:
             try:
                 await self._broker.open(
-                    self._on_signal, self._feeds.on_worker_lost, self._on_request
+                    self._on_signal, self._task_logs.on_worker_lost, self._on_request
                 )
                 break
             except ConfigurationError as error:
@@ -165,7 +165,7 @@ class _Drive:
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_SECONDS):
-                    await self._feeds.finish()
+                    await self._task_logs.background.finish()
             await self._broker.close()
 
     async def _turn(self) -> RunRecord | None:
@@ -197,10 +197,8 @@ class _Drive:
             await self._broker.directory.find([record.run])
             return
         log, attempt = adopted or (None, 1)
-        context.attempt.set(attempt)
-        feeds.set(self._feeds)
         call = bridge.load_call(self._order.context, self._indices)
-        run = self._runs.start(record, NO_PAGE, self._callback, call, log, (), attempt > 1)
+        run = self._runs.start(record, NO_PAGE, self._callback, call, log, attempt=attempt)
         self._begun.set()
         for told in self._early:
             self._on_signal(told)
@@ -219,7 +217,7 @@ class _Drive:
         self._runs.on_signal(told)
         if isinstance(told, Attach):
             self._record = replace(self._record, connection=told.connection)
-            self._feeds.later(self._move(self._record))
+            self._task_logs.background.start(self._move(self._record))
 
     async def _on_request(self, request: Signal) -> None:
         """A worker of the web asks for the run to be stopped; the answer says that it has."""

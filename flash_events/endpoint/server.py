@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import contextvars
 import logging
-from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -13,6 +11,7 @@ from typing import Any
 from dash import Dash
 
 from flash_events import bridge
+from flash_events.background import Background
 from flash_events.brokers import (
     NOWHERE,
     QUEUED,
@@ -36,7 +35,7 @@ from flash_events.errors import BrokerError, Refused
 from flash_events.identity import owner_of
 from flash_events.runs.local import LocalRuns
 from flash_events.runs.remote import RemoteRuns
-from flash_events.runs.task_log import Feeds, feeds
+from flash_events.runs.task_log import TaskLogs
 from flash_events.settings import Settings
 from flash_events.wire import events, requests
 from flash_events.wire.events import Reason
@@ -76,15 +75,15 @@ class Server:
             must_wait=lambda: self._broker.is_away,
         )
         self._placements = Placements(settings, self._broker, self._connections)
-        self._runs = LocalRuns(app, settings, self._broker)
-        self._queued = RemoteRuns(app, settings, self._broker)
-        self._feeds = Feeds(self._broker) if self._broker.is_shared else None
+        self._task_logs = TaskLogs(self._broker) if self._broker.is_shared else None
+        self._runs = LocalRuns(app, settings, self._broker, self._task_logs)
+        self._remote = RemoteRuns(app, settings, self._broker)
         self._probes = Probes(settings.heartbeat_seconds)
         self._starts: dict[RunId, asyncio.Future[None]] = {}
         """Starts that have not come to their end, by run."""
         self._losing: set[RunId] = set()
         """Runs of dead workers whose end is being told."""
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -111,7 +110,7 @@ class Server:
 
     def check(self) -> None:
         """Raises `ConfigurationError` where the broker does not suit the app's callbacks."""
-        self._queued.check()
+        self._remote.check()
 
     async def start(self) -> None:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
@@ -142,7 +141,10 @@ class Server:
         for connection in self._connections:
             connection.drain()
         left = [connection.drained() for connection in self._connections]
-        left += [self._queued.finish(), *([self._feeds.finish()] if self._feeds else [])]
+        left += [
+            self._remote.finish(),
+            *([self._task_logs.background.finish()] if self._task_logs else []),
+        ]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await asyncio.gather(*left)
@@ -240,12 +242,11 @@ class Server:
         assert place is not None
         log, replaces = place.log, request.replaces
         if callback.queue is None:
-            feeds.set(self._feeds)
             self._runs.start(record, request.page, callback, call, log, replaces)
         else:
             before = partial(self._runs.replace, replaces, owner)
-            self._queued.start(record, callback, call, before)
-        self._queued.insist(replaces, owner)
+            self._remote.start(record, callback, call, before)
+        self._remote.insist(replaces, owner)
         self.stats.starts += 1
         return place.reply()
 
@@ -281,7 +282,7 @@ class Server:
             record = replace(record, connection=request.connection)
             place = await self._placements.place(record, request.page, connections, place)
             attach = Attach(run, place.connection, seen, request.connection)
-            now = await self._queued.show(record, attach, place.log)
+            now = await self._remote.show(record, attach, place.log)
             if now is None:
                 continue
             match now.place:
@@ -321,7 +322,7 @@ class Server:
         if request.callbacks:
             runs += await self._broker.directory.kept(owner or request.page, request.callbacks)
         await self._runs.stop(runs, owner)
-        self._queued.insist(runs, owner)
+        self._remote.insist(runs, owner)
         return accepted()
 
     def _refuse_while_draining(self) -> None:
@@ -336,12 +337,12 @@ class Server:
             case Stop(runs):
                 for starting in [self._starts[run] for run in runs if run in self._starts]:
                     starting.add_done_callback(lambda _: self._runs.on_signal(signal))
-                self._queued.on_stop(signal)
+                self._remote.on_stop(signal)
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()
             case Failed():
-                self._queued.on_failed(signal)
+                self._remote.on_failed(signal)
             case Moved(connection):
                 self._connections.release(connection)
 
@@ -350,13 +351,13 @@ class Server:
         if not isinstance(request, Stop):
             raise NotImplementedError(f"A web worker answers no {type(request).__name__}.")
         starting = [self._starts[run] for run in request.runs if run in self._starts]
-        stops = [self._runs.stop_here(request), self._queued.stop(request)]
+        stops = [self._runs.stop_here(request), self._remote.stop(request)]
         await asyncio.gather(*stops, *([asyncio.wait(starting)] if starting else []))
         if starting:
             await self._runs.stop_here(request)
 
     def _on_connection_gone(self, connection: Connection) -> None:
-        self._later(self._drop(connection))
+        self._background.start(self._drop(connection))
 
     def _on_connection_closed(self, connection: Connection) -> None:
         self._runs.on_closed(connection.id)
@@ -366,20 +367,20 @@ class Server:
         for place in set(runs.values()):
             if isinstance(place, At):
                 self._broker.signals.send(place.worker, Gone(connection.id))
-        await self._queued.on_gone(runs)
+        await self._remote.on_gone(runs)
 
     def _on_worker_lost(self, worker: WorkerId) -> None:
-        if self._feeds is not None:
-            self._feeds.on_worker_lost(worker)
+        if self._task_logs is not None:
+            self._task_logs.on_worker_lost(worker)
         for connection in self._connections:
             for run, place in connection.log.runs.items():
                 if place == At(worker) and run not in self._losing:
                     self._losing.add(run)
-                    self._later(self._lose(connection, run, worker))
+                    self._background.start(self._lose(connection, run, worker))
 
     async def _lose(self, connection: Connection, run: RunId, worker: WorkerId) -> None:
         try:
-            event = await self._queued.last_event(run)
+            event = await self._remote.last_event(run)
             if event is None:
                 return
             if await self._broker.logs.end_run(connection.id, run, At(worker), event):
@@ -388,15 +389,3 @@ class Server:
                 self._broker.signals.send(worker, Stop((run,), connection.owner))
         finally:
             self._losing.discard(run)
-
-    def _later(self, work: Coroutine[Any, Any, object]) -> None:
-        """In a context of its own, or the current request would be kept until it is done."""
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            level = logging.WARNING if isinstance(error, BrokerError) else logging.ERROR
-            logger.log(level, "Something could not be done later. %s", error, exc_info=error)

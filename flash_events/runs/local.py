@@ -21,17 +21,13 @@ from flash_events.registration import EventCallback
 from flash_events.runs.output import Ending, Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
+from flash_events.runs.task_log import TaskLogs
 from flash_events.settings import Settings
+from flash_events.times import KEPT_SECONDS, STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
-
-REMEMBER_SECONDS = 300.0
-"""For so long after its end a kept run can be seen."""
-
-STOP_SECONDS = 1.0
-"""For so long a run waits for those that it replaces."""
 
 
 @dataclass(slots=True)
@@ -70,18 +66,26 @@ class LocalRuns:
         app: whose callbacks are run.
         settings: limits.
         broker: tells other workers.
+        task_logs: for what the runs stream of tasks; None without a shared broker.
     """
 
-    def __init__(self, app: Dash | None, settings: Settings, broker: Broker) -> None:
+    def __init__(
+        self,
+        app: Dash | None,
+        settings: Settings,
+        broker: Broker,
+        task_logs: TaskLogs | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._broker = broker
+        self._task_logs = task_logs
         self._by_id: dict[RunId, Live] = {}
         self._of_page: Counter[PageId] = Counter()
         self._of_connection: defaultdict[ConnectionId, set[RunId]] = defaultdict(set)
         self._in_threads = 0
         self._ended: Expiring[RunId, Ending] = Expiring(
-            REMEMBER_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
+            KEPT_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
         self._ends: Counter[Reason] = Counter()
         self._updates = 0
@@ -130,17 +134,17 @@ class LocalRuns:
         call: bridge.Call,
         log: EventLog | None,
         replaces: tuple[RunId, ...] = (),
-        is_again: bool = False,
+        attempt: int = 1,
     ) -> Run:
         """Starts a run that writes to `log`, once those that it replaces have stopped.
 
-        `is_again` says that another worker has had it, and died.
+        `attempt` is 2 or more where another worker has had it, and died.
         """
         settings = self._settings
         snapshot = (
             Snapshot(settings.max_kept_bytes, settings.command_props) if callback.is_kept else None
         )
-        output = Output(record.run, log, snapshot, is_again)
+        output = Output(record.run, log, snapshot, is_again=attempt > 1)
         replaces = tuple(dict.fromkeys(replaces))
         here = self._owned(replaces, record.owner)
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
@@ -157,7 +161,14 @@ class LocalRuns:
             live.replaces.clear()
 
         run = Run(
-            callback, call, output, self._app, settings, before if replaced or elsewhere else None
+            callback,
+            call,
+            output,
+            self._app,
+            settings,
+            before if replaced or elsewhere else None,
+            attempt,
+            self._task_logs,
         )
         live = Live(run, record, page, record.connection, replaced)
         self._add(live)

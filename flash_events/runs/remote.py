@@ -3,13 +3,13 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from dash import Dash
 
 from flash_events import bridge
+from flash_events.background import Background
 from flash_events.brokers.broker import Broker
 from flash_events.brokers.directory import RunRecord
 from flash_events.brokers.ids import NO_RUN, ConnectionId, RunId
@@ -21,6 +21,7 @@ from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle
 from flash_events.settings import Settings
 from flash_events.task_queue import Order, RunQueue
+from flash_events.times import STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason
 
@@ -37,9 +38,6 @@ _ERRORS: dict[str, type[Exception]] = {
     "configuration": ConfigurationError,
 }
 """The exceptions that `on_error` gets, by the code that the page gets."""
-
-STOP_SECONDS = 1.0
-"""A run that has not stopped by then is terminated."""
 
 TERMINATE_SECONDS = 2.0
 TERMINATE_TRIES = 20
@@ -59,7 +57,7 @@ class RemoteRuns:
         self._app = app
         self._settings = settings
         self._broker = broker
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._waiting: set[RunId] = set()
         """Runs that no worker has begun, as far as is known."""
         self._watch: asyncio.Task[None] | None = None
@@ -88,28 +86,27 @@ class RemoteRuns:
         """Queues a run, once those that it replaces have stopped (`before`)."""
         assert callback.queue is not None
         order = Order(record.run, callback.id, bridge.dump_context(call))
-        self._later(self._send(record, callback, callback.queue, order, before))
+        self._background.start(self._send(record, callback, callback.queue, order, before))
 
     def on_stop(self, signal: Stop) -> None:
         """Cancels queued runs."""
-        self._later(self.stop(signal))
+        self._background.start(self.stop(signal))
 
     def insist(self, runs: Iterable[RunId], owner: str) -> None:
         """Has runs terminated that were asked to stop and do not."""
         asked = list(runs)
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
-            self._later(self._insist(asked, owner))
+            self._background.start(self._insist(asked, owner))
 
     def on_failed(self, signal: Failed) -> None:
         """A worker says that a run has failed which it does not drive."""
-        self._later(self._on_failed(signal))
+        self._background.start(self._on_failed(signal))
 
     async def finish(self) -> None:
         """Waits for all that has begun."""
         if self._watch is not None:
             self._watch.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._background.finish()
 
     async def on_gone(self, runs: Iterable[RunId]) -> None:
         """The viewer of these runs has vanished."""
@@ -132,7 +129,7 @@ class RemoteRuns:
                 return None
             record = now or record
         if record.is_ended:
-            self._later(self._tell_snapshot(record.run, attach.connection, log))
+            self._background.start(self._tell_snapshot(record.run, attach.connection, log))
             return None
         return record
 
@@ -243,7 +240,7 @@ class RemoteRuns:
                 continue
             if record.place == QUEUED and await self._end(record):
                 assert callback.queue is not None
-                self._later(callback.queue.take_back(record.run))
+                self._background.start(callback.queue.take_back(record.run))
                 continue
             for begun, _ in await self._find([record.run]):
                 if isinstance(begun.place, At):
@@ -288,9 +285,3 @@ class RemoteRuns:
                 return False  # a worker has just taken it
         self._broker.directory.retire(record)
         return True
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        """In a context of its own, or the current request would be kept until it is done."""
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

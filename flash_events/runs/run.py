@@ -14,11 +14,13 @@ from dash.exceptions import PreventUpdate
 from flash_events import bridge, context
 from flash_events.errors import LogGone, RunAborted, RunTimeout
 from flash_events.registration import EventCallback
+from flash_events.runs import task_log
 from flash_events.runs.errors import encode_item, ends_task, handle, is_running
 from flash_events.runs.output import Output
 from flash_events.runs.pushed import PushedUpdates
 from flash_events.runs.thread import GeneratorThread
 from flash_events.settings import Settings
+from flash_events.times import STOP_SECONDS
 from flash_events.updates import Update, stream_props
 from flash_events.wire.events import Failure, Reason
 
@@ -26,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.005
 """A generator that never awaits gives way to the worker's other work this often."""
-
-STOP_SECONDS = 1.0
-"""Within this time a cancelled run has run its `finally`; promised to users."""
 
 GIVE_UP_SECONDS = 9.0
 """After this further time a cancelled run counts as ended, whatever its generator does."""
@@ -44,6 +43,8 @@ class Run:
         app: for its error handler.
         settings: limits, and whether errors show their text.
         before: awaited first: that the runs which it replaces have stopped.
+        attempt: how often it has begun, this time included.
+        task_logs: for what its generator streams of tasks; None without a shared broker.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class Run:
         app: Dash | None,
         settings: Settings,
         before: Callable[[], Awaitable[object]] | None = None,
+        attempt: int = 1,
+        task_logs: task_log.TaskLogs | None = None,
     ) -> None:
         self.id = output.run
         self.callback = callback
@@ -62,6 +65,8 @@ class Run:
         self._app = app
         self._settings = settings
         self._before = before
+        self._attempt = attempt
+        self._task_logs = task_logs
         self._side_updates = PushedUpdates(output.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
@@ -205,9 +210,14 @@ class Run:
                 await asyncio.sleep(0)  # more may be there already
 
     def _activate(self) -> None:
-        """Has updates that do not come by `yield` pushed, encoded."""
+        """Sets what the generator's code finds around it: `dash.ctx`, and the variables of a run.
+
+        Updates that do not come by `yield` are pushed, encoded.
+        """
         self._call.activate(self._set_props)
         context.stream_aside.set(self._stream_aside)
+        context.attempt.set(self._attempt)
+        task_log.task_logs.set(self._task_logs)
 
     def _set_props(self, component_id: str, props: dict[str, Any]) -> None:
         self._stream_aside(stream_props(component_id, props))

@@ -1,28 +1,23 @@
-"""Feeds: logs that tasks of a task queue write to, and that a run reads."""
+"""Task logs: tasks of a task queue write to them, and a run reads them."""
 
-import asyncio
-import contextvars
-import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
 
+from flash_events.background import Background
 from flash_events.brokers.broker import Broker
 from flash_events.brokers.ids import ConnectionId, RunId, WorkerId
 from flash_events.brokers.log import EventLog
 from flash_events.brokers.place import At, Place
 
-logger = logging.getLogger(__name__)
 
-
-class Feed:
-    """One log with the runs, here called parts, that write to it.
+class TaskLog:
+    """One log with the parts that write to it, each a task.
 
     Args:
         broker: where it lives.
         log: held by this worker.
-        feed_id: its id.
+        log_id: its id.
         on_lost: called with a part whose worker has died; returns the part's last event, or None
             where it may come again.
     """
@@ -31,10 +26,10 @@ class Feed:
         self,
         broker: Broker,
         log: EventLog,
-        feed_id: ConnectionId,
+        log_id: ConnectionId,
         on_lost: Callable[[RunId], bytes | None],
     ) -> None:
-        self.id = feed_id
+        self.id = log_id
         self._broker = broker
         self._log = log
         self._on_lost = on_lost
@@ -75,63 +70,52 @@ class Feed:
         self._log.wake()
 
 
-class Feeds:
-    """The feeds that this worker holds, and what must still be done when their readers have left.
+class TaskLogs:
+    """The task logs that this worker holds.
 
     Args:
         broker: where they live.
+
+    Attributes:
+        background: what must still be done when their readers have left.
     """
 
     def __init__(self, broker: Broker) -> None:
+        self.background = Background()
         self._broker = broker
-        self._feeds: dict[str, Feed] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._logs: dict[ConnectionId, TaskLog] = {}
 
     @property
     def here(self) -> At:
         """The place of what this worker drives."""
         return self._broker.here
 
-    async def open(self, parts: Sequence[RunId], on_lost: Callable[[RunId], bytes | None]) -> Feed:
-        """A new feed that these parts may write to."""
-        feed_id, first, *more = ConnectionId(secrets.token_urlsafe(16)), *parts
-        log = await self._broker.logs.open(feed_id, "", first, self.here)
+    async def open(
+        self, parts: Sequence[RunId], on_lost: Callable[[RunId], bytes | None]
+    ) -> TaskLog:
+        """Opens a log that these parts may write to."""
+        log_id, first, *more = ConnectionId(secrets.token_urlsafe(16)), *parts
+        log = await self._broker.logs.open(log_id, "", first, self.here)
         assert log is not None  # the id is new
-        feed = self._feeds[feed_id] = Feed(self._broker, log, feed_id, on_lost)
+        task_log = self._logs[log_id] = TaskLog(self._broker, log, log_id, on_lost)
         try:
             for part in more:
-                await self._broker.logs.join(feed_id, "", part, self.here, len(parts))
+                await self._broker.logs.join(log_id, "", part, self.here, len(parts))
         except BaseException:  # the run is cancelled meanwhile, say
-            self.later(self.close(feed))
+            self.background.start(self.close(task_log))
             raise
-        return feed
+        return task_log
 
-    async def close(self, feed: Feed) -> None:
+    async def close(self, task_log: TaskLog) -> None:
         """Forgets one."""
-        self._feeds.pop(feed.id, None)
-        await feed.close()
-
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does something that the reader does not wait for."""
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    async def finish(self) -> None:
-        """Waits for all that was to be done later."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        self._logs.pop(task_log.id, None)
+        await task_log.close()
 
     def on_worker_lost(self, worker: WorkerId) -> None:
         """A worker has died."""
-        for feed in list(self._feeds.values()):
-            self.later(feed.lose(worker))
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("A streamed task could not be ended", exc_info=error)
+        for task_log in list(self._logs.values()):
+            self.background.start(task_log.lose(worker))
 
 
-feeds: ContextVar[Feeds | None] = ContextVar("flash_events_feeds", default=None)
+task_logs: ContextVar[TaskLogs | None] = ContextVar("flash_events_task_logs", default=None)
 """Those of the worker that drives the current run; None outside a run, or without Redis."""

@@ -14,11 +14,12 @@ from flash_events.brokers.ids import RunId
 from flash_events.brokers.memory.log import MemoryLog
 from flash_events.registration import registered
 from flash_events.runs.output import Output
-from flash_events.runs.run import STOP_SECONDS, Run
+from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
 from flash_events.settings import Settings
 from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
 from flash_events.testing.decoding import events_of, update_in, values_of
+from flash_events.times import STOP_SECONDS
 from flash_events.updates import ComponentId, Update, is_no_update
 from flash_events.wire import events
 from flash_events.wire.events import Reason

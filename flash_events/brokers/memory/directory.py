@@ -11,9 +11,7 @@ from flash_events.brokers.log import LogLimits
 from flash_events.brokers.memory.logs import MemoryLogs
 from flash_events.brokers.memory.signals import MemorySignals
 from flash_events.brokers.place import NOWHERE, Place
-
-REMEMBER_SECONDS = 300.0
-"""How long a run is known after its end, so that a repeated start attaches to it."""
+from flash_events.times import KEPT_SECONDS
 
 MOST_ENDED = 10_000
 """Records of runs that have ended, about 500 bytes each; the newest are kept."""
@@ -39,14 +37,14 @@ class MemoryDirectory(RunDirectory):
         self._signals = signals
         self._records: dict[RunId, RunRecord] = {}
         """Of the runs that live."""
-        self._ended: Expiring[RunId, RunRecord] = Expiring(REMEMBER_SECONDS, MOST_ENDED)
+        self._ended: Expiring[RunId, RunRecord] = Expiring(KEPT_SECONDS, MOST_ENDED)
         self._given_up: Expiring[tuple[str, RunId], None] = Expiring(
             limits.orphan_seconds, MOST_GIVEN_UP
         )
         """Owner and run of what was stopped before it came."""
         self._kept: defaultdict[str, dict[RunId, CallbackId]] = defaultdict(dict)
         self._snapshots: Expiring[RunId, tuple[bytes, ...]] = Expiring(
-            REMEMBER_SECONDS, SNAPSHOTS_BYTES, lambda events: sum(map(len, events))
+            KEPT_SECONDS, SNAPSHOTS_BYTES, lambda events: sum(map(len, events))
         )
 
     async def claim(self, record: RunRecord) -> RunRecord | None:

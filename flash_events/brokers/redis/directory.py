@@ -37,8 +37,9 @@ from flash_events.brokers.redis.scripts import (
     UNCLAIM,
     WRITE,
 )
+from flash_events.times import KEPT_SECONDS
 
-REMEMBER_MS = 300_000
+REMEMBER_MS = int(KEPT_SECONDS * 1000)
 """How long a run is known after its end; while it lives, this is renewed."""
 
 QUEUED_MS = 24 * 3600 * 1000
