@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 from flash_events.brokers.directory import RunDirectory
 from flash_events.brokers.ids import WorkerId
@@ -32,7 +33,7 @@ class Broker(ABC):
         """The id of this worker."""
         return self.signals.worker
 
-    @property
+    @cached_property
     def here(self) -> At:
         """The place of the runs that this worker drives."""
         return At(self.worker)

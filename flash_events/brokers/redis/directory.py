@@ -4,11 +4,12 @@ What concerns one run has the hash tag of this run; what concerns a log, an owne
 has another one. So some steps follow one another, each of them atomic, in an order that is safe
 when the worker dies in between:
 
-- A claim writes the record, and then both enters the run in its log and looks whether the run was
-  given up. `locate` does it the other way round: it gives a run up, and then looks for its record
-  once more. So at least one of the two finds out about the other. The generator starts after the
-  last step: a worker that dies in between leaves a record of a run that has never begun, which
-  expires, and its page starts another run or is told that this one is lost.
+- A claim writes the record, and then looks whether the run was given up. `locate` does it the other
+  way round: it gives a run up, and then looks for its record once more. So at least one of the two
+  finds out about the other. They rely on the order that the pipe keeps.
+- Then the claim enters the run in its log, before anything else that this worker does there. The
+  generator starts later still: a worker that dies in between leaves a record of a run that has
+  never begun. It expires, and the page starts another run or is told that this one is lost.
 - A withdrawal deletes the record and leaves the logs, in any order: each step is bound to the nonce
   of this one claim, and does nothing to what another request has claimed.
 - A snapshot is counted before it is kept, and what is counted out is deleted afterwards: what a
@@ -85,22 +86,20 @@ class RedisDirectory(RunDirectory):
         run = record.run
         nonce = self._claiming[run] = secrets.token_hex(8)  # ours, if it is sent twice
         text = encode_record(record, nonce)
-        earlier = await self._pipe.run(CLAIM, (key(run, "run"),), nonce, _ttl_ms(record), text)
-        if earlier is None:
-            given_up, _ = await asyncio.gather(
-                self._pipe.call("ZSCORE", _given_up(record.owner), run),
-                self._logs.own(record.connection, run, record.place, nonce),
-            )
-            if given_up is None:
-                self._claiming.pop(run, None)
-                self._remember(record, nonce)
-                return None
-            self._pipe.tell_script(UNCLAIM, (key(run, "run"),), nonce)
-            self._logs.withdraw([record.connection], run, record.place, record.owner, nonce)
+        earlier, given_up = await asyncio.gather(
+            self._pipe.run(CLAIM, (key(run, "run"),), nonce, _ttl_ms(record), text),
+            self._pipe.call("ZSCORE", _given_up(record.owner), run),
+        )
         self._claiming.pop(run, None)
         if earlier is not None:
             return decode_record(earlier)
-        return RunRecord(run, NOWHERE, ConnectionId(""), record.owner)
+        if given_up is not None:
+            self._pipe.tell_script(UNCLAIM, (key(run, "run"),), nonce)
+            self._logs.withdraw([record.connection], run, record.place, record.owner, nonce)
+            return RunRecord(run, NOWHERE, ConnectionId(""), record.owner)
+        self._logs.own(record.connection, run, record.place, nonce)
+        self._remember(record, nonce)
+        return None
 
     def withdraw(self, record: RunRecord, connections: Sequence[ConnectionId]) -> None:
         nonce = self._claiming.pop(record.run, "")
@@ -124,9 +123,10 @@ class RedisDirectory(RunDirectory):
         found = await self.find(runs)
         unknown = [run for run, record in zip(runs, found, strict=True) if record is None]
         if unknown:
-            keys = (_given_up(owner),)
-            await self._pipe.run(GIVE_UP, keys, self._given_up_ms, MOST_GIVEN_UP, *unknown)
-            found += await self.find(unknown)  # what was claimed meanwhile
+            keys, most = (_given_up(owner),), MOST_GIVEN_UP
+            gives_up = self._pipe.run(GIVE_UP, keys, self._given_up_ms, most, *unknown)
+            _, claimed_meanwhile = await asyncio.gather(gives_up, self.find(unknown))
+            found += claimed_meanwhile
         located: dict[WorkerId, tuple[RunId, ...]] = {}
         for record in found:
             if record is None or record.is_ended or record.place == NOWHERE:

@@ -149,9 +149,9 @@ class RedisLogs(EventLogs):
         for worker in await self._run(CANCEL_WRITERS, connection):
             self._signals.send(WorkerId(worker.decode()), Room(connection, 0))
 
-    def own(self, connection: ConnectionId, run: RunId, place: Place, nonce: str) -> "Future[Any]":
-        """Enters a run in its log that was claimed with this nonce."""
-        return self._run(OWN, connection, run, encode_place(place), nonce)
+    def own(self, connection: ConnectionId, run: RunId, place: Place, nonce: str) -> None:
+        """Enters a run in its log that was claimed with this nonce, before all that follows."""
+        self._pipe.tell_script(OWN, log_keys(connection), run, encode_place(place), nonce)
 
     def withdraw(
         self,

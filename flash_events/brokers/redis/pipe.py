@@ -50,6 +50,9 @@ MAX_RETRY_SECONDS = 1.0
 class Pipe:
     """Sends commands and scripts in pipelines, one at a time.
 
+    Redis carries them out in the order in which they were asked. Those that write in one slot and
+    read in another rely on it; a pipe to a cluster would have to wait between the two.
+
     A command raises `BrokerError` where Redis refuses it, or was away for too long.
 
     Args:
