@@ -20,7 +20,7 @@ ALONE := $(BIN)/pytest -m deadline
 BROWSER := tests/browser tests/faults/browser tests/security/browser
 WITHOUT_BROWSER := $(addprefix --ignore=,$(BROWSER))
 
-.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi deadlines build tools clean
+.PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi deadlines build constraints tools clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -101,13 +101,19 @@ $(VENV)/demo-celery: $(VENV)/python pyproject.toml
 	@$(BIN)/pip install --disable-pip-version-check --editable '.[examples,celery]'
 	@touch $@
 
-$(VENV)/test: $(VENV)/python pyproject.toml
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+$(VENV)/test: $(VENV)/python pyproject.toml constraints.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 $(VENV)/bench: $(VENV)/python pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
+
+constraints: $(VENV)/python ## write the newest versions that fit into constraints.txt
+	@rm -rf $(VENV)-newest && $(BIN)/python -m venv $(VENV)-newest
+	@$(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@{ grep '^#' constraints.txt; $(VENV)-newest/bin/pip freeze --exclude-editable; } > constraints.new
+	@mv constraints.new constraints.txt && rm -rf $(VENV)-newest
 
 renderer/node_modules: renderer/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js 20 or newer is needed: apt-get install nodejs npm"; exit 1; }

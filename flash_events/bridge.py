@@ -2,12 +2,16 @@
 
 import contextlib
 import functools
+import inspect
 import json
+import logging.config
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import dash
 from dash import Dash, get_app, no_update
 from dash import _callback as dash_callback
 from dash._callback_context import context_value
@@ -15,7 +19,7 @@ from dash._grouping import flatten_grouping
 from dash._utils import AttributeDict, inputs_to_vals, stringify_id
 from dash._validate import validate_and_group_input_args
 from dash.dependencies import DashDependency
-from dash.development.base_component import Component
+from dash.development.base_component import Component, ComponentRegistry
 from dash.exceptions import AppNotFoundError, CallbackException, PreventUpdate
 
 from flash_events.errors import ConfigurationError, NoResponse, Refused
@@ -83,6 +87,13 @@ def parse_dependencies(
     )(never_posted)
     [entry], [details] = entries, by_id.values()
     return Dependencies(entry["inputs"], entry["state"], entry, details)
+
+
+def named_arguments(parsed: Dependencies) -> tuple[list[Any], dict[str, Any]]:
+    """A callback's arguments as Dash groups them, with `id.property` in the place of each value."""
+    names = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
+    args, kwargs = validate_and_group_input_args(names, parsed.details["inputs_state_indices"])
+    return list(args), kwargs
 
 
 def register(
@@ -221,6 +232,11 @@ def is_debug(app: Dash | None) -> bool:
     return app is not None and bool(app._dev_tools.get("ui"))
 
 
+def prunes_errors(app: Dash | None) -> bool:
+    """Whether Dash leaves its own frames out of the tracebacks that its dev tools show."""
+    return app is None or bool(app._dev_tools.get("prune_errors", True))
+
+
 def call_app_on_error(app: Dash | None, error: Exception) -> bool:
     """Calls the app's own `on_error`, if it has one; says whether it had."""
     if app is None or app._on_error is None:
@@ -262,12 +278,16 @@ def replaced_fastapi_request(replace: Callable[[Any], Any]) -> Iterator[Any]:
 
 
 def wrap_startup(
-    app: Dash, add_routes: Callable[[], None], before_first_request: Callable[[], None]
+    app: Dash,
+    add_routes: Callable[[], None],
+    before_first_request: Callable[[], None],
+    is_used: Callable[[], bool],
 ) -> None:
     """Hooks into an app's start.
 
     `hooks.setup` runs before `init_app`, which may swap the server, so routes are added when Dash
-    adds its own. `before_first_request` runs when Dash binds the global callbacks.
+    adds its own. `before_first_request` runs when Dash binds the global callbacks. An app that is
+    not used (`is_used`) when it runs is run as Dash does it.
 
     Quart runs `_setup_server` in a thread per request, and Dash lets all but the first pass at
     once: a script that is asked for meanwhile is "not registered" (500). So the others wait.
@@ -280,6 +300,8 @@ def wrap_startup(
     def routes() -> None:
         setup_routes()
         add_routes()
+        if app.backend.server_type == "quart":
+            keep_loggers(app, is_used)
 
     @functools.wraps(setup_server)
     def server() -> None:
@@ -292,6 +314,61 @@ def wrap_startup(
     app._setup_server = server  # type: ignore[method-assign]
 
 
+def refuse_other_calls(app: Dash) -> None:
+    """Has an app that is served in the place of its ASGI server say so; Dash's own would fail.
+
+    `Dash.__call__` hands a call on to the web framework, whatever protocol the caller speaks.
+    """
+    call: Callable[..., Any] = app.backend.__call__
+
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) + len(kwargs) != 3:  # ASGI's scope, receive and send
+            raise ConfigurationError(
+                "Expected the server of the app to be served, got the app itself. Write: "
+                "server = app.server, and start `hypercorn app:server`, with the name of the "
+                "module before the colon."
+            )
+        return call(*args, **kwargs)
+
+    app.backend.__call__ = checked  # type: ignore[method-assign] # Dash looks it up there
+
+
+def unawaited_pages(app: Dash) -> list[str]:
+    """The paths of the pages whose layout is an `async def` that this app will not await."""
+    if app._use_async:
+        return []
+    pages = dash.page_registry.values()
+    return [page["path"] for page in pages if inspect.iscoroutinefunction(page["layout"])]
+
+
+def keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:
+    """Has every logger speak on when `app.run(debug=True)` serves with Quart.
+
+    Dash calls `dictConfig` there, to silence Quart's log of requests. Unless it is told otherwise,
+    `dictConfig` disables every logger that exists, ours and the app's own among them.
+    """
+    from dash.backends import _quart
+
+    quart: Any = _quart
+    run = app.backend.run
+
+    def configure(config: dict[str, Any]) -> None:
+        logging.config.dictConfig({"disable_existing_loggers": False, **config})
+
+    @functools.wraps(run)
+    def run_with_loggers(*args: Any, **kwargs: Any) -> Any:
+        if not is_used():
+            return run(*args, **kwargs)
+        before, quart.dictConfig = quart.dictConfig, configure
+        try:
+            return run(*args, **kwargs)
+        finally:
+            quart.dictConfig = before
+
+    app.backend.run = run_with_loggers  # type: ignore[method-assign]
+
+
 def add_route(
     app: Dash, name: str, view: Callable[[], Awaitable[Any]], method: str = "POST"
 ) -> None:
@@ -302,3 +379,48 @@ def add_route(
 def add_script(app: Dash, package: str, path: str) -> None:
     """Has every page of this app load a script that the package carries."""
     app.scripts.append_script({"namespace": package, "relative_package_path": path})
+
+
+def add_devtool(app: Dash, component: str, props: Callable[[], dict[str, Any]]) -> None:
+    """Shows a component of our namespace in an app's dev tools.
+
+    `hooks.devtool` would show it in every app of the process, also in those that do not use us.
+
+    Args:
+        app: the app.
+        component: the name that its script gives it.
+        props: called for each page that is served.
+    """
+    make_config: Callable[[], dict[str, Any]] = app._config
+
+    @functools.wraps(make_config)
+    def config() -> dict[str, Any]:
+        made = make_config()
+        if "dev_tools" in made:
+            shown = {"namespace": NAMESPACE, "type": component, "position": "right"}
+            made["dev_tools"] = [*made["dev_tools"], {**shown, "props": props()}]
+        return made
+
+    app._config = config  # type: ignore[method-assign]
+
+
+def prop_names(component_type: str) -> list[str] | None:
+    """The props of a component, as its Python class knows them; None where that is not known.
+
+    A name that ends with `*` stands for all that begin so.
+
+    Args:
+        component_type: the namespace and the name of the component, with a dot between them.
+    """
+    namespace, _, name = component_type.rpartition(".")
+    package = sys.modules.get(ComponentRegistry.namespace_to_package.get(namespace, ""))
+    modules = (package, *(getattr(package, part, None) for part in ("html", "dcc", "dash_table")))
+    for module in modules:
+        found = getattr(module, name, None)
+        if isinstance(found, type) and getattr(found, "_namespace", None) == namespace:
+            parameters = inspect.signature(found).parameters.values()
+            if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+                return None  # not made by Dash's generator: its arguments may differ from its props
+            names = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
+            return [*names, "data-*", "aria-*"]
+    return None

@@ -13,6 +13,7 @@ from dash import Input
 
 from flash_events import bridge, options
 from flash_events.errors import CallbackError
+from flash_events.mistakes.functions import check_generator, check_parameters, warn_of_slips
 from flash_events.registration import EventCallback, OnError, remember
 from flash_events.task_queue import RunQueue
 
@@ -76,11 +77,7 @@ def event_callback(
         CallbackError: something cannot be registered; says what was expected and the cure.
     """
     if unknown:
-        raise CallbackError(
-            f"Unknown option {next(iter(unknown))!r} of @event_callback. Known are: inputs, state, "
-            "cancel, reset_props, running, on_error, overlap, on_disconnect, worker, timeout, "
-            "keep_alive, prevent_initial_call."
-        )
+        raise options.unknown_option(next(iter(unknown)))
     grouped = {
         name: dict(deps) if isinstance(deps, dict) else deps  # Dash merges State into it
         for name, deps in (("inputs", inputs), ("state", state))
@@ -110,10 +107,16 @@ def event_callback(
         "running": options.running_entries(running, match_keys),
     }
 
+    if prevent_initial_call and all(dep["property"] == "id" for dep in parsed.inputs):
+        logger.warning(
+            "%s never changes, so that nothing starts a run. Write: prevent_initial_call=False.",
+            " and ".join(f"{dep['id']}.id" for dep in parsed.inputs),
+        )
+
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        is_async = inspect.isasyncgenfunction(function)
-        if not is_async and not inspect.isgeneratorfunction(function):
-            raise _not_a_generator(function)
+        is_async = check_generator(function)
+        check_parameters(function, parsed)
+        warn_of_slips(function)
         callback_id = _callback_id(function, parsed)
         is_kept = on_disconnect == "finish"
         callback = EventCallback(
@@ -155,17 +158,6 @@ def _home_of(callback_id: str) -> bridge.Registry:
         if bridge.find(bridge.app_registry(app), callback_id) is not None:
             return bridge.app_registry(app)  # a notebook cell that is run again while it serves
     return bridge.global_registry()
-
-
-def _not_a_generator(function: Any) -> CallbackError:
-    if inspect.iscoroutinefunction(function):
-        kind, cure = "coroutine function", "Did you forget `yield`?"
-    elif inspect.isfunction(function):
-        kind, cure = "function", "Write `async def` and yield stream_props(...) in it."
-    else:
-        kind, cure = type(function).__name__, "Decorate the generator function itself."
-    name = getattr(function, "__name__", repr(function))
-    return CallbackError(f"Expected an async generator function, got {kind} {name!r}. {cure}")
 
 
 def _callback_id(function: Callable[..., Any], parsed: bridge.Dependencies) -> str:
@@ -216,7 +208,7 @@ def _code(function: Callable[..., Any]) -> CodeType:
 
 def _captured(function: Callable[..., Any]) -> list[int]:
     """What a function has captured, by identity; a name that is not bound yet is itself."""
-    captured = []
+    captured = [id(getattr(function, "__self__", None))]
     for cell in inspect.unwrap(function).__closure__ or ():
         try:
             captured.append(id(cell.cell_contents))

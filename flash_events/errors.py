@@ -4,6 +4,8 @@ A mistake of the developer raises at import or in the run, a mistake of the clie
 `Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import NoReturn
 
 
@@ -100,6 +102,20 @@ class Refused(FlashEventsError):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
         self.limit = limit
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Asks for the known name nearest to a name that is not known; lists them if none is near."""
+    names = sorted(known)
+    near = nearest(name, names)
+    return f"Did you mean {near}?" if near else f"Known are: {', '.join(names)}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like a name; None if none is like it."""
+    names = list(known)
+    parts = [one for one in names if len(name) > 3 and name in one]
+    return next(iter(get_close_matches(name, names, n=1) or parts), None)
 
 
 def too_many(what: str, setting: str) -> Refused:

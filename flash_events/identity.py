@@ -29,7 +29,9 @@ async def owner_of(request: Any, identify: Identify | None) -> str:
             user = await user
         if user is not None and not isinstance(user, str):
             kind = type(user).__name__  # its value may be a name
-            raise TypeError(f"Expected identify to return a string or None, got {kind}.")
+            raise TypeError(
+                f"Expected identify to return a string or None, got {kind}. Write str(...)."
+            )
     except Exception:  # the app's own code; what it raised is no concern of the client
         logger.exception("identify failed")
         user = None

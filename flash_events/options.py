@@ -1,18 +1,97 @@
 """The options of `@event_callback`, checked and written as the browser reads them."""
 
+import inspect
+import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 from dash import ALL, ALLSMALLER, MATCH, Input, Output
 from dash.dependencies import DashDependency, Wildcard
 
 from flash_events import bridge
-from flash_events.errors import CallbackError, UpdateError
-from flash_events.updates import is_no_update, stream_props
+from flash_events.errors import CallbackError, UpdateError, did_you_mean
+from flash_events.updates import checked_id, is_no_update, stream_props
 from flash_events.wire.json import to_json
+
+logger = logging.getLogger(__name__)
 
 Overlap = Literal["restart", "skip", "queue", "parallel"]
 OnDisconnect = Literal["cancel", "finish"]
+
+
+_INPUT = 'Input("start", "n_clicks")'
+_CANCEL = 'cancel=[Input("stop", "n_clicks")]'
+_RUNNING = 'running=[(Output("start", "disabled"), True, False)]'
+_RESET = 'reset_props={"out": {"children": ""}}'
+_EXAMPLES = {"cancel": _CANCEL, "running": _RUNNING}
+
+_KNOWN = (
+    *("inputs", "state", "cancel", "reset_props", "running", "on_error", "overlap"),
+    *("on_disconnect", "worker", "timeout", "keep_alive", "prevent_initial_call"),
+)
+
+_NO_BACKGROUND = (
+    "An event callback never holds up the page: leave it out. Where the work belongs into the "
+    "workers of Celery, write worker=celery_app."
+)
+_NO_PROGRESS = "Yield stream_props(id, {prop: value}) as the work goes on, or use track(...)."
+_NO_OUTPUT = "An event callback has no Outputs: yield stream_props(id, {prop: value}) instead."
+_OF_DASH = "It is an option of dash.callback that an event callback does not have: leave it out."
+_CURES = {
+    **dict.fromkeys(("background", "manager", "interval"), _NO_BACKGROUND),
+    **dict.fromkeys(("progress", "progress_default"), _NO_PROGRESS),
+    **dict.fromkeys(("output", "outputs"), _NO_OUTPUT),
+    **dict.fromkeys(
+        (
+            *("cache_args_to_ignore", "cache_ignore_triggered", "api_endpoint", "optional"),
+            *("hidden", "websocket", "persistent", "mcp_enabled", "mcp_expose_docstring"),
+        ),
+        _OF_DASH,
+    ),
+}
+"""What to write in the place of an option that other decorators have."""
+
+COUNTERS = ("n_clicks", "n_submit", "n_blur", "n_close", "n_clicks_left")
+"""Props that count from 0, so that a value above it comes once."""
+
+
+def unknown_option(name: str) -> CallbackError:
+    """The error for an option that `@event_callback` does not have."""
+    cure = _CURES.get(name) or did_you_mean(name, _KNOWN)
+    return CallbackError(f"Unknown option {name!r} of @event_callback. {cure}")
+
+
+def _name_of(thing: Any) -> str:
+    return f"function {thing.__name__!r}" if hasattr(thing, "__name__") else repr(thing)
+
+
+def _as_input(got: Any) -> str:
+    """What somebody has meant who has written this in the place of an Input."""
+    if isinstance(got, str) and got.count(".") == 1:
+        component_id, prop = got.split(".")
+        return f'Input("{component_id}", "{prop}")'
+    return f'Input("{got}", "n_clicks")' if isinstance(got, str) and got else _INPUT
+
+
+def _check_dependency_id(dependency: DashDependency) -> None:
+    """Raises `CallbackError` where an id can be no component's."""
+    kind = type(dependency).__name__
+    if not isinstance(dependency.component_id, str | dict):
+        raise CallbackError(
+            f"Expected the component id in {kind}(...) to be a string, a dict or a component, "
+            f"got {dependency.component_id!r:.80}. Write one {kind} for each component: "
+            f'{kind}("start", "n_clicks").'
+        )
+    try:
+        checked_id(dependency.component_id)
+    except UpdateError as error:
+        raise CallbackError(f"In {kind}(...): {error}") from None
+    if not isinstance(dependency.component_property, str):
+        raise CallbackError(
+            f"Expected the name of a prop as a string, got {dependency.component_property!r:.80}. "
+            f"Write: {_INPUT}."
+        )
 
 
 def check_options(
@@ -31,10 +110,8 @@ def check_options(
         if value not in get_args(literal):
             expected = ", ".join(map(repr, get_args(literal)))
             raise CallbackError(f"Expected {name} to be one of {expected}, got {value!r}.")
-    if on_error is not None and not callable(on_error):
-        raise CallbackError(
-            f"Expected on_error to be a function of the exception, got {on_error!r}."
-        )
+    if on_error is not None:
+        _check_on_error(on_error)
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout > 0):
         raise CallbackError(f"Expected timeout to be seconds above 0 or None, got {timeout!r}.")
@@ -43,18 +120,44 @@ def check_options(
             raise CallbackError(f"Expected {name} to be True or False, got {flag!r}.")
 
 
+def _check_on_error(on_error: Any) -> None:
+    write = "Write: def on_error(error): return stream_props(id, {prop: value})."
+    if not callable(on_error):
+        raise CallbackError(
+            f"Expected on_error to be a function of the exception, got {on_error!r:.80}. {write}"
+        )
+    if inspect.isgeneratorfunction(on_error) or inspect.isasyncgenfunction(on_error):
+        raise CallbackError(
+            f"Expected on_error to return its updates, got generator {_name_of(on_error)}. {write}"
+        )
+    with suppress(ValueError):  # some that are written in C have no signature
+        try:
+            inspect.signature(on_error).bind(None)
+        except TypeError:
+            raise CallbackError(
+                "Expected on_error to be a function of the exception, "
+                f"got {_name_of(on_error)} with {inspect.signature(on_error)}. {write}"
+            ) from None
+
+
 def refuse_outputs(groupings: list[Any]) -> None:
     """Raises `CallbackError` for anything but Inputs and States."""
+    if len(groupings) == 1 and callable(groupings[0]) and not isinstance(groupings[0], type):
+        raise CallbackError(
+            f"Expected Inputs and States, got {_name_of(groupings[0])}: a decorator without "
+            f"parentheses. Write: @event_callback({_INPUT})."
+        )
     for dependency in bridge.flatten(groupings):
         if isinstance(dependency, Output):
             raise CallbackError(
-                f"Expected only Inputs and States, got {dependency!r}. "
-                "An event callback has no Outputs: yield stream_props(id, {prop: value}) instead."
+                f"Expected only Inputs and States, got {dependency!r}. {_NO_OUTPUT}"
             )
         if not isinstance(dependency, DashDependency):
             raise CallbackError(
-                f"Expected Inputs and States, got {type(dependency).__name__} {dependency!r:.80}."
+                f"Expected Inputs and States, got {type(dependency).__name__} {dependency!r:.80}. "
+                f"Write: @event_callback({_as_input(dependency)})."
             )
+        _check_dependency_id(dependency)
 
 
 def match_keys_of(dependencies: Iterable[DashDependency]) -> frozenset[str]:
@@ -93,8 +196,10 @@ def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, An
         if not isinstance(trigger, Input) or len(allowed) > 1:
             raise CallbackError(
                 "Expected cancel entries to be an Input or (Input, allowed value), "
-                f"got {entry!r:.120}."
+                f"got {entry!r:.120}. Write: {_CANCEL}."
             )
+        _check_dependency_id(trigger)
+        _warn_of_counter(trigger, allowed)
         check_wildcards(trigger.component_id, match_keys)
         if str(trigger) in seen:
             raise CallbackError(f"{trigger!r} stands twice in cancel. Keep one of them.")
@@ -107,13 +212,29 @@ def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, An
     return entries
 
 
+def _warn_of_counter(trigger: Input, allowed: list[Any]) -> None:
+    """Warns where the value that does not cancel is the number of a press.
+
+    The second value of a pair is 1 in dash-event-callback's own example, where any change cancels.
+    """
+    if trigger.component_property in COUNTERS and allowed and allowed[0] not in (0, None):
+        logger.warning(
+            "cancel=[(%r, %r)]: a change to %r does not cancel, so press number %r does nothing. "
+            "Write: cancel=[Input(%r, %r)].",
+            trigger,
+            *[allowed[0]] * 3,
+            trigger.component_id,
+            trigger.component_property,
+        )
+
+
 def reset_entries(reset_props: Any, match_keys: frozenset[str]) -> list[list[Any]]:
     """`reset_props` as `[id, props]` each."""
     pairs = list(reset_props.items()) if isinstance(reset_props, Mapping) else reset_props
     if not isinstance(pairs, list | tuple):
         raise CallbackError(
             "Expected reset_props to be a list of (id, {prop: value}) or a dict, "
-            f"got {type(reset_props).__name__} {reset_props!r:.80}."
+            f"got {type(reset_props).__name__} {reset_props!r:.80}. Write: {_RESET}."
         )
     if len(pairs) == 2 and isinstance(pairs[1], Mapping):  # one pair, not wrapped in a list
         pairs = [pairs]
@@ -137,11 +258,14 @@ def running_entries(running: Any, match_keys: frozenset[str]) -> list[list[Any]]
         if not isinstance(entry, list | tuple) or len(entry) != 3:
             raise CallbackError(
                 "Expected running entries to be (Output, while_running, afterwards), "
-                f"got {entry!r:.120}."
+                f"got {entry!r:.120}. Write: {_RUNNING}."
             )
         output, on, off = entry
         if not isinstance(output, Output):
-            raise CallbackError(f"Expected an Output first in a running entry, got {output!r:.80}.")
+            raise CallbackError(
+                f"Expected an Output first in a running entry, got {output!r:.80}. "
+                f"Write: {_RUNNING}."
+            )
         check_wildcards(output.component_id, match_keys)
         # The browser leaves the prop alone where a value is `no_update`, which it knows as Dash's.
         values = [bridge.NO_UPDATE if is_no_update(value) else value for value in (on, off)]
@@ -159,7 +283,9 @@ def _as_list(value: Any, option: str) -> list[Any]:
     if isinstance(value, DashDependency) or _is_one_entry(value):
         return [value]
     if not isinstance(value, list | tuple):
-        raise CallbackError(f"Expected {option} to be a list, got {value!r:.80}.")
+        raise CallbackError(
+            f"Expected {option} to be a list, got {value!r:.80}. Write: {_EXAMPLES[option]}."
+        )
     return list(value)
 
 

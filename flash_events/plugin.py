@@ -2,7 +2,10 @@
 
 import functools
 import hashlib
+import json
+import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +20,11 @@ from flash_events.endpoint.server import Server
 from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
 from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
+from flash_events.runs.errors import shows_errors
+from flash_events.runs.traces import place_of
 from flash_events.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 ROUTE = "_dash-flash-events/"
 ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
@@ -26,6 +33,9 @@ DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
 LOADED_ON_USE = ("connections", "room")
 """Scripts that the page's script loads, by the last part of their names."""
+
+WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")
+"""Modules of gunicorn, which it imports for the worker class that it is started with."""
 
 _WIRING = "_flash_events_wiring"
 """The attribute of an app that holds what we add to it."""
@@ -53,6 +63,11 @@ class FlashEvents:
     settings: Settings
 
     def __new__(cls, app: Dash, **_settings: Any) -> Self:
+        if not isinstance(app, Dash):
+            raise ConfigurationError(
+                f"Expected the app that Dash(...) has made, got {type(app).__name__} {app!r:.80}. "
+                "Write: FlashEvents(app), and not app.server."
+            )
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         known = wiring.handle if wiring is not None else None
         return known if isinstance(known, cls) else super().__new__(cls)
@@ -89,6 +104,7 @@ class _Wiring:
         self._server: Server | None = None
         self._process = 0
         self._has_script = False
+        self._has_devtool = False
         self._watch: ShutdownWatch | None = None
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
@@ -121,6 +137,7 @@ class _Wiring:
         for name in LOADED_ON_USE:
             bridge.add_route(self.app, ROUTE + name, backend.view(_script_of(name)), "GET")
         bridge.add_route(self.app, ROUTE + "metrics", backend.view(self._metrics), "GET")
+        bridge.add_route(self.app, ROUTE + "props", backend.view(self._prop_names), "GET")
         backend.on_serving(self._start, self._close)
 
     def add_script(self) -> None:
@@ -130,14 +147,44 @@ class _Wiring:
 
     def before_first_request(self) -> None:
         """Dash is about to bind the global callbacks to this app."""
-        if self._has_callbacks():
+        if self.has_callbacks():
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready().check()
-            if bridge.is_debug(self.app):
-                _offer_devtool()
-        if bridge.is_debug(self.app):  # Dash offers it in all apps of the process
+            self._warn_of_pages()
+            self._add_devtool()
+
+    def _add_devtool(self) -> None:
+        """Puts our panel, and the checks of ids and props, into Dash's dev tools."""
+        if bridge.is_debug(self.app) and not self._has_devtool:
+            self._has_devtool = True
             bridge.add_script(self.app, "flash_events", DEVTOOL)
+            bridge.add_devtool(self.app, "Devtool", self._devtool_props)
+
+    def _devtool_props(self) -> dict[str, Any]:
+        """What the dev tools know of the event callbacks, by id."""
+        told = {one.id: one for one in bridge.app_registry(self.app)}
+        props: dict[str, Any] = {"names": {one: callback.name for one, callback in told.items()}}
+        if shows_errors(self.app, self.configure({})):
+            props["places"] = {one: place_of(callback.function) for one, callback in told.items()}
+        return props
+
+    async def _prop_names(self, request: Request) -> Reply:
+        """The props of a component, for the dev tools, which know some components only by name."""
+        if not bridge.is_debug(self.app):
+            return Reply(404, b"Not found.\n")
+        names = bridge.prop_names(request.query.get("type", ""))
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        return Reply(200, json.dumps(names).encode(), headers)
+
+    def _warn_of_pages(self) -> None:
+        paths = bridge.unawaited_pages(self.app)
+        if paths:
+            logger.error(
+                "The layout of %s is an `async def`, which Dash does not await as it is installed "
+                "here: these pages are answered with 500. Install dash[async], or write `def`.",
+                ", ".join(paths),
+            )
 
     def ready(self) -> Server:
         """The app's server, made with the environment's settings if nobody has set any.
@@ -150,7 +197,8 @@ class _Wiring:
             self._watch = None
         return self._server
 
-    def _has_callbacks(self) -> bool:
+    def has_callbacks(self) -> bool:
+        """Whether the app has event callbacks, or may get those that no app has yet."""
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
 
     def _answering(self, action: str) -> Handler:
@@ -170,7 +218,7 @@ class _Wiring:
         server = self._server
         if server is not None and (server.has_ended or server.is_elsewhere):
             self._server = self._watch = None  # served again in the same process, as tests do
-        if self._has_callbacks():
+        if self.has_callbacks():
             await self.ready().start()
             self._watch_shutdown()
 
@@ -226,23 +274,17 @@ def _javascript(script: bytes, is_current: bool) -> Reply:
     return Reply(200, script, headers)
 
 
-@functools.cache
-def _offer_devtool() -> None:
-    """Puts our panel into Dash's dev tools."""
-    hooks.devtool("flash_events", "Devtool", _names)
-
-
-def _names() -> dict[str, Any]:
-    """What the panel shows instead of the ids of event callbacks."""
-    app = bridge.current_app()
-    callbacks = () if app is None else bridge.app_registry(app)
-    return {"names": {callback.id: callback.name for callback in callbacks}}
+def _event_callback(app: Dash, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
+    """`@app.event_callback(...)`, for those who write it as `@app.callback(...)`."""
+    return FlashEvents(app).event_callback(*dependencies, **options)
 
 
 def _wire(app: Dash) -> _Wiring:
     wiring = _Wiring(app)
     setattr(app, _WIRING, wiring)
-    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request)
+    if "event_callback" not in dir(app):  # Dash says nothing useful of an attribute that is missing
+        setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
+    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.has_callbacks)
     return wiring
 
 
@@ -251,3 +293,25 @@ def _on_app_created(app: Dash) -> None:
     if any(bridge.global_registry()):
         bridge.require_async_backend(app)
     _wire(app)
+    if backend_of(app) is not None:
+        bridge.refuse_other_calls(app)
+        _warn_of_wsgi()
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.error(message)
+
+
+def _warn_of_wsgi() -> None:
+    """Says what to start instead of a worker of gunicorn's own, which cannot call the app at all.
+
+    Each request would fail within gunicorn, with an error that names neither.
+    """
+    workers = [name for name in WSGI_WORKERS if f"gunicorn.workers.{name}" in sys.modules]
+    if workers:
+        _warn_once(
+            f"gunicorn's worker class {workers[0]} serves WSGI apps, and this one is ASGI: each "
+            "request will fail. Start it with `hypercorn app:server`, or with `gunicorn -k "
+            "uvicorn_worker.UvicornWorker app:server` (pip install uvicorn-worker)."
+        )

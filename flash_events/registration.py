@@ -1,7 +1,9 @@
 """The event callbacks of this process: what each decorated function is registered as."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from flash_events import options
@@ -67,4 +69,14 @@ def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, A
         return _registered[function]
     except (KeyError, TypeError):
         name = getattr(function, "__name__", repr(function))
-        raise TypeError(f"Expected a function with @event_callback(...), got {name}.") from None
+        is_called = inspect.isgenerator(function) or inspect.isasyncgen(function)
+        cure = f" Write {name}, and not {name}(...)." if is_called else ""
+        raise TypeError(
+            f"Expected a function with @event_callback(...), got {type(function).__name__} {name}."
+            f"{cure}"
+        ) from None
+
+
+def is_event_callback(code: CodeType) -> bool:
+    """Whether this is the code of a decorated function."""
+    return any(inspect.unwrap(function).__code__ is code for function in list(_registered))

@@ -1,15 +1,26 @@
 """What can be set, by keyword, by `FLASH_EVENTS_*` environment variables, or left alone."""
 
+import functools
+import inspect
+import logging
+import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from flash_events.brokers.log import LogLimits
-from flash_events.errors import ConfigurationError
+from flash_events.errors import ConfigurationError, did_you_mean, nearest
 from flash_events.identity import Identify
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "FLASH_EVENTS_"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*\s]+")
+_LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
+"""How the names of variables begin that are likely meant for us."""
+
 MAX_HEARTBEAT_SECONDS = 30.0
 
 
@@ -53,7 +64,8 @@ class Settings:
             `play`, or `my_lib.Player.play` for one type of component; as an environment variable
             separated by commas.
         trust_forwarded_host: whether a proxy in front sets `X-Forwarded-Host`.
-        debug: whether errors reach the browser with their text; None follows Dash's dev tools.
+        debug: whether errors reach the browser with their text and their traceback, and updates
+            with the line that made them; None follows Dash's dev tools.
     """
 
     broker: str = "memory://"
@@ -85,13 +97,25 @@ class Settings:
     def __post_init__(self) -> None:
         for name in _NUMBERS:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or value <= 0 or not math.isfinite(value):
                 raise ConfigurationError(f"Expected {name} to be a number above 0, got {value!r}.")
-        if self.identify is not None and not callable(self.identify):
+        for name in _FLAGS:
+            flag = getattr(self, name)
+            if not isinstance(flag, bool) and (flag is not None or name != "debug"):
+                raise ConfigurationError(f"Expected {name} to be True or False, got {flag!r}.")
+        if self.identify is not None and not _takes_a_request(self.identify):
             raise ConfigurationError(
                 "Expected identify to be a function that takes a request and returns a string, "
-                f"got {self.identify!r}."
+                f"got {self.identify!r}. Write: def identify(request): ..."
             )
+        for origin in self.allowed_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigurationError(
+                    "Expected allowed_origins to name each origin as browsers send it, such as "
+                    f"https://portal.example or http://localhost:3000, got {origin!r}: without "
+                    "path, slash at the end and wildcard."
+                )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
                 f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
@@ -120,9 +144,17 @@ class Settings:
         known = {field.name: field.default for field in fields(cls)}
         for name in given:
             if name not in known:
-                raise ConfigurationError(
-                    f"Unknown setting {name!r}. Known are: {', '.join(sorted(known))}."
-                )
+                raise ConfigurationError(f"Unknown setting {name!r}. {did_you_mean(name, known)}")
+        for variable in environment:
+            prefix = _LIKE_PREFIX.match(variable)
+            if prefix and variable not in {PREFIX + name.upper() for name in known}:
+                near = nearest(variable[prefix.end() :].lower(), known)
+                _warn_of(variable, f"Did you mean {PREFIX}{near.upper()}?" if near else "")
+        if environment.get(PREFIX + "IDENTIFY"):
+            raise ConfigurationError(
+                f"{PREFIX}IDENTIFY has no meaning, since identify is a function. Pass it: "
+                "FlashEvents(app, identify=...)."
+            )
         values: dict[str, Any] = {}
         for name, default in known.items():
             text = environment.get(PREFIX + name.upper())
@@ -132,15 +164,41 @@ class Settings:
         for name in ("allowed_origins", "command_props"):
             if name in values:
                 value = values[name]
+                if not isinstance(value, str | list | tuple | set | frozenset):
+                    raise ConfigurationError(
+                        f"Expected {name} to be a list of strings, got {value!r}."
+                    )
                 values[name] = (value,) if isinstance(value, str) else tuple(value)
         return cls(**values)
 
 
+_FLAGS = ("trust_forwarded_host", "metrics", "debug")
+_NAMES = [field.name.upper() for field in fields(Settings)]
 _NUMBERS = [
     field.name
     for field in fields(Settings)
     if isinstance(field.default, int | float) and not isinstance(field.default, bool)
 ]
+
+
+def _takes_a_request(identify: Any) -> bool:
+    try:
+        inspect.signature(identify).bind(None)
+    except ValueError:  # written in C, and without a signature
+        return True
+    except TypeError:  # not callable, or with other parameters
+        return False
+    return True
+
+
+@functools.cache
+def _warn_of(variable: str, hint: str) -> None:
+    """Warns of a variable that sets nothing, once in a process."""
+    logger.warning(
+        "The environment variable %s is no setting of flash_events, and sets nothing. %s",
+        variable,
+        hint or f"The settings are {PREFIX} and one of {', '.join(_NAMES)}.",
+    )
 
 
 def _parse(variable: str, text: str, default: Any) -> Any:
@@ -155,8 +213,9 @@ def _parse(variable: str, text: str, default: Any) -> Any:
             try:
                 return type(default)(text)
             except ValueError:
+                kind = "a whole number" if isinstance(default, int) else "a number"
                 raise ConfigurationError(
-                    f"Expected {variable} to be a number, got {text!r}."
+                    f"Expected {variable} to be {kind}, got {text!r}."
                 ) from None
         case tuple():
             return tuple(part.strip() for part in text.split(",") if part.strip())

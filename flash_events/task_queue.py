@@ -14,11 +14,13 @@ class Order:
         run: its id.
         callback: the id of its event callback.
         context: what of `dash.ctx` has a JSON form, arguments included.
+        debug: whether the web server shows errors with their text.
     """
 
     run: str
     callback: str
     context: dict[str, Any]
+    debug: bool = False
 
 
 class RunQueue(ABC):

@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import NoneType
 from typing import Any, overload
 
 from dash import NoUpdate
+from dash.dependencies import Wildcard
 from dash.development.base_component import Component
 
 from flash_events import bridge
 from flash_events.errors import UpdateError
+from flash_events.mistakes import commands, cures
 
 ComponentId = str | dict[str, Any]
 """A string id, or a dict id; in a dict, MATCH and ALL stand for what they mean in Dash."""
@@ -38,6 +41,9 @@ class Update:
     alone: bool = False
 
 
+_PARTS = (str, int, float, bool, Wildcard, NoneType)
+"""What the values of a dict id may be."""
+
 NOTHING = Update(())
 """The update that sets nothing."""
 
@@ -55,7 +61,12 @@ def stream_props(
 @overload
 def stream_props(*, batch: Batch, alone: bool = False) -> Update: ...
 def stream_props(
-    *args: Any, component_id: Any = None, props: Any = None, batch: Any = None, alone: bool = False
+    *args: Any,
+    component_id: Any = None,
+    props: Any = None,
+    batch: Any = None,
+    alone: bool = False,
+    **unknown: Any,
 ) -> Update:
     """Makes an update; a run streams it into the page by yielding it.
 
@@ -74,6 +85,9 @@ def stream_props(
     Raises:
         UpdateError: the arguments are none of these forms.
     """
+    if unknown:
+        call = _call(args, component_id=component_id, props=props, batch=batch, **unknown)
+        raise _wrong_call(call, cures.instead_of_call(args, unknown))
     if len(args) == 2:
         return _of_one(*args, alone)
     if len(args) == 1 and component_id is None:
@@ -81,17 +95,15 @@ def stream_props(
     if batch is None and component_id is not None and props is not None:
         return _of_one(component_id, props, alone)
     if batch is None or component_id is not None or props is not None or len(args) > 1:
-        raise UpdateError(
-            "Expected stream_props(id, props) or stream_props([(id, props), ...]), "
-            f"got {_call(args, component_id=component_id, props=props, batch=batch)}."
-        )
+        call = _call(args, component_id=component_id, props=props, batch=batch)
+        raise _wrong_call(call, cures.instead_of_call(args, {}))
     return Update(tuple(target for target in _targets(batch) if target[1]), alone)
 
 
-def together(updates: Iterable[object]) -> Update:
+def together(updates: Iterable[object], verb: str = "yield") -> Update:
     """Several updates as one, so that they are applied in one commit.
 
-    None and `no_update` among them are skipped.
+    None and `no_update` among them are skipped. `verb` is for `as_update`.
 
     Raises:
         UpdateError: one of them is not an update.
@@ -102,24 +114,28 @@ def together(updates: Iterable[object]) -> Update:
         if is_nothing(update):
             continue
         if not isinstance(update, Update):
-            raise not_an_update(update)
+            raise not_an_update(update, verb)
         targets.extend(update.targets)
         alone = alone or update.alone
     return Update(tuple(targets), alone)
 
 
-def as_update(item: object) -> Update:
+def as_update(item: object, verb: str = "yield") -> Update:
     """Return a yielded item as one update; an empty one for None and `no_update`.
+
+    Args:
+        item: what was yielded, returned or emitted.
+        verb: says in an error which of these it was: "yield", "return" or "emit".
 
     Raises:
         UpdateError: it is neither an update nor a list of them.
     """
     if is_nothing(item):
         return NOTHING
-    if isinstance(item, list | tuple):
-        return together(item)
+    if isinstance(item, list | tuple) and not cures.is_pair(item):
+        return together(item, verb)
     if not isinstance(item, Update):
-        raise not_an_update(item)
+        raise not_an_update(item, verb)
     return item
 
 
@@ -133,11 +149,12 @@ def is_nothing(item: object) -> bool:
     return item is None or is_no_update(item)
 
 
-def not_an_update(got: object) -> UpdateError:
-    """The error for a value that is yielded where an update was expected."""
+def not_an_update(got: object, verb: str = "yield") -> UpdateError:
+    """The error for a value that stands where an update was expected; `verb` as of `as_update`."""
+    who = {"yield": "the generator to yield", "return": "the function to return"}
     return UpdateError(
-        "Expected the generator to yield stream_props(...), a list of them or None, "
-        f"got {type(got).__name__} {got!r:.80}. Write: yield stream_props(id, {{prop: value}})."
+        f"Expected {who.get(verb, 'emit to get')} stream_props(...), a list of them or None, "
+        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_yielded(got, verb)}"
     )
 
 
@@ -164,7 +181,10 @@ def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
         )
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise UpdateError(f"Expected an (id, props) pair in the batch, got {pair!r:.80}.")
+            raise UpdateError(
+                f"Expected an (id, props) pair in the batch, got {pair!r:.80}. "
+                'Write: [("out", {"children": ...}), ...].'
+            )
         yield _target(*pair)
 
 
@@ -179,7 +199,7 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
     if type(props) is not dict and not isinstance(props, Mapping):
         raise UpdateError(
             f"Expected a dict of props for {component_id!r}, "
-            f"got {type(props).__name__} {props!r:.80}. Write: {{'children': ...}}."
+            f"got {type(props).__name__} {props!r:.80}. {cures.instead_of_props(props)}"
         )
     given = dict(props)
     for prop, value in props.items():
@@ -187,6 +207,8 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
         if type(value) in _LIKE_NO_UPDATE and is_no_update(value):  # a call less for most values
             del given[prop]
+        elif prop in commands.PROPS:
+            commands.check_command(component_id, prop, value)
     return component_id, given
 
 
@@ -196,9 +218,12 @@ def _check_id(component_id: object) -> None:
     elif not isinstance(component_id, dict) or not component_id:
         raise _not_an_id(component_id)
     else:
-        for part in (*component_id, *component_id.values()):
-            if isinstance(part, str) and not part.isprintable():
-                _check_characters(part, component_id)
+        for key, part in component_id.items():
+            if type(key) is not str or not isinstance(part, _PARTS):
+                raise _not_a_part(component_id, key, part)
+            for text in (key, part):
+                if isinstance(text, str) and not text.isprintable():
+                    _check_characters(text, component_id)
 
 
 @lru_cache(4096)  # most updates are of a few components
@@ -214,7 +239,18 @@ def _check_string(component_id: str) -> None:
 def _not_an_id(got: object) -> UpdateError:
     return UpdateError(
         "Expected a component id (a string, a dict or a component), "
-        f"got {type(got).__name__} {got!r:.80}."
+        f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_id(got)}"
+    )
+
+
+def _not_a_part(component_id: dict[Any, Any], key: object, part: object) -> UpdateError:
+    expected, got = ("keys", key) if type(key) is not str else ("values", part)
+    kinds = "strings" if expected == "keys" else "strings, numbers, booleans or wildcards"
+    is_number = expected == "values" and hasattr(got, "__index__")
+    cure = "int(...)" if is_number else "str(...)"
+    return UpdateError(
+        f"Expected the {expected} of a dict id to be {kinds}, got {type(got).__name__} {got!r:.40} "
+        f"in {component_id!r:.80}. Write {cure} around it, in the layout, too."
     )
 
 
@@ -238,6 +274,12 @@ def _check_json(component_id: str) -> None:
             f"Expected a string id without '{{', got {component_id!r:.80}. "
             "Pass a dict id as a dict."
         )
+
+
+def _wrong_call(call: str, cure: str) -> UpdateError:
+    return UpdateError(
+        f"Expected stream_props(id, props) or stream_props([(id, props), ...]), got {call}. {cure}"
+    )
 
 
 def _call(args: tuple[Any, ...], **named: Any) -> str:

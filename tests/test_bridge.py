@@ -3,6 +3,7 @@
 When one of these fails after an upgrade of Dash, `flash_events/bridge.py` is what must change.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,7 +23,7 @@ def app() -> Dash:
     return app
 
 
-async def callback(**_: Any) -> AsyncIterator[None]:
+async def callback(*_: Any, **__: Any) -> AsyncIterator[None]:
     yield
 
 
@@ -175,3 +176,38 @@ def test_the_apps_on_error_is_called() -> None:
     assert bridge.call_app_on_error(Dash("tests", backend="quart", on_error=seen.append), error)
     assert seen == [error]
     assert not bridge.call_app_on_error(Dash("tests", backend="quart"), error)
+
+
+def test_t2_prop_names_are_those_of_the_python_class() -> None:
+    names = bridge.prop_names("dash_html_components.Div")
+    assert names is not None
+    assert {"id", "children", "n_clicks", "data-*"} <= set(names)
+    assert "self" not in names
+    for unknown in ("flash_events.RunState", "dash_html_components.os", "os.path", "", "Div"):
+        assert bridge.prop_names(unknown) is None
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_t1_an_app_that_is_used_runs_without_disabling_loggers(
+    monkeypatch: pytest.MonkeyPatch, is_used: bool
+) -> None:
+    from dash.backends import _quart
+
+    app = Dash("tests", backend="quart")
+    before = logging.getLogger("flash_events.before")
+    seen: list[bool] = []
+
+    def run(*_: object) -> None:
+        _quart.dictConfig({"version": 1})  # type: ignore[attr-defined] # as it does there
+        seen.append(before.disabled)
+
+    monkeypatch.setattr(app.backend, "run", run)
+    found = {name: one for name, one in logging.root.manager.loggerDict.items()}
+    bridge.keep_loggers(app, lambda: is_used)
+    try:
+        app.backend.run()  # type: ignore[call-arg]
+    finally:
+        for logger in found.values():
+            if isinstance(logger, logging.Logger):
+                logger.disabled = False
+    assert seen == [not is_used]

@@ -68,15 +68,15 @@ class _Callable:
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (_coroutine, "got coroutine function '_coroutine'. Did you forget `yield`?"),
-        (_function, "got function '_function'. Write `async def` and yield"),
+        (_coroutine, "got coroutine function '_coroutine'. Did you forget `yield`? Write: yield"),
+        (_function, "got function '_function'. Did you forget `yield`? Write: yield"),
         (_Callable(), "Decorate the generator function itself"),
     ],
 )
 def test_anything_but_a_generator_function_is_refused(
     registry: bridge.Registry, function: Callable[..., Any], says: str
 ) -> None:
-    with pytest.raises(CallbackError, match="Expected an async generator function") as raised:
+    with pytest.raises(CallbackError, match="Expected a generator function") as raised:
         event_callback(START, registry=registry)(function)
     assert says in str(raised.value)
     assert not registry.entries

@@ -54,6 +54,17 @@ def test_the_body_gets_its_arguments_and_context_in_the_process_of_a_worker(
     assert int(pid) in celery.worker.children()
 
 
+def test_t1_an_error_in_a_worker_shows_its_trace_where_the_web_server_is_in_debug_mode(
+    celery: Celery, tmp_path: Path, page: Page
+) -> None:
+    assert set(end_of(all_of(page, "wrong"))["error"]) == {"code", "ref"}
+    with another(celery, tmp_path, FLASH_EVENTS_DEBUG="1") as served, opened(served) as debugged:
+        error = end_of(all_of(debugged, "wrong"))["error"]
+    assert error["callback"] == "tests.apps.elsewhere.wrong"
+    assert 'elsewhere.py", line ' in error["trace"]
+    assert "ValueError: no luck" in error["trace"]
+
+
 def test_on_error_answers_what_fails_in_a_worker(page: Page) -> None:
     events = all_of(page, "wrong")
     assert sets(events, "message") == ["sorry: ValueError no luck"]

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import pytest
+from dash import set_props
 
-from flash_events import Update, stream_props
+from flash_events import Settings, Update, stream_props
 from flash_events.errors import RunAborted
 from flash_events.wire.events import Reason
 from tests.support.harness import running
@@ -81,6 +84,104 @@ async def test_s11_what_finally_raises_while_the_run_is_cancelled_leaves_it_canc
         streamed.run.stop()
         assert (await streamed.to_end()).reason == Reason.CANCELLED
     assert calls == []
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_t1_what_finally_raises_while_the_run_is_cancelled_is_logged_with_its_traceback(
+    debug: bool, is_plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave(_n: int) -> AsyncIterator[Update]:
+        try:
+            while True:
+                yield OUT
+                await asyncio.sleep(0)
+        finally:
+            raise LookupError("in its finally")
+
+    def leave_in_thread(_n: int) -> Iterator[Update]:
+        try:
+            while True:
+                yield OUT
+        finally:
+            raise LookupError("in its finally")
+
+    body = leave_in_thread if is_plain else leave
+    async with running(body, 0, settings=Settings(debug=debug)) as streamed:
+        await streamed.next()
+        await streamed.next()
+        streamed.run.stop()
+        assert (await streamed.to_end()).reason == Reason.CANCELLED
+    assert "failed while it was cancelled" in caplog.text
+    assert "LookupError: in its finally" in caplog.text
+    assert f", in {body.__name__}" in caplog.text
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_t1_a_timeout_and_an_on_error_that_fails_log_where_they_were(
+    debug: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def waits(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        await asyncio.sleep(60)
+
+    def on_error(_where: str, _error: Exception) -> None:
+        raise LookupError("in on_error")
+
+    handler = partial(on_error, "")  # as anything that can be called
+    settings = Settings(debug=debug)
+    async with running(waits, 0, timeout=0.05, on_error=handler, settings=settings) as streamed:
+        end = await streamed.to_end()
+    assert end.failure is not None
+    assert end.failure.code == "timeout"
+    for text in (", in waits", "RunTimeout: It ran longer", ", in on_error", "LookupError: in on"):
+        assert text in caplog.text
+        assert (text in str(end.failure.trace)) == debug
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_t1_an_update_that_is_refused_names_the_line_of_its_yield(
+    debug: bool, is_plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = []
+
+    async def wrong(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        yield stream_props("out", {"children": object()})
+
+    def wrong_in_thread(_n: int) -> Iterator[Update]:
+        yield from wrong_inside()
+
+    def wrong_inside() -> Iterator[Update]:
+        yield OUT
+        yield stream_props("out", {"children": object()})
+
+    body, yields = (wrong_in_thread, wrong_inside) if is_plain else (wrong, wrong)
+    settings = Settings(debug=debug)
+    async with running(body, 0, on_error=errors.append, settings=settings) as streamed:
+        end = await streamed.to_end()
+    line = yields.__code__.co_firstlineno + 2
+    place = f'Yielded here:\n  File "{__file__}", line {line}, in {yields.__name__}\n'
+    assert place in caplog.text
+    assert end.failure is not None
+    assert (place in str(end.failure.trace)) == debug
+    assert [place in "".join(error.__notes__) for error in errors] == [True]
+
+
+async def test_t1_only_debug_mode_tells_the_page_where_an_update_was_made() -> None:
+    async def body(_n: int) -> AsyncIterator[Update]:
+        yield OUT
+        set_props("out", {"children": 2})
+
+    line = body.__code__.co_firstlineno + 1
+    for debug in (False, True):
+        async with running(body, 0, settings=Settings(debug=debug)) as streamed:
+            await streamed.to_end()
+            data = (await streamed.log.read("")).data.decode()
+        places = re.findall(r'"at":"(.*?)"', data)
+        assert places == ([f"{__file__}:{line}", f"{__file__}:{line + 1}"] if debug else [])
+        assert (__file__ in data) == debug
 
 
 async def test_s12_a_stop_while_on_error_waits_is_obeyed() -> None:

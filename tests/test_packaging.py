@@ -156,12 +156,12 @@ MISSING = {
     ),
     "import flash_events.celery": (
         "ImportError: flash_events.celery needs Celery and redis-py (No module named 'celery'). "
-        'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
+        'To install what is missing: pip install "celery>=5.7,<6" "redis[hiredis]>=6.4,<9"'
     ),
     "from flash_events.callbacks import *; event_callback(Input('a', 'b'), worker='celery')": (
         "flash_events.errors.CallbackError: worker='celery' cannot be used. "
         "flash_events.celery needs Celery and redis-py (No module named 'celery'). "
-        'To install what is missing: pip install "celery>=5.7" "redis[hiredis]>=6.4,<9"'
+        'To install what is missing: pip install "celery>=5.7,<6" "redis[hiredis]>=6.4,<9"'
     ),
     "from flash_events.operations.demo import *; raise SystemExit(serve_gallery('127.0.0.1', 0))": (
         "The demo needs more packages. To install what is missing: "

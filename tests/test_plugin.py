@@ -52,6 +52,46 @@ async def test_an_app_without_event_callbacks_loads_nothing_of_ours() -> None:
     assert "flash_events" not in await page_of(new_app())
 
 
+async def test_t9_in_debug_mode_only_an_app_that_has_event_callbacks_gets_the_dev_tools() -> None:
+    used, unused = new_app(), new_app()
+    for app in (used, unused):
+        app.enable_dev_tools(debug=True)
+    FlashEvents(used).event_callback(START)(live)
+    for _ in range(2):
+        shown = await page_of(used)
+        assert shown.count("static/flash_events_devtool") == 1
+        assert shown.count('"type":"Devtool"') == 1
+        assert f"test_plugin.py:{live.__code__.co_firstlineno}" in shown
+        assert "flash_events" not in await page_of(unused)
+
+
+async def test_t9_a_flask_app_in_debug_mode_that_uses_nothing_loads_nothing() -> None:
+    flask = Dash("tests")
+    flask.layout = html.Div()
+    flask.enable_dev_tools(debug=True)
+    assert "flash_events" not in flask.server.test_client().get("/").get_data(as_text=True)
+
+
+async def test_t1_without_debug_no_place_reaches_the_page() -> None:
+    app = new_app()
+    FlashEvents(app, debug=False).event_callback(START)(live)
+    assert ".py" not in await page_of(app)
+    app.enable_dev_tools(debug=True)
+    assert ".py" not in await page_of(app)
+
+
+async def test_props_of_components_are_told_in_debug_mode_only() -> None:
+    app = new_app()
+    FlashEvents(app).event_callback(START)(live)
+    client, url = (
+        app.server.test_client(),
+        "/_dash-flash-events/props?type=dash_html_components.Div",
+    )
+    assert (await client.get(url)).status_code == 404
+    app.enable_dev_tools(debug=True)
+    assert "children" in await (await client.get(url)).get_json()
+
+
 async def test_a_callback_that_is_older_than_the_app_is_served() -> None:
     event_callback(START)(live)
     assert "static/flash_events" in await page_of(new_app())

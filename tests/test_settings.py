@@ -41,11 +41,21 @@ def test_one_origin_needs_no_list() -> None:
 @pytest.mark.parametrize(
     ("environment", "given", "says"),
     [
-        ({}, {"hartbeat": 1}, "Unknown setting 'hartbeat'. Known are: "),
+        ({}, {"hartbeat": 1}, "'hartbeat'. Did you mean heartbeat_seconds?"),
+        ({}, {"x": 1}, "Unknown setting 'x'. Known are: allowed_origins, "),
+        ({}, {"grace_seconds": float("nan")}, "to be a number above 0, got nan"),
+        ({}, {"trust_forwarded_host": "false"}, "Expected trust_forwarded_host to be True or Fal"),
+        ({}, {"metrics": None}, "Expected metrics to be True or False, got None"),
+        ({}, {"identify": lambda: "me"}, "Write: def identify(request): ..."),
+        ({}, {"allowed_origins": "*"}, "such as https://portal.example or"),
+        ({}, {"allowed_origins": ["portal.example"]}, "got 'portal.example': without path"),
+        ({"FLASH_EVENTS_ALLOWED_ORIGINS": "https://a.example/"}, {}, "got 'https://a.example/'"),
+        ({}, {"command_props": 3}, "Expected command_props to be a list of strings, got 3"),
+        ({"FLASH_EVENTS_IDENTIFY": "me"}, {}, "Pass it: FlashEvents(app, identify=...)"),
         ({}, {"grace_seconds": -1}, "Expected grace_seconds to be a number above 0, got -1"),
         ({}, {"heartbeat_seconds": 31}, "Expected heartbeat_seconds to be at most 30"),
         ({}, {"log_events": "many"}, "Expected log_events to be a number above 0"),
-        ({"FLASH_EVENTS_LOG_BYTES": "1MB"}, {}, "Expected FLASH_EVENTS_LOG_BYTES to be a number"),
+        ({"FLASH_EVENTS_LOG_BYTES": "1MB"}, {}, "FLASH_EVENTS_LOG_BYTES to be a whole number"),
         ({"FLASH_EVENTS_DEBUG": "maybe"}, {}, "Expected FLASH_EVENTS_DEBUG to be true or false"),
     ],
 )

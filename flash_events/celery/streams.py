@@ -299,7 +299,7 @@ class TaskStream:
 
     def _change(self, part: int, **changes: Any) -> None:
         status = self._status[part] = replace(self._status[part], **changes)
-        update = as_update(self._on_state(status) if self._on_state is not None else None)
+        update = as_update(self._on_state(status) if self._on_state is not None else None, "return")
         if update.targets:
             self._ready.append(update)
 

@@ -109,7 +109,7 @@ def emit(update: Any) -> None:
     if stream is None:
         say_once("emit() does nothing here: it is not called in a task that a run streams.")
     elif isinstance(stream, _Stream):
-        made = as_update(update)
+        made = as_update(update, "emit")
         if made.targets:
             stream.emit(made)
     else:

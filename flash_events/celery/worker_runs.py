@@ -133,6 +133,8 @@ class _Drive:
         self._callback = callback
         self._indices = indices
         settings = worker_settings()
+        if settings.debug is None:  # the worker itself has no dev tools
+            settings = replace(settings, debug=order.debug)
         broker = self._broker = broker_of(settings.broker, settings.log_limits)
         self._task_logs = TaskLogs(broker)
         self._runs = LocalRuns(bridge.current_app(), settings, broker, self._task_logs)

@@ -4,11 +4,17 @@ Dash on Quart runs ordinary `def` callbacks on the loop, so this is what a slow 
 """
 
 import asyncio
+import inspect
+import linecache
 import logging
+import os
 import sys
 import threading
 import time
-from types import FrameType
+from pathlib import Path
+from types import CodeType, FrameType
+
+from flash_events.registration import is_event_callback
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +30,24 @@ _BELOW = (
 )
 """Where a step of the loop begins; what has started the loop is not to blame for a step."""
 
-_OTHERS = ("/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_OTHERS = (_PACKAGE, "/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
 """Parts of the paths of code that is not the app's own."""
+
+
+_AWAIT = "await what waits (`await asyncio.sleep(...)`, not `time.sleep(...)`)"
+_TO_THREAD = "write `await asyncio.to_thread(function, ...)`"
+
+_IN_EVENT_CALLBACK = (
+    "It is an `async def`: write a plain `def` with `yield`, which has a thread of its own, "
+    f"or {_AWAIT}, and for what cannot be awaited {_TO_THREAD}."
+)
+_IN_COROUTINE = f"In an `async def`, {_AWAIT}, and for what cannot be awaited {_TO_THREAD}."
+_IN_FUNCTION = (
+    "A `def` without `yield` is run on the event loop. Write a callback with `yield` under "
+    "@event_callback: then it has a thread of its own. Or write `async def`, and in it "
+    "`await asyncio.to_thread(function, ...)` for what blocks."
+)
 
 
 class LoopWatch:
@@ -64,19 +86,33 @@ class LoopWatch:
         frame = sys._current_frames().get(self._thread_id)
         logger.warning(
             "The event loop has been blocked for more than %.0f s by %s; all streams of this "
-            "worker wait. Write slow callbacks as `async def`, or as event callbacks.",
+            "worker wait. %s",
             BLOCKED_SECONDS,
-            _culprit(frame),
+            *_culprit(frame),
         )
 
 
-def _culprit(frame: FrameType | None) -> str:
-    """The outermost function of a step of the loop that is the app's own: a callback, likely."""
-    found = "code that is not the app's own"
+def _culprit(frame: FrameType | None) -> tuple[str, str]:
+    """The outermost function of a step of the loop that is the app's own, and the cure.
+
+    That is a callback, likely.
+    """
+    found, cure = "code that is not the app's own", _IN_COROUTINE
     while frame is not None and frame.f_code not in _BELOW:
         code = frame.f_code
         is_own = code.co_name != "<module>"  # below the loop, where that is written in C
         if is_own and not any(part in code.co_filename for part in _OTHERS):
             found = f"{frame.f_globals.get('__name__')}.{code.co_qualname}, line {frame.f_lineno}"
+            line = linecache.getline(code.co_filename, frame.f_lineno).strip()
+            found += f" (`{line}`)" if line else ""
+            cure = _cure(code)
         frame = frame.f_back
-    return found
+    return found, cure
+
+
+def _cure(code: CodeType) -> str:
+    """What to write in the place of a function with this code."""
+    if is_event_callback(code):
+        return _IN_EVENT_CALLBACK
+    is_async = code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
+    return _IN_COROUTINE if is_async else _IN_FUNCTION

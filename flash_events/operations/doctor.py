@@ -146,6 +146,7 @@ def _refusal(response: HTTPResponse) -> _Sick:
 
 def _arrivals(response: HTTPResponse, begun: float) -> Iterator[_Arrival]:
     rest = b""
+    fields: dict[str, str] = {}
     is_compressed = response.headers["Content-Encoding"] == "gzip"
     decompress = zlib.decompressobj(wbits=31).decompress if is_compressed else bytes
     while True:
@@ -161,10 +162,16 @@ def _arrivals(response: HTTPResponse, begun: float) -> Iterator[_Arrival]:
         if not part:
             return
         seconds = time.monotonic() - begun
-        *blocks, rest = (rest + decompress(part)).split(b"\n\n")
-        for block in blocks:
-            fields = dict(line.partition(": ")[::2] for line in block.decode().splitlines())
-            yield _Arrival(seconds, fields.get("event", ""), fields.get("data", ""))
+        *lines, rest = (rest + decompress(part)).split(b"\n")
+        for line in lines:
+            field, _, value = line.decode().partition(": ")
+            if not line:  # the end of an event
+                yield _Arrival(seconds, fields.get("event", ""), fields.get("data", ""))
+                fields = {}
+            elif field:
+                fields[field] = value
+            else:
+                yield _Arrival(seconds, "")  # a heartbeat
 
 
 def _look_at_ticks(arrivals: Iterator[_Arrival]) -> Iterator[Finding]:

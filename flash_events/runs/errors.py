@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
@@ -12,6 +13,7 @@ from dash import Dash
 from flash_events import bridge
 from flash_events.errors import EncodingError
 from flash_events.registration import EventCallback
+from flash_events.runs.traces import shown_trace
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
 from flash_events.wire import events
@@ -58,9 +60,9 @@ async def handle(
     """
     task, ref = asyncio.current_task(), secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
-    debug = settings.debug
-    is_debug = bridge.is_debug(app) if debug is None else debug
-    failure = Failure(code, ref, f"{type(error).__name__}: {error}" if is_debug else None)
+    failure = Failure(code, ref)
+    if shows_errors(app, settings):
+        failure = _shown(failure, error, callback, app)
     pushed: list[Update] = []
 
     def push(component_id: str, props: dict[str, Any]) -> None:
@@ -79,15 +81,36 @@ async def handle(
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return failure, encoded(as_update(answer))
+        return failure, encoded(as_update(answer, "return"))
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
+        if failure.trace is not None:
+            also = shown_trace(
+                raised, callback.on_error or callback.function, bridge.prunes_errors(app)
+            )
+            failure = replace(failure, trace=f"{failure.trace}\nThen on_error failed: {also}")
     try:
         return failure, encoded()
     except EncodingError:  # each can be sent; together they are too large, as was logged
         return failure, None
+
+
+def shows_errors(app: Dash | None, settings: Settings) -> bool:
+    """Returns whether a browser may know the text and the place of an error."""
+    return bridge.is_debug(app) if settings.debug is None else settings.debug
+
+
+def _shown(
+    failure: Failure, error: Exception, callback: EventCallback, app: Dash | None
+) -> Failure:
+    return replace(
+        failure,
+        message=f"{type(error).__name__}: {error}",
+        callback=callback.name,
+        trace=shown_trace(error, callback.function, bridge.prunes_errors(app)),
+    )
 
 
 def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:

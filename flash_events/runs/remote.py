@@ -18,7 +18,7 @@ from flash_events.brokers.messages import Attach, Failed, Stop
 from flash_events.brokers.place import NOWHERE, QUEUED, At
 from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
 from flash_events.registration import EventCallback
-from flash_events.runs.errors import handle
+from flash_events.runs.errors import handle, shows_errors
 from flash_events.settings import Settings
 from flash_events.task_queue import Order, RunQueue
 from flash_events.times import STOP_SECONDS
@@ -85,7 +85,12 @@ class RemoteRuns:
     ) -> None:
         """Queues a run, once those that it replaces have stopped (`before`)."""
         assert callback.queue is not None
-        order = Order(record.run, callback.id, bridge.dump_context(call))
+        order = Order(
+            record.run,
+            callback.id,
+            bridge.dump_context(call),
+            shows_errors(self._app, self._settings),
+        )
         self._background.start(self._send(record, callback, callback.queue, order, before))
 
     def on_stop(self, signal: Stop) -> None:

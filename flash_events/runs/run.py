@@ -12,17 +12,18 @@ from dash import Dash
 from dash.exceptions import PreventUpdate
 
 from flash_events import bridge, context
-from flash_events.errors import LogGone, RunAborted, RunTimeout
+from flash_events.errors import LogGone, RunAborted, RunTimeout, UpdateError
 from flash_events.registration import EventCallback
 from flash_events.runs import task_log
-from flash_events.runs.errors import encode_item, ends_task, handle, is_running
+from flash_events.runs.errors import encode_item, ends_task, handle, is_running, shows_errors
 from flash_events.runs.output import Output
 from flash_events.runs.pushed import PushedUpdates
 from flash_events.runs.thread import GeneratorThread
+from flash_events.runs.traces import caller_place, note_yield, yield_place
 from flash_events.settings import Settings
 from flash_events.times import STOP_SECONDS
 from flash_events.updates import Update, stream_props
-from flash_events.wire.events import Failure, Reason
+from flash_events.wire.events import Failure, Reason, with_place
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ TURN_SECONDS = 0.005
 
 GIVE_UP_SECONDS = 9.0
 """After this further time a cancelled run counts as ended, whatever its generator does."""
+
+
+Encode = Callable[[EventCallback, Any, Settings], bytes | None]
 
 
 class Run:
@@ -67,6 +71,7 @@ class Run:
         self._before = before
         self._attempt = attempt
         self._task_logs = task_logs
+        self._tells_places = shows_errors(app, settings)
         self._side_updates = PushedUpdates(output.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
@@ -175,11 +180,12 @@ class Run:
         self._activate()
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
+        encode = self._encoder(generator)
         output, side_updates = self.output, self._side_updates
         turn_ends = perf_counter() + TURN_SECONDS
         try:
             async for item in generator:
-                body = encode_item(self.callback, item, self._settings)
+                body = encode(self.callback, item, self._settings)
                 if body is not None:
                     if side_updates.is_waiting:
                         for side_update in side_updates.drain():
@@ -193,6 +199,9 @@ class Run:
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
+        except UpdateError as error:
+            note_yield(error, generator)
+            raise
         finally:
             await generator.aclose()
 
@@ -200,7 +209,16 @@ class Run:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
         self._activate()
-        thread = GeneratorThread(generator, self._encode, f"flash_events {self.callback.name}")
+        encode = self._encoder(generator)
+
+        def convert(item: Any) -> bytes | None:
+            try:
+                return encode(self.callback, item, self._settings)
+            except UpdateError as error:
+                note_yield(error, generator)
+                raise
+
+        thread = GeneratorThread(generator, convert, f"flash_events {self.callback.name}")
         self._push = thread.push
         async with thread:
             async for bodies in thread:
@@ -223,18 +241,27 @@ class Run:
         self._stream_aside(stream_props(component_id, props))
 
     def _stream_aside(self, update: Update) -> None:
-        body = self._encode(update)
+        body = encode_item(self.callback, update, self._settings)
         if body is not None:
-            self._push(body)
+            self._push(with_place(body, caller_place()) if self._tells_places else body)
 
-    def _encode(self, item: Any) -> bytes | None:
-        return encode_item(self.callback, item, self._settings)
+    def _encoder(self, generator: AsyncGenerator[Any] | Generator[Any]) -> Encode:
+        """What encodes the items of a generator, each with its place if the page may know it."""
+        if not self._tells_places:
+            return encode_item
+
+        def encode_with_place(*args: Any) -> bytes | None:
+            body = encode_item(*args)
+            return None if body is None else with_place(body, yield_place(generator))
+
+        return encode_with_place
 
     async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
         code = "callback_error"
         if isinstance(error, TimeoutError) and self._is_late():
-            error = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
-            code = "timeout"
+            late = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
+            late.__cause__ = error  # its traceback says where the generator was
+            error, code = late, "timeout"
         elif isinstance(error, asyncio.CancelledError):
             error = _aborted("Something that the generator awaits was cancelled.", error)
         elif not isinstance(error, Exception):

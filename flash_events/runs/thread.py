@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -74,6 +74,8 @@ class GeneratorThread(Generic[T, U]):
                 await self._finished.wait()
             except asyncio.CancelledError as error:  # a thread cannot be interrupted
                 cancelled = error
+        if self._error is not None:  # of its `finally`
+            self._raise()
         if cancelled is not None:
             raise cancelled
 
@@ -91,24 +93,29 @@ class GeneratorThread(Generic[T, U]):
                 is_over = self._finished.is_set()
             if is_over:
                 if self._error is not None:
-                    error, self._error = self._error, None
-                    if isinstance(error, StopAsyncIteration):  # it would only end the iteration
-                        raise RuntimeError("generator raised StopAsyncIteration") from error
-                    raise error
+                    self._raise()
                 raise StopAsyncIteration
             await self._ready.wait()
 
+    def _raise(self) -> NoReturn:
+        assert self._error is not None
+        error, self._error = self._error, None
+        if isinstance(error, StopAsyncIteration):  # it would only end the iteration
+            raise RuntimeError("generator raised StopAsyncIteration") from error
+        raise error
+
     def _drive(self) -> None:
+        items = _with_returned(self._generator)
         try:
             try:
-                for item in _with_returned(self._generator):
+                for item in items:
                     converted = self._convert(item)
                     if converted is not None:
                         self.push(converted)
                     if self._stopped:
                         break
             finally:
-                self._generator.close()
+                items.close()  # and not by losing it, which hides what its `finally` raises
         except BaseException as error:  # any: it is raised again in the loop, where it belongs
             self._error = error
         self._loop.call_soon_threadsafe(self._end)

@@ -18,7 +18,12 @@ from flash_events.wire.unsendable import culprit
 VERSION = 1
 """Of the protocol. A page that speaks another version is asked to reload."""
 
-HEARTBEAT = b": heartbeat\n\n"
+HEARTBEAT = b": heartbeat\n"
+"""A comment, and no empty line after it: that would end an event. Clients such as httpx-sse and
+fetch-event-source remember the last id, and deliver an empty event there."""
+
+_FAILURE = ("code", "ref", "message", "callback", "trace")
+"""The members of `error` on the wire; without a value they are left out."""
 
 
 class Reason(StrEnum):
@@ -38,11 +43,15 @@ class Failure:
         code: a short stable word: `callback_error`, `timeout`, ...
         ref: stands in the server's log beside the traceback.
         message: the error's own text; only in debug mode.
+        callback: the name of the failed function; only in debug mode.
+        trace: where the function is, and the traceback; only in debug mode.
     """
 
     code: str
     ref: str
     message: str | None = None
+    callback: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +199,11 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
     return body + b',"alone":true' if update.alone else body
 
 
+def with_place(body: bytes, place: str) -> bytes:
+    """An encoded update that says where in the app's code it was made; only in debug mode."""
+    return b'%b,"at":%b' % (body, to_json(place))
+
+
 def decode_update(body: bytes) -> Encoded:
     """An update from what `encode_update` has made of it; its ids are as they are on the wire.
 
@@ -220,7 +234,7 @@ def decode(name: str, data: str) -> Event | None:
             return Updated(fields["run"], fields["n"], _body(fields), is_snapshot)
         case "end":
             error = fields.get("error")
-            failure = error and Failure(error["code"], error["ref"], error.get("message"))
+            failure = error and Failure(**{name: error.get(name) for name in _FAILURE})
             body = _body(fields) if "set" in fields else None
             return Ended(fields["run"], fields["n"], Reason(fields["reason"]), failure, body)
         case "open":
@@ -237,9 +251,8 @@ def decode(name: str, data: str) -> Event | None:
 def _encode_end(event: Ended) -> bytes:
     fields: dict[str, Any] = {"run": event.run, "n": event.number, "reason": event.reason}
     if event.failure is not None:
-        fields["error"] = {"code": event.failure.code, "ref": event.failure.ref}
-        if event.failure.message is not None:
-            fields["error"]["message"] = event.failure.message
+        told = {name: getattr(event.failure, name) for name in _FAILURE}
+        fields["error"] = {name: value for name, value in told.items() if value is not None}
     frame = _frame("end", fields)
     if event.body is None:
         return frame

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flash_events.errors import EncodingError
+from flash_events.mistakes import cures
 from flash_events.updates import Update, is_no_update
 from flash_events.wire.json import children_of, has_key, to_json
 
@@ -54,10 +55,5 @@ def _of_leaf(value: Any, path: str) -> str:
             f"no_update at {path} is a part of the value, and only a whole prop can be left alone. "
             "Leave it out, or use a Patch."
         )
-    name = type(value).__name__
-    hint = (
-        ' A DataFrame has several JSON forms; choose one, for instance .to_dict("records").'
-        if name == "DataFrame"
-        else ""
-    )
-    return f"{name} at {path} has no JSON form.{hint}"
+    hint = cures.instead_of_unsendable(value)
+    return f"{type(value).__name__} at {path} has no JSON form." + (f" {hint}" if hint else "")

@@ -143,9 +143,13 @@ const applier = createApplier({
   },
   onApplied(source, id, props) {
     runs.onApplied(source, id, props);
-    tell({type: "applied", run: source.id, props});
+    tell({type: "applied", run: source.id, id, props});
   },
-  onMissing: (source, id, props) => runs.onMissing(source, id, props),
+  onMissing(source, id, props) {
+    const isKnown = runs.onMissing(source, id, props);
+    if (!isKnown) tell({type: "missing", run: source.id, id, props});
+    return isKnown;
+  },
   onFlushed: () => connections.report(),
   warn,
   isHidden: () => document.hidden,

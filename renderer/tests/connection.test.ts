@@ -88,7 +88,7 @@ describe("cutting the bytes into pieces", () => {
     return {events, commands};
   }
 
-  const wire = vectors.map((one) => one.wire).join(": heartbeat\n\n");
+  const wire = vectors.map((one) => one.wire).join(": heartbeat\n");
 
   it.each([
     ["LF", wire],
@@ -561,7 +561,7 @@ describe("a connection that is cut", () => {
 });
 
 describe("a heartbeat", () => {
-  const HEARTBEAT = ": heartbeat\n\n";
+  const HEARTBEAT = ": heartbeat\n";
 
   it("is answered with the connection's id", async () => {
     const stream = await opened();
@@ -643,7 +643,7 @@ describe("silence", () => {
     const stream = await opened();
     for (let beats = 0; beats < 10; beats++) {
       await pass(30);
-      stream.send(": heartbeat\n\n");
+      stream.send(": heartbeat\n");
     }
     await settle();
 

@@ -16,7 +16,7 @@ function setup() {
   const update = (id: string, n: number, props: object) =>
     event({type: "update", run: id, n, set: [["out", {...props}]]});
   const applied = (id: string, props: object) =>
-    records.accept({type: "applied", run: id, props: {...props}});
+    records.accept({type: "applied", id: "out", run: id, props: {...props}});
   return {records, run, event, update, applied, clock};
 }
 

@@ -593,13 +593,13 @@ describe("the end of a run", () => {
     expect(page.setsOf("out")).toEqual([{sendNotifications: [1]}, {children: "reset"}]);
   });
 
-  it("by an error is told in the console, and shown only with a message, as in debug", async () => {
+  it("by an error is told in the console, and shown only with its trace, as in debug", async () => {
     const {started, end, page, warnings} = setup(entry);
     end(await started(), 0, "error", {error});
     expect(warnings).toEqual([expect.stringMatching(/callback_error.*0badcafe/)]);
     expect(page.errors).toEqual([]);
 
-    end(await started(), 0, "error", {error: {...error, message: "ValueError: x"}});
+    end(await started(), 0, "error", {error: {...error, callback: "app.live", trace: "ValueError: x"}});
     expect(page.errors).toEqual([expect.stringContaining("ValueError: x")]);
   });
 });

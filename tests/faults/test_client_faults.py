@@ -4,7 +4,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from httpx_sse._decoders import SSEDecoder
 
 from tests.support.page import Page, opened
 from tests.support.proxy import proxied
@@ -115,3 +117,26 @@ def test_fault_06_an_idle_stream_shows_that_it_lives_at_every_heartbeat(
             wait_until(proxy.carried.is_set, 2 * HEARTBEAT_SECONDS, "a heartbeat")
         hasty_page.stop(body["flash_events"]["run"])
         stream.close()
+
+
+def test_t8_a_heartbeat_is_no_event_for_clients_that_follow_the_specification(
+    hasty_page: Page, hasty: Served
+) -> None:
+    """T8: httpx-sse, as fetch-event-source, delivers an event at each empty line after an id."""
+    body = hasty_page.body("idle")
+    beats = 0
+
+    def lines(response: httpx.Response) -> Iterator[str]:
+        nonlocal beats
+        for line in response.iter_lines():
+            beats += line.startswith(":")
+            yield line
+            if beats == 2:
+                beats += 1
+                hasty_page.stop(body["flash_events"]["run"])
+
+    url = hasty_page.url("start")
+    with httpx.stream("POST", url, json=body, timeout=15) as response:
+        decoder = SSEDecoder()
+        seen = [one.event for line in lines(response) if (one := decoder.decode(line))]
+    assert seen == ["open", "start", "update", "end", "close"]

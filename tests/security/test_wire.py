@@ -155,6 +155,8 @@ def test_an_exception_reaches_the_browser_as_a_code_and_a_reference_only(
     assert "ValueError" not in said
     assert "Traceback" not in said
     assert ".py" not in said
+    assert "fails" not in said
+    assert '"at":' not in said
     [ref] = re.findall(r'"error":\{"code":"callback_error","ref":"([0-9a-f]{8})"\}', said)
     assert ref in page.served.log()
 

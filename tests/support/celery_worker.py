@@ -165,12 +165,12 @@ def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[C
 
 @contextmanager
 def another(
-    celery: Celery, directory: Path, app: str = "tests.apps.crunch:server"
+    celery: Celery, directory: Path, app: str = "tests.apps.crunch:server", **environment: Any
 ) -> Iterator[Served]:
     """A second server, as on another machine."""
     urls: dict[str, Any] = {
         "FLASH_EVENTS_BROKER": celery.redis_url,
         "CELERY_BROKER": celery.messages_url,
     }
-    with serving(app, directory, **urls) as served:
+    with serving(app, directory, **urls, **environment) as served:
         yield served

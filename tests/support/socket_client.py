@@ -75,18 +75,22 @@ class Stream:
         return self._events
 
     def _read(self) -> Iterator[Event]:
+        fields: dict[bytes, bytes] = {}
         while data := self._response.read1(65536):
-            *frames, self._rest = (self._rest + data).split(b"\n\n")
-            for frame in frames:
-                if frame.startswith(b":"):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                name, _, value = line.partition(b": ")
+                if name:
+                    fields[name] = value
+                elif line:
                     self._on_heartbeat()
                 else:
-                    fields = dict(line.split(b": ", 1) for line in frame.split(b"\n"))
                     yield Event(
                         fields.get(b"id", b"").decode(),
                         fields[b"event"].decode(),
                         json.loads(fields[b"data"]),
                     )
+                    fields = {}
         self.close()
 
     def reset(self) -> None:

@@ -61,6 +61,10 @@ function plotOf(id: WireId): PlotDiv | null {
   return document.getElementById(id)?.querySelector<PlotDiv>(".js-plotly-plot") ?? null;
 }
 
+export function countTraces(id: WireId): number {
+  return plotOf(id)?.data?.length ?? 0;
+}
+
 /** Whether the graph is drawn and its queue is empty, or the component is no dcc.Graph. */
 export function isGraphIdle(id: WireId): boolean {
   const element = document.getElementById(id);

@@ -13,7 +13,7 @@
 
 import type {Command} from "./commands.ts";
 import type {Dash} from "../dash/dash.ts";
-import {isGraphIdle, mendGraph, onGraphDone, tracesOf, watchTraces} from "./graph.ts";
+import {countTraces, isGraphIdle, mendGraph, onGraphDone, tracesOf, watchTraces} from "./graph.ts";
 import type {WireId} from "../ids.ts";
 import type {Props} from "../transport/protocol.ts";
 import {countStates, joinFirst, type Source, type Step} from "./steps.ts";
@@ -200,7 +200,8 @@ export function createLanes(options: LanesOptions) {
       return;
     }
     const traces = tracesOf(busy.value).join(", ");
-    report(`"${id}" has refused its ${busy.prop} of trace ${traces}: ${String(error)}`);
+    const has = `It has ${countTraces(id)} traces, counted from 0.`;
+    report(`"${id}" has refused its ${busy.prop} of trace ${traces}: ${String(error)} ${has}`);
   }
 
   function restore(lane: Lane, steps: readonly Step[]): void {

@@ -1,5 +1,6 @@
 /**
- * Dash's renderer as we use it. What of it is private is touched here, in plain.ts and in store.ts.
+ * Dash's renderer as we use it. What of it is private is touched here, in plain.ts and in store.ts,
+ * and for debug mode in debugging.ts.
  *
  * `dash_clientside.set_props` is public; the store, its `dependenciesRequest` and the `ON_ERROR`
  * action are not, and are read with care.

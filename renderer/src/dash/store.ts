@@ -63,6 +63,10 @@ interface State {
   readonly dependenciesRequest?: {readonly content?: readonly Entry[]};
   readonly callbacks?: Readonly<Partial<Record<Progress, readonly Resolved[]>>>;
   readonly config?: {
+    readonly suppress_callback_exceptions?: boolean;
+    /** The layout that callbacks are checked against, where it is not the page's. */
+    readonly validation_layout?: unknown;
+    readonly dev_tools?: readonly {readonly namespace: string; readonly props: unknown}[];
     readonly requests_pathname_prefix?: string;
     readonly url_base_pathname?: string;
     readonly csrf_token_name?: string;

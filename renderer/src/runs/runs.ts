@@ -248,7 +248,7 @@ export function createRuns(options: RunsOptions) {
     if (event.reason === "lost") warn(LOST);
     if (error) {
       warn(`A run failed (${error.code}, ref ${error.ref} in the server's log).`);
-      if (error.message) dash.showError("Error in an event callback", error.message);
+      if (error.trace) dash.showError(`Error in ${error.callback}`, error.trace);
     }
     finish(run, event.reason, event.set);
   }

@@ -4,6 +4,7 @@
  * They come in scripts of their own, before or after this one, and put themselves into a list.
  */
 
+import type {WireId} from "../ids.ts";
 import type {Props, RunEvent} from "../transport/protocol.ts";
 import {clientside} from "../dash/store.ts";
 import type {Trigger} from "./triggers.ts";
@@ -20,7 +21,19 @@ export type News =
     }
   | {readonly type: "event"; readonly event: RunEvent; readonly bytes: number}
   /** What was set for a run, after collapsing. */
-  | {readonly type: "applied"; readonly run: string; readonly props: Props}
+  | {
+      readonly type: "applied";
+      readonly run: string;
+      readonly id: WireId;
+      readonly props: Props;
+    }
+  /** What was to be set on a component that is not on the page, and was not there before. */
+  | {
+      readonly type: "missing";
+      readonly run: string;
+      readonly id: WireId;
+      readonly props: Props;
+    }
   | {
       readonly type: "connection";
       readonly state: ConnectionState;

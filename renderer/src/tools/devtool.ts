@@ -1,6 +1,8 @@
-/** The panel in Dash's dev tools: what streams, and a stop button. Loaded in debug mode only. */
+/** In Dash's dev tools: a panel of what streams, and errors about wrong ids and props. Loaded in debug mode only. */
 
+import {createChecks} from "./checks.ts";
 import {connectDash} from "../dash/dash.ts";
+import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
 import {VERSION} from "../transport/protocol.ts";
 import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
@@ -55,6 +57,19 @@ const records = createRecords(() => Date.now());
 watch(records.accept);
 
 const dash = connectDash();
+const checks = createChecks({dash: connectDebugging(), askProps});
+watch(checks.accept);
+dash.subscribe(() => checks.look(dash.isReady()));
+
+/** Some components name their props in Python only. */
+async function askProps(type: string): Promise<readonly string[] | undefined> {
+  try {
+    const answer = await fetch(`${dash.url("props")}?type=${encodeURIComponent(type)}`);
+    return answer.ok ? ((await answer.json()) as string[] | null) ?? undefined : undefined;
+  } catch {
+    return undefined; // the server is away: nothing is checked
+  }
+}
 
 interface DevtoolProps {
   /** Of the event callbacks, by id. */

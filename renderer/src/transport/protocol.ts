@@ -8,11 +8,14 @@ export type Props = Readonly<Record<string, unknown>>;
 export type Target = readonly [id: WireId, props: Props];
 export type Reason = "done" | "cancelled" | "error" | "lost";
 
-/** What the server tells of an error; `message` only in debug mode. */
+/** What the server tells of an error; all but `code` and `ref` only in debug mode. */
 export interface Failure {
   readonly code: string;
   readonly ref?: string;
   readonly message?: string;
+  /** The name of the function. */
+  readonly callback?: string;
+  readonly trace?: string;
 }
 
 export interface Started {
@@ -29,6 +32,8 @@ export interface Updated {
   readonly alone?: boolean;
   /** Stands for all updates up to `n`, whatever of them was received. */
   readonly snapshot?: boolean;
+  /** The file and the line that have made it, as `file:line`; only in debug mode. */
+  readonly at?: string;
 }
 
 export interface Ended {

@@ -39,8 +39,8 @@ def test_debug_shows_the_error_in_dashs_dev_tools(context: BrowserContext, tmp_p
         tab.click("start")
         tab.wait_for("out", "clicked 1")
         tab.click("fail")
-        tab.page.wait_for_selector("text=Error in an event callback")
-        tab.page.click("text=Error in an event callback")
+        tab.page.wait_for_selector("text=Error in __main__.fail")
+        tab.page.click("text=Error in __main__.fail")
         frame_or_text = "text=ValueError: shown to the developer"
         tab.page.wait_for_selector(frame_or_text)
 

@@ -1,0 +1,160 @@
+"""What a function must be to be an event callback, checked when it is decorated."""
+
+import ast
+import functools
+import inspect
+import logging
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flash_events import bridge
+from flash_events.errors import CallbackError
+
+logger = logging.getLogger(__name__)
+
+_YIELD_IN_FINALLY = (
+    "what is yielded in `finally` is not shown when the run is cancelled. Write it as reset_props "
+    "of @event_callback, too, and yield it behind the `try`."
+)
+_YIELD = "yield stream_props(id, {prop: value})"
+
+
+def check_generator(function: Any) -> bool:
+    """Returns whether it is an async generator function, and not a plain one.
+
+    Raises:
+        CallbackError: it is neither.
+    """
+    is_async = inspect.isasyncgenfunction(function)
+    is_callable_thing = isinstance(function, functools.partial | staticmethod | classmethod)
+    if is_callable_thing or not (is_async or inspect.isgeneratorfunction(function)):
+        raise _not_a_generator(function)
+    return is_async
+
+
+def check_parameters(function: Callable[..., Any], parsed: bridge.Dependencies) -> None:
+    """Raises `CallbackError` unless the function takes a value for each Input and State."""
+    args, kwargs = bridge.named_arguments(parsed)
+    signature = inspect.signature(function, follow_wrapped=False)
+    if _is_method(function, signature):
+        raise CallbackError(
+            f"Expected a function of the module, got the method {function.__qualname__}. Take it "
+            "out of the class, with a parameter for each Input and State."
+        )
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        raise _wrong_parameters(function, signature, args, kwargs) from None
+
+
+def warn_of_slips(function: Callable[..., Any]) -> None:
+    """Warns of lines that do not what they seem to: updates without `yield`, sleeps that block."""
+    for line, slip in _slips(inspect.unwrap(function)):
+        logger.warning("%s.%s, line %d: %s", function.__module__, function.__qualname__, line, slip)
+
+
+def _not_a_generator(function: Any) -> CallbackError:
+    name = getattr(function, "__name__", repr(function))
+    if name == "<lambda>":
+        kind, cure = "lambda", f"Write a `def` with `{_YIELD}` in it."
+    elif inspect.iscoroutinefunction(function):
+        kind, cure = "coroutine function", f"Did you forget `yield`? Write: {_YIELD}."
+    elif isinstance(function, staticmethod | classmethod):
+        kind, cure = type(function).__name__, "Write @event_callback on a function of a module."
+    elif isinstance(function, functools.partial):
+        kind, cure = "partial", "Write a `def` that calls it, with a `yield` in it."
+    elif inspect.isfunction(function):
+        kind, cure = "function", f"Did you forget `yield`? Write: {_YIELD}, and no `return`."
+        if _is_generator(inspect.unwrap(function)):
+            cure = "Put @event_callback below the other decorators of this function."
+    else:
+        kind, cure = type(function).__name__, "Decorate the generator function itself."
+    return CallbackError(
+        "Expected a generator function (`async def` or `def`, with a `yield`), "
+        f"got {kind} {name!r}. {cure}"
+    )
+
+
+def _is_generator(function: Any) -> bool:
+    return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+
+
+def _is_method(function: Callable[..., Any], signature: inspect.Signature) -> bool:
+    """Whether a function stands in the body of a class, and takes an instance or the class."""
+    is_in_class = function.__qualname__.rpartition(".")[0].rpartition(".")[2] not in (
+        "",
+        "<locals>",
+    )
+    first = next(iter(signature.parameters), None)
+    return is_in_class and first in ("self", "cls") and not inspect.ismethod(function)
+
+
+def _wrong_parameters(
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    args: list[Any],
+    kwargs: dict[str, Any],
+) -> CallbackError:
+    name = function.__name__
+    word = "async def" if inspect.isasyncgenfunction(function) else "def"
+    if kwargs:
+        expected = f"parameters named as the keys of its Inputs and States: {', '.join(kwargs)}"
+        wanted = list(kwargs)
+    else:
+        texts = [text if isinstance(text, str) else repr(text) for text in args]
+        count = f"{len(texts)} parameters" if len(texts) > 1 else "1 parameter"
+        expected = f"{count}, one for each Input and State: {', '.join(texts)}"
+        wanted = _parameter_names(texts)
+    return CallbackError(
+        f"Expected {name} to have {expected}; got {name}{signature}. "
+        f"Write: {word} {name}({', '.join(wanted)})."
+    )
+
+
+def _parameter_names(texts: list[str]) -> list[str]:
+    """Names of parameters for values such as `start.n_clicks`."""
+    names = [text.rpartition(".")[2] for text in texts]
+    return [
+        name if name.isidentifier() and names.count(name) == 1 else f"value_{number}"
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):  # its source is not there, or a part of an expression
+        return
+    [body] = tree.body
+    is_async = isinstance(body, ast.AsyncFunctionDef)
+    for node in _nodes_of(body):
+        if isinstance(node, ast.Try):
+            for late in (one for last in node.finalbody for one in (last, *_nodes_of(last))):
+                if isinstance(late, ast.Yield | ast.YieldFrom):
+                    yield first + late.lineno - 1, _YIELD_IN_FINALLY
+        if not isinstance(node, ast.Expr):
+            continue
+        line = first + node.lineno - 1
+        if _is_call(node.value, "stream_props"):
+            yield line, "the update is thrown away. Write: yield stream_props(...)."
+        elif is_async and _is_call(node.value, "sleep", "time"):
+            yield line, "time.sleep holds up all streams. Write: await asyncio.sleep(...)."
+
+
+def _nodes_of(node: ast.AST) -> Iterator[ast.AST]:
+    """What a function does itself, without the functions that it defines."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from _nodes_of(child)
+
+
+def _is_call(node: ast.AST, name: str, module: str | None = None) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    if isinstance(called, ast.Attribute) and called.attr == name:
+        return module is None or (isinstance(called.value, ast.Name) and called.value.id == module)
+    return module is None and isinstance(called, ast.Name) and called.id == name

@@ -1,0 +1,105 @@
+"""Places in an app's own code: for the log, and in debug mode for the page."""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from traceback import FrameSummary, StackSummary, TracebackException
+from types import CodeType, FrameType
+from typing import Any
+
+import dash
+
+from flash_events.errors import EncodingError
+
+MAX_CHARACTERS = 20_000
+"""Of a traceback that is shown in a page; of a longer one the end is shown."""
+
+_NOT_THE_APPS = tuple(
+    f"{home}{os.sep}"
+    for home in (
+        Path(__file__).parent.parent,
+        Path(str(dash.__file__)).parent,
+        Path(asyncio.__file__).parent,
+    )
+)
+"""How the names of files of this package, of Dash and of asyncio begin."""
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """The file and the line in which a function is written, as `file:line`; empty if unknown."""
+    code = getattr(inspect.unwrap(function), "__code__", None)  # a partial has none
+    return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, CodeType) else ""
+
+
+def note_yield(error: Exception, generator: AsyncGenerator[Any] | Generator[Any]) -> None:
+    """Adds the line of the `yield` at which a generator waits to an error that this has made."""
+    frame = _frame_of(generator)
+    if frame is not None:
+        place = FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        error.add_note("Yielded here:\n" + StackSummary.from_list([place]).format()[0].rstrip())
+
+
+def yield_place(generator: AsyncGenerator[Any] | Generator[Any]) -> str:
+    """The file and the line of the `yield` at which a generator waits; empty where it has ended."""
+    frame = _frame_of(generator)
+    return "" if frame is None else _place(frame)
+
+
+def caller_place() -> str:
+    """The file and the line of the app's code that runs now; empty where there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_APPS):
+        frame = frame.f_back
+    return "" if frame is None else _place(frame)
+
+
+def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool) -> str:
+    """The text about an error of a run that Dash's dev tools show.
+
+    Args:
+        error: with its causes.
+        function: whose run has failed.
+        prune: whether frames of Dash, of asyncio and of this package are left out.
+    """
+    told = TracebackException.from_exception(error)
+    if prune:
+        _prune(told)
+        if isinstance(error, EncodingError):  # it says all that the encoders have said, and more
+            told.__cause__ = None
+            told.__suppress_context__ = True
+    text = "".join(told.format())
+    if len(text) > MAX_CHARACTERS:
+        text = "...\n" + text[-MAX_CHARACTERS:]
+    name = getattr(function, "__qualname__", repr(function))
+    file, _, line = place_of(function).rpartition(":")
+    return f'{name} in "{file}", line {line}\n\n{text}' if file else f"{name}\n\n{text}"
+
+
+def _prune(told: TracebackException) -> None:
+    waiting, seen = [told], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        kept = [frame for frame in one.stack if not frame.filename.startswith(_NOT_THE_APPS)]
+        one.stack = StackSummary.from_list(kept)
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+        waiting += one.exceptions or ()
+
+
+def _frame_of(generator: AsyncGenerator[Any] | Generator[Any]) -> FrameType | None:
+    """The frame of a generator that waits, or of the innermost one that it delegates to."""
+    inner: Any = generator
+    while isinstance(delegate := getattr(inner, "gi_yieldfrom", None), Generator):
+        inner = delegate
+    # What another compiler than Python's has made may have neither.
+    frame = getattr(inner, "ag_frame", None) or getattr(inner, "gi_frame", None)
+    return frame if isinstance(frame, FrameType) else None
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,232 @@
+/**
+ * Wrong ids and wrong props of event callbacks, told in Dash's dev tools. In debug mode only.
+ *
+ * As Dash does it: an id that a callback depends on must be in the layout when the page has loaded,
+ * or in the app's validation layout, unless the app sets `suppress_callback_exceptions`.
+ */
+
+import type {Debugging, Types} from "../dash/debugging.ts";
+import {isDictId, isWildcard, parseId, resolveMatch, type Match, type WireId} from "../ids.ts";
+import type {Entry} from "../dash/dash.ts";
+import type {Props, RunEvent} from "../transport/protocol.ts";
+import type {News} from "../runs/watchers.ts";
+
+/** Places that are remembered of updates; above it all are forgotten. */
+const MAX_PLACES = 1000;
+/** Runs that are remembered, the latest. */
+const MAX_RUNS = 1000;
+/** A stream that is all wrong must not bury the dev tools. */
+const MAX_ERRORS = 100;
+
+interface Use {
+  readonly callback: string;
+  readonly id: WireId;
+  readonly prop: string;
+  /** What the event callback does with it, as the end of a sentence. */
+  readonly how: string;
+}
+
+interface ChecksOptions {
+  readonly dash: Debugging;
+  /** Asks the server for the props of a type of components; undefined where it knows none. */
+  askProps(type: string): Promise<readonly string[] | undefined>;
+}
+
+export function createChecks({dash, askProps}: ChecksOptions) {
+  const runs = new Map<string, {readonly callback: string; readonly match: Match}>();
+  const reported = new Set<string>();
+  const checked = new Set<string>();
+  const asked = new Map<string, Promise<readonly string[] | undefined>>();
+  /** Where the last value of a prop was streamed, by callback, id and prop. */
+  const places = new Map<string, string>();
+  const seen = new Set<WireId>();
+  let seenPaths: unknown;
+  let isDone = false;
+
+  function accept(news: News): void {
+    switch (news.type) {
+      case "run": {
+        const {entry, match} = news.trigger;
+        runs.set(news.run, {callback: entry.output, match});
+        for (const run of runs.keys()) if (runs.size > MAX_RUNS) runs.delete(run);
+        return;
+      }
+      case "event":
+        note(news.event);
+        return;
+      case "missing":
+        for (const use of usesOf(news)) missing(use);
+        return;
+      case "applied": {
+        const type = dash.typeOf(news.id);
+        if (type) for (const use of usesOf(news)) checkProp(use, type);
+        return;
+      }
+      case "connection":
+    }
+  }
+
+  function usesOf({run, id, props}: {run: string; id: WireId; props: Props}): Use[] {
+    const {callback = ""} = runs.get(run) ?? {};
+    return Object.keys(props).map((prop) => ({callback, id, prop, how: "streams to"}));
+  }
+
+  function note(event: RunEvent): void {
+    const run = runs.get(event.run);
+    if (event.type !== "update" || !event.at || !run) return;
+    if (places.size > MAX_PLACES) places.clear();
+    for (const [target, props] of event.set) {
+      const id = resolveMatch(target, run.match);
+      for (const prop of Object.keys(props)) places.set(`${run.callback} ${id} ${prop}`, event.at);
+    }
+  }
+
+  /** The page has changed: remembers what was there, and checks dependencies when it has loaded. */
+  function look(isReady: boolean): void {
+    if (!isReady) return;
+    const paths = dash.paths();
+    if (paths !== seenPaths) {
+      seenPaths = paths;
+      for (const id of dash.idsOnPage()) seen.add(id);
+    }
+    if (isDone) return;
+    isDone = true;
+    const types = dash.validated() ?? dash.onPage();
+    for (const entry of dash.entries()) for (const use of dependenciesOf(entry)) check(use, types);
+  }
+
+  function check(use: Use, types: Types): void {
+    if (!isDictId(use.id)) {
+      const type = types.get(use.id);
+      if (type) checkProp(use, type);
+      else missing(use);
+      return;
+    }
+    const pattern = parseId(use.id);
+    for (const [id, type] of types) if (fits(pattern, id)) checkProp({...use, id}, type);
+  }
+
+  function missing(use: Use): void {
+    const {id, prop} = use;
+    const validated = dash.validated();
+    if (dash.isLenient() || seen.has(id) || validated?.has(id)) return;
+    const known = [...new Set([...seen, ...(validated?.keys() ?? [])])];
+    report(use, `No component with the id ${JSON.stringify(id)}`, [
+      `Expected: a component with this id, for its prop "${prop}".`,
+      `Got: no such component on the page. ${nearestOf(id, known, "ids")}`,
+      "",
+      "Write an id that the layout has. If the component comes later,",
+      "name it in app.validation_layout, or create the app with",
+      "suppress_callback_exceptions=True.",
+    ]);
+  }
+
+  function checkProp(use: Use, type: string): void {
+    const key = `${use.callback} ${type} ${use.prop}`;
+    if (checked.has(key)) return;
+    checked.add(key);
+    const names = dash.propTypes(type);
+    if (names) {
+      checkName(use, type, names);
+      return;
+    }
+    if (!asked.has(type)) asked.set(type, askProps(type));
+    void asked.get(type)?.then((known) => known && checkName(use, type, known));
+  }
+
+  function checkName(use: Use, type: string, names: readonly string[]): void {
+    const isKnown = names.some((name) =>
+      name.endsWith("*") ? use.prop.startsWith(name.slice(0, -1)) : name === use.prop,
+    );
+    if (isKnown) return;
+    const title = `No prop "${use.prop}" in ${type.split(".").at(-1)} ${JSON.stringify(use.id)}`;
+    report(use, title, [
+      `Expected: a prop that ${type} has.`,
+      `Got: "${use.prop}". ${nearestOf(use.prop, names, "props")}`,
+      "",
+      "Write the name of a prop that the component has.",
+    ]);
+  }
+
+  function report({callback, id, prop, how}: Use, title: string, lines: readonly string[]): void {
+    const key = `${callback} ${id} ${prop}`;
+    if (reported.has(key) || reported.size >= MAX_ERRORS) return;
+    reported.add(key);
+    const {names, places: written} = dash.told();
+    const made = places.get(key);
+    dash.showError(title, [
+      `The event callback ${names?.[callback] ?? callback} ${how} ${JSON.stringify(id)}.`,
+      ...(written?.[callback] ? [`Written in ${placeOf(written[callback])}.`] : []),
+      ...(made ? [`Streamed in ${placeOf(made)}.`] : []),
+      "",
+      ...lines,
+    ]);
+  }
+
+  return {accept, look};
+}
+
+/** Everything that an event callback names besides what it streams to. */
+function dependenciesOf({output, inputs, state, flash_events}: Entry): Use[] {
+  const {cancel, reset, running} = flash_events;
+  const use = (how: string) => (id: WireId, prop: string) => ({callback: output, id, prop, how});
+  const [input, read, stop, set, toggle] = [
+    "has an Input of",
+    "has a State of",
+    "names in cancel",
+    "names in reset_props",
+    "names in running",
+  ].map(use) as [Named, Named, Named, Named, Named];
+  const isNeeded = (one: {readonly allow_optional?: boolean}) => !one.allow_optional;
+  return [
+    ...inputs.filter(isNeeded).map((one) => input(one.id, one.property)),
+    ...state.filter(isNeeded).map((one) => read(one.id, one.property)),
+    ...cancel.map((one) => stop(one.id, one.property)),
+    ...reset.flatMap(([id, props]) => Object.keys(props).map((prop) => set(id, prop))),
+    ...running.map(([id, prop]) => toggle(id, prop)),
+  ];
+}
+
+type Named = (id: WireId, prop: string) => Use;
+
+function fits(pattern: Readonly<Record<string, unknown>>, id: WireId): boolean {
+  if (!isDictId(id)) return false;
+  const values = parseId(id);
+  const keys = Object.keys(pattern);
+  return (
+    keys.length === Object.keys(values).length &&
+    keys.every((key) => key in values && (isWildcard(pattern[key]) || pattern[key] === values[key]))
+  );
+}
+
+/** `file:line` as Python writes it. */
+function placeOf(place: string): string {
+  const end = place.lastIndexOf(":");
+  return `"${place.slice(0, end)}", line ${place.slice(end + 1)}`;
+}
+
+function nearestOf(name: string, known: readonly string[], kind: string): string {
+  let nearest = "";
+  let least = Math.ceil(name.length / 3) + 1;
+  for (const one of known) {
+    const distance = Math.abs(one.length - name.length) < least ? distanceOf(name, one) : least;
+    if (distance < least) [nearest, least] = [one, distance];
+  }
+  if (nearest) return `Did you mean ${JSON.stringify(nearest)}?`;
+  const some = known.slice(0, 20).join(", ");
+  return known.length ? `Some of the ${kind} that are known: ${some}.` : "";
+}
+
+/** How many characters to insert, to remove or to replace. */
+function distanceOf(one: string, other: string): number {
+  let row = Array.from({length: other.length + 1}, (_, i) => i);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const replaced = row[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, replaced));
+    }
+    row = next;
+  }
+  return row[other.length]!;
+}

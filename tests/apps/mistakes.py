@@ -1,0 +1,36 @@
+"""An app whose event callbacks are the usual mistakes, each started by a button."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from dash import Dash, Input, dcc, html
+
+from flash_events import Update, event_callback, stream_props
+from tests.apps.backend import BACKEND
+from tests.support.mistakes import MISTAKES
+
+app = Dash(__name__, backend=BACKEND, update_title="")
+app.enable_dev_tools(debug=True, dev_tools_hot_reload=False, dev_tools_disable_version_check=True)
+server = app.server
+IN_THE_PAGE = ("another-trace", "right")
+figure: dict[str, Any] = {"data": [{"x": [], "y": []}]}
+app.layout = html.Div(
+    [
+        *[html.Button(name, id=name) for name in (*MISTAKES, *IN_THE_PAGE)],
+        dcc.Graph(id="graph", figure=figure),
+        html.Div(id="out"),
+    ]
+)
+
+for name, mistake in MISTAKES.items():
+    event_callback(Input(name, "n_clicks"))(mistake.body)
+
+
+@event_callback(Input("another-trace", "n_clicks"))
+async def another_trace(_n: int) -> AsyncIterator[Update]:
+    yield stream_props("graph", {"extendData": [{"x": [[1]], "y": [[2]]}, [7]]})
+
+
+@event_callback(Input("right", "n_clicks"))
+async def right(n: int) -> AsyncIterator[Update]:
+    yield stream_props("out", {"children": f"right {n}"})

@@ -1,0 +1,23 @@
+"""An app that does not use the package, which is only installed: `python -m tests.apps.unused`."""
+
+import os
+
+from dash import Dash, Input, Output, callback, html
+
+app = Dash(__name__)
+app.layout = html.Div([html.Button("click", id="click"), html.Div(id="out")])
+
+
+@callback(Output("out", "children"), Input("click", "n_clicks"))
+def clicked(n: int | None) -> str:
+    return f"clicked {n or 0}"
+
+
+if __name__ == "__main__":
+    # The check of its version asks the internet.
+    app.run(
+        debug=True,
+        port=os.environ["PORT"],
+        use_reloader=False,
+        dev_tools_disable_version_check=True,
+    )
