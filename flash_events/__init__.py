@@ -8,6 +8,7 @@ from flash_events.errors import (
     ConfigurationError,
     EncodingError,
     FlashEventsError,
+    RunRefused,
     RunTimeout,
     UpdateError,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "FlashEvents",
     "FlashEventsError",
     "Progress",
+    "RunRefused",
     "RunState",
     "RunTimeout",
     "Settings",

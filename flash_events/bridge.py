@@ -180,6 +180,11 @@ class Call:
         self.context.updated_props = SetPropsRecorder(lambda *_: None)
 
 
+def empty_call() -> Call:
+    """Returns a call without Inputs, for handlers of a run that has none or never began."""
+    return Call([], {}, as_context({"inputs_list": [], "states_list": [], "triggered_inputs": []}))
+
+
 def open_call(app: Dash, body: Any) -> Call:
     """Builds arguments and context from the body that Dash's own renderer would post.
 

@@ -7,14 +7,25 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import CodeType
-from typing import Any, Never, ParamSpec, TypeVar
+from typing import Any, Never, ParamSpec, Protocol, TypeVar
 
 from dash import Input
 
 from flash_events import bridge, options
 from flash_events.errors import CallbackError
 from flash_events.mistakes.functions import check_generator, check_parameters, warn_of_slips
-from flash_events.registration import EventCallback, OnError, remember
+from flash_events.options import (
+    Cancel,
+    CeleryApp,
+    Dependencies,
+    OnDisconnect,
+    OnError,
+    Options,
+    Overlap,
+    ResetProps,
+    Running,
+)
+from flash_events.registration import EventCallback, remember
 from flash_events.task_queue import RunQueue
 
 logger = logging.getLogger(__name__)
@@ -23,24 +34,28 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
 
 
+class Decorator(Protocol):
+    """Registers a generator function, and returns it as it is."""
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
 def event_callback(
-    *dependencies: Any,
-    inputs: Any = None,
-    state: Any = None,
-    cancel: Any = (),
-    reset_props: Any = (),
-    running: Any = (),
+    *dependencies: Dependencies,
+    inputs: Dependencies | None = None,
+    state: Dependencies | None = None,
+    cancel: Cancel = (),
+    reset_props: ResetProps = (),
+    running: Running = (),
     on_error: OnError | None = None,
-    overlap: options.Overlap = "restart",
-    on_disconnect: options.OnDisconnect = "cancel",
-    worker: Any = None,
+    overlap: Overlap = "restart",
+    on_disconnect: OnDisconnect = "cancel",
+    worker: CeleryApp | None = None,
     timeout: float | None = None,
     keep_alive: bool = False,
     prevent_initial_call: bool = True,
-    concat: bool = True,
-    registry: bridge.Registry | None = None,
     **unknown: Never,
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+) -> Decorator:
     """Streams what a generator function yields into the page.
 
     Args:
@@ -53,9 +68,10 @@ def event_callback(
             `(id, {prop: value})` or a dict `{id: {prop: value}}`.
         running: `(Output, while_running, afterwards)`, one or a list of them; `dash.no_update` as a
             value leaves the prop alone.
-        on_error: called with the exception when a run fails; may be async; may return updates,
-            which are applied after `reset_props`. What is no `Exception` (`SystemExit`, say) comes
-            as a `RunAborted` whose `__cause__` it is.
+        on_error: called with the exception when a run fails, and with a `RunRefused` when the
+            server refuses its start; may be async; may return updates, which are applied after
+            `reset_props`. What is no `Exception` (`SystemExit`, say) comes as a `RunAborted` whose
+            `__cause__` it is.
         overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
             ignored, `"queue"` waits (at most 16), `"parallel"` runs beside it.
         on_disconnect: what becomes of a run whose viewer has closed the page or vanished:
@@ -67,8 +83,6 @@ def event_callback(
         keep_alive: lets a run go on when the components that trigger it have left the page.
         prevent_initial_call: False also starts a run when the page, or the Input's component,
             appears.
-        concat: nothing; decorators of dash-flash and dash-event-callback work unchanged.
-        registry: where it is registered; `FlashEvents(app).event_callback` fills this in.
 
     Returns:
         A decorator that returns the function itself, so that it can be called and tested.
@@ -76,17 +90,49 @@ def event_callback(
     Raises:
         CallbackError: something cannot be registered; says what was expected and the cure.
     """
-    if unknown:
-        raise options.unknown_option(next(iter(unknown)))
+    given = Options(
+        inputs=inputs,
+        state=state,
+        cancel=cancel,
+        reset_props=reset_props,
+        running=running,
+        on_error=on_error,
+        overlap=overlap,
+        on_disconnect=on_disconnect,
+        worker=worker,
+        timeout=timeout,
+        keep_alive=keep_alive,
+        prevent_initial_call=prevent_initial_call,
+    )
+    return event_callback_in(None, *dependencies, **given, **unknown)
+
+
+def event_callback_in(
+    registry: bridge.Registry | None, /, *dependencies: Any, **given: Any
+) -> Decorator:
+    """`event_callback` for one registry of Dash's.
+
+    Args:
+        registry: where it is registered; None for any app.
+        dependencies: as `event_callback` takes them.
+        given: options of it; those that are missing have its defaults.
+
+    Raises:
+        CallbackError: something cannot be registered; says what was expected and the cure.
+    """
+    chosen: dict[str, Any] = {**_DEFAULTS, **given}
+    chosen.pop("concat", None)  # of dash-flash, where it was without effect as well
+    for name in chosen:
+        if name not in _DEFAULTS:
+            raise options.unknown_option(name)
     grouped = {
         name: dict(deps) if isinstance(deps, dict) else deps  # Dash merges State into it
-        for name, deps in (("inputs", inputs), ("state", state))
-        if deps
+        for name in ("inputs", "state")
+        if (deps := chosen[name])
     }
-    options.check_options(
-        on_error, overlap, on_disconnect, timeout, keep_alive, prevent_initial_call
-    )
+    options.check_options(chosen)
     options.refuse_outputs([*dependencies, *grouped.values()])
+    prevent_initial_call = chosen["prevent_initial_call"]
     parsed = bridge.parse_dependencies(
         dependencies, grouped, prevent_initial_call=prevent_initial_call
     )
@@ -97,16 +143,8 @@ def event_callback(
         )
     triggers = bridge.flatten([*dependencies, *grouped.values()])
     match_keys = options.match_keys_of(dep for dep in triggers if isinstance(dep, Input))
-    queue = None if worker is None else _queue_of(worker)
-    spec = {
-        "overlap": overlap,
-        "onDisconnect": on_disconnect,
-        "keepAlive": keep_alive,
-        "cancel": options.cancel_entries(cancel, match_keys),
-        "reset": options.reset_entries(reset_props, match_keys),
-        "running": options.running_entries(running, match_keys),
-    }
-
+    queue = None if chosen["worker"] is None else _queue_of(chosen["worker"])
+    spec = options.spec_of(chosen, match_keys)
     if prevent_initial_call and all(dep["property"] == "id" for dep in parsed.inputs):
         logger.warning(
             "%s never changes, so that nothing starts a run. Write: prevent_initial_call=False.",
@@ -118,9 +156,15 @@ def event_callback(
         check_parameters(function, parsed)
         warn_of_slips(function)
         callback_id = _callback_id(function, parsed)
-        is_kept = on_disconnect == "finish"
         callback = EventCallback(
-            callback_id, function, is_async, match_keys, on_error, timeout, is_kept, queue
+            callback_id,
+            function,
+            is_async,
+            match_keys,
+            chosen["on_error"],
+            chosen["timeout"],
+            is_kept=chosen["on_disconnect"] == "finish",
+            queue=queue,
         )
         home = _home_of(callback_id) if registry is None else registry
         earlier = bridge.find(home, callback_id)
@@ -135,6 +179,13 @@ def event_callback(
         return function
 
     return decorate
+
+
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(event_callback).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+}
 
 
 def _queue_of(worker: Any) -> RunQueue:

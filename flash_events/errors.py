@@ -4,7 +4,7 @@ A mistake of the developer raises at import or in the run, a mistake of the clie
 `Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -43,6 +43,27 @@ class RunAborted(FlashEventsError):
     `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and the panics of Rust libraries are
     examples. An `on_error` handler is always called with an `Exception`, so it gets this one.
     """
+
+
+class RunRefused(FlashEventsError):
+    """A run could not be started: the server has refused its start. `on_error` gets this.
+
+    Args:
+        code: a short stable word for the reason, such as `too_large` or `bad_inputs`.
+        message: what was expected, what came, and what to do.
+
+    Attributes:
+        code: as given.
+        message: as given.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class WorkerLost(FlashEventsError):
@@ -122,6 +143,18 @@ def too_many(what: str, setting: str) -> Refused:
     """A refusal that says which limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
     return Refused(429, "too_many", message, retry_after_seconds=5, limit=setting)
+
+
+def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
+    """A refusal (413) that names what has to be raised.
+
+    Args:
+        size: of the body, if it is known.
+        limits: those that it is over, by what sets them.
+    """
+    has = "is too large" if size is None else f"has {size:,} bytes"
+    allowed = " and ".join(f"{most:,} by {name}" for name, most in limits.items())
+    return Refused(413, "too_large", f"The request {has}; allowed are {allowed}.")
 
 
 class NoResponse:

@@ -2,22 +2,76 @@
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypedDict, get_args
 
-from dash import ALL, ALLSMALLER, MATCH, Input, Output
+from dash import ALL, ALLSMALLER, MATCH, Input, NoUpdate, Output
 from dash.dependencies import DashDependency, Wildcard
+from dash.development.base_component import Component
 
 from flash_events import bridge
 from flash_events.errors import CallbackError, UpdateError, did_you_mean
-from flash_events.updates import checked_id, is_no_update, stream_props
+from flash_events.updates import (
+    ComponentId,
+    Props,
+    Update,
+    checked_id,
+    is_no_update,
+    stream_props,
+)
 from flash_events.wire.json import to_json
 
 logger = logging.getLogger(__name__)
 
 Overlap = Literal["restart", "skip", "queue", "parallel"]
 OnDisconnect = Literal["cancel", "finish"]
+
+Dependencies = DashDependency | Sequence["Dependencies"] | Mapping[str, "Dependencies"]
+"""Inputs and States, in any grouping that `dash.callback` takes."""
+
+Cancel = Input | tuple[Input, Any] | Sequence[Input | tuple[Input, Any]]
+"""Inputs, each of which any change stops a run, or only one to another than the allowed value."""
+
+_Pair = tuple[ComponentId | Component, Props]
+ResetProps = Mapping[str, Props] | Sequence[_Pair] | _Pair
+"""Pairs of id and props, a dict of them, or a single pair."""
+
+Running = tuple[Output, Any, Any] | Sequence[tuple[Output, Any, Any]]
+"""`(Output, while_running, afterwards)`, one or several."""
+
+Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
+"""The updates that a handler of errors returns."""
+
+OnError = Callable[[Exception], Answer | Awaitable[Answer]]
+"""A handler of errors; may be async."""
+
+
+class CeleryApp(Protocol):
+    """A `celery.Celery`; Celery has no types, and may be missing."""
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """Sends a task."""
+
+    def task(self, *args: Any, **kwargs: Any) -> Any:
+        """Makes a task."""
+
+
+class Options(TypedDict, total=False):
+    """The options of `@event_callback`, which its docstring describes."""
+
+    inputs: Dependencies | None
+    state: Dependencies | None
+    cancel: Cancel
+    reset_props: ResetProps
+    running: Running
+    on_error: OnError | None
+    overlap: Overlap
+    on_disconnect: OnDisconnect
+    worker: CeleryApp | None
+    timeout: float | None
+    keep_alive: bool
+    prevent_initial_call: bool
 
 
 _INPUT = 'Input("start", "n_clicks")'
@@ -26,10 +80,7 @@ _RUNNING = 'running=[(Output("start", "disabled"), True, False)]'
 _RESET = 'reset_props={"out": {"children": ""}}'
 _EXAMPLES = {"cancel": _CANCEL, "running": _RUNNING}
 
-_KNOWN = (
-    *("inputs", "state", "cancel", "reset_props", "running", "on_error", "overlap"),
-    *("on_disconnect", "worker", "timeout", "keep_alive", "prevent_initial_call"),
-)
+_KNOWN = tuple(Options.__annotations__)
 
 _NO_BACKGROUND = (
     "An event callback never holds up the page: leave it out. Where the work belongs into the "
@@ -94,30 +145,37 @@ def _check_dependency_id(dependency: DashDependency) -> None:
         )
 
 
-def check_options(
-    on_error: Any,
-    overlap: Any,
-    on_disconnect: Any,
-    timeout: Any,
-    keep_alive: Any,
-    prevent_initial_call: Any,
-) -> None:
+def check_options(given: Mapping[str, Any]) -> None:
     """Raises `CallbackError` where an option has no meaning."""
-    for name, value, literal in (
-        ("overlap", overlap, Overlap),
-        ("on_disconnect", on_disconnect, OnDisconnect),
-    ):
-        if value not in get_args(literal):
+    for name, literal in (("overlap", Overlap), ("on_disconnect", OnDisconnect)):
+        if given[name] not in get_args(literal):
             expected = ", ".join(map(repr, get_args(literal)))
-            raise CallbackError(f"Expected {name} to be one of {expected}, got {value!r}.")
-    if on_error is not None:
-        _check_on_error(on_error)
+            raise CallbackError(f"Expected {name} to be one of {expected}, got {given[name]!r}.")
+    if given["on_error"] is not None:
+        _check_on_error(given["on_error"])
+    timeout = given["timeout"]
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if timeout is not None and not (is_number and timeout > 0):
         raise CallbackError(f"Expected timeout to be seconds above 0 or None, got {timeout!r}.")
-    for name, flag in (("keep_alive", keep_alive), ("prevent_initial_call", prevent_initial_call)):
-        if not isinstance(flag, bool):
-            raise CallbackError(f"Expected {name} to be True or False, got {flag!r}.")
+    for name in ("keep_alive", "prevent_initial_call"):
+        if not isinstance(given[name], bool):
+            raise CallbackError(f"Expected {name} to be True or False, got {given[name]!r}.")
+
+
+def spec_of(given: Mapping[str, Any], match_keys: frozenset[str]) -> dict[str, Any]:
+    """What the browser must know of a callback's options.
+
+    Raises:
+        CallbackError: an entry of `cancel`, `reset_props` or `running` has no meaning.
+    """
+    return {
+        "overlap": given["overlap"],
+        "onDisconnect": given["on_disconnect"],
+        "keepAlive": given["keep_alive"],
+        "cancel": cancel_entries(given["cancel"], match_keys),
+        "reset": reset_entries(given["reset_props"], match_keys),
+        "running": running_entries(given["running"], match_keys),
+    }
 
 
 def _check_on_error(on_error: Any) -> None:

@@ -8,26 +8,28 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from dash import Dash, hooks
 
-from flash_events import bridge, callbacks
+from flash_events import bridge
 from flash_events.brokers import check_broker
+from flash_events.callbacks import Decorator, event_callback_in
 from flash_events.endpoint.backends import Handler, Request, backend_of
 from flash_events.endpoint.replies import Reply
 from flash_events.endpoint.server import Server
 from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
 from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
+from flash_events.options import Dependencies, Options
 from flash_events.runs.errors import shows_errors
 from flash_events.runs.traces import place_of
-from flash_events.settings import Settings
+from flash_events.settings import Settings, SettingsOptions
 
 logger = logging.getLogger(__name__)
 
 ROUTE = "_dash-flash-events/"
-ACTIONS = ("start", "resume", "attach", "alive", "stop", "probe")
+ACTIONS = ("ask", "start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
@@ -62,7 +64,7 @@ class FlashEvents:
 
     settings: Settings
 
-    def __new__(cls, app: Dash, **_settings: Any) -> Self:
+    def __new__(cls, app: Dash, **_settings: Unpack[SettingsOptions]) -> Self:
         if not isinstance(app, Dash):
             raise ConfigurationError(
                 f"Expected the app that Dash(...) has made, got {type(app).__name__} {app!r:.80}. "
@@ -72,7 +74,7 @@ class FlashEvents:
         known = wiring.handle if wiring is not None else None
         return known if isinstance(known, cls) else super().__new__(cls)
 
-    def __init__(self, app: Dash, **settings: Any) -> None:
+    def __init__(self, app: Dash, **settings: Unpack[SettingsOptions]) -> None:
         bridge.require_async_backend(app)
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         if wiring is None:  # the app is older than our hook
@@ -82,10 +84,10 @@ class FlashEvents:
         self._wiring = wiring
         wiring.handle = self
 
-    def event_callback(self, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
+    def event_callback(self, *dependencies: Dependencies, **options: Unpack[Options]) -> Decorator:
         """Binds an event callback to this app; takes what `flash_events.event_callback` takes."""
         registry = bridge.app_registry(self._wiring.app)
-        decorate = callbacks.event_callback(*dependencies, **options, registry=registry)
+        decorate = event_callback_in(registry, *dependencies, **options)
         self._wiring.add_script()
         return decorate
 

@@ -11,8 +11,6 @@ from flash_events.errors import UpdateError
 from flash_events.task_queue import RunQueue
 from flash_events.updates import Update
 
-OnError = Callable[[Exception], Any]
-
 
 @dataclass(frozen=True, slots=True)
 class EventCallback:
@@ -33,7 +31,7 @@ class EventCallback:
     function: Callable[..., AsyncIterator[Any] | Iterator[Any]]
     is_async: bool
     match_keys: frozenset[str]
-    on_error: OnError | None
+    on_error: options.OnError | None
     timeout: float | None
     is_kept: bool = False
     queue: RunQueue | None = None

@@ -6,9 +6,9 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from flash_events.brokers.log import LogLimits
 from flash_events.errors import ConfigurationError, did_you_mean, nearest
@@ -22,6 +22,37 @@ _LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
 """How the names of variables begin that are likely meant for us."""
 
 MAX_HEARTBEAT_SECONDS = 30.0
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The settings as keywords; `Settings` describes them."""
+
+    broker: str
+    broker_outage_seconds: float
+    heartbeat_seconds: float
+    grace_seconds: float
+    linger_seconds: float
+    log_bytes: int
+    log_events: int
+    replay_bytes: int
+    replay_seconds: float
+    max_event_bytes: int
+    max_body_bytes: int
+    max_uploading_bytes: int
+    max_runs_per_page: int
+    max_runs_per_connection: int
+    max_connections_per_page: int
+    max_runs: int
+    max_connections: int
+    max_threads: int
+    max_kept_bytes: int
+    max_ended_bytes: int
+    allowed_origins: str | Sequence[str]
+    command_props: str | Sequence[str]
+    trust_forwarded_host: bool
+    identify: Identify | None
+    metrics: bool
+    debug: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +73,9 @@ class Settings:
         replay_bytes: how much of what was handed to the socket stays replayable.
         replay_seconds: for how long it stays replayable.
         max_event_bytes: of one update.
-        max_body_bytes: of one request.
+        max_body_bytes: of one start, which holds the values of all Inputs and States; Quart's
+            `MAX_CONTENT_LENGTH` bounds it, too.
+        max_uploading_bytes: of all starts above 1 MiB that this worker receives at the same time.
         max_runs_per_page: live runs of one tab.
         max_runs_per_connection: live runs of one connection.
         max_connections_per_page: connections that one tab has opened.
@@ -78,7 +111,8 @@ class Settings:
     replay_bytes: int = 16 * 1024 * 1024
     replay_seconds: float = 300.0
     max_event_bytes: int = 1024 * 1024
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_uploading_bytes: int = 64 * 1024 * 1024
     max_runs_per_page: int = 32
     max_runs_per_connection: int = 256
     max_connections_per_page: int = 32
@@ -118,8 +152,8 @@ class Settings:
                 )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
-                f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as pages "
-                f"reconnect after 40 s of silence, got {self.heartbeat_seconds!r}."
+                f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as proxies cut "
+                f"connections that are silent for 60 s, got {self.heartbeat_seconds!r}."
             )
 
     @property

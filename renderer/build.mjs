@@ -49,7 +49,7 @@ const versionOf = (script) => JSON.stringify(createHash("sha256").update(script)
 await put("flash_events_worker.js", worker);
 await put("flash_events_connections.js", connections);
 await put("flash_events_room.js", room);
-await put("flash_events_components.js", await bundle("dash/components.ts"));
+await put("flash_events_components.js", await bundle("tools/components.ts"));
 await put("flash_events_devtool.js", await bundle("tools/devtool.ts"));
 await put("flash_events_recorder.js", await bundle("tools/recorder.ts"));
 await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: versionOf(worker), CONNECTIONS_VERSION: versionOf(connections), ROOM_VERSION: versionOf(room)}));

@@ -48,7 +48,8 @@ MAY_IMPORT = {
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
-        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "runs", "settings",
+        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "options", "runs",
+        "settings",
     },
     "__main__": {"operations"},
     "__init__": {
@@ -165,3 +166,38 @@ def test_no_test_imports_from_another_test() -> None:
         if module.startswith("tests.") and re.search(r"\.(test_\w+|conftest)$", module)
     ]
     assert found == []
+
+
+RENDERER = PACKAGE.parent / "renderer" / "src"
+
+RENDERER_MAY_IMPORT = {
+    "ids.ts": set(),
+    "protocol.ts": {"ids.ts"},
+    "dash": {"ids.ts", "protocol.ts"},
+    "transport": {"dash", "ids.ts", "protocol.ts"},
+    "apply": {"dash", "ids.ts", "protocol.ts", "transport"},
+    "runs": {"apply", "dash", "ids.ts", "protocol.ts", "transport"},
+    "tabs": {"ids.ts", "protocol.ts", "transport"},
+    "tools": {"dash", "ids.ts", "protocol.ts", "runs", "transport"},
+    "index.ts": {"apply", "dash", "ids.ts", "runs", "tabs", "transport"},
+}
+"""The same for the page's script, in which a room is a directory, or a file beside them."""
+
+RENDERER_ARROWS = {
+    path.relative_to(RENDERER): {
+        (path.parent / imported).resolve().relative_to(RENDERER)
+        for imported in re.findall(r'from "(\.[^"]+)"', path.read_text("utf-8"))
+    }
+    for path in sorted(RENDERER.rglob("*.ts"))
+}
+
+
+@pytest.mark.parametrize("path", RENDERER_ARROWS, ids=str)
+def test_a_script_imports_only_what_its_room_may(path: Path) -> None:
+    room = path.parts[0]
+    others = {imported.parts[0] for imported in RENDERER_ARROWS[path]} - {room}
+    assert others <= RENDERER_MAY_IMPORT[room]
+
+
+def test_no_circle_of_scripts() -> None:
+    TopologicalSorter(RENDERER_ARROWS).prepare()

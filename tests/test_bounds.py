@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from dash import Input
 
-from flash_events import Settings, Update, bridge, event_callback, stream_props
+from flash_events import Settings, Update, bridge, stream_props
 from flash_events.brokers import ConnectionId, PageId, RunId, RunRecord
 from flash_events.brokers.expiring import Expiring
 from flash_events.brokers.log import SNAPSHOT_BYTES
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.brokers.messages import Attach
+from flash_events.callbacks import event_callback_in
 from flash_events.errors import TooManyWaiting
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
@@ -34,7 +35,7 @@ class Kept:
         registry = bridge.Registry([], {})
         self.may_end = asyncio.Event()
 
-        @event_callback(Input("a", "n"), on_disconnect="finish", registry=registry)
+        @event_callback_in(registry, Input("a", "n"), on_disconnect="finish")
         async def texts(_n: int) -> AsyncIterator[Update]:
             for n in range(count):
                 yield stream_props(f"out {n}", {"children": TEXT})

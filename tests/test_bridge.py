@@ -11,7 +11,8 @@ import dash
 import pytest
 from dash import ALL, MATCH, Dash, Input, Output, Patch, State, ctx, html
 
-from flash_events import ConfigurationError, bridge, event_callback
+from flash_events import ConfigurationError, bridge
+from flash_events.callbacks import event_callback_in
 from flash_events.errors import Refused
 from flash_events.wire.json import to_json
 
@@ -28,7 +29,7 @@ async def callback(*_: Any, **__: Any) -> AsyncIterator[None]:
 
 
 def register(app: Dash, *args: Any, **options: Any) -> str:
-    event_callback(*args, **options, registry=bridge.app_registry(app))(callback)
+    event_callback_in(bridge.app_registry(app), *args, **options)(callback)
     return list(bridge.app_registry(app).by_id)[-1]
 
 

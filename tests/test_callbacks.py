@@ -1,5 +1,6 @@
 """What `@event_callback` accepts, refuses, and tells the browser."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 from dash import ALL, ALLSMALLER, MATCH, Input, NoUpdate, Output, State, html, no_update
 
 from flash_events import CallbackError, bridge, event_callback
+from flash_events.callbacks import event_callback_in
+from flash_events.options import Options
 from flash_events.registration import EventCallback
 
 START = Input("start", "n_clicks")
@@ -24,7 +27,7 @@ def spec_of(registry: bridge.Registry) -> dict[str, Any]:
 
 
 def decorate(registry: bridge.Registry, *args: Any, **options: Any) -> None:
-    @event_callback(*args, **options, registry=registry)
+    @event_callback_in(registry, *args, **options)
     async def live(*_args: Any, **_kwargs: Any) -> AsyncIterator[None]:
         yield
 
@@ -39,13 +42,13 @@ def test_the_decorator_returns_the_function_itself(registry: bridge.Registry) ->
     async def live(n: int) -> AsyncIterator[int]:
         yield n
 
-    assert event_callback(START, registry=registry)(live) is live
+    assert event_callback_in(registry, START)(live) is live
     assert only(registry).function is live
     assert only(registry).is_async
 
 
 def test_a_plain_generator_is_accepted(registry: bridge.Registry) -> None:
-    @event_callback(START, registry=registry)
+    @event_callback_in(registry, START)
     def live(n: int) -> Iterator[int]:
         yield n
 
@@ -77,7 +80,7 @@ def test_anything_but_a_generator_function_is_refused(
     registry: bridge.Registry, function: Callable[..., Any], says: str
 ) -> None:
     with pytest.raises(CallbackError, match="Expected a generator function") as raised:
-        event_callback(START, registry=registry)(function)
+        event_callback_in(registry, START)(function)
     assert says in str(raised.value)
     assert not registry.entries
 
@@ -217,11 +220,11 @@ def test_wildcards_travel_as_dash_writes_them(registry: bridge.Registry) -> None
 
 
 def test_two_callbacks_on_one_input_are_both_kept(registry: bridge.Registry) -> None:
-    @event_callback(START, registry=registry)
+    @event_callback_in(registry, START)
     async def one(n: int) -> AsyncIterator[None]:
         yield
 
-    @event_callback(START, registry=registry)
+    @event_callback_in(registry, START)
     async def two(n: int) -> AsyncIterator[None]:
         yield
 
@@ -231,10 +234,10 @@ def test_two_callbacks_on_one_input_are_both_kept(registry: bridge.Registry) -> 
 
 SOURCE = """
 from dash import Input
-from flash_events import event_callback
+from flash_events.callbacks import event_callback_in
 
 def register(registry):
-    @event_callback(Input("start", "n_clicks"), registry=registry)
+    @event_callback_in(registry, Input("start", "n_clicks"))
     async def live(n):
         yield {value}
     return live
@@ -253,7 +256,7 @@ def test_a_source_that_is_executed_again_replaces(registry: bridge.Registry) -> 
 
 def test_two_functions_with_one_id_are_refused(registry: bridge.Registry) -> None:
     def make(value: int) -> None:
-        @event_callback(START, registry=registry)
+        @event_callback_in(registry, START)
         async def live(n: int) -> AsyncIterator[int]:
             yield value
 
@@ -302,3 +305,9 @@ def test_dependencies_are_taken_as_dash_takes_them(
     decorate(registry, *args, **options)
     [entry] = registry.entries
     assert (len(entry["inputs"]), len(entry["state"])) == (inputs, state)
+
+
+def test_the_options_of_an_apps_decorator_are_those_of_the_plain_one() -> None:
+    plain = inspect.signature(event_callback).parameters.values()
+    names = [one.name for one in plain if one.kind is one.KEYWORD_ONLY]
+    assert list(Options.__annotations__) == names

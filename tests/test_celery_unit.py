@@ -9,7 +9,8 @@ import pytest
 from celery import Celery, chain, chord, group
 from dash import Input
 
-from flash_events import CallbackError, ConfigurationError, Update, bridge, event_callback
+from flash_events import CallbackError, ConfigurationError, Update, bridge
+from flash_events.callbacks import event_callback_in
 from flash_events.celery import emit, stream_task
 from flash_events.celery.canvas import canvas_of, first_of, followers_of, label, parts_of, result_of
 from flash_events.celery.messages import Changed, TaskState, TaskUpdate, decode, encode
@@ -56,9 +57,7 @@ class TestWrongCalls:
     def test_a_worker_that_is_no_celery_app(self) -> None:
         with pytest.raises(CallbackError, match="Expected worker to be a Celery app, got str"):
 
-            @event_callback(
-                Input("go", "n_clicks"), worker="celery", registry=bridge.Registry([], {})
-            )
+            @event_callback_in(bridge.Registry([], {}), Input("go", "n_clicks"), worker="celery")
             async def run(_n: int) -> AsyncIterator[Update]:
                 yield UPDATE
 

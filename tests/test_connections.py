@@ -58,11 +58,11 @@ async def names(stream: AsyncIterator[bytes]) -> list[str]:
     return [event.event for event in parse(b"".join(chunks))]
 
 
-async def test_a_stream_opens_with_its_id_and_version() -> None:
+async def test_a_stream_opens_with_its_id_its_version_and_the_time_between_heartbeats() -> None:
     connection = await Hub().open()
     async with aclosing(connection.stream()) as stream:
         [event] = parse(await anext(stream))
-    assert events.decode(event.event, event.data) == events.Opened(ID)
+    assert events.decode(event.event, event.data) == events.Opened(ID, heartbeat_seconds=5.0)
 
 
 async def test_what_is_appended_follows_as_one_chunk() -> None:

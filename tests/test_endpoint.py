@@ -175,7 +175,7 @@ class TestRefusals:
         assert self.refused(response, 415) == "content_type"
 
     def test_a_body_over_the_limit(self, page: Page) -> None:
-        assert self.refused(page.post("start", {"x": "x" * 2**20}), 413) == "too_large"
+        assert self.refused(page.post("start", {"x": "x" * 2**24}), 413) == "too_large"
 
     def test_inputs_that_do_not_fit(self, page: Page) -> None:
         body = {**page.body("fail"), "inputs": []}

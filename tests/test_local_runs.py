@@ -8,10 +8,11 @@ import pytest
 from dash import Input
 from dash._utils import AttributeDict
 
-from flash_events import Settings, Update, bridge, event_callback, stream_props
+from flash_events import Settings, Update, bridge, stream_props
 from flash_events.brokers import ConnectionId, EventLog, PageId, RunId, RunRecord, WorkerId
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.brokers.messages import Attach, Gone, Stop
+from flash_events.callbacks import event_callback_in
 from flash_events.errors import Refused
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
@@ -28,7 +29,7 @@ class Runs:
     ) -> None:
         registry = bridge.Registry([], {})
 
-        @event_callback(Input("a", "n"), on_disconnect=on_disconnect, registry=registry)
+        @event_callback_in(registry, Input("a", "n"), on_disconnect=on_disconnect)
         async def waits(_n: int) -> AsyncIterator[Update]:
             await asyncio.get_running_loop().create_future()
             yield stream_props("out", {})

@@ -24,6 +24,7 @@ from flash_events import (
     event_callback,
     stream_props,
 )
+from flash_events.callbacks import event_callback_in
 from flash_events.endpoint.loop_watch import _culprit
 from flash_events.settings import _warn_of
 from tests.support.harness import running
@@ -73,13 +74,12 @@ def decorated(
     *dependencies: Any, function: Callable[..., Any] = live, **options: Any
 ) -> Callable[[], object]:
     """What decorates a function, and puts it where nobody sees it."""
-    options = {"registry": bridge.Registry([], {}), **options}
-    return lambda: event_callback(*dependencies, **options)(function)
+    return lambda: event_callback_in(bridge.Registry([], {}), *dependencies, **options)(function)
 
 
 AT_DECORATION: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "no parentheses": (
-        lambda: event_callback(live),
+        lambda: event_callback(live),  # type: ignore[arg-type] # the test's point
         ("function 'live'", "without parentheses", 'Write: @event_callback(Input("start", '),
     ),
     "background": (

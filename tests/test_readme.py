@@ -68,6 +68,5 @@ def test_every_option_is_in_the_table() -> None:
     from flash_events import event_callback
 
     options = set(inspect.signature(event_callback).parameters)
-    options -= {"dependencies", "inputs", "state", "registry", "unknown"}
-    options -= {"concat"}  # only for those who come from dash-flash: docs/migration.md
+    options -= {"dependencies", "inputs", "state", "unknown"}
     assert options <= set(re.findall(r"^\| `(\w+)` \|", README, re.M))

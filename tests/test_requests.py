@@ -67,7 +67,6 @@ def test_the_forwarded_host_counts_only_where_it_is_trusted() -> None:
         (with_headers(sec_fetch_site="cross-site", origin="null", host=""), 403),
         (with_headers(content_type="text/plain"), 415),
         (with_headers(content_type=None), 415),
-        (with_headers(content_length=str(2**20 + 1)), 413),
     ],
 )
 def test_a_wrong_header_is_refused(headers: dict[str, str], status: int) -> None:

@@ -1,10 +1,12 @@
 """Settings come by keyword or environment; what has no meaning is refused with its name."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from flash_events import ConfigurationError, Settings
+from flash_events.settings import SettingsOptions
 
 
 def test_the_defaults_are_those_of_the_field() -> None:
@@ -65,3 +67,7 @@ def test_a_wrong_setting_is_refused_by_name(
     with pytest.raises(ConfigurationError) as raised:
         Settings.load(environment, **given)
     assert says in str(raised.value)
+
+
+def test_the_keywords_of_flash_events_are_its_settings() -> None:
+    assert list(SettingsOptions.__annotations__) == [field.name for field in fields(Settings)]

@@ -20,7 +20,12 @@ from flash_events import bridge, context
 from flash_events.brokers import NOWHERE, At, RunId, RunRecord, broker_of
 from flash_events.brokers.ids import NO_PAGE
 from flash_events.brokers.messages import Attach, Failed, Gone, Signal, Stop
-from flash_events.brokers.redis.feed import AGAIN, LEASE_SECONDS, MAX_LOOK_SECONDS, MISSED_TIMES
+from flash_events.brokers.redis.task_writer import (
+    AGAIN,
+    LEASE_SECONDS,
+    MAX_LOOK_SECONDS,
+    MISSED_TIMES,
+)
 from flash_events.celery.control import redelivers
 from flash_events.celery.soft_limit import SoftLimit
 from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings

@@ -127,7 +127,9 @@ class Connection:
         self.log.wake()
         is_idle = False
         try:
-            yield events.encode(events.Opened(self.id, self._settings.command_props))
+            settings = self._settings
+            opened = events.Opened(self.id, settings.command_props, settings.heartbeat_seconds)
+            yield events.encode(opened)
             while reader == self._readers:
                 batch = await self._next(after, is_idle)
                 if reader != self._readers:

@@ -37,11 +37,14 @@ def streamed(connection: Connection, after: str = "") -> Reply:
     return Reply(headers=STREAM_HEADERS, stream=connection.stream(after))
 
 
-def refused(refusal: Refused) -> Reply:
-    """A refusal as JSON with its status."""
+def refused(refusal: Refused, body: bytes | None = None) -> Reply:
+    """A refusal as JSON with its status, and with what `on_error` streams (`encode_update`)."""
     fields = {"error": refusal.code, "message": refusal.message}
     if refusal.limit is not None:
         fields["limit"] = refusal.limit
     seconds = refusal.retry_after_seconds
     headers = JSON_HEADERS if seconds is None else JSON_HEADERS | {"Retry-After": str(seconds)}
-    return Reply(refusal.status, to_json(fields), headers)
+    content = to_json(fields)
+    if body is not None:
+        content = b"%b,%b}" % (content.removesuffix(b"}"), body)
+    return Reply(refusal.status, content, headers)

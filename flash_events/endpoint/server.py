@@ -17,6 +17,7 @@ from flash_events.brokers import (
     QUEUED,
     At,
     Broker,
+    CallbackId,
     RunId,
     RunRecord,
     WorkerId,
@@ -25,6 +26,7 @@ from flash_events.brokers import (
 from flash_events.brokers.ids import NO_PAGE
 from flash_events.brokers.messages import Alive, Attach, Failed, Gone, Moved, Signal, Stop
 from flash_events.endpoint.backends import Request
+from flash_events.endpoint.bodies import Bodies
 from flash_events.endpoint.connections import Connection, Connections
 from flash_events.endpoint.loop_watch import LoopWatch
 from flash_events.endpoint.placement import Placement, Placements, unknown_connection
@@ -33,6 +35,8 @@ from flash_events.endpoint.replies import Reply, accepted, refused
 from flash_events.endpoint.stats import Stats
 from flash_events.errors import BrokerError, Refused
 from flash_events.identity import owner_of
+from flash_events.registration import EventCallback
+from flash_events.runs.errors import handle_refusal
 from flash_events.runs.local import LocalRuns
 from flash_events.runs.remote import RemoteRuns
 from flash_events.runs.task_log import TaskLogs
@@ -47,6 +51,9 @@ BROKER_SECONDS = 1.5
 
 SENT_SECONDS = 0.5
 """For so long a stopping worker waits for the broker to have taken how its runs have ended."""
+
+REPEATED = HTTPStatus.BAD_GATEWAY
+"""A start that is answered with this status, or one above, is repeated some times."""
 
 DRAIN_SECONDS = 1.5
 """For so long a stopping worker lets its clients read, and tasks of others be stopped."""
@@ -79,6 +86,7 @@ class Server:
         self._runs = LocalRuns(app, settings, self._broker, self._task_logs)
         self._remote = RemoteRuns(app, settings, self._broker)
         self._probes = Probes(settings.heartbeat_seconds)
+        self._bodies = Bodies(settings)
         self._starts: dict[RunId, asyncio.Future[None]] = {}
         """Starts that have not come to their end, by run."""
         self._losing: set[RunId] = set()
@@ -153,30 +161,55 @@ class Server:
             self._watch.close()
 
     async def answer(self, action: str, request: Request) -> Reply:
-        """Answers a request; a refusal is JSON with its status, before a stream begins."""
+        """Answers a request; a refusal is JSON with its status, before a stream begins.
+
+        Nothing of the body is read, and no `on_error` is called, for a page of another origin or a
+        user that `identify` does not know.
+        """
         try:
             requests.check_headers(request.headers, self.settings)
             await self.start()
-            data = await request.read()
-            requests.check_size(len(data), self.settings)
-            body = requests.parse_json(data)
             owner = await owner_of(request.native, self.settings.identify)
-            try:
-                async with asyncio.timeout(BROKER_SECONDS):
-                    return await self._act(action, body, owner)
-            except (TimeoutError, BrokerError) as error:
-                logger.warning("A %s is refused, as the broker does not answer. %s", action, error)
-                raise Refused(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
-                ) from None
         except Refused as refusal:
-            self.stats.refusals += 1
-            return refused(refusal)
+            return self._refuse(refusal)
+        try:
+            async with self._bodies.read(request, action == "start") as data:
+                return await self._answer(action, requests.parse_json(data), request, owner)
+        except Refused as refusal:
+            return self._refuse(refusal, await self._on_refused(action, request, refusal))
 
-    async def _act(self, action: str, body: Any, owner: str) -> Reply:
+    async def _answer(self, action: str, body: Any, request: Request, owner: str) -> Reply:
+        try:
+            async with asyncio.timeout(BROKER_SECONDS):
+                return await self._act(action, body, request, owner)
+        except (TimeoutError, BrokerError) as error:
+            logger.warning("A %s is refused, as the broker does not answer. %s", action, error)
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
+            ) from None
+
+    def _refuse(self, refusal: Refused, body: bytes | None = None) -> Reply:
+        self.stats.refusals += 1
+        return refused(refusal, body)
+
+    async def _on_refused(self, action: str, request: Request, refusal: Refused) -> bytes | None:
+        """What `on_error` streams for a start that was refused for good; None for others."""
+        waits = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
+        comes_back = refusal.status >= REPEATED and not requests.is_last_try(request.headers)
+        if action not in ("start", "ask") or waits or comes_back or refusal.code == "lost":
+            return None
+        callback_id = requests.callback_of(request.headers)
+        callback = bridge.find(bridge.app_registry(self._app), callback_id)
+        if callback is None:
+            return None
+        return await handle_refusal(refusal, callback, self._app, self.settings)
+
+    async def _act(self, action: str, body: Any, request: Request, owner: str) -> Reply:
         match action:
             case "start":
                 return await self._start(requests.parse_start(body), owner)
+            case "ask":
+                return self._ask(*requests.parse_ask(body), request)
             case "resume":
                 self.stats.resumes += 1
                 return await self._resume(requests.parse_resume(body), owner)
@@ -200,14 +233,29 @@ class Server:
             del self._starts[request.run]
             done.set_result(None)
 
-    async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
-        callback = bridge.find(bridge.app_registry(self._app), request.body["output"])
+    def _ask(self, start: requests.StartRequest, size: int, request: Request) -> Reply:
+        """Says whether a large start may come, before it is sent."""
+        self._bodies.check(size, request, is_start=True)
+        self._placements.require_broker()
+        callback = self._find(start)
+        self._refuse_while_draining()
+        self._runs.check_limits(callback, start.page, (*start.replaces, start.run))
+        return accepted()
+
+    def _find(self, request: requests.StartRequest) -> EventCallback:
+        callback: EventCallback | None = bridge.find(
+            bridge.app_registry(self._app), request.body["output"]
+        )
         if callback is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND,
                 "unknown_callback",
                 "No such event callback in this app. The page may be older than the app; reload.",
             )
+        return callback
+
+    async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
+        callback = self._find(request)
         self._refuse_while_draining()
         [known] = await self._broker.directory.find([request.run])
         if known is not None:  # its answer was lost, and the page asks again
@@ -217,7 +265,8 @@ class Server:
         call = bridge.open_call(self._app, request.body)
         kept_by = (owner or request.page) if callback.is_kept else ""
         at = self._broker.here if callback.queue is None else QUEUED
-        record = RunRecord(request.run, at, request.connection, owner, kept_by, callback.id)
+        callback_id = CallbackId(callback.id)
+        record = RunRecord(request.run, at, request.connection, owner, kept_by, callback_id)
         connections = (*request.connections, request.connection)
         place: Placement | None = None
         try:

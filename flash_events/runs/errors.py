@@ -11,7 +11,7 @@ from typing import Any
 from dash import Dash
 
 from flash_events import bridge
-from flash_events.errors import EncodingError
+from flash_events.errors import EncodingError, Refused, RunRefused
 from flash_events.registration import EventCallback
 from flash_events.runs.traces import shown_trace
 from flash_events.settings import Settings
@@ -43,7 +43,7 @@ async def handle(
     callback: EventCallback,
     app: Dash | None,
     settings: Settings,
-    activate: Callable[[OnSetProps], object] = lambda _: None,
+    activate: Callable[[OnSetProps], object] | None = None,
 ) -> tuple[Failure, bytes | None]:
     """Logs an error, lets the callback's or the app's handler answer it, hides its text.
 
@@ -53,16 +53,54 @@ async def handle(
         callback: whose run it was.
         app: for its error handler.
         settings: limits, and whether errors show their text.
-        activate: makes `dash.set_props` work in the handlers.
+        activate: makes `dash.ctx` and `dash.set_props` work in the handlers; without it there is a
+            `dash.ctx` that has no Inputs.
 
     Returns:
         What the browser may know, and what it shall apply.
     """
-    task, ref = asyncio.current_task(), secrets.token_hex(4)
+    ref = secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
     failure = Failure(code, ref)
-    if shows_errors(app, settings):
+    if is_shown := shows_errors(app, settings):
         failure = _shown(failure, error, callback, app)
+    activate = activate or bridge.empty_call().activate
+    body, raised = await _answer(error, ref, callback, app, settings, activate)
+    if raised is not None and is_shown:
+        also = shown_trace(
+            raised, callback.on_error or callback.function, bridge.prunes_errors(app)
+        )
+        failure = replace(failure, trace=f"{failure.trace}\nThen on_error failed: {also}")
+    return failure, body
+
+
+async def handle_refusal(
+    refusal: Refused, callback: EventCallback, app: Dash, settings: Settings
+) -> bytes | None:
+    """Let the callback's or the app's handler answer a start that was refused.
+
+    Returns:
+        What the browser shall apply, as `encode_update` returns it.
+    """
+    ref, error = secrets.token_hex(4), RunRefused(refusal.code, refusal.message)
+    error.__cause__ = refusal.__cause__
+    message = "A start of %s was refused as %s (ref %s). %s"
+    logger.warning(message, callback.name, error.code, ref, error.message)
+    activate = bridge.empty_call().activate
+    body, _ = await _answer(error, ref, callback, app, settings, activate)
+    return body
+
+
+async def _answer(
+    error: Exception,
+    ref: str,
+    callback: EventCallback,
+    app: Dash | None,
+    settings: Settings,
+    activate: Callable[[OnSetProps], object],
+) -> tuple[bytes | None, BaseException | None]:
+    """Returns what the handler streams, and what it has raised."""
+    task = asyncio.current_task()
     pushed: list[Update] = []
 
     def push(component_id: str, props: dict[str, Any]) -> None:
@@ -77,24 +115,20 @@ async def handle(
     try:
         if callback.on_error is None:
             bridge.call_app_on_error(app, error)
-            return failure, encoded()
+            return encoded(), None
         answer = callback.on_error(error)
         if isawaitable(answer):
             answer = await answer
-        return failure, encoded(as_update(answer, "return"))
+        return encoded(as_update(answer, "return")), None
     except BaseException as raised:  # a handler that fails must not hide the error that it handles
         if ends_task(raised, task):
             raise
         logger.exception("on_error of %s failed (ref %s)", callback.name, ref)
-        if failure.trace is not None:
-            also = shown_trace(
-                raised, callback.on_error or callback.function, bridge.prunes_errors(app)
-            )
-            failure = replace(failure, trace=f"{failure.trace}\nThen on_error failed: {also}")
+        failed = raised
     try:
-        return failure, encoded()
+        return encoded(), failed
     except EncodingError:  # each can be sent; together they are too large, as was logged
-        return failure, None
+        return None, failed
 
 
 def shows_errors(app: Dash | None, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from flash_events.brokers.ids import NO_RUN, ConnectionId, RunId
 from flash_events.brokers.log import SNAPSHOT_BYTES, EventLog
 from flash_events.brokers.messages import Attach, Failed, Stop
 from flash_events.brokers.place import NOWHERE, QUEUED, At
-from flash_events.errors import ConfigurationError, LogGone, RunTimeout, WorkerLost
+from flash_events.errors import ConfigurationError, LogGone, RunRefused, RunTimeout, WorkerLost
 from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle, shows_errors
 from flash_events.settings import Settings
@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 """So often workers are asked whether they have refused a run that waits."""
+
+QUEUE_TEXT = (
+    "The task queue has not taken the run. Look whether Celery's message broker (broker_url) is "
+    "reachable from the web server."
+)
 
 LOST_TEXT = "The process that drove the run has died."
 
@@ -232,7 +237,9 @@ class RemoteRuns:
             self._watch_over(record.run)
         except Exception as error:  # whatever the queue's driver raises
             app, settings = self._app, self._settings
-            failure, body = await handle(error, "queue", callback, app, settings)
+            refused = RunRefused("queue", QUEUE_TEXT)
+            refused.__cause__ = error
+            failure, body = await handle(refused, "queue", callback, app, settings)
             end = events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
             await self._broker.logs.end_run(record.connection, record.run, QUEUED, end)
             self._broker.directory.retire(record)

@@ -48,7 +48,7 @@ class TaskLog:
         self._after = batch.last or self._after
         return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
 
-    async def call_off(self) -> None:
+    async def cancel_writers(self) -> None:
         """Cancels the writers: nobody wants any more what comes."""
         await self._broker.logs.cancel_writers(self.id)
         self._log.wake()

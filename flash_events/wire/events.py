@@ -102,11 +102,14 @@ class Opened:
     Attributes:
         connection: its id.
         commands: props that are commands besides those that the browser knows.
+        heartbeat_seconds: time between two heartbeats, at most, from which a client knows when the
+            connection is cut.
         version: of the protocol.
     """
 
     connection: str
     commands: tuple[str, ...] = ()
+    heartbeat_seconds: float = 15.0
     version: int = VERSION
 
 
@@ -144,8 +147,9 @@ def encode(event: Event) -> bytes:
             return b'event: start\ndata: {"run":"%b"}\n\n' % run.encode()
         case Ended():
             return _encode_end(event)
-        case Opened(connection, commands, version):
+        case Opened(connection, commands, seconds, version):
             fields: dict[str, Any] = {"version": version, "connection": connection}
+            fields |= {"heartbeat_seconds": seconds}
             return _frame("open", fields | ({"commands": commands} if commands else {}))
         case Draining():
             return _frame("drain", {})
@@ -239,7 +243,10 @@ def decode(name: str, data: str) -> Event | None:
             return Ended(fields["run"], fields["n"], Reason(fields["reason"]), failure, body)
         case "open":
             return Opened(
-                fields["connection"], tuple(fields.get("commands", ())), fields["version"]
+                fields["connection"],
+                tuple(fields.get("commands", ())),
+                fields["heartbeat_seconds"],
+                fields["version"],
             )
         case "drain":
             return Draining()

@@ -24,6 +24,7 @@ MAX_SILENT_SECONDS = 120.0
 """Of a probe."""
 
 
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,48}-[0-9]{1,15})?")
 """`<epoch>-<n>`, or nothing where no event has come yet."""
 
@@ -97,11 +98,11 @@ class AliveRequest:
 
 
 def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises `Refused` for a foreign origin, a wrong content type or too large a body.
+    """Raises `Refused` for a foreign origin or a wrong content type.
 
     Args:
         headers: of the request, with names in lower case.
-        settings: limits, and whose pages may ask.
+        settings: whose pages may ask.
     """
     _check_origin(headers, settings)
     content_type = headers.get("content-type", "")
@@ -109,20 +110,22 @@ def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
         raise Refused(
             415, "content_type", f"Expected Content-Type: application/json, got {content_type!r}."
         )
+
+
+def length_of(headers: Mapping[str, str]) -> int | None:
+    """How many bytes a body has; None where the headers do not say."""
     length = headers.get("content-length", "")
-    if length.isdecimal():
-        check_size(int(length), settings)
+    return int(length) if _LENGTH.fullmatch(length) else None
 
 
-def check_size(size: int, settings: Settings) -> None:
-    """Raises `Refused` (413) for too large a body."""
-    if size > settings.max_body_bytes:
-        raise Refused(
-            413,
-            "too_large",
-            f"The request has {size:,} bytes, more than max_body_bytes="
-            f"{settings.max_body_bytes:,}.",
-        )
+def callback_of(headers: Mapping[str, str]) -> str:
+    """The id of the event callback that a start is for; "" where the headers do not say."""
+    return headers.get("flash-events-callback", "")
+
+
+def is_last_try(headers: Mapping[str, str]) -> bool:
+    """Whether the page gives a start up if it is told to come back later."""
+    return "flash-events-last-try" in headers
 
 
 def parse_start(body: Any) -> StartRequest:
@@ -141,6 +144,11 @@ def parse_start(body: Any) -> StartRequest:
         connections=_ids(fields, "connections", ConnectionId),
         replaces=_ids(fields, "replaces", RunId),
     )
+
+
+def parse_ask(body: Any) -> tuple[StartRequest, int]:
+    """Reads whether a large start may come, and how many bytes it has; raises `Refused`."""
+    return parse_start(body), _count(_envelope(body), "size", "bytes")
 
 
 def parse_resume(body: Any) -> ResumeRequest:
@@ -225,10 +233,10 @@ def _ids(fields: dict[str, Any], name: str, kind: Callable[[str], _Kind]) -> tup
     return tuple(_id({name: value}, name, kind) for value in values)
 
 
-def _count(fields: dict[str, Any], name: str) -> int:
+def _count(fields: dict[str, Any], name: str, what: str = "updates") -> int:
     value = fields.get(name)
     if type(value) is not int or value < 0:
-        raise _bad(f"Expected {name!r} to be a number of updates.")
+        raise _bad(f"Expected {name!r} to be a number of {what}.")
     return value
 
 

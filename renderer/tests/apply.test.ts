@@ -1,10 +1,10 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {fakeFrames, fakeGraph, fakePage, node, patch, seededRandom, setOrPatch} from "./fakes.ts";
 import {createApplier} from "../src/apply/apply.ts";
 import type {Source} from "../src/apply/steps.ts";
 import {addCommands} from "../src/apply/commands.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Props, Target} from "../src/transport/protocol.ts";
-import {fakeFrames, fakeGraph, fakePage, node, patch, seededRandom, setOrPatch} from "./fakes.ts";
+import type {Props, Target} from "../src/protocol.ts";
 
 addCommands(["ring"]);
 

@@ -1,6 +1,6 @@
 import {expect, test} from "vitest";
 import {createChecks} from "../src/tools/checks.ts";
-import type {Entry} from "../src/dash/dash.ts";
+import type {Entry} from "../src/dash/types.ts";
 import type {Debugging} from "../src/dash/debugging.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
 

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
-import {addCommands, commandOf} from "../src/apply/commands.ts";
 import {seededRandom} from "./fakes.ts";
+import {addCommands, commandOf} from "../src/apply/commands.ts";
 
 function join(prop: string, values: readonly unknown[]) {
   const command = commandOf(prop);

@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {StartFailed} from "../src/transport/answers.ts";
-import {createConnections} from "../src/transport/connection.ts";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
+import {StartFailed} from "../src/transport/answers.ts";
+import {createConnections} from "../src/transport/connection.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
 const OPEN = `event: open\ndata: {"version":1,"connection":"${C}"}\n\n`;
@@ -267,6 +267,73 @@ describe("a start", () => {
     (await host.requests.next()).json(429, fields, {"Retry-After": after});
 
     expect(await failed).toMatchObject({full: {limit: "max_runs", retryMs}});
+  });
+
+  it("T3: says whose on_error shall hear of a refusal, and when it is the last try", async () => {
+    const failed = connections.start("{}", {callback: "cb"}).catch((error: unknown) => error);
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      const request = await host.requests.next();
+      const last = attempt === 4 ? {"Flash-Events-Last-Try": "1"} : {};
+      expect(request.options.headers).toEqual({"Flash-Events-Callback": "cb", ...last});
+      expect(request.envelope).not.toHaveProperty("callback");
+      const set = [["out", {children: "sorry"}]];
+      request.json(503, {error: "broker", message: "Busy.", ...(attempt === 4 && {set})});
+      await pass(30);
+    }
+    expect(await failed).toMatchObject({code: "broker", set: [["out", {children: "sorry"}]]});
+  });
+
+  describe("T3: with a large body", () => {
+    const large = JSON.stringify({output: "cb", inputs: ["ä".repeat(600_000)]});
+
+    it("is sent when the server has said that it may come", async () => {
+      const started = connections.start(large, {callback: "cb", run: "r"});
+      const ask = await host.requests.next();
+      expect([ask.action, ask.body]).toMatchObject(["ask", {output: "cb"}]);
+      expect(ask.envelope).toMatchObject({run: "r", size: bytesOf(large).length});
+      expect(ask.options.headers).toEqual({"Flash-Events-Callback": "cb"});
+      ask.json(202, {});
+      const request = await host.requests.next();
+      expect([request.action, request.body]).toMatchObject(["start", JSON.parse(large)]);
+      request.stream().send(OPEN);
+      expect(await started).toBe(C);
+    });
+
+    it("is not sent when the server refuses it", async () => {
+      const failed = connections.start(large, {callback: "cb"}).catch((error: unknown) => error);
+      (await host.requests.next()).json(413, {error: "too_large", message: "Too large.", set: []});
+      expect(await failed).toMatchObject({code: "too_large", set: []});
+      expect(host.requests.size()).toBe(0);
+    });
+
+    it.each([undefined, 413])("names the proxy when the body is answered %s", async (status) => {
+      const failed = connections.start(large, {callback: "cb"}).catch((error: unknown) => error);
+      for (let attempt = 1; attempt <= (status ? 1 : 4); attempt++) {
+        (await host.requests.next()).json(202, {});
+        const request = await host.requests.next();
+        if (status) request.text(status, "<html>");
+        else request.fail();
+        await pass(30);
+      }
+      const message = expect.stringContaining(`${bytesOf(large).length} bytes; a proxy`) as string;
+      expect(await failed).toMatchObject({message});
+    });
+
+    it("is asked about again when the server could not be reached", async () => {
+      void connections.start(large, {callback: "cb"});
+      (await host.requests.next()).fail();
+      await pass(30);
+      expect((await host.requests.next()).action).toBe("ask");
+    });
+
+    it("does not hold up other starts", async () => {
+      void connections.start(large, {callback: "cb"});
+      (await host.requests.next()).json(202, {});
+      expect((await host.requests.next()).action).toBe("start");
+      const other = connections.start("{}", {callback: "cb"});
+      (await host.requests.next()).stream().send(OPEN);
+      expect(await other).toBe(C);
+    });
   });
 
   it("refused without JSON fails with the status", async () => {
@@ -649,6 +716,19 @@ describe("silence", () => {
 
     expect(stream.signal?.aborted).toBe(false);
     expect(host.requests.size()).toBe(0);
+  });
+
+  it("is measured by the time between heartbeats that the server has named", async () => {
+    const stream = await opened();
+    stream.send(OPEN.replace("}", ',"heartbeat_seconds":5}'));
+    await settle();
+    await pass(10);
+    expect(host.answers).toHaveLength(1);
+    await pass(9.9);
+    expect(stream.signal?.aborted).toBe(false);
+
+    await pass(0.1);
+    expect(stream.signal?.aborted).toBe(true);
   });
 
   it("of a stream that never begins resumes too", async () => {

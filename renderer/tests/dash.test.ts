@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {connectDash} from "../src/dash/dash.ts";
 import {entryOf} from "./fakes.ts";
+import {connectDash} from "../src/dash/dash.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
 

@@ -1,9 +1,11 @@
 /** What the tests put in the place of Dash, of the server and of dcc.Graph. */
 
-import type {CallbackContext, Dash, Entry, Pending} from "../src/dash/dash.ts";
+import type {CallbackContext, Entry, Pending} from "../src/dash/types.ts";
+import type {Dash} from "../src/dash/dash.ts";
 import type {
   AttachFields,
   Connections,
+  ConnectionState,
   Host,
   Position,
   RequestOptions,
@@ -12,9 +14,8 @@ import type {
 } from "../src/transport/host.ts";
 import {withFields} from "../src/transport/endpoint.ts";
 import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
-import {Instance} from "../src/dash/instances.ts";
-import type {Props} from "../src/transport/protocol.ts";
-import type {ConnectionState} from "../src/runs/watchers.ts";
+import {Instance} from "../src/dash/instance.ts";
+import type {Props} from "../src/protocol.ts";
 
 /** The bytes of text in UTF-8. */
 export const bytesOf = (text: string) => new TextEncoder().encode(text);

@@ -2,10 +2,10 @@
 
 import {createParser} from "eventsource-parser";
 import {afterEach, beforeEach, expect, it, vi} from "vitest";
-import {createConnections} from "../src/transport/connection.ts";
-import {parseEvent} from "../src/transport/protocol.ts";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, fakeHost, seededRandom} from "./fakes.ts";
+import {createConnections} from "../src/transport/connection.ts";
+import {parseEvent} from "../src/protocol.ts";
 
 const CLIENTS = 500;
 

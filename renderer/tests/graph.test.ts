@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
 import {fakeGraph} from "./fakes.ts";
+import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
 
 /** A document with a drawn graph with these traces. */
 function documentWith(data: object[]) {

@@ -1,9 +1,10 @@
 import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
+import {fakeHost, fakeLocks} from "./fakes.ts";
 import {createConnections} from "../src/transport/connection.ts";
 import {UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 import {createHub} from "../src/tabs/hub.ts";
-import {tabLock, type Claim, type Delivery, type Endpoint, type Hello, type ToTab} from "../src/tabs/messages.ts";
-import {fakeHost, fakeLocks} from "./fakes.ts";
+import {tabLock, type Claim, type Delivery, type Hello, type ToTab} from "../src/tabs/messages.ts";
+import type {Endpoint} from "../src/transport/host.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
 const OPEN = `event: open\ndata: {"version":1,"connection":"${C}","commands":["special"]}\n\n`;
@@ -73,7 +74,7 @@ function setup() {
           action: "start",
           endpoint,
           body: '{"output":"cb"}',
-          fields: {page: `page ${name}`, run, replaces: []},
+          fields: {page: `page ${name}`, run, replaces: [], callback: "cb"},
           claims: [{run, survives}],
         });
         return asked;
@@ -157,11 +158,12 @@ describe("a tab", () => {
     const {tab, requests} = setup();
     const one = tab("a");
     const ask = one.start("r");
-    (await requests.next()).json(429, {error: "too_many", message: "Too many runs."});
+    const set = [["out", {children: "sorry"}]];
+    (await requests.next()).json(429, {error: "too_many", message: "Too many runs.", set});
     await settle();
 
     const full = {limit: "", retryMs: 1000};
-    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs.", full};
+    const refusal = {type: "refusal", ask, code: "too_many", message: "Too many runs.", full, set};
     expect(one.of("refusal")).toEqual([refusal]);
   });
 

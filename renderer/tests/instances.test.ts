@@ -1,8 +1,9 @@
 import {describe, expect, it} from "vitest";
-import type {Entry} from "../src/dash/dash.ts";
-import {createInstances, Instance} from "../src/dash/instances.ts";
-import {matchOf} from "../src/runs/triggers.ts";
 import {entryOf, fakePage} from "./fakes.ts";
+import type {Entry} from "../src/dash/types.ts";
+import {createInstances} from "../src/runs/instances.ts";
+import {Instance} from "../src/dash/instance.ts";
+import {matchOf} from "../src/runs/triggers.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
 const nameOf = (index: unknown) => JSON.stringify({index, type: "name"});

@@ -1,7 +1,7 @@
 import {describe, expect, it} from "vitest";
+import {changed, entryOf, fakePage, patch} from "./fakes.ts";
 import {createKept} from "../src/runs/kept.ts";
 import {triggerOf} from "../src/runs/triggers.ts";
-import {changed, entryOf, fakePage, patch} from "./fakes.ts";
 
 const run = {id: "run"};
 const trigger = triggerOf(entryOf({keepAlive: true}), changed("go", "n_clicks", 1));

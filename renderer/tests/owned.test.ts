@@ -1,13 +1,13 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {fakeConnections} from "./fakes.ts";
 import {StartFailed} from "../src/transport/answers.ts";
 import type {Connections, Host} from "../src/transport/host.ts";
 import {createOwned, type CreateConnections} from "../src/transport/owned.ts";
-import {fakeConnections} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const FIELDS = {page: "p", run: "r", replaces: []};
+const FIELDS = {page: "p", run: "r", replaces: [], callback: "cb"};
 
 /** A page whose script of connections can be loaded from the given try on. */
 function setup(loadsAt = 1) {
@@ -75,10 +75,11 @@ describe("connections that a page owns", () => {
     const {owned, made} = setup();
     const started = owned.attach({page: "p", runs: []}).catch((error: unknown) => error);
     const full = {limit: "max_runs", retryMs: 1000};
-    (await made.attaches.next()).refuse({code: "too_many", message: "No room.", full});
+    const set = [["out", {}]];
+    (await made.attaches.next()).refuse({code: "too_many", message: "No room.", full, set});
     const error = await started;
     expect(error).toBeInstanceOf(StartFailed);
-    expect(error).toMatchObject({code: "too_many", message: "No room.", full});
+    expect(error).toMatchObject({code: "too_many", message: "No room.", full, set});
   });
 
   it("stop runs without their script", async () => {

@@ -1,7 +1,7 @@
 import {createParser, type EventSourceMessage} from "eventsource-parser";
 import {describe, expect, it} from "vitest";
-import {parseEvent} from "../src/transport/protocol.ts";
 import vectors from "../../tests/vectors/events.json";
+import {parseEvent} from "../src/protocol.ts";
 
 function messagesOf(wire: string): EventSourceMessage[] {
   const messages: EventSourceMessage[] = [];

@@ -1,5 +1,5 @@
 import {expect, test} from "vitest";
-import type {RunEvent} from "../src/transport/protocol.ts";
+import type {RunEvent} from "../src/protocol.ts";
 import {collapsed, createRecords} from "../src/tools/records.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
 import type {RunState} from "../src/runs/watchers.ts";

@@ -1,5 +1,5 @@
 import {describe, expect, it} from "vitest";
-import type {Endpoint} from "../src/tabs/messages.ts";
+import type {Endpoint} from "../src/transport/host.ts";
 import {postRenewed, renewIn} from "../src/transport/renewal.ts";
 
 const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};

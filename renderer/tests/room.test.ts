@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {deferred} from "./fakes.ts";
 import {StartFailed} from "../src/transport/answers.ts";
 import {createLazyRoom} from "../src/runs/lazy_room.ts";
 import {createRoom} from "../src/runs/room.ts";
-import {deferred} from "./fakes.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

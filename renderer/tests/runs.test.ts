@@ -1,9 +1,9 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createApplier} from "../src/apply/apply.ts";
 import {StartFailed} from "../src/transport/answers.ts";
-import type {Entry} from "../src/dash/dash.ts";
+import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Ended, Props, Target} from "../src/transport/protocol.ts";
+import type {Ended, Props, Target} from "../src/protocol.ts";
 import {createRoom} from "../src/runs/room.ts";
 import {createRuns} from "../src/runs/runs.ts";
 import {
@@ -96,6 +96,7 @@ describe("a trigger", () => {
     expect(fields).toEqual({
       run: expect.stringMatching(/^[\w-]{22}$/) as string,
       page: "the page",
+      callback: "cb",
       replaces: [],
     });
     expect(runs.size()).toBe(1);
@@ -618,6 +619,17 @@ describe("a start that is refused", () => {
     expect(page.setsOf("out")).toEqual([{children: ""}]);
     expect(warnings).toEqual([expect.stringMatching(/too_many_runs.*Raise max_runs/)]);
     expect(page.errors).toEqual([expect.stringContaining("Raise max_runs.")]);
+  });
+
+  it("T3: shows what on_error streams, after the resets", async () => {
+    const {click, starts, page} = setup(entryOf({reset, running}));
+    click();
+    const set = [["out", {children: "Take a smaller file."}]] as const;
+    (await starts.next()).refuse(new StartFailed("too_large", "Too large.", undefined, set));
+    await settle();
+
+    expect(page.dash.get("button", "disabled")).toBe(false);
+    expect(page.dash.get("out", "children")).toBe("Take a smaller file.");
   });
 
   it("for a reason of its own is told too", async () => {

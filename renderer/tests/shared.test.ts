@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
+import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
 import {tabLock, workerLock, type Peer, type ToTab, type ToWorker} from "../src/tabs/messages.ts";
 import {createShared} from "../src/tabs/shared.ts";
-import {deferred, fakeConnections, fakeLocks} from "./fakes.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -65,7 +65,7 @@ function setup({hasWorker = true} = {}) {
     whenFree: (name, signal) => locks.whenFree(name, signal),
   });
   const start = (run: string) =>
-    shared.start('{"output":"cb"}', {page: "p", run, replaces: []}, run === "finish");
+    shared.start('{"output":"cb"}', {page: "p", run, replaces: [], callback: "cb"}, run === "finish");
 
   /** The worker that the page has reached for last, with its lock held. */
   async function welcome(name = "w") {
@@ -143,9 +143,11 @@ describe("a page", () => {
     const {start, welcome} = setup();
     const started = start("r");
     const worker = await welcome();
-    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many.", full: undefined});
+    const set = [["out", {children: "sorry"}]] as const;
+    const refusal = {code: "too_large", message: "Too large.", full: undefined, set};
+    worker.tell({type: "refusal", ask: 1, ...refusal});
 
-    await expect(started).rejects.toMatchObject({code: "too_many", message: "Too many."});
+    await expect(started).rejects.toMatchObject(refusal);
   });
 
   it("P17: gives up its claim to a run that is refused", async () => {
@@ -153,7 +155,7 @@ describe("a page", () => {
     const started = expect(start("r")).rejects.toThrow("Too many.");
     const worker = await welcome();
     const full = {limit: "max_runs", retryMs: 5000};
-    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many.", full});
+    worker.tell({type: "refusal", ask: 1, code: "too_many", message: "Too many.", full, set: undefined});
     await started;
     locks.release(workerLock("w"));
 

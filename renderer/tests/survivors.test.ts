@@ -1,12 +1,12 @@
 import {describe, expect, it} from "vitest";
+import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
 import {createApplier} from "../src/apply/apply.ts";
 import {StartFailed} from "../src/transport/answers.ts";
-import type {Entry} from "../src/dash/dash.ts";
+import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
-import type {Ended, Props, Target, Updated} from "../src/transport/protocol.ts";
+import type {Ended, Props, Target, Updated} from "../src/protocol.ts";
 import {createRoom} from "../src/runs/room.ts";
 import {createRuns} from "../src/runs/runs.ts";
-import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
 
 /** Lets promises go on that wait for nothing else. */
 const settle = async () => {

@@ -1,7 +1,7 @@
 import {describe, expect, it} from "vitest";
-import type {CallbackContext} from "../src/dash/dash.ts";
-import {createOwnWrites, triggerOf} from "../src/runs/triggers.ts";
 import {changed, entryOf, fakePage} from "./fakes.ts";
+import type {CallbackContext} from "../src/dash/types.ts";
+import {createOwnWrites, triggerOf} from "../src/runs/triggers.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
 const anyCard = cardOf(["MATCH"]);

@@ -1,9 +1,9 @@
 import {describe, expect, it} from "vitest";
-import type {Entry} from "../src/dash/dash.ts";
-import {inputsOf} from "../src/dash/instances.ts";
+import {changed, entryOf, fakePage} from "./fakes.ts";
+import type {Entry} from "../src/dash/types.ts";
+import {inputsOf} from "../src/runs/instances.ts";
 import {triggerOf} from "../src/runs/triggers.ts";
 import {hasLeft, watchCancels} from "../src/runs/watches.ts";
-import {changed, entryOf, fakePage} from "./fakes.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
 const stopOf = (index: unknown) => JSON.stringify({index, type: "stop"});

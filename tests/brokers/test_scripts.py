@@ -11,10 +11,10 @@ from redis.exceptions import ResponseError
 from flash_events.brokers import RunId, broker_of
 from flash_events.brokers.place import QUEUED
 from flash_events.brokers.redis import scripts
-from flash_events.brokers.redis.feed import FeedWriter
 from flash_events.brokers.redis.pipe import Pipe
 from flash_events.brokers.redis.process import RedisProcess
 from flash_events.brokers.redis.scripts import Script
+from flash_events.brokers.redis.task_writer import TaskWriter
 from tests.support.broker import LIMITS, new_connection, numbers
 
 SCRIPTS = [one for one in vars(scripts).values() if isinstance(one, Script)]
@@ -66,15 +66,15 @@ async def test_all_scripts_of_a_run_have_keys_in_one_slot_each(
     monkeypatch.setattr(Pipe, "_send", noting)
     broker = broker_of(redis_url, LIMITS)
     await broker.open(lambda _: None, lambda _: None)
-    feed, run = new_connection(), RunId("0")
-    log = await broker.logs.open(feed, "", run, QUEUED)
+    task_log, run = new_connection(), RunId("0")
+    log = await broker.logs.open(task_log, "", run, QUEUED)
     assert log is not None
-    writer = FeedWriter(RedisProcess(redis_url, LIMITS), feed, run)
+    writer = TaskWriter(RedisProcess(redis_url, LIMITS), task_log, run)
     assert writer.adopt()
     writer.emit(b"data: 1\n\n")
     writer.end(b"data: 2\n\n")
     assert numbers((await log.read("")).data) == [1, 2]
-    await broker.logs.drop(feed)
+    await broker.logs.drop(task_log)
     await broker.close()
     evals = [command for command in sent if command[0] == "EVALSHA"]
     assert {script.digest for script in (scripts.OPEN, scripts.READ, scripts.DROP)} <= {

@@ -64,11 +64,13 @@ def test_a_foreign_origin_is_refused(page: Page, action: str, headers: dict[str,
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("size", [MIB, 3 * MIB])
+@pytest.mark.parametrize("times", [1, 3])
 def test_a_body_over_the_limit_is_refused_with_and_without_its_length(
-    page: Page, action: str, size: int
+    page: Page, action: str, times: int
 ) -> None:
-    content = json.dumps({"x": "x" * size}).encode()
+    """Only starts have large bodies."""
+    most = 16 * MIB if action == "start" else MIB
+    content = json.dumps({"x": "x" * most * times}).encode()
     headers = {"Content-Type": "application/json"}
     response = page.client.post(page.url(action), content=content, headers=headers)
     refused(response, 413, "too_large")

@@ -10,10 +10,11 @@ from typing import Any
 from dash import Dash
 from dash._utils import AttributeDict
 
-from flash_events import Settings, bridge, event_callback
+from flash_events import Settings, bridge
 from flash_events.brokers import RunId
 from flash_events.brokers.log import EventLog, LogLimits
 from flash_events.brokers.memory.log import MemoryLog
+from flash_events.callbacks import event_callback_in
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
@@ -115,7 +116,7 @@ async def running(
 
     registry = bridge.Registry([], {})
     dependencies = dependencies or (Input("start", "n_clicks"),)
-    event_callback(*dependencies, **options, registry=registry)(function)
+    event_callback_in(registry, *dependencies, **options)(function)
     [callback] = registry
     context = AttributeDict(updated_props={})
     log = MemoryLog(limits)

@@ -2,9 +2,18 @@
 
 from collections.abc import AsyncIterator, Iterator
 
-from dash import Input, State
+from celery import Celery
+from dash import Dash, Input, Output, State
 
-from flash_events import ConnectionStatus, RunState, Update, event_callback, stream_props, track
+from flash_events import (
+    ConnectionStatus,
+    FlashEvents,
+    RunState,
+    Update,
+    event_callback,
+    stream_props,
+    track,
+)
 
 
 @event_callback(Input("start", "n_clicks"), State("ticker", "value"), overlap="skip", timeout=10)
@@ -35,10 +44,49 @@ def decorate() -> None:
     event_callback(Input("start", "n_clicks"), overlap="often")  # wrong
     event_callback(Input("start", "n_clicks"), overlapp="skip")  # wrong
     event_callback(Input("start", "n_clicks"), timeout="10")  # wrong
+    event_callback(Input("start", "n_clicks"), cancel=5)  # wrong
+    event_callback(Input("start", "n_clicks"), cancel=[Input("stop", "n_clicks")])
+    event_callback(Input("start", "n_clicks"), cancel=(Input("tabs", "value"), "main"))
+    event_callback(Input("start", "n_clicks"), cancel=["stop"])  # wrong
+    event_callback(Input("start", "n_clicks"), worker=7)  # wrong
+    event_callback(Input("start", "n_clicks"), worker=Celery("tasks"))
+    event_callback(Input("start", "n_clicks"), running=(Output("start", "disabled"), True, False))
+    event_callback(Input("start", "n_clicks"), running=[("start", True, False)])  # wrong
+    event_callback(Input("start", "n_clicks"), reset_props=("out", {"children": ""}))
+    event_callback(
+        Input("start", "n_clicks"), reset_props={"out": {"children": ""}, "grid": {"rowData": []}}
+    )
+    event_callback(Input("start", "n_clicks"), reset_props=[("out", "")])  # wrong
+    event_callback(inputs={"n": Input("start", "n_clicks"), "more": [State("a", "b")]})
+    event_callback(Input("start", "n_clicks"), on_error="stop")  # wrong
+    event_callback(Input("start", "n_clicks"), on_error=lambda _: 5)  # wrong
+    event_callback(Input("start", "n_clicks"), on_error=answer, state=State("a", "b"))
+    event_callback(Input("start", "n_clicks"), on_error=lambda _: [stream_props("a", {})])
+    event_callback(Input("start", "n_clicks"), concat=True)  # wrong
 
     @event_callback(Input("start", "n_clicks"))  # wrong
     async def no_generator(n_clicks: int) -> int:
         return n_clicks
+
+
+async def answer(error: Exception) -> Update:
+    return stream_props("out", {"children": str(error)})
+
+
+def bind(app: Dash) -> None:
+    flash = FlashEvents(app, heartbeat_seconds=5, allowed_origins="https://example.com")
+    FlashEvents(app, heartbeat=5)  # wrong
+    FlashEvents(app, metrics="yes")  # wrong
+    FlashEvents("app")  # wrong
+
+    @flash.event_callback(Input("start", "n_clicks"), overlap="skip")
+    async def bound(n_clicks: int) -> AsyncIterator[Update]:
+        yield stream_props("out", {"children": n_clicks})
+
+    bound("1")  # wrong
+    flash.event_callback(Input("start", "n_clicks"), overlap="often")  # wrong
+    flash.event_callback(Input("start", "n_clicks"), timeout="10")  # wrong
+    flash.event_callback(Input("start", "n_clicks"), timeot=10)  # wrong
 
 
 def make() -> None:

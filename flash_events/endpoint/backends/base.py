@@ -1,7 +1,7 @@
 """What the endpoint knows of a web framework: requests come in, replies go out."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flash_events.endpoint.replies import Reply
@@ -14,14 +14,16 @@ class Request:
     Attributes:
         headers: with names in lower case.
         query: the parameters of its URL.
-        read: reads its body.
+        read: reads its body; raises `Refused` where the framework does not let it.
         native: the framework's own, for `identify`.
+        limits: the framework's own limits of a body in bytes, by what sets them.
     """
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
     read: Callable[[], Awaitable[bytes]]
     native: Any
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 Handler = Callable[[Request], Awaitable[Reply]]

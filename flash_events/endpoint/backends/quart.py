@@ -14,8 +14,16 @@ from typing import Any
 
 from quart import Quart, Response, request
 from quart import globals as quart_globals
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from flash_events.endpoint.backends.base import Handler, Hook, Request
+from flash_events.errors import Refused, too_large
+
+MAX_CONTENT_LENGTH = 'app.server.config["MAX_CONTENT_LENGTH"]'
+"""What sets Quart's own limit of a body."""
+
+KEPT_BODY_BYTES = 2**20
+"""A run can read the body of its request, unless that is larger."""
 
 VARIABLES: tuple[ContextVar[Any] | None, ...] = tuple(
     getattr(quart_globals, name, None) for name in ("_cv_app", "_cv_request")
@@ -42,10 +50,18 @@ class QuartBackend:
 
                 async def read() -> bytes:
                     nonlocal is_read
+                    try:
+                        data = await read_body()
+                    except RequestEntityTooLarge:
+                        raise too_large(None, limits) from None
+                    except RequestTimeout:
+                        raise _too_slow(request.body_timeout) from None
                     is_read = True
-                    return await read_body()
+                    return data
 
-                reply = await handle(Request(headers, request.args, read, request))
+                most = request.max_content_length
+                limits = {} if most is None else {MAX_CONTENT_LENGTH: most}
+                reply = await handle(Request(headers, request.args, read, request, limits))
             if reply.stream is None:
                 # Hypercorn closes the connection of a body that is still on its way, and does not
                 # say so: the client would send its next request there.
@@ -86,7 +102,7 @@ def _detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
 
     async def read() -> bytes:
         data = await get_data()
-        detached.body = _Body(data)
+        detached.body = _Body(data if len(data) <= KEPT_BODY_BYTES else b"")
         return data
 
     tokens = [
@@ -99,6 +115,15 @@ def _detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
     finally:
         for variable, token in tokens:
             variable.reset(token)
+
+
+def _too_slow(seconds: float | None) -> Refused:
+    return Refused(
+        408,
+        "too_slow",
+        f"The request did not arrive within {seconds} seconds. For slow lines, raise "
+        'app.server.config["BODY_TIMEOUT"].',
+    )
 
 
 async def _push_nothing(*_args: Any) -> None:

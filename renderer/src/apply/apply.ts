@@ -23,8 +23,9 @@ import {UNAPPLIED_BYTES} from "../transport/flow.ts";
 import {mendGraph} from "./graph.ts";
 import {isPattern, type WireId} from "../ids.ts";
 import {createLanes} from "./lanes.ts";
-import type {Props, Target} from "../transport/protocol.ts";
-import {foldStates, isPatch, splitStep, type Source, type Step, type Update} from "./steps.ts";
+import type {Props, Target} from "../protocol.ts";
+import {foldStates, splitStep, type Source, type Step, type Update} from "./steps.ts";
+import {isPatch} from "../dash/patch.ts";
 
 /** A frame that took longer gives way to the browser; what is left follows in the next. */
 const BUDGET_MS = 12;

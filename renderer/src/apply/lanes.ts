@@ -15,7 +15,7 @@ import type {Command} from "./commands.ts";
 import type {Dash} from "../dash/dash.ts";
 import {countTraces, isGraphIdle, mendGraph, onGraphDone, tracesOf, watchTraces} from "./graph.ts";
 import type {WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
 import {countStates, joinFirst, type Source, type Step} from "./steps.ts";
 
 /** A command that is not taken by then is taken for done; the component may have failed. */

@@ -2,7 +2,8 @@
 
 import {commandOf, mayBeCommand, type Command, type Joined} from "./commands.ts";
 import type {WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
+import {isPatch} from "../dash/patch.ts";
 
 /** How many commands are looked at first to be joined; more, as long as all could be. */
 const JOIN_AT_ONCE = 64;
@@ -39,11 +40,6 @@ export interface Step {
 export interface Setting {
   readonly props: Record<string, unknown>;
   readonly writers: Map<string, Source>;
-}
-
-export interface Patch {
-  readonly __dash_patch_update: unknown;
-  readonly operations: unknown[];
 }
 
 /**
@@ -151,8 +147,4 @@ export function joinFirst(
     const joined = command.join(values);
     if (joined.count < size || size === most) return joined;
   }
-}
-
-export function isPatch(value: unknown): value is Patch {
-  return typeof value === "object" && value !== null && "__dash_patch_update" in value;
 }

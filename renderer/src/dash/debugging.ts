@@ -1,6 +1,6 @@
 /** Dash's renderer as the checks of debug mode use it, all of which is private. */
 
-import type {Entry} from "./dash.ts";
+import type {Entry} from "./types.ts";
 import {stringifyId, type DictId, type WireId} from "../ids.ts";
 import {nodeAt, pathOf, state, store} from "./store.ts";
 

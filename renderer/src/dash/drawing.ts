@@ -6,8 +6,8 @@
  * components, everything but text counts, also what a text takes the place of.
  */
 
-import type {Props} from "../transport/protocol.ts";
-import {isPatch, type Patch} from "../apply/steps.ts";
+import type {Props} from "../protocol.ts";
+import {isPatch, type Patch} from "./patch.ts";
 import {page, type Node} from "./store.ts";
 
 type Named = NonNullable<typeof page.__dashprivate_childrenProps>;

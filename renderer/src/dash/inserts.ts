@@ -10,8 +10,8 @@
 
 import {stringifyId, type WireId} from "../ids.ts";
 import {mayHoldComponents} from "./drawing.ts";
-import type {Props} from "../transport/protocol.ts";
-import {isPatch} from "../apply/steps.ts";
+import type {Props} from "../protocol.ts";
+import {isPatch} from "./patch.ts";
 import {nodeAt, own, pathOf, state, store, type Node, type Resolved} from "./store.ts";
 
 /** Sets props of a component if an Output would do more than `set`; returns whether it did. */

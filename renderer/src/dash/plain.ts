@@ -11,8 +11,8 @@
 
 import {isText, mayHoldComponents} from "./drawing.ts";
 import {isDictId, type WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
-import {isPatch} from "../apply/steps.ts";
+import type {Props} from "../protocol.ts";
+import {isPatch} from "./patch.ts";
 import {nodeAt, own, page, pathOf, patternOf, state, store, type Path} from "./store.ts";
 
 const RENDER_TYPE = "clientsideApi"; // as set_props has it

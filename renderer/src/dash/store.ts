@@ -1,8 +1,8 @@
 /** Dash's store (`window.dash_stores`), which is private: its shape, and where a component is in it. */
 
-import type {CallbackContext, Entry} from "./dash.ts";
+import type {CallbackContext, Entry} from "./types.ts";
 import {isDictId, parseId, type DictId, type WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
 
 export type Path = readonly (string | number)[];
 

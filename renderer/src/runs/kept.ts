@@ -7,9 +7,10 @@
 import {commandOf} from "../apply/commands.ts";
 import type {Dash} from "../dash/dash.ts";
 import type {WireId} from "../ids.ts";
-import type {Instance} from "../dash/instances.ts";
-import type {Props, Target} from "../transport/protocol.ts";
-import {isPatch, type Source} from "../apply/steps.ts";
+import type {Instance} from "../dash/instance.ts";
+import type {Props, Target} from "../protocol.ts";
+import {isPatch} from "../dash/patch.ts";
+import type {Source} from "../apply/steps.ts";
 import type {Trigger} from "./triggers.ts";
 
 /** How much is kept for components that are not on the page; the oldest goes first. */

@@ -9,8 +9,8 @@
 
 import type {StartFailed} from "../transport/answers.ts";
 
-/** It counts some callbacks only: to wait for it stands in the way of no others. */
-const PARTIAL_LIMIT = "max_threads";
+/** They count some starts only: to wait for them stands in the way of no others. */
+const PARTIAL_LIMITS = ["max_threads", "max_uploading_bytes"];
 
 export interface Request {
   readonly runs: readonly string[];
@@ -92,7 +92,7 @@ export function createRoom(warn: (message: string) => void): Room {
   /** Others wait for the same room already. */
   function joinOthers(waiting: Waiting): boolean {
     if (!waiting.request.isNew) return false;
-    const line = [...lines.values()].find((one) => one.limit !== PARTIAL_LIMIT);
+    const line = [...lines.values()].find((one) => !PARTIAL_LIMITS.includes(one.limit));
     line?.waiting.push(waiting);
     return line !== undefined;
   }

@@ -2,13 +2,15 @@
 
 import type {Applier} from "../apply/apply.ts";
 import {StartFailed} from "../transport/answers.ts";
-import type {CallbackContext, Dash, Entry} from "../dash/dash.ts";
+import type {CallbackContext, Entry} from "../dash/types.ts";
+import type {Dash} from "../dash/dash.ts";
 import type {Connections} from "../transport/host.ts";
 import {newId, type WireId} from "../ids.ts";
-import {createInstances, inputsOf, isMatched, type Instance} from "../dash/instances.ts";
+import {createInstances, inputsOf, isMatched} from "./instances.ts";
+import type {Instance} from "../dash/instance.ts";
 import {createKept, type Due} from "./kept.ts";
 import {createLazyRoom} from "./lazy_room.ts";
-import type {Ended, Props, RunEvent, Target} from "../transport/protocol.ts";
+import type {Ended, Props, RunEvent, Target} from "../protocol.ts";
 import type {Room} from "./room.ts";
 import type {Source} from "../apply/steps.ts";
 import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";
@@ -122,7 +124,7 @@ export function createRuns(options: RunsOptions) {
     try {
       dash.beforeRequest(trigger.body);
       const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
-      const fields = {run: run.id, page: await page, replaces};
+      const fields = {run: run.id, page: await page, replaces, callback: trigger.entry.output};
       const ask = async () => {
         if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
         try {
@@ -145,11 +147,11 @@ export function createRuns(options: RunsOptions) {
     } catch (error) {
       stop(asking); // what was not answered may have been heard
       if (!live.has(run.id)) return;
-      const {code, message} =
+      const {code, message, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
       warn(`A run could not be started (${code}): ${message}`);
       dash.showError("An event callback could not be started", message);
-      finish(run, "error");
+      finish(run, "error", set);
     } finally {
       for (const one of asking) unanswered.delete(one);
     }

@@ -1,7 +1,8 @@
 /** What the page's runs and connection are at, from what is told of them. */
 
 import {isDictId, parseId, type Match, type WireId} from "../ids.ts";
-import type {ConnectionState, News, RunState} from "./watchers.ts";
+import type {ConnectionState} from "../transport/host.ts";
+import type {News, RunState} from "./watchers.ts";
 
 interface Known {
   readonly callback: string;

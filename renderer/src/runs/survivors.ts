@@ -3,9 +3,10 @@
  * the cancel Inputs that stop them from a page that does not show them.
  */
 
-import type {Dash, Entry} from "../dash/dash.ts";
+import type {Dash} from "../dash/dash.ts";
+import type {Entry} from "../dash/types.ts";
 import {isPattern, type Match, type WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
 import type {Trigger} from "./triggers.ts";
 import {isShown, watchCancels, type CancelWatch} from "./watches.ts";
 

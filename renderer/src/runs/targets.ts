@@ -2,8 +2,8 @@
 
 import type {Dash} from "../dash/dash.ts";
 import {isDictId, resolveMatch, type WireId} from "../ids.ts";
-import type {Instance} from "../dash/instances.ts";
-import type {Target} from "../transport/protocol.ts";
+import type {Instance} from "../dash/instance.ts";
+import type {Target} from "../protocol.ts";
 import type {Trigger} from "./triggers.ts";
 
 /** MATCH in their ids stands for what the trigger's id has there. */

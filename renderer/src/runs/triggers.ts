@@ -1,8 +1,9 @@
 /** What starts a run: what of Dash's call is kept, and which calls a run has caused itself. */
 
-import type {CallbackContext, Dash, Entry, Valued, ValuedItem} from "../dash/dash.ts";
+import type {CallbackContext, Entry, Valued, ValuedItem} from "../dash/types.ts";
+import type {Dash} from "../dash/dash.ts";
 import {anyOf, isDictId, matchedBy, parseId, type Match, type WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
 
 export interface Trigger {
   readonly entry: Entry;

@@ -5,12 +5,12 @@
  */
 
 import type {WireId} from "../ids.ts";
-import type {Props, RunEvent} from "../transport/protocol.ts";
+import type {Props, RunEvent} from "../protocol.ts";
 import {clientside} from "../dash/store.ts";
 import type {Trigger} from "./triggers.ts";
+import type {ConnectionState} from "../transport/host.ts";
 
 export type RunState = "queued" | "running" | "done" | "cancelled" | "error" | "lost";
-export type ConnectionState = "idle" | "connecting" | "open" | "reconnecting" | "lost";
 
 export type News =
   | {

@@ -1,9 +1,11 @@
 /** What ends a run in the page: a change of a cancel Input, or that its triggers have left. */
 
-import type {Dash, Entry} from "../dash/dash.ts";
-import {inputsOf, type Instance} from "../dash/instances.ts";
+import type {Dash} from "../dash/dash.ts";
+import type {Entry} from "../dash/types.ts";
+import {inputsOf} from "./instances.ts";
+import type {Instance} from "../dash/instance.ts";
 import {resolveMatch, type Match, type WireId} from "../ids.ts";
-import type {Props} from "../transport/protocol.ts";
+import type {Props} from "../protocol.ts";
 import {isSame, type Trigger} from "./triggers.ts";
 
 type Page = Pick<Dash, "expand" | "instance" | "get">;

@@ -8,12 +8,11 @@
 import {StartFailed} from "../transport/answers.ts";
 import type {createConnections} from "../transport/connection.ts";
 import {createFlow} from "../transport/flow.ts";
-import type {Host, Position} from "../transport/host.ts";
+import type {Endpoint, Host, Position} from "../transport/host.ts";
 import {
   tabLock,
   type Ask,
   type Claim,
-  type Endpoint,
   type Hello,
   type Offer,
   type Peer,
@@ -23,7 +22,7 @@ import {
 import {createOutbox} from "./outbox.ts";
 import {createOwners} from "./owners.ts";
 import {postRenewed, type Post} from "../transport/renewal.ts";
-import type {RunEvent} from "../transport/protocol.ts";
+import type {RunEvent} from "../protocol.ts";
 
 /** Bounds of what is kept for a tab that is awaited. */
 const KEPT_BYTES = 1024 * 1024;
@@ -302,9 +301,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       tell(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
     } catch (error) {
       owners.remove(claims);
-      const {code, message: text, full} =
+      const {code, message: text, full, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      tell(tab.id, {type: "refusal", ask, code, message: text, full});
+      tell(tab.id, {type: "refusal", ask, code, message: text, full, set});
     }
   }
 

@@ -1,15 +1,14 @@
 /** What a tab and the worker that it shares with other tabs tell each other. */
 
 import type {Full} from "../transport/answers.ts";
-import type {AttachFields, Position, StartFields} from "../transport/host.ts";
-import type {RunEvent} from "../transport/protocol.ts";
-import type {ConnectionState} from "../runs/watchers.ts";
-
-/** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
-export interface Endpoint {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
+import type {
+  AttachFields,
+  ConnectionState,
+  Endpoint,
+  Position,
+  StartFields,
+} from "../transport/host.ts";
+import type {RunEvent, Target} from "../protocol.ts";
 
 /** A run that a tab says is its own. */
 export interface Claim {
@@ -85,6 +84,7 @@ export type ToTab =
       readonly code: string;
       readonly message: string;
       readonly full: Full | undefined;
+      readonly set: readonly Target[] | undefined;
     }
   /** Deliveries as JSON: to clone one text is several times faster than to clone many objects. */
   | {readonly type: "events"; readonly json: string}

@@ -6,7 +6,15 @@
  */
 
 import {StartFailed} from "../transport/answers.ts";
-import type {AttachFields, Connections, Host, Position, StartFields, StopFields} from "../transport/host.ts";
+import type {
+  AttachFields,
+  Connections,
+  Endpoint,
+  Host,
+  Position,
+  StartFields,
+  StopFields,
+} from "../transport/host.ts";
 import {newId} from "../ids.ts";
 import type {Renew} from "../transport/renewal.ts";
 import {
@@ -14,7 +22,6 @@ import {
   workerLock,
   type Claim,
   type Delivery,
-  type Endpoint,
   type Offer,
   type Peer,
   type Question,
@@ -173,7 +180,10 @@ export function createShared(options: SharedOptions) {
         moveTo(message.position);
         return settle(message.ask)?.resolve(message.position.connection);
       case "refusal":
-        return refuse(message.ask, new StartFailed(message.code, message.message, message.full));
+        return refuse(
+          message.ask,
+          new StartFailed(message.code, message.message, message.full, message.set),
+        );
       case "events":
         for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;

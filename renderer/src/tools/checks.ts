@@ -7,8 +7,8 @@
 
 import type {Debugging, Types} from "../dash/debugging.ts";
 import {isDictId, isWildcard, parseId, resolveMatch, type Match, type WireId} from "../ids.ts";
-import type {Entry} from "../dash/dash.ts";
-import type {Props, RunEvent} from "../transport/protocol.ts";
+import type {Entry} from "../dash/types.ts";
+import type {Props, RunEvent} from "../protocol.ts";
 import type {News} from "../runs/watchers.ts";
 
 /** Places that are remembered of updates; above it all are forgotten. */

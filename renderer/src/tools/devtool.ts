@@ -4,7 +4,7 @@ import {createChecks} from "./checks.ts";
 import {connectDash} from "../dash/dash.ts";
 import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
-import {VERSION} from "../transport/protocol.ts";
+import {VERSION} from "../protocol.ts";
 import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
 import {endpointOf, postRenewed, renewIn} from "../transport/renewal.ts";
 import {watch} from "../runs/watchers.ts";

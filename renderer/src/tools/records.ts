@@ -1,7 +1,8 @@
 /** What the dev tools' panel knows of runs: counts, the last updates, and recordings. */
 
-import type {RunEvent, Target} from "../transport/protocol.ts";
-import type {ConnectionState, News, RunState} from "../runs/watchers.ts";
+import type {RunEvent, Target} from "../protocol.ts";
+import type {ConnectionState} from "../transport/host.ts";
+import type {News, RunState} from "../runs/watchers.ts";
 
 /** Of runs that have ended, so many are kept. */
 const MAX_ENDED = 50;

@@ -1,5 +1,7 @@
 /** What the server's answers mean, and when to ask again. */
 
+import type {Target} from "../protocol.ts";
+
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
 /** So often a request is sent before its failure is told. */
@@ -18,11 +20,14 @@ export class StartFailed extends Error {
   readonly code: string;
   /** Set where the same start may be accepted later. */
   readonly full: Full | undefined;
+  /** What `on_error` streams. */
+  readonly set: readonly Target[] | undefined;
 
-  constructor(code: string, message: string, full?: Full) {
+  constructor(code: string, message: string, full?: Full, set?: readonly Target[]) {
     super(message);
     this.code = code;
     this.full = full;
+    this.set = set;
   }
 }
 
@@ -46,19 +51,28 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-export async function failureOf(response: Response | undefined): Promise<StartFailed> {
-  if (!response) return new StartFailed("network", "The server could not be reached.");
+/** `size` is that of a large request, which something on the way may not let pass. */
+export async function failureOf(
+  response: Response | undefined,
+  size?: number,
+): Promise<StartFailed> {
+  const cure = size
+    ? ` The request has ${size} bytes; a proxy may not let it pass (nginx: client_max_body_size).`
+    : "";
+  if (!response) return new StartFailed("network", `The server could not be reached.${cure}`);
+  const {status} = response;
   const fallback = {
     error: "refused",
-    message: `The server answered ${response.status}.`,
+    message: `The server answered ${status}.${status === 413 ? cure : ""}`,
     limit: "",
+    set: undefined as readonly Target[] | undefined,
   };
-  const {error, message, limit} = {
+  const {error, message, limit, set} = {
     ...fallback,
     ...((await response.json().catch(() => ({}))) as Partial<typeof fallback>),
   };
-  const full = response.status === 429 ? {limit, retryMs: retryMsOf(response)} : undefined;
-  return new StartFailed(error, message, full);
+  const full = status === 429 ? {limit, retryMs: retryMsOf(response)} : undefined;
+  return new StartFailed(error, message, full, set);
 }
 
 /** `Retry-After` is a number of seconds, or a date. */

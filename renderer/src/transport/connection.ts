@@ -7,15 +7,21 @@
 
 import {createParser} from "eventsource-parser";
 import {failureOf, isFinal, isStream, jitter, pause, StartFailed, TRIES} from "./answers.ts";
-import type {AttachFields, Host, Position, StopFields} from "./host.ts";
+import type {Action, AttachFields, Host, Position, StartFields, StopFields} from "./host.ts";
 import {newId} from "../ids.ts";
-import {parseEvent, VERSION} from "./protocol.ts";
+import {parseEvent, VERSION} from "../protocol.ts";
 import {createStops} from "./stops.ts";
 
-/** The server sends a heartbeat every 15 s. */
-const SILENCE_MS = 40_000;
-/** After so long without a heartbeat, which may be held up behind data, it is answered anyway. */
-const ANSWER_MS = 20_000;
+/** Time between heartbeats, until the server has said it. */
+const HEARTBEAT_SECONDS = 15;
+/** How much later than it is due a heartbeat is answered anyway: data may be in front of it. */
+const LATE_MS = 5000;
+
+/**
+ * Before a longer body the server is asked whether it may come: it would not be read, and a browser
+ * may not hear an answer that comes while it still sends.
+ */
+const LARGE = 512 * 1024;
 
 interface Connection {
   id: string;
@@ -43,7 +49,7 @@ export function createConnections(host: Host) {
     const answered = started.catch(onFailed).finally(() => {
       if (opening === answered) opening = undefined;
     });
-    opening = answered;
+    if (body.length <= LARGE) opening = answered; // nobody waits for an upload
     return started;
   }
 
@@ -54,11 +60,21 @@ export function createConnections(host: Host) {
   ): Promise<string> {
     const connection = connectionOf(newId());
     const connections = [...open].map((one) => one.id);
-    const envelope = {version: VERSION, connection: connection.id, connections, ...fields};
+    const {callback, ...others} = fields as Partial<StartFields>;
+    const envelope = {version: VERSION, connection: connection.id, connections, ...others};
+    const {signal} = connection.abort;
     for (let attempt = 1; ; attempt++) {
-      const response = await host
-        .post(action, envelope, {body, signal: connection.abort.signal})
-        .catch(() => undefined);
+      const headers = callback ? {headers: headersOf(callback, attempt)} : {};
+      const post = (what: Action, body: string, more = {}) =>
+        host.post(what, {...envelope, ...more}, {body, signal, ...headers}).catch(() => undefined);
+      let response: Response | undefined;
+      let sent: number | undefined;
+      if (body.length > LARGE) {
+        const size = new Blob([body]).size;
+        response = await post("ask", JSON.stringify({output: callback}), {size});
+        if (response?.ok) sent = size;
+      }
+      if (body.length <= LARGE || sent) response = await post(action, body);
       if (response?.status === 202) {
         return stillOpen(((await response.json()) as {connection: string}).connection);
       }
@@ -75,7 +91,7 @@ export function createConnections(host: Host) {
         await pause(jitter(attempt));
         continue;
       }
-      throw await failureOf(response);
+      throw await failureOf(response, sent);
     }
   }
 
@@ -146,6 +162,7 @@ export function createConnections(host: Host) {
     const reader = response.body?.getReader();
     if (!reader) return;
     const decoder = new TextDecoder();
+    let heartbeatMs = HEARTBEAT_SECONDS * 1000;
     const parser = createParser({
       onComment: answer,
       onEvent({id, event: name, data}) {
@@ -154,6 +171,8 @@ export function createConnections(host: Host) {
           case "open":
             connection.id = event.connection;
             connection.tries = 0;
+            heartbeatMs = (event.heartbeat_seconds ?? HEARTBEAT_SECONDS) * 1000;
+            answerLater();
             host.onState("open");
             if (event.commands) host.onCommands(event.commands);
             onOpen(event.connection);
@@ -178,11 +197,11 @@ export function createConnections(host: Host) {
       },
     });
     let isAnswering = false;
-    let answerer = setTimeout(answer, ANSWER_MS);
+    let answerer: ReturnType<typeof setTimeout> | undefined;
+    answerLater();
     /** Says that this client lives, which the server cannot know from what lies between. */
     function answer(): void {
-      clearTimeout(answerer);
-      answerer = setTimeout(answer, ANSWER_MS);
+      answerLater();
       if (isAnswering) return;
       isAnswering = true;
       const fields = {version: VERSION, connection: connection.id};
@@ -191,7 +210,13 @@ export function createConnections(host: Host) {
         .catch(() => undefined)
         .finally(() => (isAnswering = false));
     }
-    let watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+    function answerLater(): void {
+      clearTimeout(answerer);
+      answerer = setTimeout(answer, heartbeatMs + LATE_MS);
+    }
+    /** Two heartbeats in a row are missing, each with some delay: the connection is cut. */
+    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + LATE_MS));
+    let watchdog = watch();
     try {
       for (;;) {
         const {done, value} = await reader.read();
@@ -199,7 +224,7 @@ export function createConnections(host: Host) {
         if (done || abort.signal.aborted) return;
         parser.feed(decoder.decode(value, {stream: true}));
         await host.drained();
-        watchdog = setTimeout(() => abort.abort(), SILENCE_MS);
+        watchdog = watch();
       }
     } finally {
       clearTimeout(watchdog);
@@ -273,6 +298,12 @@ export function createConnections(host: Host) {
     adopt,
     size: () => open.size,
   };
+}
+
+/** They say whose `on_error` shall hear of a refusal, also where the body is not read. */
+function headersOf(callback: string, attempt: number): Record<string, string> {
+  const last = attempt === TRIES ? {"Flash-Events-Last-Try": "1"} : {};
+  return {"Flash-Events-Callback": callback, ...last};
 }
 
 function connectionOf(id: string): Connection {

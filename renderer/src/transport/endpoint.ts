@@ -1,19 +1,18 @@
 /** The only file that fetches; what it sends is JSON that Dash's own transport would send. */
 
-import type {Action, RequestOptions} from "./host.ts";
-import type {Endpoint} from "../tabs/messages.ts";
+import type {Action, Endpoint, RequestOptions} from "./host.ts";
 
 export function postTo(
   {url, headers}: Endpoint,
   action: Action,
   fields: object,
-  {body = "{}", ...options}: RequestOptions,
+  {body = "{}", headers: more, ...options}: RequestOptions,
 ): Promise<Response> {
   return fetch(url + action, {
     method: "POST",
     credentials: "same-origin",
     cache: "no-store",
-    headers,
+    headers: {...headers, ...more},
     body: withFields(body, fields),
     ...options,
   });

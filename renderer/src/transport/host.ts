@@ -1,7 +1,14 @@
 /** What connections need of the page or worker they run in, and what they offer to it. */
 
-import type {RunEvent} from "./protocol.ts";
-import type {ConnectionState} from "../runs/watchers.ts";
+import type {RunEvent} from "../protocol.ts";
+
+export type ConnectionState = "idle" | "connecting" | "open" | "reconnecting" | "lost";
+
+/** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
+export interface Endpoint {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
@@ -9,15 +16,19 @@ export interface RequestOptions {
   readonly keepalive?: boolean;
   /** JSON of an object that is posted, too: what Dash itself would post. */
   readonly body?: string;
+  /** Added to those that the page sends. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type Action = "start" | "attach" | "resume" | "alive" | "stop";
+export type Action = "ask" | "start" | "attach" | "resume" | "alive" | "stop";
 
 /** What a start and an attach say besides what Dash would post. */
 export interface StartFields {
   readonly page: string;
   readonly run: string;
   readonly replaces: readonly string[];
+  /** The event callback's id. */
+  readonly callback: string;
 }
 
 export interface AttachFields {

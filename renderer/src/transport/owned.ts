@@ -40,8 +40,8 @@ export function createOwned(host: Host, load: () => Promise<CreateConnections | 
   async function carried(ask: (own: Connections) => Promise<string>): Promise<string> {
     const own = await prepare();
     return ask(own).catch((error: unknown) => {
-      const {code, message, full} = error as StartFailed;
-      throw code ? new StartFailed(code, message, full) : error;
+      const {code, message, full, set} = error as StartFailed;
+      throw code ? new StartFailed(code, message, full, set) : error;
     });
   }
 

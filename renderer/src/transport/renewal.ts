@@ -1,8 +1,7 @@
 /** Requests whose headers have become too old, such as a token that has expired, are repeated. */
 
 import type {Dash} from "../dash/dash.ts";
-import type {Action, Host, RequestOptions} from "./host.ts";
-import type {Endpoint} from "../tabs/messages.ts";
+import type {Action, Endpoint, Host, RequestOptions} from "./host.ts";
 
 /** Some servers keep 401 for what the user must do, and answer 400 where a token has expired. */
 const STATUSES = [400, 401, 403];

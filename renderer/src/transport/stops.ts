@@ -2,7 +2,7 @@
 
 import {isFinal, jitter, pause, TRIES} from "./answers.ts";
 import type {Host, StopFields} from "./host.ts";
-import {VERSION} from "./protocol.ts";
+import {VERSION} from "../protocol.ts";
 
 export function createStops({post: send, warn}: Pick<Host, "post" | "warn">) {
   /** What asks may go away meanwhile: the page, or the worker with its last tab. */

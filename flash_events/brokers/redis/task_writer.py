@@ -38,7 +38,7 @@ AGAIN = (
 )
 
 
-class FeedWriter:
+class TaskWriter:
     """One attempt of one task; a thread sends what is emitted, together where it comes together.
 
     Args:

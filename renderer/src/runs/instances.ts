@@ -1,6 +1,7 @@
 /** Mounted components: the same id drawn anew is another instance, and a new trigger. */
 
-import type {CallbackContext, Dash, Dependency, Entry, Valued, ValuedItem} from "./dash.ts";
+import type {CallbackContext, Dependency, Entry, Valued, ValuedItem} from "../dash/types.ts";
+import type {Dash} from "../dash/dash.ts";
 import {
   anyOf,
   isDictId,
@@ -12,26 +13,7 @@ import {
   type Match,
   type WireId,
 } from "../ids.ts";
-
-/**
- * A mark in a component's node of the layout.
- *
- * Dash copies it with the node, whatever changes in the component. A node that comes from the
- * server, or that a stream draws, has none.
- */
-export class Instance {
-  /** The callbacks that need no initial call for it: they had it, or have drawn it. */
-  readonly called = new Set<string>();
-  /** The callback that has drawn it in a run, where it is one of ours. */
-  drawnBy: string | undefined;
-  /** Nobody has looked at it. */
-  isNew = true;
-
-  /** A component that a callback gets as State, and returns, is drawn anew. */
-  toJSON(): undefined {
-    return undefined;
-  }
-}
+import type {Instance} from "../dash/instance.ts";
 
 type Page = Pick<
   Dash,

@@ -1,6 +1,6 @@
 /** The wire, as docs/protocol.md describes it. Unknown events are ignored. */
 
-import type {WireId} from "../ids.ts";
+import type {WireId} from "./ids.ts";
 
 export const VERSION = 1;
 
@@ -56,6 +56,8 @@ export type ConnectionEvent =
       readonly version: number;
       readonly connection: string;
       readonly commands?: readonly string[];
+      /** Time between two heartbeats, at most. */
+      readonly heartbeat_seconds?: number;
     }
   | {readonly type: "drain"}
   | {readonly type: "close"};

@@ -2,7 +2,8 @@
 
 import type {WireId} from "../ids.ts";
 import {createStates, type Shown} from "../runs/states.ts";
-import {watch, type ConnectionState, type RunState as State} from "../runs/watchers.ts";
+import {watch, type RunState as State} from "../runs/watchers.ts";
+import type {ConnectionState} from "../transport/host.ts";
 
 interface ReactLike {
   createElement(type: string, props: object, ...children: unknown[]): unknown;
