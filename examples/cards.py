@@ -39,7 +39,7 @@ def card(number: int) -> dmc.Card:
             dmc.Group(
                 [
                     dmc.Text(f"Sensor {number}", fw=600),
-                    dmc.Badge("idle", id=part("badge", number), variant="light", color="gray"),
+                    dmc.Badge("idle", id=part("badge", number), variant="dot", color="gray"),
                 ],
                 justify="space-between",
             ),

@@ -55,7 +55,12 @@ conversation = dmc.Box(
     dmc.Stack([earlier, dmc.Paper(latest, maw="85%", px="md")], gap="md"),
     h="min(56vh, 520px)",
     # Reversed, a box that scrolls stays at its end while that grows.
-    style={"overflowY": "auto", "display": "flex", "flexDirection": "column-reverse"},
+    style={
+        "overflowY": "auto",
+        "overflowWrap": "anywhere",  # also in the middle of a word that has no room
+        "display": "flex",
+        "flexDirection": "column-reverse",
+    },
 )
 prompt = dmc.TextInput(id="chat-prompt", value="", placeholder="Write a message", flex=1)
 layout = dmc.Stack(
@@ -86,7 +91,7 @@ layout = dmc.Stack(
     running=[
         (Output("chat-stop", "disabled"), False, True),
         (Output("chat-again", "disabled"), True, False),
-        (Output("chat-loader", "display"), "block", "none"),
+        (Output("chat-loader", "display"), "inline-flex", "none"),
     ],
 )
 async def answer(

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output
+from dash import Dash, Input
 
 from flash_events import Update, event_callback, stream_props
 
@@ -49,10 +49,14 @@ CHECKS = [
     ("password", "Password is long", is_long),
     ("password", "Password is secret", is_secret),
 ]
+NOTHING = "Nothing to check yet."
 WAITING = dmc.Text("○", c="dimmed", ta="center")
 CHECKING = dmc.Loader(size=14)
-GOOD = dmc.Text("✓", c="teal", fw=700, ta="center")
-BAD = dmc.Text("✗", c="red", fw=700, ta="center")
+# Readable on a light page and on a dark one.
+GREEN = "light-dark(var(--mantine-color-teal-9), var(--mantine-color-teal-4))"
+RED = "light-dark(var(--mantine-color-red-9), var(--mantine-color-red-4))"
+GOOD = dmc.Text("✓", c=GREEN, fw=700, ta="center")
+BAD = dmc.Text("✗", c=RED, fw=700, ta="center")
 
 
 def row(number: int, label: str) -> dmc.Group:
@@ -61,7 +65,7 @@ def row(number: int, label: str) -> dmc.Group:
         [
             dmc.Center(WAITING, id=f"form-mark-{number}", w=20, h=24),
             dmc.Text(label, size="sm"),
-            dmc.Text(id=f"form-problem-{number}", size="sm", c="red", ml="auto"),
+            dmc.Text(id=f"form-problem-{number}", size="sm", c=RED, ml="auto"),
         ],
         gap="xs",
     )
@@ -73,7 +77,7 @@ fields = [
     dmc.PasswordInput(id="form-password", label="Password", debounce=250, value=""),
 ]
 checks = [row(number, label) for number, (_, label, _) in enumerate(CHECKS)]
-verdict = dmc.Text("Nothing to check yet.", id="form-verdict", c="dimmed", size="sm", mt="xs")
+verdict = dmc.Text(NOTHING, id="form-verdict", c="dimmed", size="sm", mt="xs")
 layout = dmc.Stack([*fields, dmc.Paper([*checks, verdict], withBorder=True, p="md")], maw=460)
 
 
@@ -82,18 +86,29 @@ layout = dmc.Stack([*fields, dmc.Paper([*checks, verdict], withBorder=True, p="m
     Input("form-email", "value"),
     Input("form-password", "value"),
     overlap="restart",  # also the default: what was typed last is what counts
-    running=(Output("form-verdict", "children"), "Checking …", "Checked."),
+    reset_props={"form-verdict": {"children": "The checks have failed."}},
 )
 async def check(name: str, email: str, password: str) -> AsyncIterator[Update]:
     """One check after the other, each shown as soon as it is known."""
     values = {"name": name, "email": email, "password": password}
+    filled = [number for number, (field, _, _) in enumerate(CHECKS) if values[field]]
+    yield tell("Checking …" if filled else NOTHING)
     for number in range(len(CHECKS)):
         yield show(number, WAITING)
-    for number, (field, _, find_problem) in enumerate(CHECKS):
-        if values[field]:
-            yield show(number, CHECKING)
-            problem = await find_problem(values[field])
-            yield show(number, BAD if problem else GOOD, problem)
+    problems = 0
+    for number in filled:
+        field, _, find_problem = CHECKS[number]
+        yield show(number, CHECKING)
+        problem = await find_problem(values[field])
+        problems += bool(problem)
+        yield show(number, BAD if problem else GOOD, problem)
+    if filled:
+        yield tell(f"{len(filled) - problems} of {len(CHECKS)} are good.")
+
+
+def tell(text: str) -> Update:
+    """What the last line says."""
+    return stream_props("form-verdict", {"children": text})
 
 
 def show(number: int, mark: dmc.Text | dmc.Loader, problem: str = "") -> Update:

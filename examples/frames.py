@@ -9,14 +9,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Dash, Input, Output
+from dash import Dash, Input, Output, State, callback, dcc, no_update
 from numpy.typing import NDArray
 from PIL import Image
 
-from flash_events import Update, event_callback, stream_props
+from flash_events import RunState, Update, event_callback, stream_props
 
 WIDTH, HEIGHT = 320, 200
 FRAME_SECONDS = 1 / 20
@@ -55,26 +56,19 @@ controls = [
     dmc.Button("Stop", id="frames-stop", variant="default", disabled=True),
     dmc.Text("", id="frames-rate", size="sm", c="dimmed", ml="auto"),
 ]
-layout = dmc.Stack(
-    [
-        dmc.Group(controls, gap="xs", style={"fontVariantNumeric": "tabular-nums"}),
-        dmc.Image(id="frames-picture", src=DRY, alt="A pond", radius="md"),
-        dmc.Text("Drops a second", size="sm"),
-        dmc.Slider(id="frames-rain", min=1, max=20, value=3, mb="lg"),
-    ]
-)
 
 
 @event_callback(
     Input("frames-start", "n_clicks"),
-    Input("frames-rain", "value"),  # other rain takes over at once: overlap is "restart"
+    Input("frames-restart", "data"),  # the run that is there ends: overlap is "restart"
+    State("frames-rain", "value"),
     cancel=Input("frames-stop", "n_clicks"),
     running=[
         (Output("frames-start", "disabled"), True, False),
         (Output("frames-stop", "disabled"), False, True),
     ],
 )
-def rain(_clicks: int, drops: float) -> Iterator[Update]:
+def rain(_clicks: int, _restart: float, drops: float) -> Iterator[Update]:
     """A plain generator: what computes belongs in a thread. A slow reader slows it down."""
     starts: deque[float] = deque(maxlen=20)
     surfaces = waves(drops)
@@ -89,6 +83,28 @@ def rain(_clicks: int, drops: float) -> Iterator[Update]:
         yield stream_props(frame)
         time.sleep(max(0, starts[-1] + FRAME_SECONDS - time.monotonic()))
 
+
+@callback(
+    Output("frames-restart", "data"),
+    Input("frames-rain", "value"),
+    State("frames-run", "state"),
+    prevent_initial_call=True,
+)
+def restart(drops: float, state: str) -> Any:
+    """Other rain takes over from the rain that falls; but what is stopped stays stopped."""
+    return drops if state == "running" else no_update
+
+
+layout = dmc.Stack(
+    [
+        RunState(rain, id="frames-run"),
+        dcc.Store(id="frames-restart"),
+        dmc.Group(controls, gap="xs", style={"fontVariantNumeric": "tabular-nums"}),
+        dmc.Image(id="frames-picture", src=DRY, alt="A pond", radius="md"),
+        dmc.Text("Drops a second", size="sm"),
+        dmc.Slider(id="frames-rain", min=1, max=20, value=3, mb="lg"),
+    ]
+)
 
 app = Dash(__name__, backend="quart", title="Frames")
 app.layout = dmc.MantineProvider(dmc.Container(layout, size="sm", py="lg"))

@@ -16,6 +16,14 @@ from . import cards, chat, form, frames, live_dashboard, log_tail, progress_tabl
 
 HEADER = 56
 WITHOUT_UNDERLINE = {"textDecoration": "none", "color": "inherit"}
+STYLE = """
+/* More contrast than Mantine's own. */
+:root[data-mantine-color-scheme]:root {
+  --mantine-color-dimmed: light-dark(var(--mantine-color-gray-7), var(--mantine-color-dark-1));
+}
+/* The quickstart knows no dark pages: white becomes dark, and each color keeps its hue. */
+[data-mantine-color-scheme="dark"] #graph { filter: invert(0.858) hue-rotate(180deg); }
+"""
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,15 @@ EXAMPLES = [
     Example(live_dashboard, "Dashboard", "∿", "indigo", ("on_error", "running", "batches")),
     Example(chat, "Chat", "¶", "grape", ("cancel", "running", "State")),
     Example(log_tail, "Log tail", "≡", "orange", ("plain generator", "with", "cancel")),
-    Example(form, "Form", "✓", "green", ("overlap", "running", "components")),
+    Example(form, "Form", "✓", "green", ("overlap", "reset_props", "components")),
     Example(cards, "Cards", "◫", "cyan", ("MATCH", "RunState", "several runs")),
     Example(frames, "Frames", "◉", "violet", ("plain generator", "images", "overlap")),
 ]
 
 
 def sign(text: str, color: str, size: str) -> dmc.ThemeIcon:
-    return dmc.ThemeIcon(text, color=color, variant="light", size=size, fw=700)
+    shades = f"light-dark(var(--mantine-color-{color}-9), var(--mantine-color-{color}-3))"
+    return dmc.ThemeIcon(text, color=color, c=shades, variant="light", size=size, fw=700)
 
 
 def tags(example: Example) -> dmc.Group:
@@ -99,13 +108,22 @@ def index() -> dmc.Stack:
 def page(example: Example) -> dmc.Stack:
     """An example; its source is beside it, or below it where there is no room."""
     title = dmc.Group([dmc.Title(example.title, order=3), tags(example)])
+    copy = dmc.CopyButton(
+        "Copy",
+        value=example.source,
+        copiedChildren="Copied",
+        size="compact-xs",
+        variant="default",
+        ml="auto",
+    )
     source = dmc.Paper(
         [
-            dmc.Text(f"{example.name}.py", size="sm", fw=600, px="md", py="xs"),
+            dmc.Group([dmc.Text(f"{example.name}.py", size="sm", fw=600), copy], px="md", py="xs"),
             dmc.CodeHighlight(
                 id="gallery-source",
                 code=example.source,
                 language="python",
+                withCopyButton=False,  # it would lie on the first line
                 fz=12,
                 styles={"scrollarea": {"height": f"calc(100dvh - {HEADER + 170}px)"}},
             ),
@@ -119,6 +137,7 @@ def page(example: Example) -> dmc.Stack:
 
 
 app = Dash(__name__, backend="quart", use_pages=True, pages_folder="", title="flash_events")
+app.index_string = app.index_string.replace("</head>", f"<style>{STYLE}</style></head>")
 server = app.server
 dash.register_page("index", path="/", title="flash_events: examples", layout=index())
 for one in EXAMPLES:

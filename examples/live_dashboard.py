@@ -16,16 +16,19 @@ from plotly import data
 from flash_events import Update, event_callback, stream_props
 
 STOCKS = {
-    "GOOG": ("Alphabet", "#4dabf7"),
-    "AAPL": ("Apple", "#ff8787"),
-    "AMZN": ("Amazon", "#ffd43b"),
-    "MSFT": ("Microsoft", "#63e6be"),
+    "GOOG": ("Alphabet", "#1c7ed6"),
+    "AAPL": ("Apple", "#f03e3e"),
+    "AMZN": ("Amazon", "#e67700"),
+    "MSFT": ("Microsoft", "#0ca678"),
 }
 TICK_SECONDS = 0.2
 TICKS_PER_WEEK = 8
 WINDOW_TICKS = 150
 NOISE = 0.003
-UP, DOWN = "teal.4", "red.4"
+# Readable on a light page and on a dark one.
+UP = "light-dark(var(--mantine-color-teal-9), var(--mantine-color-teal-4))"
+DOWN = "light-dark(var(--mantine-color-red-9), var(--mantine-color-red-4))"
+FAILURE = "dashboard-failure"
 
 
 def ticks(symbol: str) -> Iterator[float]:
@@ -130,11 +133,12 @@ def on_failure(_error: Exception) -> Update:
     """Tells the user; the log has the details."""
     failed = {
         "action": "show",
+        "id": FAILURE,
         "title": "The feed has failed",
         "message": "Press Start to try again.",
         "color": "red",
         "withBorder": True,
-        "autoClose": False,  # it stays until somebody has read it
+        "autoClose": False,  # it stays until somebody closes it, or starts again
     }
     return stream_props(
         [
@@ -163,8 +167,11 @@ async def stream(_start: int | None, _fail: int | None) -> AsyncIterator[Update]
         raise ConnectionError("the feed has hung up (simulated)")
     yield stream_props(
         [
-            (f"dashboard-graph-{symbol}", {"figure": empty_figure(STOCKS[symbol][1])})
-            for symbol in STOCKS
+            ("notifications", {"hideNotifications": [FAILURE]}),
+            *(
+                (f"dashboard-graph-{symbol}", {"figure": empty_figure(color)})
+                for symbol, (_, color) in STOCKS.items()
+            ),
         ]
     )
     feeds = {symbol: ticks(symbol) for symbol in STOCKS}

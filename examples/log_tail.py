@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
+from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output
+from dash import Dash, Input, Output, State, callback, dcc, no_update
 
-from flash_events import Update, event_callback, stream_props
+from flash_events import RunState, Update, event_callback, stream_props
 
 FOLDER = TemporaryDirectory(prefix="log_tail")  # is removed when the process ends
 LOG = Path(FOLDER.name) / "shop.log"
@@ -84,19 +85,19 @@ controls = [
     dmc.Button("Stop", id="log-stop", variant="default", disabled=True),
     dmc.SegmentedControl(id="log-level", data=list(LEVELS), value="All", ml="auto"),
 ]
-layout = dmc.Stack([dmc.Group(controls, gap="xs"), log])
 
 
 @event_callback(
     Input("log-start", "n_clicks"),
-    Input("log-level", "value"),  # another level begins anew, with the last lines of that level
+    Input("log-restart", "data"),
+    State("log-level", "value"),
     cancel=Input("log-stop", "n_clicks"),
     running=[
         (Output("log-start", "disabled"), True, False),
         (Output("log-stop", "disabled"), False, True),
     ],
 )
-def tail(_start: int, level: str) -> Iterator[Update | None]:
+def tail(_start: int, _restart: str, level: str) -> Iterator[Update | None]:
     """A plain generator, in a thread of its own: it may read files, and stops at any yield."""
     yield stream_props("log-lines", {"children": ""})
     shown = deque[str](maxlen=SHOWN_LINES)
@@ -106,6 +107,20 @@ def tail(_start: int, level: str) -> Iterator[Update | None]:
             shown.extend(wanted)
             yield stream_props("log-lines", {"children": "\n".join(shown)}) if wanted else None
 
+
+@callback(
+    Output("log-restart", "data"),
+    Input("log-level", "value"),
+    State("log-run", "state"),
+    prevent_initial_call=True,
+)
+def restart(level: str, state: str) -> Any:
+    """Another level begins anew, with its last lines; but what is stopped stays stopped."""
+    return level if state == "running" else no_update
+
+
+hidden = [RunState(tail, id="log-run"), dcc.Store(id="log-restart")]
+layout = dmc.Stack([*hidden, dmc.Group(controls, gap="xs"), log])
 
 app = Dash(__name__, backend="quart", title="Log tail")
 app.layout = dmc.MantineProvider(dmc.Container(layout, size="md", py="lg"))

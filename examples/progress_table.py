@@ -119,9 +119,10 @@ layout = dmc.Stack(
         (Output("table-cancel", "disabled"), False, True),
         (Output("table-progress", "animated"), True, False),
     ],
+    # Not a notification: that would also come when one leaves the page, which stops the run, too.
     reset_props={
         **EMPTY,
-        "notifications": notification("Stopped", "The table is empty again.", "yellow"),
+        "table-progress-text": {"children": "Stopped. The table is empty again."},
     },
 )
 async def load(_start: int | None, _reload: int | None) -> AsyncIterator[Update]:

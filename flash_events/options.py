@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypedDict, get_args
 
-from dash import ALL, ALLSMALLER, MATCH, Input, NoUpdate, Output
-from dash.dependencies import DashDependency, Wildcard
+from dash import MATCH, Input, NoUpdate, Output
+from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 
 from flash_events import bridge
@@ -16,6 +16,7 @@ from flash_events.updates import (
     ComponentId,
     Props,
     Update,
+    check_wildcards,
     checked_id,
     is_no_update,
     stream_props,
@@ -229,22 +230,6 @@ def match_keys_of(dependencies: Iterable[DashDependency]) -> frozenset[str]:
     )
 
 
-def check_wildcards(
-    component_id: Any, match_keys: frozenset[str], error: type[Exception] = CallbackError
-) -> None:
-    """Raises `error` where a wildcard in an id stands for nothing."""
-    if not isinstance(component_id, dict):
-        return
-    for key, value in component_id.items():
-        if value is MATCH and key not in match_keys:
-            raise error(
-                f"MATCH in {component_id!r} stands for the triggering component's {key!r}, "
-                f"but no Input of the callback has MATCH at {key!r}."
-            )
-        if value is ALLSMALLER or (isinstance(value, Wildcard) and value not in (MATCH, ALL)):
-            raise error(f"Expected MATCH or ALL as wildcard in {component_id!r}, got {value!r}.")
-
-
 def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, Any]]:
     """`cancel` as `{id, property, allowed?}` each."""
     entries: list[dict[str, Any]] = []
@@ -258,7 +243,7 @@ def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, An
             )
         _check_dependency_id(trigger)
         _warn_of_counter(trigger, allowed)
-        check_wildcards(trigger.component_id, match_keys)
+        check_wildcards(trigger.component_id, match_keys, CallbackError)
         if str(trigger) in seen:
             raise CallbackError(f"{trigger!r} stands twice in cancel. Keep one of them.")
         seen.add(str(trigger))
@@ -303,7 +288,7 @@ def reset_entries(reset_props: Any, match_keys: frozenset[str]) -> list[list[Any
         except UpdateError as error:
             raise CallbackError(f"In reset_props: {error}") from None
         for component_id, props in update.targets:
-            check_wildcards(component_id, match_keys)
+            check_wildcards(component_id, match_keys, CallbackError)
             _checked(props, f"The props of {component_id!r} in reset_props")
             entries.append([bridge.wire_id(component_id), props])
     return entries
@@ -324,7 +309,7 @@ def running_entries(running: Any, match_keys: frozenset[str]) -> list[list[Any]]
                 f"Expected an Output first in a running entry, got {output!r:.80}. "
                 f"Write: {_RUNNING}."
             )
-        check_wildcards(output.component_id, match_keys)
+        check_wildcards(output.component_id, match_keys, CallbackError)
         # The browser leaves the prop alone where a value is `no_update`, which it knows as Dash's.
         values = [bridge.NO_UPDATE if is_no_update(value) else value for value in (on, off)]
         for value in values:

@@ -7,9 +7,7 @@ from types import CodeType
 from typing import Any
 
 from flash_events import options
-from flash_events.errors import UpdateError
 from flash_events.task_queue import RunQueue
-from flash_events.updates import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +38,6 @@ class EventCallback:
     def name(self) -> str:
         """Module and name of the function, for log lines."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
-
-    def check_ids(self, update: Update) -> None:
-        """Raises `UpdateError` where a wildcard in an update's id stands for nothing."""
-        for component_id, _ in update.targets:
-            if type(component_id) is not str:
-                options.check_wildcards(component_id, self.match_keys, UpdateError)
 
 
 _registered: dict[Any, tuple[EventCallback, dict[str, Any]]] = {}

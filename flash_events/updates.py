@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any, overload
 
-from dash import NoUpdate
+from dash import ALL, ALLSMALLER, MATCH, NoUpdate
 from dash.dependencies import Wildcard
 from dash.development.base_component import Component
 
@@ -286,3 +286,17 @@ def _call(args: tuple[Any, ...], **named: Any) -> str:
     parts = [f"{value!r:.40}" for value in args]
     parts += [f"{name}={value!r:.40}" for name, value in named.items() if value is not None]
     return f"stream_props({', '.join(parts)})"
+
+
+def check_wildcards(component_id: Any, match_keys: frozenset[str], error: type[Exception]) -> None:
+    """Raises `error` where a wildcard in an id stands for nothing."""
+    if not isinstance(component_id, dict):
+        return
+    for key, value in component_id.items():
+        if value is MATCH and key not in match_keys:
+            raise error(
+                f"MATCH in {component_id!r} stands for the triggering component's {key!r}, "
+                f"but no Input of the callback has MATCH at {key!r}."
+            )
+        if value is ALLSMALLER or (isinstance(value, Wildcard) and value not in (MATCH, ALL)):
+            raise error(f"Expected MATCH or ALL as wildcard in {component_id!r}, got {value!r}.")

@@ -1,6 +1,8 @@
 """The listings of the how-tos do what their pages say, as far as no browser is needed to see it."""
 
+import asyncio
 import re
+import socket
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -10,9 +12,9 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from flash_events.operations import doctor
-from tests.support.listings import listing, shown, text_of
+from tests.support.listings import NAMED, listing, shown, text_of
 from tests.support.page import opened, reasons, sets
-from tests.support.server import wait_until
+from tests.support.server import ROOT, free_port, wait_until
 
 
 def updates(stream: Iterator[ServerSentEvent]) -> Iterator[ServerSentEvent]:
@@ -128,6 +130,43 @@ def test_the_doctor_says_what_its_table_says() -> None:
     named = re.findall(r"--seconds (\d+)", text_of("how-to/proxies.md"))
     assert {int(seconds) for seconds in named} == {120}
     assert doctor.SILENT_SECONDS == 45
+
+
+def test_t10_the_smallest_app_is_that_of_the_readme_and_counts(tmp_path: Path) -> None:
+    program = listing("index.md", "smallest")
+    readme = dict(NAMED.findall((ROOT / "README.md").read_text("utf-8")))
+    assert readme["smallest"] == program
+    assert len(program.splitlines()) <= 25
+    with (
+        shown(program, tmp_path, {"sleep(0.5)": "sleep(0.01)"}) as served,
+        opened(served) as page,
+        page.stream("start", page.body("count")) as stream,
+    ):
+        events = list(stream)
+    assert sets(events, "out") == list(range(1, 11))
+    assert reasons(events) == ["done"]
+
+
+async def test_the_app_of_a_notebook_is_served_in_its_loop(tmp_path: Path) -> None:
+    url = f"127.0.0.1:{free_port()}"
+    cells: dict[str, Any] = {"__name__": "app_of_a_notebook"}
+    exec(listing("index.md", "smallest"), cells)
+    served = listing("troubleshooting.md", "jupyter").replace("127.0.0.1:8050", url)
+    for _ in range(2):  # it can be started again
+        exec(served, cells)
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(listens, url):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            found = await asyncio.to_thread(lambda: list(doctor.examine(f"http://{url}/", 1)))
+            assert all(one.is_good for one in found)
+            cells["stop"].set()
+            await cells["serving"]
+
+
+def listens(url: str) -> bool:
+    host, port = url.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def test_a_source_is_read_once_as_long_as_somebody_watches(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The documentation is a site without dead ends, and every listing in it has a test."""
 
 import ast
+import html
 import inspect
+import json
 import os
 import re
 import shutil
@@ -27,9 +29,12 @@ TESTED_BY = {
     "how-to/log_tail.md": ["test_docs_how_to.py"],
     "how-to/multi_page.md": ["browser/test_docs_site.py"],
     "how-to/progress.md": ["test_docs_how_to.py"],
+    "how-to/upload.md": ["browser/test_docs_site.py"],
+    "index.md": ["test_docs_how_to.py"],
     "how-to/proxies.md": ["test_docs_how_to.py"],
     "migration.md": ["test_docs_migration.py"],
     "testing.md": ["browser/test_docs_testing.py"],
+    "troubleshooting.md": ["test_docs_how_to.py", "browser/test_docs_site.py"],
     "tutorial.md": ["test_docs_tutorial.py", "browser/test_docs_site.py"],
 }
 """The modules, below tests/, that run the listings of a page."""
@@ -81,15 +86,42 @@ def test_every_python_listing_has_a_name_and_a_test(page: str) -> None:
     assert set(names) <= tested
 
 
-def test_the_site_builds_and_asks_nothing_of_other_hosts(tmp_path: Path) -> None:
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as it is served."""
+    site = tmp_path_factory.mktemp("docs") / "site"
     done = build(site)
     assert done.returncode == 0, done.stderr
+    return site
+
+
+def test_the_site_builds_and_asks_nothing_of_other_hosts(site: Path) -> None:
     assert (site / "nginx.conf").exists()
     pages = list(site.rglob("*.html"))
     assert len(pages) >= len(PAGES)
     asks = re.compile(r'<(?:script|img|iframe|link)\b[^>]*?\b(?:src|href)="?(?:https?:)?//[^>]*>')
     assert [found for page in pages for found in asks.findall(page.read_text("utf-8"))] == []
+
+
+SOUGHT = {
+    "troubleshooting": "troubleshooting/",
+    "nothing happens": "troubleshooting/#nothing-happens",
+    "dcc.loading": "troubleshooting/#dccloading-shows-no-spinner",
+    "jupyter": "troubleshooting/#jupyter-answers-with-500",
+    "windows": "troubleshooting/#windows",
+    "gunicorn": "troubleshooting/#gunicorn-answers-with-500",
+    "upload": "how-to/upload/",
+    "413": "troubleshooting/#an-upload-is-refused-with-413",
+    "openai": "how-to/chat/#with-openais-client",
+}
+"""What people look for, and the place whose title has it."""
+
+
+def test_t10_what_people_look_for_is_the_title_of_a_place(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text("utf-8"))
+    titles = {html.unescape(place["title"]).lower(): place["location"] for place in index["docs"]}
+    found = {word: [place for title, place in titles.items() if word in title] for word in SOUGHT}
+    assert [word for word, place in SOUGHT.items() if place not in found[word]] == []
 
 
 DEAD_ENDS = [
@@ -98,12 +130,15 @@ DEAD_ENDS = [
     "[no such place here](#no-such-place-here)",
     "[out of the site](../README.md)",
     "![no such picture](images/none.png)",
+    '<img src="images/gallery_small.png" alt="T10: (images/gallery_small.png) is elsewhere">',
+    '<a href="install.md">T10: a page of the sources (install.md)</a>',
 ]
 
 
 def test_each_dead_end_fails_the_build(tmp_path: Path) -> None:
     shutil.copytree(DOCS, tmp_path / "docs")
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    for name in ("mkdocs.yml", "mkdocs_hooks.py"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "docs/not_in_the_navigation.md").write_text("# A page\n", "utf-8")
     with (tmp_path / "docs/tutorial.md").open("a", encoding="utf-8") as file:
         file.write("\n" + "\n\n".join(DEAD_ENDS))

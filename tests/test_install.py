@@ -38,11 +38,12 @@ def packages_of(extra: str) -> tuple[str, ...]:
 
 
 KNOWN = {package for extra in PROJECT["optional-dependencies"] for package in packages_of(extra)}
+KNOWN |= {"dash[async]"}  # what Dash asks for where a page's layout is async
 
 
 def installed_by(text: str) -> list[str]:
     """What the `pip install` commands of a text name, without options."""
-    commands = re.findall(r"pip install ([^`\n]*)", text)
+    commands = re.findall(r"pip install ([^`)\n]*)", text)
     words = [word for command in commands for word in shlex.split(command, comments=True)]
     return [word for word in words if not word.startswith("-")]
 

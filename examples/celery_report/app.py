@@ -32,22 +32,29 @@ STOPPED = {
 }
 
 
-def row(continent: str) -> dmc.Group:
+def row(continent: str) -> dmc.Grid:
     """One task: its continent, how far it is, what it does, and which worker does it."""
     bar = dmc.Progress(
         id=f"bar-{continent}", value=0, color=COLORS[continent], size="lg", transitionDuration=100
     )
-    return dmc.Group(
+    name = [
+        dmc.Box(w=10, h=10, bg=COLORS[continent], style={"borderRadius": 5}),
+        dmc.Text(continent, size="sm", w=72),
+    ]
+    told = [
+        dmc.Text("", id=f"status-{continent}", size="sm", w=170),
+        dmc.Text("", id=f"worker-{continent}", size="sm", c="dimmed", w=64, visibleFrom="sm"),
+    ]
+    return dmc.Grid(
         [
-            dmc.Box(w=10, h=10, bg=COLORS[continent], style={"borderRadius": 5}),
-            dmc.Text(continent, size="sm", w=72),
-            dmc.Box(bar, flex=1),
-            dmc.Text("", id=f"status-{continent}", size="sm", w=170),
-            dmc.Text("", id=f"worker-{continent}", size="sm", c="dimmed", w=64, visibleFrom="sm"),
+            dmc.GridCol(dmc.Group(name, gap="xs"), span="content"),
+            # In a small window it has a line of its own, below.
+            dmc.GridCol(bar, span={"base": 12, "sm": "auto"}, order={"base": 3, "sm": 2}),
+            dmc.GridCol(dmc.Group(told, gap="xs"), span="content", order={"base": 2, "sm": 3}),
         ],
-        h=24,
-        gap="xs",
-        wrap="nowrap",
+        gutter="xs",
+        align="center",
+        mih=24,
     )
 
 

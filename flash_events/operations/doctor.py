@@ -140,7 +140,10 @@ def _refusal(response: HTTPResponse) -> _Sick:
         405: "Something before the app allows no POST: let it pass to _dash-flash-events/.",
         413: "Raise the proxy's limit of bodies (nginx: client_max_body_size).",
     }
-    cure = cures.get(response.status, "It does not come from flash_events: look at the proxy.")
+    cure = cures.get(
+        response.status,
+        "It does not come from flash_events: look at the server's log, and at the proxy.",
+    )
     return _Sick(f"The answer is {response.status}, and no event stream.", cure)
 
 

@@ -13,28 +13,15 @@ from dash import Dash
 from flash_events import bridge
 from flash_events.errors import EncodingError, Refused, RunRefused
 from flash_events.registration import EventCallback
+from flash_events.runs.encoder import Encoder
 from flash_events.runs.traces import shown_trace
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
-from flash_events.wire import events
 from flash_events.wire.events import Failure
 
 logger = logging.getLogger(__name__)
 
 OnSetProps = Callable[[str, dict[str, Any]], None]
-
-
-def encode_item(callback: EventCallback, item: Any, settings: Settings) -> bytes | None:
-    """Encode an item that a run has yielded; None if it sets nothing, as None and `no_update` do.
-
-    Raises:
-        UpdateError: it is no update, or cannot be sent.
-    """
-    update = item if type(item) is Update else as_update(item)
-    if not update.targets:
-        return None
-    callback.check_ids(update)
-    return events.encode_update(update, settings.max_event_bytes)
 
 
 async def handle(
@@ -101,15 +88,16 @@ async def _answer(
 ) -> tuple[bytes | None, BaseException | None]:
     """Returns what the handler streams, and what it has raised."""
     task = asyncio.current_task()
+    encoder = Encoder(callback, settings)
     pushed: list[Update] = []
 
     def push(component_id: str, props: dict[str, Any]) -> None:
         update = stream_props(component_id, props)
-        encode_item(callback, update, settings)  # the handler is told what cannot be sent
+        encoder.encode(update)  # the handler is told what cannot be sent
         pushed.append(update)
 
     def encoded(*answer: Any) -> bytes | None:
-        return encode_item(callback, [*pushed, *answer], settings)
+        return encoder.encode([*pushed, *answer])
 
     activate(push)
     try:

@@ -12,18 +12,18 @@ from dash import Dash
 from dash.exceptions import PreventUpdate
 
 from flash_events import bridge, context
-from flash_events.errors import LogGone, RunAborted, RunTimeout, UpdateError
+from flash_events.errors import LogGone, RunAborted, RunTimeout
 from flash_events.registration import EventCallback
 from flash_events.runs import task_log
-from flash_events.runs.errors import encode_item, ends_task, handle, is_running, shows_errors
+from flash_events.runs.encoder import Encoder
+from flash_events.runs.errors import ends_task, handle, is_running, shows_errors
 from flash_events.runs.output import Output
 from flash_events.runs.pushed import PushedUpdates
 from flash_events.runs.thread import GeneratorThread
-from flash_events.runs.traces import caller_place, note_yield, yield_place
 from flash_events.settings import Settings
 from flash_events.times import STOP_SECONDS
 from flash_events.updates import Update, stream_props
-from flash_events.wire.events import Failure, Reason, with_place
+from flash_events.wire.events import Failure, Reason
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,6 @@ TURN_SECONDS = 0.005
 
 GIVE_UP_SECONDS = 9.0
 """After this further time a cancelled run counts as ended, whatever its generator does."""
-
-
-Encode = Callable[[EventCallback, Any, Settings], bytes | None]
 
 
 class Run:
@@ -71,7 +68,7 @@ class Run:
         self._before = before
         self._attempt = attempt
         self._task_logs = task_logs
-        self._tells_places = shows_errors(app, settings)
+        self._encoder = Encoder(callback, settings, shows_errors(app, settings))
         self._side_updates = PushedUpdates(output.offer, settings.log_events, settings.log_bytes)
         self._push: Callable[[bytes], None] = self._side_updates.add
         self._limit: asyncio.Timeout | None = None
@@ -180,12 +177,12 @@ class Run:
         self._activate()
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
-        encode = self._encoder(generator)
+        encode = self._encoder.encode_yielded
         output, side_updates = self.output, self._side_updates
         turn_ends = perf_counter() + TURN_SECONDS
         try:
             async for item in generator:
-                body = encode(self.callback, item, self._settings)
+                body = encode(item, generator)
                 if body is not None:
                     if side_updates.is_waiting:
                         for side_update in side_updates.drain():
@@ -199,9 +196,6 @@ class Run:
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
-        except UpdateError as error:
-            note_yield(error, generator)
-            raise
         finally:
             await generator.aclose()
 
@@ -209,14 +203,9 @@ class Run:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, Generator)
         self._activate()
-        encode = self._encoder(generator)
 
         def convert(item: Any) -> bytes | None:
-            try:
-                return encode(self.callback, item, self._settings)
-            except UpdateError as error:
-                note_yield(error, generator)
-                raise
+            return self._encoder.encode_yielded(item, generator)
 
         thread = GeneratorThread(generator, convert, f"flash_events {self.callback.name}")
         self._push = thread.push
@@ -241,20 +230,9 @@ class Run:
         self._stream_aside(stream_props(component_id, props))
 
     def _stream_aside(self, update: Update) -> None:
-        body = encode_item(self.callback, update, self._settings)
+        body = self._encoder.encode_called(update)
         if body is not None:
-            self._push(with_place(body, caller_place()) if self._tells_places else body)
-
-    def _encoder(self, generator: AsyncGenerator[Any] | Generator[Any]) -> Encode:
-        """What encodes the items of a generator, each with its place if the page may know it."""
-        if not self._tells_places:
-            return encode_item
-
-        def encode_with_place(*args: Any) -> bytes | None:
-            body = encode_item(*args)
-            return None if body is None else with_place(body, yield_place(generator))
-
-        return encode_with_place
+            self._push(body)
 
     async def _handle(self, error: BaseException) -> tuple[Failure, bytes | None]:
         code = "callback_error"

@@ -166,6 +166,16 @@ def test_stop_frees_the_workers_and_empties_the_page(report: Report, control: Co
     assert busy() == 0  # those that waited in the queue have not begun
 
 
+def test_t11_bars_have_room_in_a_small_window(report: Report) -> None:
+    widths = "[...document.querySelectorAll('[id^=bar-]')].map(bar => bar.offsetWidth)"
+    size = report.tab.page.viewport_size
+    assert size
+    report.tab.page.set_viewport_size({"width": 390, "height": 844})
+    report.tab.wait_until(f"{widths}.every(width => width > 200)")
+    report.tab.wait_until("document.documentElement.scrollWidth <= 390")
+    report.tab.page.set_viewport_size(size)
+
+
 def test_ctrl_c_in_the_middle_leaves_no_process_behind(
     report: Report, served: Served, home: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """What the tutorial and the how-tos promise of pages, seen in Chromium."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.support.listings import listing, shown
-from tests.support.server import Served, wait_until
+from tests.support.server import ROOT, Served, wait_until
 from tests.support.tab import Tab, sound_tab
 
 METRICS: Any = {"FLASH_EVENTS_METRICS": "1"}
@@ -121,6 +122,100 @@ def test_a_chat_streams_stops_asks_again_and_remembers(
         assert answer in tab.text("history")
         tab.page.reload()
         wait_for_log(served, "The model is left.", 3)
+
+
+OPENAI = """
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace as Some
+
+
+class Completion:
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        print("The connection to the model is closed.")
+
+    async def __aiter__(self):
+        for n in range(100):
+            yield Some(choices=[Some(delta=Some(content=f"*word* {n} "))])
+            await asyncio.sleep(0.03)
+        yield Some(choices=[Some(delta=Some(content=None))])
+        yield Some(choices=[])
+
+
+class AsyncOpenAI:
+    def __init__(self):
+        self.chat = Some(completions=self)
+
+    async def create(self, *, model, messages, stream):
+        if messages == [{"role": "user", "content": "Fail"}]:
+            raise ConnectionError("no network")
+        assert stream and model
+        return Completion()
+"""
+"""What the listing needs of `openai`, which has the same names."""
+
+
+def test_t10_an_answer_of_openais_client_streams_and_a_stop_closes_it(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    (tmp_path / "openai.py").write_text(OPENAI, "utf-8")
+    program = listing("how-to/chat.md", "openai")
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    with shown(program, tmp_path, PYTHONPATH=path) as served, sound_tab(context, served) as tab:
+        tab.page.fill("#prompt", "Hello")
+        tab.click("send")
+        tab.wait_for("answer", "word 0 word 1")
+        tab.page.wait_for_selector("#answer em")
+        tab.click("stop")
+        wait_for_log(served, "The connection to the model is closed.")
+        tab.page.wait_for_selector("#send:enabled")
+        assert "word 99" not in tab.text("answer")
+        tab.click("send")
+        tab.wait_until("document.getElementById('answer').textContent.includes('word 99')")
+        tab.page.fill("#prompt", "Fail")
+        tab.page.wait_for_selector("#send:enabled")
+        tab.click("send")
+        tab.wait_for("answer", "No answer: ConnectionError")
+
+
+def test_t10_an_uploaded_csv_becomes_a_card_for_each_column(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    (tmp_path / "good.csv").write_text("city,degrees\nRome,20.5\nOslo,7\n", "utf-8")
+    (tmp_path / "bad.csv").write_text('a,b\n"never closed', "utf-8")
+    program = listing("how-to/upload.md", "upload")
+    limit: Any = {"FLASH_EVENTS_MAX_BODY_BYTES": "1000000"}
+    with shown(program, tmp_path, **limit) as served, sound_tab(context, served) as tab:
+        tab.page.set_input_files("input[type=file]", str(tmp_path / "good.csv"))
+        tab.wait_for("status", "good.csv: 2 rows")
+        assert tab.text("cards") == "city2 different valuesdegrees7.0 to 20.5, mean 13.8"
+        tab.page.set_input_files("input[type=file]", str(tmp_path / "bad.csv"))
+        tab.wait_for("status", "The file cannot be read: Error tokenizing")
+        assert tab.text("cards") == ""
+        (tmp_path / "large.csv").write_bytes(b"n\n" + b"1234567\n" * 200_000)
+        tab.page.set_input_files("input[type=file]", str(tmp_path / "large.csv"))
+        tab.wait_for("status", "The file is too large.")
+        wait_until(lambda: tab.errors, 5, "what the browser says of a 413")
+        assert all("413" in error or "could not be started" in error for error in tab.errors)
+        tab.errors.clear()
+
+
+def test_t10_dcc_loading_spins_as_long_as_a_run_says(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    with (
+        shown(listing("troubleshooting.md", "loading"), tmp_path) as served,
+        sound_tab(context, served) as tab,
+    ):
+        spinner = "#loading .dash-spinner"
+        assert not tab.page.query_selector(spinner)
+        tab.click("load")
+        tab.page.wait_for_selector(spinner)
+        tab.wait_for("result", "Loaded.")
+        tab.page.wait_for_selector(spinner, state="detached")
 
 
 IDS = """new Promise(resolve => {

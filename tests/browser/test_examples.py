@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.support.server import Served, serving, wait_until
-from tests.support.tab import Tab, wait_for_runs
+from tests.support.tab import HAS_LOADED, Tab, wait_for_runs
 
 Examples = Callable[[str], Served]
 
@@ -90,8 +90,7 @@ class TestProgressTable:
         tab.wait_until(f"{ROWS} > 50")
         tab.click("table-cancel")
         tab.wait_until(f"{ROWS} === 0")
-        tab.wait_for("table-progress-text", "0 of 1,704 rows")
-        tab.page.wait_for_selector("text=Stopped")
+        tab.wait_for("table-progress-text", "Stopped. The table is empty again.")
 
     def test_reload_begins_again(self, tab: Tab) -> None:
         tab.click("table-start")
@@ -127,10 +126,14 @@ class TestLiveDashboard:
         tab.click("dashboard-start")
         tab.wait_for("dashboard-status", "Live")
         tab.wait_until(f"{points('dashboard-graph-AAPL')} > 2")
+        # T11: it has not failed any more.
+        tab.page.wait_for_selector("text=The feed has failed", state="detached")
 
 
 class TestChat:
     """Answers come token by token, and can be stopped and asked for again."""
+
+    BOX = "document.getElementById('chat-earlier').parentElement.parentElement"
 
     @pytest.fixture
     def tab(self, context: BrowserContext, gallery: Served) -> Iterator[Tab]:
@@ -152,6 +155,19 @@ class TestChat:
         changes(tab, text("chat-answer"))
         tab.page.wait_for_selector("#chat-stop:disabled", timeout=30_000)
         assert "What is a stream?" in tab.text("chat-answer")
+
+    def test_t11_its_dots_are_there_while_it_answers(self, tab: Tab) -> None:
+        dots = "[...document.getElementById('chat-loader').children]"
+        tab.wait_until(f"{dots}.length === 3 && {dots}.every(dot => dot.offsetWidth > 0)")
+        self.stop(tab)
+        tab.wait_until(f"{dots}.every(dot => dot.offsetWidth === 0)")
+
+    def test_t11_a_long_word_is_broken(self, tab: Tab) -> None:
+        tab.page.fill("#chat-prompt", 50 * "long")
+        tab.click("chat-send")
+        tab.wait_until("document.getElementById('chat-earlier').textContent.includes('longlong')")
+        tab.wait_until(f"{text('chat-answer')}.length > 10")
+        tab.wait_until("(box => box.scrollWidth === box.clientWidth)(" + self.BOX + ")")
 
     def test_stop_keeps_what_has_come(self, tab: Tab) -> None:
         answer = self.stop(tab)
@@ -213,6 +229,41 @@ class TestLogTail:
         assert tab.page.evaluate(errors)
 
 
+CHOICES = {
+    "log": ("log-tail", "label:has-text('{}')", ("Errors", "Warnings")),
+    "frames": ("frames", "[role=slider]", ("4", "5")),
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_t11_a_choice_restarts_what_runs_and_starts_nothing(
+    name: str, context: BrowserContext, gallery: Served
+) -> None:
+    path, choice, (first, second) = CHOICES[name]
+
+    def choose(value: str) -> None:
+        if path == "frames":
+            tab.page.press(choice, "ArrowRight")
+            tab.page.wait_for_selector(f"{choice}[aria-valuenow='{value}']")
+        else:
+            tab.page.click(choice.format(value))
+
+    def starts() -> int:
+        return gallery.metric("starts_total")
+
+    with opened(context, gallery, f"#{name}-start", path) as tab:
+        before = starts()
+        choose(first)
+        tab.wait_until(HAS_LOADED)
+        tab.click(f"{name}-start")
+        tab.page.wait_for_selector(f"#{name}-stop:enabled")
+        wait_for_runs(gallery, 1)
+        assert starts() == before + 1
+        choose(second)
+        wait_until(lambda: starts() == before + 2, 5, "the start that replaces it")
+        wait_for_runs(gallery, 1)
+
+
 class TestForm:
     """Checks come one after the other, for what was typed last."""
 
@@ -231,6 +282,14 @@ class TestForm:
         tab.wait_for("form-problem-0", "“ada” is taken")
         tab.wait_for("form-problem-4", "everybody knows this one")
         assert [tab.text(f"form-mark-{n}") for n in range(5)] == ["✗", "✓", "✓", "✗", "✗"]
+
+    def test_t11_what_is_empty_is_not_called_checked(self, tab: Tab) -> None:
+        tab.wait_for("form-verdict", "Checking")
+        for field in ("name", "email", "password"):
+            tab.page.fill(f"#form-{field}", "")
+        tab.wait_for("form-verdict", "Nothing to check yet.")
+        tab.page.fill("#form-password", "long enough")
+        tab.wait_for("form-verdict", "2 of 5 are good.")
 
     def test_a_newer_keystroke_ends_the_older_checks(self, tab: Tab) -> None:
         tab.page.wait_for_selector("#form-mark-0 .mantine-Loader-root")

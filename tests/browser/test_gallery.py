@@ -1,9 +1,13 @@
 """The gallery shows every example with its source, and what one leaves ends."""
 
 from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
 
 from tests.support.server import ROOT, Served, wait_until
@@ -71,6 +75,7 @@ def test_an_example_has_its_source_and_ends_when_one_leaves(name: str, tab: Tab)
     tab.page.wait_for_selector(INDEX)
     wait_for_runs(served, 0)
     assert served.metric("ends_cancelled_total") == cancelled + 1
+    assert not tab.page.query_selector(".mantine-Notification-root")  # T11: nobody asked to stop
 
 
 def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:
@@ -92,6 +97,60 @@ def test_nothing_is_wider_than_a_small_window(browser: Browser, gallery: Served)
             tab.wait_until("document.querySelector('nav').getBoundingClientRect().right <= 0")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+CONTRAST = (Path(__file__).parent.parent / "support/contrast.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_t11_texts_can_be_read(browser: Browser, gallery: Served, scheme: Any) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    with sound_tab(context, gallery) as tab:
+        tab.page.wait_for_selector(INDEX)
+        assert tab.page.evaluate(CONTRAST) == []
+        for name, begin, shown in (
+            ("live_dashboard", "#dashboard-start", "text=%"),
+            ("form", "", "text=“ada” is taken"),
+            ("cards", "button:has-text('Start')", "text=live"),
+        ):
+            tab.page.click(f"nav a[href='{path_of(name)}']")
+            tab.page.wait_for_selector(EXAMPLES[name])
+            if begin:
+                tab.page.click(f"main {begin}")
+            else:
+                tab.page.fill("#form-name", "ada")
+            tab.page.wait_for_selector(f"main >> {shown}")
+            assert tab.page.evaluate(CONTRAST) == [], name
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_t11_the_quickstarts_graph_is_as_light_as_its_page(
+    browser: Browser, gallery: Served, scheme: Any
+) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    with sound_tab(context, gallery) as tab:
+        open_from_index(tab, "quickstart")
+        graph = tab.page.wait_for_selector("#graph .js-plotly-plot .main-svg")
+        assert graph
+        picture = Image.open(BytesIO(graph.screenshot())).convert("L")
+        background = picture.getpixel((2, 2))
+        assert background == {"light": 255, "dark": 36}[scheme]
+    context.close()
+
+
+def test_t11_the_button_that_copies_covers_no_code(context: BrowserContext, tab: Tab) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_from_index(tab, "form")
+    code = tab.page.locator("#gallery-source pre").bounding_box()
+    button = tab.page.get_by_text("Copy", exact=True)
+    place = button.bounding_box()
+    assert code
+    assert place
+    assert place["y"] + place["height"] <= code["y"]
+    button.click()
+    tab.page.wait_for_selector("text=Copied")
+    assert tab.page.evaluate("navigator.clipboard.readText()") == source_of("form")
 
 
 def test_the_color_scheme_can_be_switched(browser: Browser, gallery: Served) -> None:
