@@ -118,6 +118,22 @@ class BrokerError(FlashEventsError):
     """
 
 
+class AskError(FlashEventsError):
+    """Another worker has given no answer to a request."""
+
+
+class WorkerGone(AskError):
+    """The worker that was asked has ended, or has died."""
+
+
+class NoAnswer(AskError, TimeoutError):
+    """The worker that was asked has not answered in time; it may still do what was asked."""
+
+
+class RequestFailed(AskError):
+    """The worker that was asked has raised an exception, which the message names."""
+
+
 class LogGone(FlashEventsError):
     """An event log was dropped, or no longer has the events after the given id."""
 
