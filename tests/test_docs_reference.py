@@ -101,7 +101,8 @@ def test_the_stream_that_is_shown_is_what_is_sent() -> None:
 
 
 def test_every_error_of_users_is_exported_and_has_a_row() -> None:
-    internal = {"LogFull", "LogGone", "Refused"}
+    asking = {"AskError", "NoAnswer", "RequestFailed", "WorkerGone"}  # between processes
+    internal = {"LogFull", "LogGone", "Refused", *asking}
     errors = {
         name
         for name, value in vars(flash_events.errors).items()
