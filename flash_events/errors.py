@@ -7,6 +7,7 @@ here.
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import NoReturn
 
 
@@ -134,8 +135,21 @@ class RequestFailed(AskError):
     """The worker that was asked has raised an exception, which the message names."""
 
 
+class GoneCause(StrEnum):
+    """Why an event log is gone for the one who reads it or writes to it."""
+
+    DROPPED = "The event log was dropped, as its client has left or its writers were cancelled."
+    NOT_KEPT = "The events after this id are no longer kept."
+    TAKEN_OVER = "Another worker has taken over the event log, or the run that wrote to it."
+    UNREADABLE = "The broker has refused the event log, or did not answer for too long."
+
+
 class LogGone(FlashEventsError):
     """An event log was dropped, or no longer has the events after the given id."""
+
+    def __init__(self, cause: GoneCause) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
 class LogFull(FlashEventsError):
