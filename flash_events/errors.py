@@ -12,7 +12,7 @@ from typing import NoReturn
 
 
 class FlashEventsError(Exception):
-    """Base class of every error that this package raises, except `TaskStopped`.
+    """Base class of this package's own errors, except `TaskStopped`.
 
     Catch it to handle all of them; catch a subclass to handle one.
     """
@@ -21,10 +21,10 @@ class FlashEventsError(Exception):
 class ConfigurationError(FlashEventsError):
     """The app, a setting or the environment cannot serve event callbacks.
 
-    Raised at start-up: the app is on Flask, a setting is unknown or has an invalid value, Redis
-    cannot be reached, or an extra is not installed. Raised in a run or a task when something is
-    missing that only shows there, such as `FLASH_EVENTS_BROKER` in a Celery worker; `on_error` gets
-    it then. The message says what to set or install.
+    Raised at start-up: the app is on Flask, a setting is unknown or has an invalid value, or Redis
+    does not answer or its Python package is missing. Raised in a run or a task if something is
+    missing that is first needed there, such as `FLASH_EVENTS_BROKER` in a Celery worker; `on_error`
+    gets it then. The message says what to set or install.
     """
 
 

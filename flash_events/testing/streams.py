@@ -218,7 +218,12 @@ async def run(
 
 
 def record(
-    callback: EventFunction, /, *args: Any, at_most: int | None = None, **kwargs: Any
+    callback: EventFunction,
+    /,
+    *args: object,
+    at_most: int | None = None,
+    triggered: str = "",
+    **kwargs: object,
 ) -> Stream:
     """Runs an event callback to its end, for tests that are plain functions.
 
@@ -228,7 +233,8 @@ def record(
         callback: the decorated function.
         args: what it is called with.
         at_most: after so many updates the run is stopped, as by a cancel trigger.
-        kwargs: more arguments, and `triggered` as `run` takes it.
+        triggered: what `dash.ctx` says has triggered it, as `id.property`.
+        kwargs: more arguments.
 
     Raises:
         AssertionError: it has not ended within 5 s.
@@ -236,7 +242,7 @@ def record(
 
     async def drive() -> Stream:
         ends = time.monotonic() + LIMIT_SECONDS
-        async with run(callback, *args, **kwargs) as stream:
+        async with run(callback, *args, triggered=triggered, **kwargs) as stream:
             while at_most is None or len(stream.updates) < at_most:
                 assert time.monotonic() < ends, _late(stream)
                 async with _limit(stream):
