@@ -1,11 +1,12 @@
 """Components that say what runs and the connection are at, for the page and for callbacks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from dash.development.base_component import Component
 
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
+from flash_events.updates import ComponentId
 
 RunStateName = Literal["idle", "queued", "running", "done", "cancelled", "error", "lost"]
 ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "lost"]
@@ -44,7 +45,7 @@ class RunState(_Component):
 
     _type = "RunState"
 
-    def __init__(self, callback: Callable[..., Any], id: str | dict[str, Any]) -> None:
+    def __init__(self, callback: EventFunction, id: ComponentId) -> None:
         found, _ = registered(callback)
         self._set(id=id, callback=found.id, state="idle")
 
@@ -70,10 +71,10 @@ class ConnectionStatus(_Component):
 
     def __init__(
         self,
-        id: str | dict[str, Any] | None = None,
+        id: ComponentId | None = None,
         labels: Mapping[ConnectionState, str] | None = None,
         className: str | None = None,
-        style: Mapping[str, Any] | None = None,
+        style: Mapping[str, object] | None = None,
     ) -> None:
         self._set(
             id=id,

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypedDict, get_args
 
-from dash import MATCH, Input, NoUpdate, Output
+from dash import MATCH, Input, Output
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 
 from flash_events import bridge
 from flash_events.errors import CallbackError, UpdateError, did_you_mean
 from flash_events.updates import (
+    Answer,
     ComponentId,
     Props,
-    Update,
     check_wildcards,
     checked_id,
     is_no_update,
@@ -40,9 +40,6 @@ ResetProps = Mapping[str, Props] | Sequence[_Pair] | _Pair
 
 Running = tuple[Output, Any, Any] | Sequence[tuple[Output, Any, Any]]
 """`(Output, while_running, afterwards)`, one or several."""
-
-Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
-"""The updates that a handler of errors returns."""
 
 OnError = Callable[[Exception], Answer | Awaitable[Answer]]
 """A handler of errors; may be async."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from operator import index
 from time import monotonic
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 from dash.development.base_component import Component
 
@@ -97,13 +97,13 @@ def track(
     props: Callable[[Progress], Props] | None = None,
 ) -> AsyncGenerator[T, None]: ...
 def track(
-    items: Any,
+    items: Iterable[T] | AsyncIterable[T],
     component_id: ComponentId | Component,
     *,
     total: int | None = None,
     label: ComponentId | Component | None = None,
     props: Callable[[Progress], Props] | None = None,
-) -> Any:
+) -> Generator[T, None, None] | AsyncGenerator[T, None]:
     """Yields the items unchanged, and streams how far they have come, ten times a second at most.
 
     The first update comes when the iteration begins, the last one when the items are exhausted;
@@ -122,8 +122,7 @@ def track(
     Raises:
         UpdateError: an argument is of the wrong kind.
     """
-    is_plain = isinstance(items, Iterable)
-    if not is_plain and not isinstance(items, AsyncIterable):
+    if not isinstance(items, Iterable | AsyncIterable):
         raise UpdateError(
             "Expected an iterable or an async iterable to track, "
             f"got {type(items).__name__} {items!r:.80}. "
@@ -135,7 +134,7 @@ def track(
         None if label is None else checked_id(label),
         props,
     )
-    return _track(items, meter) if is_plain else _track_async(items, meter)
+    return _track(items, meter) if isinstance(items, Iterable) else _track_async(items, meter)
 
 
 def _track(items: Iterable[T], meter: "_Meter") -> Generator[T, None, None]:

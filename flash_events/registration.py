@@ -9,6 +9,9 @@ from typing import Any
 from flash_events import options
 from flash_events.task_queue import RunQueue
 
+EventFunction = Callable[..., AsyncIterator[object] | Iterator[object]]
+"""A generator function with `@event_callback`; what it yields is checked in the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventCallback:
@@ -26,7 +29,7 @@ class EventCallback:
     """
 
     id: str
-    function: Callable[..., AsyncIterator[Any] | Iterator[Any]]
+    function: EventFunction
     is_async: bool
     match_keys: frozenset[str]
     on_error: options.OnError | None

@@ -169,7 +169,7 @@ class Settings:
         )
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:
+    def load(cls, environment: Mapping[str, str] = os.environ, **given: object) -> Self:
         """Reads settings; what is given by keyword wins over the environment.
 
         Raises:

@@ -1,7 +1,7 @@
 """`stream_props(...)` makes an `Update`: a set of (component id, props) that belong together."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType
@@ -44,6 +44,9 @@ class Update:
 _PARTS = (str, int, float, bool, Wildcard, NoneType)
 """What the values of a dict id may be."""
 
+Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
+"""What `on_error`, `on_state` and `emit` take: one or several updates, or nothing."""
+
 NOTHING = Update(())
 """The update that sets nothing."""
 
@@ -62,11 +65,11 @@ def stream_props(
 def stream_props(*, batch: Batch, alone: bool = False) -> Update: ...
 def stream_props(
     *args: Any,
-    component_id: Any = None,
-    props: Any = None,
-    batch: Any = None,
+    component_id: ComponentId | Component | None = None,
+    props: Props | None = None,
+    batch: Batch | None = None,
     alone: bool = False,
-    **unknown: Any,
+    **unknown: object,
 ) -> Update:
     """Makes an update; a run streams it into the page by yielding it.
 
@@ -167,12 +170,12 @@ def checked_id(component_id: object) -> ComponentId:
     return _target(component_id, {})[0]
 
 
-def _of_one(component_id: Any, props: Any, alone: bool) -> Update:
+def _of_one(component_id: object, props: object, alone: bool) -> Update:
     target = _target(component_id, props)
     return Update((target,) if target[1] else (), alone)
 
 
-def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
+def _targets(batch: object) -> Iterable[tuple[ComponentId, Props]]:
     pairs = batch.items() if isinstance(batch, Mapping) else batch
     if isinstance(pairs, str | Component) or not isinstance(pairs, Iterable):
         raise UpdateError(

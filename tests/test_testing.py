@@ -243,9 +243,13 @@ def test_a_method_is_run_too() -> None:
     assert record(source.stream, 7).values("out", "children") == [7]
 
 
+def not_decorated(n: int) -> Iterator[Update]:
+    yield stream_props("out", {"children": n})
+
+
 def test_only_event_callbacks_are_run() -> None:
     with pytest.raises(TypeError, match="Expected a function with @event_callback"):
-        record(sorry, 1)
+        record(not_decorated, 1)
 
 
 @pytest.mark.parametrize("word", ["one", "two"])

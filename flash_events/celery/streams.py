@@ -10,6 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from celery import Task
 from celery.canvas import Signature
 from celery.exceptions import TaskRevokedError, WorkerLostError
 from celery.result import AsyncResult, GroupResult
@@ -40,7 +41,7 @@ from flash_events.celery.tasks import HEADER, PREFORK, say_once
 from flash_events.errors import ConfigurationError
 from flash_events.runs.task_log import TaskLog, task_logs
 from flash_events.times import STOP_SECONDS
-from flash_events.updates import Update, as_update
+from flash_events.updates import Answer, Update, as_update
 
 LOOK_SECONDS = 1.0
 """So often the length of the queue is looked at, and the log is read although nothing was told."""
@@ -54,11 +55,12 @@ TERMINATE_SECONDS = 5.0
 
 _GOOD = {TaskState.SUCCESS, TaskState.IGNORED}
 
-OnState = Callable[[TaskStatus], Any]
+OnState = Callable[[TaskStatus], Answer]
+"""Called when a task changes its state; may return updates."""
 
 
 def stream_task(
-    task: Any, *args: Any, on_state: OnState | None = None, **kwargs: Any
+    task: Task | Signature, *args: object, on_state: OnState | None = None, **kwargs: object
 ) -> "TaskStream":
     """Sends a task to Celery, and streams what it emits.
 

@@ -23,7 +23,7 @@ from flash_events.brokers.redis.task_writer import TaskWriter
 from flash_events.celery.messages import Changed, TaskState, encode, encode_update
 from flash_events.errors import ConfigurationError, GoneCause, LogGone
 from flash_events.settings import Settings
-from flash_events.updates import Update, as_update
+from flash_events.updates import Answer, Update, as_update
 from flash_events.wire import events
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,11 @@ PREFORK = "prefork"
 
 
 class TaskStopped(Ignore):  # type: ignore[misc] # Celery has no types
-    """Nobody wants any more what the task emits; its `finally` runs, and it counts as revoked."""
+    """The run that streams this task is over, so the task should stop.
+
+    Raised by `emit`. Let it pass and clean up in `finally`: Celery then counts the task as revoked.
+    It is a subclass of Celery's `Ignore`, not of `FlashEventsError`.
+    """
 
 
 class _Stream:
@@ -89,7 +93,7 @@ def _stream_of(task: Any) -> _Stream | ConfigurationError | None:
     return stream if task_id == task.request.id else None
 
 
-def emit(update: Any) -> None:
+def emit(update: Answer) -> None:
     """Streams an update out of a task, to the run that streams this task.
 
     The update is on its way when it returns. It waits while the run is far behind, and while

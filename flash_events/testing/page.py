@@ -14,13 +14,15 @@ The fixture is in `flash_events.testing.fixtures`; it needs `pip install "dash[t
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dash.testing import wait
 from dash.testing.browser import Browser
 
-from flash_events.registration import EventCallback, registered
+from flash_events.registration import EventCallback, EventFunction, registered
 from flash_events.testing.recordings import ALIVE, Recording, recording_of
+
+T = TypeVar("T")
 
 RECORDER = Path(__file__).parent.parent / "static" / "flash_events_recorder.js"
 
@@ -50,7 +52,7 @@ class PageStreams:
         browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", arguments)
         browser.driver.execute_script(_recorder())
 
-    def next(self, callback: Callable[..., Any], timeout: float | None = None) -> "PageRun":
+    def next(self, callback: EventFunction, timeout: float | None = None) -> "PageRun":
         """The next run of an event callback: the first that was not returned yet.
 
         Args:
@@ -63,23 +65,24 @@ class PageStreams:
         found, _ = registered(callback)
 
         def first() -> str | None:
-            runs: list[str] = self.ask("runs", found.id)
+            runs: list[str] = self._ask("runs", found.id)
             return next((run for run in runs if run not in self._returned), None)
 
-        run = self.until(first, f"No run of {found.name} has started", timeout)
+        run = self._until(first, f"No run of {found.name} has started", timeout)
         self._returned.add(run)
         return PageRun(self, found, run)
 
-    def ask(self, function: str, argument: str) -> Any:
+    def _ask(self, function: str, argument: str) -> Any:
         """What the recorder in the page answers."""
         recorder = "window.dash_clientside.flash_events_recorder"
         call = f"return {recorder}[arguments[0]](arguments[1])"
         return self._browser.driver.execute_script(call, function, argument)
 
-    def until(self, condition: Callable[[], Any], message: str, timeout: float | None) -> Any:
+    def _until(self, condition: Callable[[], T | None], message: str, timeout: float | None) -> T:
         """What the condition gives once that is something."""
         seconds = self._browser.wait_timeout if timeout is None else timeout
-        return wait.until(condition, seconds, msg=f"{message} within {seconds:g} s")
+        found: T = wait.until(condition, seconds, msg=f"{message} within {seconds:g} s")
+        return found
 
 
 class PageRun:
@@ -108,7 +111,7 @@ class PageRun:
             return bool(seen["updates"] >= count or seen["state"] not in ALIVE)
 
         name = self._callback.name
-        self._streams.until(has_come, f"Not {count} updates of {name}", timeout)
+        self._streams._until(has_come, f"Not {count} updates of {name}", timeout)
         return self.recording()
 
     def wait_for_end(self, timeout: float | None = None) -> Recording:
@@ -123,11 +126,11 @@ class PageRun:
         def has_ended() -> bool:
             return self._ask("seen")["state"] not in ALIVE
 
-        self._streams.until(has_ended, f"{self._callback.name} has not ended", timeout)
+        self._streams._until(has_ended, f"{self._callback.name} has not ended", timeout)
         return self.recording()
 
     def _ask(self, function: str) -> dict[str, Any]:
-        answer: dict[str, Any] | None = self._streams.ask(function, self._run)
+        answer: dict[str, Any] | None = self._streams._ask(function, self._run)
         assert answer is not None, "The page that had this run is gone, or has had 50 more since"
         return answer
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,7 +12,7 @@ from typing import Any, Self
 from flash_events import bridge
 from flash_events.brokers.ids import RunId
 from flash_events.brokers.memory.log import MemoryLog
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
@@ -184,7 +184,7 @@ class Stream:
 
 @asynccontextmanager
 async def run(
-    callback: Callable[..., Any], /, *args: Any, triggered: str = "", **kwargs: Any
+    callback: EventFunction, /, *args: object, triggered: str = "", **kwargs: object
 ) -> AsyncIterator[Stream]:
     """Starts a run of an event callback; it is stopped when the block ends.
 
@@ -218,7 +218,12 @@ async def run(
 
 
 def record(
-    callback: Callable[..., Any], /, *args: Any, at_most: int | None = None, **kwargs: Any
+    callback: EventFunction,
+    /,
+    *args: object,
+    at_most: int | None = None,
+    triggered: str = "",
+    **kwargs: object,
 ) -> Stream:
     """Runs an event callback to its end, for tests that are plain functions.
 
@@ -228,7 +233,8 @@ def record(
         callback: the decorated function.
         args: what it is called with.
         at_most: after so many updates the run is stopped, as by a cancel trigger.
-        kwargs: more arguments, and `triggered` as `run` takes it.
+        triggered: what `dash.ctx` says has triggered it, as `id.property`.
+        kwargs: more arguments.
 
     Raises:
         AssertionError: it has not ended within 5 s.
@@ -236,7 +242,7 @@ def record(
 
     async def drive() -> Stream:
         ends = time.monotonic() + LIMIT_SECONDS
-        async with run(callback, *args, **kwargs) as stream:
+        async with run(callback, *args, triggered=triggered, **kwargs) as stream:
             while at_most is None or len(stream.updates) < at_most:
                 assert time.monotonic() < ends, _late(stream)
                 async with _limit(stream):
