@@ -51,7 +51,7 @@ class RunQueue(ABC):
         """Which of these a worker has taken and cannot drive, each with the reason."""
 
     @abstractmethod
-    async def take_back(self, run: str) -> None:
+    async def revoke(self, run: str) -> None:
         """A run that waits shall not be started."""
 
     @abstractmethod

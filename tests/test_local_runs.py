@@ -149,7 +149,7 @@ async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None
     assert runs.all.has("1")
     runs.all.on_closed("C")
     await until(lambda: not runs.all.has("1"))
-    assert runs.all.counted()["ends_lost"] == 1
+    assert runs.all.counters()["ends_lost"] == 1
     await kept.start("2", "P")
     kept.all.on_closed("C")
     await asyncio.sleep(0)

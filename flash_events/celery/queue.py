@@ -49,7 +49,7 @@ class CeleryQueue(RunQueue):
     async def refused(self, runs: Iterable[str]) -> dict[str, str]:
         return await self._control.refused(runs)
 
-    async def take_back(self, run: str) -> None:
+    async def revoke(self, run: str) -> None:
         await self._control.revoke([run])
 
     async def terminate(self, run: str) -> None:

@@ -320,7 +320,7 @@ class TaskStream:
             await self._task_logs.close(log)
 
     async def _stop(self, log: TaskLog) -> None:
-        await log.call_off()
+        await log.cancel_writers()
         await self._control.revoke(ids_of(self._sent))
         if not await self._ended(log, STOP_SECONDS):
             running = {self._status[int(part)].task_id for part in self._running(log)}
@@ -351,7 +351,7 @@ class TaskStream:
         assert self._task_logs is not None
         return [
             part
-            for part, home in log.homes.items()
+            for part, home in log.workers.items()
             if home not in (self._task_logs.worker, QUEUED)
             and not self._status[int(part)].state.is_final
         ]

@@ -284,7 +284,7 @@ class Server:
         else:
             before = partial(self._runs.replace, replaces, owner)
             self._remote.start(record, callback, call, log, before)
-        self._remote.insist(replaces, owner)
+        self._remote.terminate_unless_stopped(replaces, owner)
         self.stats.starts += 1
         return place.reply()
 
@@ -355,7 +355,7 @@ class Server:
         if request.callbacks:
             runs += await self._broker.kept(owner or request.page, request.callbacks)
         await self._runs.stop(runs, owner)
-        self._remote.insist(runs, owner)
+        self._remote.terminate_unless_stopped(runs, owner)
         return accepted()
 
     def _refuse_while_draining(self) -> None:

@@ -50,7 +50,7 @@ class Stats:
             "resumes": self.resumes,
             "refusals": self.refusals,
             "lost_with_worker": self.lost_with_worker,
-            **runs.counted(),
+            **runs.counters(),
         }
         return {name: values[name] for name in _HELP}
 

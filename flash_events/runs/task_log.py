@@ -1,4 +1,4 @@
-"""Task logs: tasks of a task queue write to them, and a run reads them."""
+"""Task logs: event logs that Celery tasks write to and a run reads."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +9,14 @@ from flash_events.brokers.base import EventLog, SharedBroker
 
 
 class TaskLog:
-    """One log with the parts that write to it, each a task.
+    """One log that a run reads; its writers ("parts") are tasks.
 
     Args:
-        broker: where it lives.
-        log: held by this worker.
-        log_id: its id.
-        on_lost: called with a part whose worker has died; returns the part's last event, or None
-            where it may come again.
+        broker: the shared broker that stores the log.
+        log: the event log, held by this worker.
+        log_id: the id of the log.
+        on_lost: called with a part whose worker has died; returns the part's end event, or None
+            if the task queue may deliver the task again.
     """
 
     def __init__(
@@ -31,37 +31,44 @@ class TaskLog:
         self._log = log
         self._on_lost = on_lost
         self._after = ""
-        self._told: set[tuple[str, str]] = set()
-        """Parts that come again, each with its worker that has died."""
+        self._awaiting_retry: set[tuple[str, str]] = set()
+        """(part, dead worker) of the tasks that the task queue may deliver again."""
 
     @property
-    def homes(self) -> Mapping[str, str]:
-        """The parts that have not ended, each with its worker, as far as is known."""
+    def workers(self) -> Mapping[str, str]:
+        """The worker of each part that has not ended, as far as it is known."""
         return self._log.runs
 
     async def read(self) -> list[bytes]:
-        """Waits for what comes next; may be empty. Raises `LogGone` where it was lost."""
+        """Wait for the next events and return them; the list may be empty.
+
+        Raises:
+            LogGone: if the log was lost.
+        """
         batch = await self._log.read(self._after)
         self._after = batch.last or self._after
         return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
 
-    async def call_off(self) -> None:
-        """What comes is wanted no more: who writes is told so."""
+    async def cancel_writers(self) -> None:
+        """Cancel the log's writers."""
         await self._broker.call_off(self.id)
         self._log.wake()
 
     async def close(self) -> None:
-        """Forgets it."""
+        """Delete the log."""
         await self._broker.drop(self.id)
 
     async def lose(self, worker: str) -> None:
-        """A worker has died; it is told so again until no part is left there."""
-        for part, home in list(self._log.runs.items()):
-            if home != worker or (part, worker) in self._told:
+        """End the parts of a worker that has died, except those that may be delivered again.
+
+        The broker reports a dead worker repeatedly, as long as parts belong to it.
+        """
+        for part, its_worker in list(self._log.runs.items()):
+            if its_worker != worker or (part, worker) in self._awaiting_retry:
                 continue
             event = self._on_lost(part)
             if event is None:
-                self._told.add((part, worker))
+                self._awaiting_retry.add((part, worker))
             else:
                 await self._log.lose(part, worker, event)
         self._log.wake()
@@ -71,10 +78,10 @@ class TaskLogs:
     """The task logs that this worker holds.
 
     Args:
-        broker: where they live.
+        broker: the shared broker that stores the logs.
 
     Attributes:
-        background: what must still be done when their readers have left.
+        background: cleanup tasks that outlive the readers of the logs.
     """
 
     def __init__(self, broker: SharedBroker) -> None:
@@ -88,7 +95,12 @@ class TaskLogs:
         return self._broker.worker
 
     async def open(self, parts: Sequence[str], on_lost: Callable[[str], bytes | None]) -> TaskLog:
-        """Opens a log that these parts may write to."""
+        """Open a log that these parts may write to.
+
+        Args:
+            parts: the ids of the parts, one at least.
+            on_lost: see `TaskLog`.
+        """
         log_id, first, *more = secrets.token_urlsafe(16), *parts
         log = await self._broker.open(log_id, "", first, self.worker)
         assert log is not None  # the id is new
@@ -102,15 +114,15 @@ class TaskLogs:
         return task_log
 
     async def close(self, task_log: TaskLog) -> None:
-        """Forgets one."""
+        """Delete a log."""
         self._logs.pop(task_log.id, None)
         await task_log.close()
 
     def on_worker_lost(self, worker: str) -> None:
-        """A worker has died."""
+        """End the parts of a worker that has died, in all logs."""
         for task_log in list(self._logs.values()):
             self.background.start(task_log.lose(worker))
 
 
 task_logs: ContextVar[TaskLogs | None] = ContextVar("flash_events_task_logs", default=None)
-"""Those of the worker that drives the current run; None outside a run, or without Redis."""
+"""The task logs of the worker that drives the current run; None outside a run or without Redis."""
