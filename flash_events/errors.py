@@ -74,6 +74,22 @@ class BrokerError(FlashEventsError):
     """The broker has refused a command, or has not answered for longer than may be."""
 
 
+class AskError(FlashEventsError):
+    """Another worker has given no answer to a request."""
+
+
+class WorkerGone(AskError):
+    """The worker that was asked has ended, or has died."""
+
+
+class NoAnswer(AskError, TimeoutError):
+    """The worker that was asked has not answered in time; it may still do what was asked."""
+
+
+class RequestFailed(AskError):
+    """The worker that was asked has raised an exception, which the message names."""
+
+
 class LogGone(FlashEventsError):
     """An event log no longer has what comes after the asked event, or is gone altogether."""
 

@@ -15,7 +15,8 @@ from celery.exceptions import TaskRevokedError, WorkerLostError
 from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
-from flash_events.brokers.base import QUEUED
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.place import QUEUED
 from flash_events.celery.canvas import (
     canvas_of,
     first_of,
@@ -179,7 +180,7 @@ class TaskStream:
                 "stream_task needs a worker, but task_always_eager runs tasks in this process. "
                 "Set task_always_eager=False and start a worker."
             )
-        numbers = [str(status.part) for status in self._status]
+        numbers = [RunId(str(status.part)) for status in self._status]
         log = self._log = await self._task_logs.open(numbers, self._on_lost)
         label(self._canvas, HEADER, {"feed": log.id})
         try:
@@ -370,7 +371,7 @@ class TaskStream:
         assert self._task_logs is not None
         return [
             part
-            for part, worker in log.workers.items()
-            if worker not in (self._task_logs.worker, QUEUED)
+            for part, place in log.places.items()
+            if place not in (self._task_logs.here, QUEUED)
             and not self._status[int(part)].state.is_final
         ]

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flash_events.brokers.base import EventLog
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.log import EventLog
 from flash_events.errors import LogGone
 from flash_events.runs.delivery import Delivery
 from flash_events.runs.snapshot import Snapshot
@@ -32,7 +33,7 @@ class Ending:
         """Size in bytes."""
         return sum(map(len, self.events)) + len(self.end)
 
-    def attach(self, run: str, log: EventLog, seen: int) -> bool:
+    def attach(self, run: RunId, log: EventLog, seen: int) -> bool:
         """Deliver snapshot and end to the log of a page that attaches.
 
         Args:
@@ -66,7 +67,7 @@ class Output:
 
     def __init__(
         self,
-        run: str,
+        run: RunId,
         log: EventLog | None,
         snapshot: Snapshot | None = None,
         is_again: bool = False,

@@ -10,15 +10,12 @@ from dash import Dash
 
 from flash_events import bridge
 from flash_events.background import Background
-from flash_events.brokers.base import (
-    QUEUED,
-    SNAPSHOT_BYTES,
-    Broker,
-    EventLog,
-    RunRecord,
-    SharedBroker,
-)
-from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
+from flash_events.brokers.broker import Broker
+from flash_events.brokers.directory import RunRecord
+from flash_events.brokers.ids import NO_RUN, ConnectionId, RunId
+from flash_events.brokers.log import SNAPSHOT_BYTES, EventLog
+from flash_events.brokers.messages import Attach, Failed, Stop
+from flash_events.brokers.place import NOWHERE, QUEUED, At
 from flash_events.errors import ConfigurationError, LogGone, RunRefused, RunTimeout, WorkerLost
 from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle, shows_errors
@@ -68,7 +65,7 @@ class RemoteRuns:
         self._settings = settings
         self._broker = broker
         self._background = Background()
-        self._waiting: set[str] = set()
+        self._waiting: set[RunId] = set()
         """Runs that no worker has started yet, as far as this worker knows."""
         self._watch: asyncio.Task[None] | None = None
 
@@ -77,7 +74,7 @@ class RemoteRuns:
 
         This includes callbacks without an app: Dash binds them to this app at its first request.
         """
-        if isinstance(self._broker, SharedBroker):
+        if self._broker.is_shared:
             return
         for callback in (*bridge.app_registry(self._app), *bridge.global_registry()):
             if callback.queue is not None:
@@ -91,7 +88,6 @@ class RemoteRuns:
         record: RunRecord,
         callback: EventCallback,
         call: bridge.Call,
-        log: EventLog,
         before: Callable[[], Awaitable[object]],
     ) -> None:
         """Send a run to its task queue.
@@ -100,7 +96,6 @@ class RemoteRuns:
             record: the run's record in the run directory.
             callback: the event callback, which has a queue.
             call: the arguments and the context of the call.
-            log: the log of the connection that carries the run's events.
             before: awaited first; waits until the runs that this one replaces have stopped.
         """
         assert callback.queue is not None
@@ -110,13 +105,13 @@ class RemoteRuns:
             bridge.dump_context(call),
             shows_errors(self._app, self._settings),
         )
-        self._background.start(self._send(record, callback, callback.queue, order, log, before))
+        self._background.start(self._send(record, callback, callback.queue, order, before))
 
     def on_stop(self, signal: Stop) -> None:
-        """Cancel queued runs; forward the signal for runs that a worker has started meanwhile."""
-        self._background.start(self._cancel_queued(signal))
+        """Stop queued runs, and those that a worker has started meanwhile, in the background."""
+        self._background.start(self.stop(signal))
 
-    def terminate_unless_stopped(self, runs: Iterable[str], owner: str) -> None:
+    def terminate_unless_stopped(self, runs: Iterable[RunId], owner: str) -> None:
         """Terminate the worker processes of runs that have not stopped STOP_SECONDS from now."""
         asked = list(runs)
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
@@ -132,7 +127,7 @@ class RemoteRuns:
             self._watch.cancel()
         await self._background.finish()
 
-    async def on_gone(self, runs: Iterable[str]) -> None:
+    async def on_gone(self, runs: Iterable[RunId]) -> None:
         """Stop the runs of a vanished connection; kept runs go on without it."""
         for record, _ in await self._find(runs):
             if not record.kept_by:
@@ -146,36 +141,34 @@ class RemoteRuns:
             None if the page is attached. The record if the run is live: the caller must send
             `attach` to its worker.
         """
-        broker = self._broker
-        if not isinstance(broker, SharedBroker) or self._queue_of(record) is None:
+        if not self._broker.is_shared or self._queue_of(record) is None:
             return record
-        if record.worker == QUEUED and not record.is_ended:
+        if record.place == QUEUED and not record.is_ended:
             moved = replace(record, connection=attach.connection)
-            now = await broker.move(moved, QUEUED)
+            now = await self._broker.directory.move(moved, QUEUED)
             if now == moved:
                 return None
             record = now or record
         if record.is_ended:
-            self._background.start(self._deliver_ending(record.run, log))
+            self._background.start(self._deliver_ending(record.run, attach.connection, log))
             return None
         return record
 
-    async def _deliver_ending(self, run: str, log: EventLog) -> None:
+    async def _deliver_ending(self, run: RunId, connection: ConnectionId, log: EventLog) -> None:
         """Append the stored snapshot and end event of an ended run, one by one as there is room."""
-        assert isinstance(self._broker, SharedBroker)
         position = 0
-        while len(found := await self._broker.testament(run, position)) > 1:
+        while len(found := await self._broker.directory.snapshot(run, position)) > 1:
             try:
                 # Without a run id: the log still counts the run to its own worker, which is gone.
-                await log.append("", found[0], SNAPSHOT_BYTES)
+                await log.append(NO_RUN, found[0], SNAPSHOT_BYTES)
             except LogGone:
                 return
             position += 1
         end = found[0] if found else events.encode(events.Ended(run, 0, Reason.LOST))
         await log.sent()
-        await log.lose(run, "", end)
+        await self._broker.logs.end_run(connection, run, None, end)
 
-    async def last_event(self, run: str) -> bytes | None:
+    async def last_event(self, run: RunId) -> bytes | None:
         """Return the end event of a run whose worker has died.
 
         None if the task queue delivers the run again, to another worker.
@@ -191,7 +184,7 @@ class RemoteRuns:
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> bytes:
         """Fail a run that no worker drives, and return its end event."""
-        self._broker.retire(record)  # first, or another worker could fail it, too
+        self._broker.directory.retire(record)  # first, or another worker could fail it, too
         error = _ERRORS.get(code, RuntimeError)(text)
         failure, body = await handle(error, code, callback, self._app, self._settings)
         return events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
@@ -199,15 +192,14 @@ class RemoteRuns:
     async def _fail_and_send(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> None:
-        assert isinstance(self._broker, SharedBroker)
         event = await self._fail(record, callback, code, text)
-        await self._broker.lose(record.connection, record.run, record.worker, event)
+        await self._broker.logs.end_run(record.connection, record.run, record.place, event)
 
     async def _on_failed(self, signal: Failed) -> None:
         for record, callback in await self._find([signal.run]):
             await self._fail_and_send(record, callback, signal.code, signal.message)
 
-    def _watch_for_refusal(self, run: str) -> None:
+    def _watch_for_refusal(self, run: RunId) -> None:
         """Poll the task queue until a worker starts or refuses a run."""
         self._waiting.add(run)
         if self._watch is None or self._watch.done():
@@ -222,24 +214,24 @@ class RemoteRuns:
                 logger.exception("The task queue could not be polled for refused runs")
 
     async def _fail_refused(self) -> None:
-        runs_of: dict[RunQueue, dict[str, tuple[RunRecord, EventCallback]]] = {}
+        runs_of: dict[RunQueue, dict[RunId, tuple[RunRecord, EventCallback]]] = {}
         for record, callback in await self._find(self._waiting):
-            if record.worker == QUEUED and callback.queue is not None:
+            if record.place == QUEUED and callback.queue is not None:
                 runs_of.setdefault(callback.queue, {})[record.run] = record, callback
         self._waiting &= {run for runs in runs_of.values() for run in runs}
         for queue, runs in runs_of.items():
             for run, why in (await queue.refused(runs)).items():
-                await self._fail_and_send(*runs[run], "configuration", why)
+                await self._fail_and_send(*runs[RunId(run)], "configuration", why)
 
     def _queue_of(self, record: RunRecord) -> RunQueue | None:
         callback = bridge.find(bridge.app_registry(self._app), record.callback)
         return callback.queue if callback is not None else None
 
-    async def _find(self, runs: Iterable[str]) -> list[tuple[RunRecord, EventCallback]]:
+    async def _find(self, runs: Iterable[RunId]) -> list[tuple[RunRecord, EventCallback]]:
         """Return record and callback of those runs that are live and belong to a task queue."""
         found = []
-        for record in await self._broker.find(list(runs)):
-            if record is not None and record.worker and not record.is_ended:
+        for record in await self._broker.directory.find(list(runs)):
+            if record is not None and record.place != NOWHERE and not record.is_ended:
                 callback = bridge.find(bridge.app_registry(self._app), record.callback)
                 if callback is not None and callback.queue is not None:
                     found.append((record, callback))
@@ -251,7 +243,6 @@ class RemoteRuns:
         callback: EventCallback,
         queue: RunQueue,
         order: Order,
-        log: EventLog,
         before: Callable[[], Awaitable[object]],
     ) -> None:
         await before()
@@ -263,25 +254,28 @@ class RemoteRuns:
             refused = RunRefused("queue", QUEUE_TEXT)
             refused.__cause__ = error
             failure, body = await handle(refused, "queue", callback, app, settings)
-            end = events.Ended(record.run, 0, Reason.ERROR, failure, body)
-            await log.lose(record.run, QUEUED, events.encode(end))
-            self._broker.retire(record)
+            end = events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
+            await self._broker.logs.end_run(record.connection, record.run, QUEUED, end)
+            self._broker.directory.retire(record)
 
-    async def _cancel_queued(self, signal: Stop) -> None:
+    async def stop(self, signal: Stop) -> None:
+        """Cancel queued runs, and stop those that a worker has started meanwhile."""
+        signals, stops = self._broker.signals, []
         for record, callback in await self._find(signal.runs):
             if record.owner != signal.owner:
                 continue
-            if record.worker == QUEUED and await self._end(record):
+            if record.place == QUEUED and await self._end(record):
                 assert callback.queue is not None
-                if signal.sender:
-                    self._broker.signal(signal.sender, Stopped((record.run,)))
-                await callback.queue.revoke(record.run)
+                self._background.start(callback.queue.revoke(record.run))
                 continue
             for begun, _ in await self._find([record.run]):
-                if begun.worker != QUEUED:
-                    self._broker.signal(begun.worker, replace(signal, runs=(record.run,)))
+                if isinstance(begun.place, At):
+                    stop = replace(signal, runs=(record.run,))
+                    stops.append(signals.ask(begun.place.worker, stop, STOP_SECONDS))
+        # Errors do not matter here: `terminate_unless_stopped` ends the runs of a silent worker.
+        await asyncio.gather(*stops, return_exceptions=True)
 
-    async def _terminate_unless_stopped(self, runs: list[str], owner: str) -> None:
+    async def _terminate_unless_stopped(self, runs: list[RunId], owner: str) -> None:
         await asyncio.sleep(STOP_SECONDS)
         for record, callback in await self._find(runs):
             if record.owner == owner:
@@ -298,7 +292,7 @@ class RemoteRuns:
                 if not await self._has_ended(record.run):
                     await self._end(record)
 
-    async def _has_ended(self, run: str) -> bool:
+    async def _has_ended(self, run: RunId) -> bool:
         """Wait, TERMINATE_SECONDS at most, for a process whose `finally` may end its run.
 
         Return whether the run has ended.
@@ -314,12 +308,12 @@ class RemoteRuns:
 
         Return whether it has ended; False if a worker has started the queued run meanwhile.
         """
-        assert isinstance(self._broker, SharedBroker)
         end = events.encode(events.Ended(record.run, 0, Reason.CANCELLED))
-        is_sent = await self._broker.lose(record.connection, record.run, record.worker, end)
-        if not is_sent and record.worker == QUEUED:
-            [now] = await self._broker.find([record.run])
-            if now is not None and now.worker != QUEUED:
+        logs, directory = self._broker.logs, self._broker.directory
+        is_sent = await logs.end_run(record.connection, record.run, record.place, end)
+        if not is_sent and record.place == QUEUED:
+            [now] = await directory.find([record.run])
+            if now is not None and now.place != QUEUED:
                 return False
-        self._broker.retire(record)
+        self._broker.directory.retire(record)
         return True

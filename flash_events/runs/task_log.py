@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
 from flash_events.background import Background
-from flash_events.brokers.base import EventLog, SharedBroker
+from flash_events.brokers.broker import Broker
+from flash_events.brokers.ids import ConnectionId, RunId, WorkerId
+from flash_events.brokers.log import EventLog
+from flash_events.brokers.place import At, Place
 
 
 class TaskLog:
@@ -21,22 +24,22 @@ class TaskLog:
 
     def __init__(
         self,
-        broker: SharedBroker,
+        broker: Broker,
         log: EventLog,
-        log_id: str,
-        on_lost: Callable[[str], bytes | None],
+        log_id: ConnectionId,
+        on_lost: Callable[[RunId], bytes | None],
     ) -> None:
         self.id = log_id
         self._broker = broker
         self._log = log
         self._on_lost = on_lost
         self._after = ""
-        self._awaiting_retry: set[tuple[str, str]] = set()
+        self._awaiting_retry: set[tuple[RunId, WorkerId]] = set()
         """(part, dead worker) of the tasks that the task queue may deliver again."""
 
     @property
-    def workers(self) -> Mapping[str, str]:
-        """The worker of each part that has not ended, as far as it is known."""
+    def places(self) -> Mapping[RunId, Place]:
+        """The place of each part that has not ended, as far as it is known."""
         return self._log.runs
 
     async def read(self) -> list[bytes]:
@@ -51,26 +54,26 @@ class TaskLog:
 
     async def cancel_writers(self) -> None:
         """Cancel the log's writers."""
-        await self._broker.call_off(self.id)
+        await self._broker.logs.cancel_writers(self.id)
         self._log.wake()
 
     async def close(self) -> None:
         """Delete the log."""
-        await self._broker.drop(self.id)
+        await self._broker.logs.drop(self.id)
 
-    async def lose(self, worker: str) -> None:
+    async def lose(self, worker: WorkerId) -> None:
         """End the parts of a worker that has died, except those that may be delivered again.
 
         The broker reports a dead worker repeatedly, as long as parts belong to it.
         """
-        for part, its_worker in list(self._log.runs.items()):
-            if its_worker != worker or (part, worker) in self._awaiting_retry:
+        for part, place in list(self._log.runs.items()):
+            if place != At(worker) or (part, worker) in self._awaiting_retry:
                 continue
             event = self._on_lost(part)
             if event is None:
                 self._awaiting_retry.add((part, worker))
             else:
-                await self._log.lose(part, worker, event)
+                await self._broker.logs.end_run(self.id, part, At(worker), event)
         self._log.wake()
 
 
@@ -84,31 +87,33 @@ class TaskLogs:
         background: cleanup tasks that outlive the readers of the logs.
     """
 
-    def __init__(self, broker: SharedBroker) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.background = Background()
         self._broker = broker
-        self._logs: dict[str, TaskLog] = {}
+        self._logs: dict[ConnectionId, TaskLog] = {}
 
     @property
-    def worker(self) -> str:
-        """The id of this worker."""
-        return self._broker.worker
+    def here(self) -> At:
+        """The place of this worker's runs."""
+        return self._broker.here
 
-    async def open(self, parts: Sequence[str], on_lost: Callable[[str], bytes | None]) -> TaskLog:
+    async def open(
+        self, parts: Sequence[RunId], on_lost: Callable[[RunId], bytes | None]
+    ) -> TaskLog:
         """Open a log that these parts may write to.
 
         Args:
             parts: the ids of the parts, one at least.
             on_lost: see `TaskLog`.
         """
-        log_id, first, *more = secrets.token_urlsafe(16), *parts
-        log = await self._broker.open(log_id, "", first, self.worker)
+        log_id, first, *more = ConnectionId(secrets.token_urlsafe(16)), *parts
+        log = await self._broker.logs.open(log_id, "", first, self.here)
         assert log is not None  # the id is new
         task_log = self._logs[log_id] = TaskLog(self._broker, log, log_id, on_lost)
         try:
             for part in more:
-                await self._broker.join(log_id, "", part, self.worker, len(parts))
-        except BaseException:  # the run is cancelled meanwhile, say
+                await self._broker.logs.join(log_id, "", part, self.here, len(parts))
+        except BaseException:  # the run may be cancelled meanwhile
             self.background.start(self.close(task_log))
             raise
         return task_log
@@ -118,7 +123,7 @@ class TaskLogs:
         self._logs.pop(task_log.id, None)
         await task_log.close()
 
-    def on_worker_lost(self, worker: str) -> None:
+    def on_worker_lost(self, worker: WorkerId) -> None:
         """End the parts of a worker that has died, in all logs."""
         for task_log in list(self._logs.values()):
             self.background.start(task_log.lose(worker))
