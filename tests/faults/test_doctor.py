@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flash_events.endpoint.probe import AT_ONCE, TICK_SECONDS, TICKS
+from flash_events.endpoint.probe import MAX_PROBES, TICK_SECONDS, TICKS
 from flash_events.operations.doctor import Finding, examine
 from tests.support import nginx
 from tests.support.proxy import proxied
@@ -125,7 +125,7 @@ def test_a_probe_that_asks_for_too_long_is_refused(faulty: Served) -> None:
 
 
 def test_there_are_never_more_than_a_few_probes(faulty: Served) -> None:
-    probes = [examine(faulty.url, 10) for _ in range(AT_ONCE)]
+    probes = [examine(faulty.url, 10) for _ in range(MAX_PROBES)]
     for probe in probes:
         assert next(probe).is_good
     [found] = findings(faulty.url, 1)
