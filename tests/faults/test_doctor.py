@@ -53,7 +53,7 @@ def test_events_that_are_gathered_are_noticed(faulty: Served) -> None:
         found = findings(proxy.url, 1)
         gathering.join()
     assert not found[0].is_good
-    assert "sent one by one come together" in found[0].text
+    assert "sent one by one arrive together" in found[0].text
     assert "proxy_buffering off" in found[0].cure
 
 
@@ -146,4 +146,4 @@ def test_the_command_says_what_to_change(hostile: dict[str, str]) -> None:
     )
     assert done.returncode == 1
     assert done.stdout.splitlines()[0].startswith("ok  The first event")
-    assert "    -> Raise the time-out" in done.stdout
+    assert "    -> Increase the proxy's timeout" in done.stdout
