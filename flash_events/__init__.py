@@ -1,4 +1,4 @@
-"""Streaming for Dash: an async generator streams prop updates into the live page."""
+"""Streaming for Dash: a generator function streams prop updates into the live page."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +44,11 @@ __all__ = [
 _js_dist = [
     {"namespace": "flash_events", "relative_package_path": "static/flash_events_components.js"}
 ]
-"""What Dash has pages load once a component of ours was imported."""
+"""The scripts that Dash adds to pages once a component of this package was imported."""
 
 
 def __getattr__(name: str) -> Any:
-    """The components, imported by those alone who use them: each page loads their script then."""
+    """Import the components on first use, because pages load their script after the import."""
     if name in ("ConnectionStatus", "RunState"):
         from flash_events import components
 

@@ -1,7 +1,7 @@
-"""What can go wrong, named by whose fault it is.
+"""The exceptions of this package.
 
-A mistake of the developer raises at import or in the run, a mistake of the client is a
-`Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
+A mistake of the developer raises at import or in the run. A mistake of the client is a `Refused`
+with an HTTP status. The failure of a callback is an `end` event, without a class here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,47 +14,47 @@ class FlashEventsError(Exception):
 
 
 class ConfigurationError(FlashEventsError):
-    """The app, a setting or the environment cannot serve event callbacks."""
+    """Raised if event callbacks cannot work with the app, a setting or the environment."""
 
 
 class CallbackError(FlashEventsError, TypeError):
-    """`@event_callback` was given something that it cannot register."""
+    """Raised by `@event_callback` if it cannot register a function or an option."""
 
 
 class UpdateError(FlashEventsError, TypeError):
-    """Something that was yielded or streamed is not an update."""
+    """Raised if a yielded or streamed value is not an update."""
 
 
 class EncodingError(UpdateError):
-    """A value of an update cannot be sent as JSON, or is larger than an event may be."""
+    """Raised if a value of an update has no JSON form, or the update exceeds the size limit."""
 
 
 class TooManyWaiting(UpdateError):
-    """Updates that do not come by `yield` wait for a slow reader, more than may."""
+    """Raised if too many updates of calls (not of `yield`) wait for a slow reader."""
 
 
 class RunTimeout(FlashEventsError, TimeoutError):
-    """A run lasted longer than its callback's `timeout`, or than Celery's hard time limit."""
+    """Passed to `on_error` if a run exceeds its `timeout`, or Celery's hard time limit."""
 
 
 class RunAborted(FlashEventsError):
-    """A run's body raised something that is no `Exception`, which is the `__cause__` of this.
+    """Passed to `on_error` if a generator raises a `BaseException` that is not an `Exception`.
 
-    `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and the panics of Rust libraries are
-    examples. An `on_error` handler is always called with an `Exception`, so it gets this one.
+    Examples are `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and panics of Rust
+    libraries. The original exception is the `__cause__`.
     """
 
 
 class RunRefused(FlashEventsError):
-    """A run could not be started: the server has refused its start. `on_error` gets this.
+    """Passed to `on_error` if the server has refused to start a run.
 
     Args:
-        code: a short stable word for the reason, such as `too_large` or `bad_inputs`.
-        message: what was expected, what came, and what to do.
+        code: a short, stable word for the reason, such as `too_large` or `bad_inputs`.
+        message: a sentence with the reason and the cure.
 
     Attributes:
-        code: as given.
-        message: as given.
+        code: the code.
+        message: the message.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -67,46 +67,49 @@ class RunRefused(FlashEventsError):
 
 
 class WorkerLost(FlashEventsError):
-    """The process that drove a run, or a streamed task, has died."""
+    """Passed to `on_error` if the worker process of a run has died."""
 
 
 class BrokerError(FlashEventsError):
-    """The broker has refused a command, or has not answered for longer than may be."""
+    """Raised if the broker refuses a command, or does not answer before a timeout."""
 
 
 class AskError(FlashEventsError):
-    """Another worker has given no answer to a request."""
+    """Base of the errors of requests to other workers."""
 
 
 class WorkerGone(AskError):
-    """The worker that was asked has ended, or has died."""
+    """Raised if the worker that was asked has ended or died."""
 
 
 class NoAnswer(AskError, TimeoutError):
-    """The worker that was asked has not answered in time; it may still do what was asked."""
+    """Raised if the worker that was asked has not answered before the timeout.
+
+    It may still execute the request.
+    """
 
 
 class RequestFailed(AskError):
-    """The worker that was asked has raised an exception, which the message names."""
+    """Raised if the worker that was asked raised an exception, which the message names."""
 
 
 class LogGone(FlashEventsError):
-    """An event log no longer has what comes after the asked event, or is gone altogether."""
+    """Raised if an event log is gone, or no longer has the events after a given one."""
 
 
 class LogFull(FlashEventsError):
-    """As many runs use an event log as may."""
+    """Raised if an event log has its maximum number of runs."""
 
 
 class Refused(FlashEventsError):
-    """A request that is answered with an HTTP error before a stream begins.
+    """Raised to answer a request with an HTTP error, before a stream begins.
 
     Args:
         status: the HTTP status.
-        code: a short stable word for programs.
-        message: expected, got, cure; safe to show to the client.
-        retry_after_seconds: sent as `Retry-After` where given.
-        limit: the setting that was reached, if it was one.
+        code: a short, stable word for programs.
+        message: a sentence with the reason and the cure; safe to show to the client.
+        retry_after_seconds: the value of the `Retry-After` header; None for no header.
+        limit: the name of the setting whose limit was reached, if any.
     """
 
     def __init__(
@@ -126,31 +129,31 @@ class Refused(FlashEventsError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Asks for the known name nearest to a name that is not known; lists them if none is near."""
+    """Return a sentence with the known name that is most similar to an unknown one, or with all."""
     names = sorted(known)
     near = nearest(name, names)
     return f"Did you mean {near}?" if near else f"Known are: {', '.join(names)}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like a name; None if none is like it."""
+    """Return the known name that is most similar to a name; None if none is similar."""
     names = list(known)
     parts = [one for one in names if len(name) > 3 and name in one]
     return next(iter(get_close_matches(name, names, n=1) or parts), None)
 
 
 def too_many(what: str, setting: str) -> Refused:
-    """A refusal that says which limit was reached."""
+    """Return a refusal (429) that names the setting whose limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
     return Refused(429, "too_many", message, retry_after_seconds=5, limit=setting)
 
 
 def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
-    """A refusal (413) that names what has to be raised.
+    """Return a refusal (413) that names the settings to increase.
 
     Args:
-        size: of the body, if it is known.
-        limits: those that it is over, by what sets them.
+        size: size of the body in bytes, if it is known.
+        limits: the exceeded limits in bytes, by the name of their setting.
     """
     has = "is too large" if size is None else f"has {size:,} bytes"
     allowed = " and ".join(f"{most:,} by {name}" for name, most in limits.items())
@@ -158,7 +161,7 @@ def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
 
 
 class NoResponse:
-    """Stands where Dash has a response to set cookies and headers on, which is never sent."""
+    """The `ctx.response` of an event callback, which raises because its response is already sent."""
 
     __slots__ = ()
 
