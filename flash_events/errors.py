@@ -161,7 +161,7 @@ def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
 
 
 class NoResponse:
-    """The `ctx.response` of an event callback, which raises because its response is already sent."""
+    """The `ctx.response` of an event callback, which raises: the response was already sent."""
 
     __slots__ = ()
 

@@ -258,7 +258,7 @@ def _not_a_part(component_id: dict[Any, Any], key: object, part: object) -> Upda
 
 
 def _check_characters(text: str, component_id: object) -> None:
-    """Raise `UpdateError` if an id has line ends or NUL, which would split events, logs and keys."""
+    """Raise `UpdateError` if an id has line ends or NUL, which would split events and keys."""
     if any(character in text for character in "\r\n\0"):
         raise UpdateError(
             f"Expected a component id without CR, LF and NUL, got {component_id!r:.80}. "
