@@ -6,6 +6,7 @@ with an HTTP status. The failure of a callback is an `end` event, without a clas
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import NoReturn
 
 
@@ -93,8 +94,28 @@ class RequestFailed(AskError):
     """Raised if the worker that was asked raised an exception, which the message names."""
 
 
+class GoneCause(StrEnum):
+    """The reason why an event log can no longer be read or written; the value is a message."""
+
+    DROPPED = "The event log was deleted: its client has left, or its writers were cancelled."
+    NOT_KEPT = "The events after this id are no longer kept."
+    TAKEN_OVER = "Another worker has taken over the event log, or the run that wrote to it."
+    UNREADABLE = "The broker has refused the event log, or did not answer for too long."
+
+
 class LogGone(FlashEventsError):
-    """Raised if an event log is gone, or no longer has the events after a given one."""
+    """Raised if an event log is gone, or no longer has the events after a given one.
+
+    Args:
+        cause: the reason.
+
+    Attributes:
+        cause: the reason.
+    """
+
+    def __init__(self, cause: GoneCause) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
 class LogFull(FlashEventsError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flash_events import Settings
+from flash_events import Settings, sse
 from flash_events.brokers import ConnectionId, PageId, RunId
 from flash_events.brokers.log import LogLimits
 from flash_events.brokers.memory import MemoryBroker
@@ -54,7 +54,7 @@ def started(n: int) -> bytes:
 
 async def names(stream: AsyncIterator[bytes]) -> list[str]:
     """The events of a stream, to its end."""
-    chunks = [chunk async for chunk in stream if chunk != events.HEARTBEAT]
+    chunks = [chunk async for chunk in stream if chunk != sse.HEARTBEAT]
     return [event.event for event in parse(b"".join(chunks))]
 
 
@@ -215,7 +215,7 @@ async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answ
     """Reads to the end, answers the first heartbeats; returns how many there were."""
     count = 0
     async for chunk in stream:
-        if chunk == events.HEARTBEAT:
+        if chunk == sse.HEARTBEAT:
             count += 1
             if count <= answered:
                 answer()
@@ -237,7 +237,7 @@ async def test_a_client_that_has_never_answered_is_left_alone() -> None:
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         for _ in range(20):
-            assert await anext(stream) == events.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
 
 
 async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -> None:
@@ -246,8 +246,8 @@ async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -
         await anext(stream)
         for _ in range(20):
             connection.alive()
-            assert await anext(stream) == events.HEARTBEAT
-            assert await anext(stream) == events.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
 
 
 async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() -> None:
@@ -259,7 +259,7 @@ async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() ->
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert b"event: start" in await anext(stream)
-        assert await anext(stream) == events.HEARTBEAT
+        assert await anext(stream) == sse.HEARTBEAT
     assert not hub.gone
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from flash_events.brokers.ids import RunId
 from flash_events.brokers.log import LogLimits
-from flash_events.errors import LogGone
+from flash_events.errors import GoneCause, LogGone
 
 
 class Admission:
@@ -113,9 +113,9 @@ class Admission:
         try:
             while not (cost := self.admit(run, event, most)):
                 if self._is_gone:
-                    raise LogGone("The event log was dropped.")
+                    raise LogGone(GoneCause.DROPPED)
                 if run in self._refused:
-                    raise LogGone("The run was declared lost, or taken over by another worker.")
+                    raise LogGone(GoneCause.TAKEN_OVER)
                 room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._rooms.append(room)
                 try:

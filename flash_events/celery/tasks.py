@@ -21,7 +21,7 @@ from flash_events.brokers.ids import RunId
 from flash_events.brokers.redis.process import RedisProcess
 from flash_events.brokers.redis.task_writer import TaskWriter
 from flash_events.celery.messages import Changed, TaskState, encode, encode_update
-from flash_events.errors import ConfigurationError, LogGone
+from flash_events.errors import ConfigurationError, GoneCause, LogGone
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update
 from flash_events.wire import events
@@ -70,7 +70,7 @@ class _Stream:
     def _write(self, write: Callable[[bytes], None], event: bytes) -> None:
         try:
             if not self.is_wanted:
-                raise LogGone("The run that streams this task is over.")
+                raise LogGone(GoneCause.DROPPED)
             write(event)
         except LogGone as error:
             self.was_stopped = True

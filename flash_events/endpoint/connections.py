@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from time import monotonic
 
+from flash_events import sse
 from flash_events.brokers.ids import ConnectionId, PageId
 from flash_events.brokers.log import Batch, EventLog
 from flash_events.errors import LogGone
@@ -139,7 +140,7 @@ class Connection:
                         logger.info("A client no longer answers; its stream ends.")
                         return
                     self._pulse.beat()
-                    yield events.HEARTBEAT
+                    yield sse.HEARTBEAT
                 if batch is not None:
                     if batch.data:
                         yield batch.data

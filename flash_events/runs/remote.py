@@ -107,10 +107,6 @@ class RemoteRuns:
         )
         self._background.start(self._send(record, callback, callback.queue, order, before))
 
-    def on_stop(self, signal: Stop) -> None:
-        """Stop queued runs, and those that a worker has started meanwhile, in the background."""
-        self._background.start(self.stop(signal))
-
     def terminate_unless_stopped(self, runs: Iterable[RunId], owner: str) -> None:
         """Terminate the worker processes of runs that have not stopped STOP_SECONDS from now."""
         asked = list(runs)
@@ -131,7 +127,7 @@ class RemoteRuns:
         """Stop the runs of a vanished connection; kept runs go on without it."""
         for record, _ in await self._find(runs):
             if not record.kept_by:
-                self.on_stop(Stop((record.run,), record.owner))
+                self._background.start(self.stop(Stop((record.run,), record.owner)))
                 self.terminate_unless_stopped([record.run], record.owner)
 
     async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> RunRecord | None:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
+from flash_events import sse
 from flash_events.background import Background
 from flash_events.brokers.broker import Broker
 from flash_events.brokers.ids import ConnectionId, RunId, WorkerId
@@ -50,7 +51,7 @@ class TaskLog:
         """
         batch = await self._log.read(self._after)
         self._after = batch.last or self._after
-        return [event.partition(b"\n")[2] for event in batch.data.split(b"\n\n")[:-1]]
+        return [sse.without_id(event) for event in sse.split(batch.data)]
 
     async def cancel_writers(self) -> None:
         """Cancel the log's writers."""

@@ -5,14 +5,14 @@ import secrets
 from bisect import bisect_left
 from collections import Counter
 from contextlib import suppress
-from itertools import chain
 from time import monotonic
 
+from flash_events import sse
 from flash_events.brokers.admission import Admission
 from flash_events.brokers.ids import NO_RUN, RunId
 from flash_events.brokers.log import OVERFULL, Batch, EventLog, LogLimits
 from flash_events.brokers.place import Place
-from flash_events.errors import LogGone
+from flash_events.errors import GoneCause, LogGone
 
 CHUNK_BYTES = 256 * 1024
 """Of one send; large enough to be cheap per event, small enough to keep memory flat."""
@@ -51,7 +51,7 @@ class _Segment:
         """The number of its last event."""
         return self._last + len(self.events)
 
-    def try_join(self, later: "_Segment", epoch: bytes) -> bool:
+    def try_join(self, later: "_Segment", epoch: str) -> bool:
         """Takes in the segment behind it if both are small and of one time.
 
         Returns whether it did.
@@ -64,16 +64,14 @@ class _Segment:
         self.size += later.size
         return True
 
-    def read(self, epoch: bytes, position: int) -> bytes:
+    def read(self, epoch: str, position: int) -> bytes:
         """Its events after a number, each with its id, in one piece, which is then kept instead."""
         if self.events:
-            event = b"id: %b-%%d\n%%b" % epoch
-            numbered = chain.from_iterable(enumerate(self.events, self.first))
-            self._data = event * len(self.events) % tuple(numbered)
+            self._data = sse.with_ids(epoch, self.first, self.events)
             self._last, self.events = self.last, []
         if position < self.first:
             return self._data
-        return self._data[self._data.index(b"id: %b-%d\n" % (epoch, position + 1)) :]
+        return sse.after(self._data, epoch, position)
 
 
 class MemoryLog(EventLog):
@@ -93,7 +91,7 @@ class MemoryLog(EventLog):
         self.is_finished = False
         self._limits = limits
         self._admission = Admission(limits)
-        self._epoch = secrets.token_urlsafe(6).encode()
+        self._epoch = secrets.token_urlsafe(6)
         self._segments: list[_Segment] = []
         self._handed = 0
         """How many of them were handed over."""
@@ -193,17 +191,11 @@ class MemoryLog(EventLog):
 
     def _position(self, after: str) -> int:
         if self._is_dropped:
-            raise LogGone("The event log was dropped.")
-        if not after:
-            position = 0
-        else:
-            epoch, _, number = after.rpartition("-")
-            if epoch.encode() != self._epoch or not number.isdecimal():
-                raise LogGone("The event id is of another log.")
-            position = int(number)
+            raise LogGone(GoneCause.DROPPED)
+        position = sse.number_of(after, self._epoch)
         first = self._segments[0].first if self._segments else self._last + 1
-        if not first - 1 <= position <= self._last:
-            raise LogGone("The events after this id are no longer kept.")
+        if position is None or not first - 1 <= position <= self._last:
+            raise LogGone(GoneCause.NOT_KEPT)
         return position
 
     def _hand_over(self, position: int) -> None:
@@ -246,7 +238,7 @@ class MemoryLog(EventLog):
         self._open = None  # what comes now must wait for the next read
         return Batch(
             b"".join(parts),
-            f"{self._epoch.decode()}-{position}" if position else "",
+            sse.event_id(self._epoch, position),
             self.is_finished and position == self._last,
             self.runs,
         )

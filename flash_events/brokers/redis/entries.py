@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Self
 
-from flash_events.errors import LogGone
-
-EVENT_END = b"\n\n"
+from flash_events import sse
+from flash_events.errors import GoneCause, LogGone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,11 @@ class Entry:
 
     def events_after(self, position: int, epoch: str) -> bytes:
         """Its events after a number, each with its id."""
-        events = self.data.split(EVENT_END)[:-1]
+        events = sse.split(self.data)
         first = self.end - len(events) + 1
         if position >= first:
             events, first = events[position - first + 1 :], position + 1
-        event = b"id: %b-%%d\n%%b%b" % (epoch.encode(), EVENT_END)
-        return event * len(events) % tuple(chain.from_iterable(enumerate(events, first)))
+        return sse.with_ids(epoch, first, events, sse.END)
 
 
 def check(entries: Sequence[Entry], number: int, last: int) -> None:
@@ -53,7 +50,6 @@ def check(entries: Sequence[Entry], number: int, last: int) -> None:
         number: of the last event that was read.
         last: the number of the log's last event.
     """
-    if number > last:
-        raise LogGone("The event id was never given.")
-    if number < last and (not entries or entries[0].end - entries[0].count > number):
-        raise LogGone("The events after this id are no longer kept.")
+    is_missing = not entries or entries[0].end - entries[0].count > number
+    if number > last or (number < last and is_missing):
+        raise LogGone(GoneCause.NOT_KEPT)

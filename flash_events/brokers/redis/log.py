@@ -10,6 +10,7 @@ from itertools import chain
 from time import monotonic
 from typing import Any
 
+from flash_events import sse
 from flash_events.brokers.admission import Admission
 from flash_events.brokers.ids import NO_RUN, RunId, WorkerId
 from flash_events.brokers.log import Batch, EventLog, LogLimits
@@ -19,7 +20,7 @@ from flash_events.brokers.redis.keys import LogKeys
 from flash_events.brokers.redis.pipe import Pipe
 from flash_events.brokers.redis.scripts import APPEND, END_RUN, FINISH, READ
 from flash_events.brokers.redis.window import Window
-from flash_events.errors import BrokerError, LogGone
+from flash_events.errors import BrokerError, GoneCause, LogGone
 
 logger = logging.getLogger(__name__)
 
@@ -322,13 +323,11 @@ class RedisLog(EventLog):
 
     def _number(self, after: str) -> int:
         if self.is_gone:
-            raise LogGone("The event log was dropped.")
-        if not after:
-            return 0
-        epoch, _, number = after.rpartition("-")
-        if epoch != self.epoch or not number.isdecimal():
-            raise LogGone("The event id is of another log.")
-        return int(number)
+            raise LogGone(GoneCause.DROPPED)
+        number = sse.number_of(after, self.epoch)
+        if number is None:
+            raise LogGone(GoneCause.NOT_KEPT)
+        return number
 
     async def _batch(self, number: int) -> Batch:
         self._complete = -1  # whoever cancels this has not heard what it may bring
@@ -342,7 +341,7 @@ class RedisLog(EventLog):
             self._window.note(entry.end, entry.cost, entry.size)
         if position == last and not wanting:
             self._complete, self._complete_at = last, monotonic()
-        event_id = f"{self.epoch}-{position}" if position else ""
+        event_id = sse.event_id(self.epoch, position)
         return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
 
     async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Entry], int]:
@@ -364,9 +363,9 @@ class RedisLog(EventLog):
             answer = await asyncio.shield(asked)
         except BrokerError as error:
             self.give_up(error)
-            raise LogGone("The event log cannot be read.") from error
+            raise LogGone(GoneCause.UNREADABLE) from error
         if answer is None:
-            raise LogGone("The event log is gone, or held by another worker.")
+            raise LogGone(GoneCause.TAKEN_OVER)
         entries = [Entry.of(*entry) for entry in answer[2]]
         return int(answer[0]), bool(answer[1]), entries, int(answer[7])
 

@@ -12,7 +12,7 @@ from flash_events.brokers.place import QUEUED, At, Place, decode_place, encode_p
 from flash_events.brokers.redis.keys import log_keys
 from flash_events.brokers.redis.process import RedisProcess
 from flash_events.brokers.redis.scripts import ADOPT, EMIT, END_RUN
-from flash_events.errors import LogGone
+from flash_events.errors import GoneCause, LogGone
 
 logger = logging.getLogger(__name__)
 
@@ -153,9 +153,10 @@ class TaskWriter:
 
     def _raise(self) -> None:
         if self._failed is not None:
-            raise LogGone(str(self._failed)) from self._failed
+            cause = getattr(self._failed, "cause", GoneCause.UNREADABLE)
+            raise LogGone(cause) from self._failed
         if self._is_closing:
-            raise LogGone("The task is over.")
+            raise LogGone(GoneCause.TAKEN_OVER)
 
     def _close(self) -> None:
         with self._changed:
@@ -201,7 +202,7 @@ class TaskWriter:
         while True:
             answer = self._process.run(EMIT, self._connection, self._run, worker, *numbers, data)
             if answer is None:
-                raise LogGone("What the task emits is wanted no more.")
+                raise LogGone(GoneCause.DROPPED)
             holder, has_room, is_idle = answer
             self._holder = WorkerId(holder.decode())
             if is_idle:
