@@ -1,4 +1,4 @@
-"""`dash.set_props` inside a run: updates that do not come by `yield`."""
+"""Waiting updates from calls inside a run, such as `dash.set_props`, instead of `yield`."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -206,7 +206,7 @@ class RemoteRuns:
             await asyncio.sleep(REFUSAL_POLL_SECONDS)
             try:
                 await self._fail_refused()
-            except Exception:  # whatever the queue's driver raises; the next poll is a retry
+            except Exception:  # each queue driver raises its own; the next poll is a retry
                 logger.exception("The task queue could not be polled for refused runs")
 
     async def _fail_refused(self) -> None:
@@ -245,7 +245,7 @@ class RemoteRuns:
         try:
             await queue.send(order)
             self._watch_for_refusal(record.run)
-        except Exception as error:  # whatever the queue's driver raises
+        except Exception as error:  # each queue driver raises its own
             app, settings = self._app, self._settings
             refused = RunRefused("queue", QUEUE_TEXT)
             refused.__cause__ = error
@@ -283,7 +283,7 @@ class RemoteRuns:
                 assert callback.queue is not None
                 try:
                     await callback.queue.terminate(record.run)
-                except Exception:  # whatever the queue's driver raises; the run still ends below
+                except Exception:  # each queue driver raises its own; the run still ends below
                     logger.exception("The process of a run could not be terminated")
                 if not await self._has_ended(record.run):
                     await self._end(record)

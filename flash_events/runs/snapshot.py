@@ -189,7 +189,7 @@ class Snapshot:
         return False
 
     def _has_changed_since(self, component: str, position: int) -> bool:
-        """Whether the graph has got something else that moves points."""
+        """Return whether a later figure or prependData of the graph changes its traces."""
         for prop in ("figure", "prependData"):
             positions = self._positions(component, prop)
             if positions and positions[-1] > position:
