@@ -42,7 +42,7 @@ class EventCallback:
 
 
 _registered: dict[Any, tuple[EventCallback, dict[str, Any]]] = {}
-"""Event callback, and spec of it for the browser, by decorated function."""
+"""Event callback, and its spec for the browser (`options.spec_of`), by decorated function."""
 
 
 def remember(function: Any, callback: EventCallback, spec: dict[str, Any]) -> None:

@@ -18,14 +18,17 @@ from flash_events.celery.worker_runs import TASK
 from flash_events.errors import ConfigurationError
 
 GREENLETS = ("gevent", "eventlet")
+"""Names of Celery's greenlet pools."""
 
 MAX_REFUSALS = 10_000
 """Maximum number of remembered refusals; the oldest are dropped."""
 
 _refused: OrderedDict[str, str] = OrderedDict()
+"""Reasons of refusals, by the id of a run or by `key_of_part`."""
 
 
 def _on_worker_init(sender: Any, **_: Any) -> None:
+    """Register the remote control command; exit if the worker would drive runs in greenlets."""
     from celery.worker.control import inspect_command  # the web server does not need it
 
     inspect_command(name=REFUSED, visible=False)(_answer)
@@ -46,6 +49,7 @@ def _takes_runs(app: Any) -> bool:
 
 
 def _on_received(request: Any, **_: Any) -> None:
+    """Remember a refusal if a run or a streamed task arrives and no Redis is configured."""
     headers = request.request_dict
     note = headers.get(HEADER)
     if headers["task"] == TASK:
@@ -63,6 +67,7 @@ def _on_received(request: Any, **_: Any) -> None:
 
 
 def _answer(_state: Any, keys: Iterable[str]) -> dict[str, str]:
+    """Answer the remote control command with the reasons of those that were refused."""
     return {key: _refused[key] for key in keys if key in _refused}
 
 

@@ -29,9 +29,10 @@ from flash_events.wire import events
 logger = logging.getLogger(__name__)
 
 HEADER = "flash_events"
-"""The header of a task's message that names the log to stream to."""
+"""The header of a streamed task's message: the id of its log ("feed") and its number ("part")."""
 
 PREFORK = "prefork"
+"""The pool in `Changed.pool` for tasks whose process can be terminated."""
 
 
 class TaskStopped(Ignore):  # type: ignore[misc] # Celery has no types

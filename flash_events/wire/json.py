@@ -82,7 +82,7 @@ def _default(value: object) -> Any:
         return value.to_plotly_json()
     if isinstance(value, NoUpdate):
         raise TypeError("no_update is inside it, but only a whole prop can be left unchanged")
-    if isinstance(value, tuple):  # a named one
+    if isinstance(value, tuple):  # a namedtuple; orjson encodes plain tuples itself
         return list(value)
     if hasattr(value, "tolist") and (encoded := _encode_numpy(value)) is not None:
         return encoded
@@ -101,13 +101,13 @@ def _encode_numpy(value: Any) -> orjson.Fragment | str | None:
         return str(value)  # tolist() makes an int of nanoseconds
     if getattr(getattr(value, "dtype", None), "kind", "") not in tuple("biuf"):
         return None
-    array = getattr(value, "values", value)
+    array = getattr(value, "values", value)  # the array of a pandas Series
     if not isinstance(array, np.ndarray | np.generic):
         return None
     try:
         numbers = np.ascontiguousarray(array) if array.shape else array
         return orjson.Fragment(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY))
-    except TypeError:  # another byte order, or more bits
+    except TypeError:  # orjson refuses other byte orders and some sizes, such as longdouble
         return None
 
 
@@ -144,6 +144,7 @@ def _copy(value: Any) -> Any:
 
 
 def _text_key(key: object) -> Any:
+    """Return a dict key as orjson writes it: numbers, dates and so on as text."""
     if type(key) in (str, int):  # orjson refuses lone surrogates and large numbers
         return key
     [text] = orjson.loads(orjson.dumps({key: None}, option=orjson.OPT_NON_STR_KEYS))
