@@ -144,7 +144,7 @@ def _copy(value: Any) -> Any:
 
 
 def _text_key(key: object) -> Any:
-    """Return a dict key as orjson writes it: numbers, dates and so on as text."""
+    """Return a dict key as orjson writes it: floats, dates, UUIDs and so on as text."""
     if type(key) in (str, int):  # orjson refuses lone surrogates and large numbers
         return key
     [text] = orjson.loads(orjson.dumps({key: None}, option=orjson.OPT_NON_STR_KEYS))
