@@ -1,4 +1,4 @@
-"""Streaming for Dash: an async generator streams prop updates into the live page."""
+"""Streaming for Dash: a generator function streams prop updates into the live page."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +52,11 @@ __all__ = [
 _js_dist = [
     {"namespace": "flash_events", "relative_package_path": "static/flash_events_components.js"}
 ]
-"""The script that Dash adds to pages once a component of this package was imported."""
+"""The scripts that Dash adds to pages once a component of this package was imported."""
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the components on first use: from then on each page loads their script."""
+    """Import the components on first use, because pages load their script after the import."""
     if name in ("ConnectionStatus", "RunState"):
         from flash_events import components
 

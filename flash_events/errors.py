@@ -120,32 +120,42 @@ class BrokerError(FlashEventsError):
 
 
 class AskError(FlashEventsError):
-    """Another worker has given no answer to a request."""
+    """Base of the errors of requests to other workers."""
 
 
 class WorkerGone(AskError):
-    """The worker that was asked has ended, or has died."""
+    """Raised if the worker that was asked has ended or died."""
 
 
 class NoAnswer(AskError, TimeoutError):
-    """The worker that was asked has not answered in time; it may still do what was asked."""
+    """Raised if the worker that was asked has not answered before the timeout.
+
+    It may still execute the request.
+    """
 
 
 class RequestFailed(AskError):
-    """The worker that was asked has raised an exception, which the message names."""
+    """Raised if the worker that was asked raised an exception, which the message names."""
 
 
 class GoneCause(StrEnum):
-    """Why an event log is gone for the one who reads it or writes to it."""
+    """The reason why an event log can no longer be read or written; the value is a message."""
 
-    DROPPED = "The event log was dropped, as its client has left or its writers were cancelled."
+    DROPPED = "The event log was deleted: its client has left, or its writers were cancelled."
     NOT_KEPT = "The events after this id are no longer kept."
     TAKEN_OVER = "Another worker has taken over the event log, or the run that wrote to it."
     UNREADABLE = "The broker has refused the event log, or did not answer for too long."
 
 
 class LogGone(FlashEventsError):
-    """An event log was dropped, or no longer has the events after the given id."""
+    """Raised if an event log is gone, or no longer has the events after a given one.
+
+    Args:
+        cause: the reason.
+
+    Attributes:
+        cause: the reason.
+    """
 
     def __init__(self, cause: GoneCause) -> None:
         super().__init__(cause.value)
@@ -184,31 +194,31 @@ class Refused(FlashEventsError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns a question for the nearest known name, or a list of all if none is near."""
+    """Return a sentence with the known name that is most similar to an unknown one, or with all."""
     names = sorted(known)
     near = nearest(name, names)
     return f"Did you mean {near}?" if near else f"Known are: {', '.join(names)}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name nearest to `name`, or None."""
+    """Return the known name that is most similar to a name; None if none is similar."""
     names = list(known)
     parts = [one for one in names if len(name) > 3 and name in one]
     return next(iter(get_close_matches(name, names, n=1) or parts), None)
 
 
 def too_many(what: str, setting: str) -> Refused:
-    """Returns a refusal (429) that names the limit that was reached."""
+    """Return a refusal (429) that names the setting whose limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
     return Refused(429, "too_many", message, retry_after_seconds=5, limit=setting)
 
 
 def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
-    """Returns a refusal (413) that names the limits to raise.
+    """Return a refusal (413) that names the settings to increase.
 
     Args:
-        size: bytes of the body, or None if unknown.
-        limits: bytes by the name of the setting; those that the body exceeds.
+        size: size of the body in bytes, if it is known.
+        limits: the exceeded limits in bytes, by the name of their setting.
     """
     has = "is too large" if size is None else f"has {size:,} bytes"
     allowed = " and ".join(f"{most:,} by {name}" for name, most in limits.items())
@@ -216,7 +226,7 @@ def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
 
 
 class NoResponse:
-    """Takes the place of `ctx.response`, which an event callback does not have."""
+    """The `ctx.response` of an event callback, which raises: the response was already sent."""
 
     __slots__ = ()
 
