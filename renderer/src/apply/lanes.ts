@@ -1,14 +1,14 @@
 /**
- * Components that have commands to take: one after the other, each once, in order with what else
- * is set of the component.
+ * Backlogs of components that receive commands: they run one after the other, each once, in order
+ * with the component's other updates.
  *
- * Such a component has a lane, in which its steps wait. It is *busy* from when a command is set
- * until it has taken it; then the next follows, joined with those behind it that mean the same. A
- * component without a lane takes what is set of it at once.
+ * A component's backlog holds its pending steps. It is *busy* from the time a command is set until
+ * the component has acknowledged it. Then the next command follows, joined with later ones that
+ * have the same effect. Updates of a component without a backlog are set at once.
  *
- * A command is taken once, however often its component is unmounted: what a graph has taken is
- * removed from the page's state, where a graph that is mounted anew would find it again; what it
- * had not taken goes back to the head of the lane.
+ * A command runs once, however often its component is unmounted. A command that a graph has
+ * acknowledged is removed from the page's state, where a remounted graph would find it again; one
+ * that it has not acknowledged returns to the head of the backlog.
  */
 
 import type {Command} from "./commands.ts";
@@ -18,33 +18,35 @@ import type {WireId} from "../ids.ts";
 import type {Props} from "../protocol.ts";
 import {countStates, joinFirst, type Source, type Step} from "./steps.ts";
 
-/** A command that is not taken by then is taken for done; the component may have failed. */
+/** Timeout for a component to acknowledge a command, in ms; then the next one follows. */
 const PATIENCE_MS = 10_000;
 
 interface Lane {
   steps: Step[];
   busy: Busy | undefined;
   isWatched: boolean;
-  /** Until when what follows the last command may be gathered, and whether it is. */
+  /** End of the batching window after the last command, and whether the backlog waits for it. */
   gatherEnd: number;
   isGathering: boolean;
-  /** At most so many are joined: of more, one was refused, and it is not known which. */
+  /**
+   * Maximum number of joined commands; reduced after a rejection, to isolate the rejected command.
+   */
   most: number;
 }
 
-/** A command that its component has not yet taken; without steps, one that cannot begin yet. */
+/** A command without acknowledgement; without steps, one that cannot start yet. */
 interface Busy {
-  /** When it was set, or when its component was last not shown (in another tab, say). */
+  /** Time when it was set, or when its component was last unmounted (in another tab, say). */
   since: number;
   readonly prop: string;
   readonly value: unknown;
   readonly command: Command;
   readonly steps: readonly Step[];
-  /** The component's element when it was set. */
+  /** The component's element at the time of setting. */
   readonly element: Element | null;
-  /** Whether a graph's figure has it, drawn or not. */
+  /** Returns whether the graph's figure contains the value, drawn or not. */
   readonly isInFigure: () => boolean;
-  /** Whether a graph has said that it is done with it. */
+  /** Whether the graph has finished the task. */
   isDone: boolean;
 }
 
@@ -55,15 +57,15 @@ export interface LanesOptions {
   >;
   /** Sets state props of one component, within a commit. */
   setStates(id: WireId, steps: readonly Step[]): void;
-  /** Is told of each step that has left its lane to be set, or for good. */
+  /** Called for each step that leaves its backlog, set or dropped. */
   onTaken(step: Step): void;
   onApplied(source: Source, id: WireId, props: Props): void;
   isOnPage(id: WireId, steps: readonly Step[]): boolean;
   attempt(id: WireId, work: () => void): void;
   warn(message: string): void;
-  /** As `warn`, and shows it in Dash's dev tools. */
+  /** Warns, and shows the message in Dash's dev tools. */
   report(message: string): void;
-  /** A lane may go on. */
+  /** Called when a backlog may continue. */
   wake(): void;
   now(): number;
 }
@@ -96,7 +98,7 @@ export function createLanes(options: LanesOptions) {
     return steps;
   }
 
-  /** The lanes that may go on; those that have nothing left are removed. */
+  /** Returns the backlogs that may continue; removes those that are empty. */
   function ready(): [WireId, Lane][] {
     return [...lanes].filter(([id, lane]) => {
       if (isBusy(id, lane)) return false;
@@ -106,8 +108,8 @@ export function createLanes(options: LanesOptions) {
   }
 
   /**
-   * Sets the state props before each lane's next command, within a commit. Returns whether some
-   * are alone, and nothing else may be set in this commit.
+   * Sets the state props before each backlog's next command, within a commit. Returns whether an
+   * update needs this commit for itself.
    */
   function commitStates(): boolean {
     let isAlone = false;
@@ -119,7 +121,7 @@ export function createLanes(options: LanesOptions) {
     return isAlone;
   }
 
-  /** Sets one command of each lane, each in a commit of its own. Returns whether it set any. */
+  /** Sets one command of each backlog in a commit of its own. Returns whether it set any. */
   function commitCommands(): boolean {
     let isSet = false;
     for (const [id, lane] of ready()) {
@@ -160,7 +162,7 @@ export function createLanes(options: LanesOptions) {
     return true;
   }
 
-  /** Whether a lane waits for more that can be joined. Nothing waits behind what it has. */
+  /** Returns whether a backlog waits for more commands to join; no other step is behind these. */
   function gathers(lane: Lane, count: number): boolean {
     const restMs = lane.gatherEnd - now();
     lane.isGathering = count === lane.steps.length && restMs > 0;
@@ -168,7 +170,7 @@ export function createLanes(options: LanesOptions) {
     return lane.isGathering;
   }
 
-  /** A graph says when it has taken a command, or that it refuses it. */
+  /** Waits until a graph has finished or rejected a command. */
   function follow(id: WireId, lane: Lane, busy: Busy): void {
     onGraphDone(id, (error) => {
       if (lane.busy !== busy) return; // unmounted meanwhile
@@ -179,7 +181,7 @@ export function createLanes(options: LanesOptions) {
     });
   }
 
-  /** Looks again later; what a component changes of its props is seen through `poke`. */
+  /** Checks the busy command again later; changes of props are noticed through `poke`. */
   function watch(id: WireId, lane: Lane): void {
     if (lane.isWatched || !isBusy(id, lane)) return;
     lane.isWatched = true;
@@ -191,7 +193,7 @@ export function createLanes(options: LanesOptions) {
     else setTimeout(look, PATIENCE_MS + 1);
   }
 
-  /** Of joined commands those that are right must not be lost: half of them are tried first. */
+  /** Retries half of a rejected join, so that valid commands are not lost; reports a single one. */
   function onRefused(id: WireId, lane: Lane, busy: Busy, error: unknown): void {
     lane.busy = undefined;
     if (busy.steps.length > 1 && !busy.isInFigure()) {
@@ -238,7 +240,10 @@ export function createLanes(options: LanesOptions) {
     }
   }
 
-  /** The page has changed: a component may have taken its command, come or gone. */
+  /**
+   * Called when the page has changed: a component may have acknowledged a command, appeared or
+   * left.
+   */
   function poke(): void {
     for (const [id, lane] of lanes) {
       if (lane.busy && isBusy(id, lane)) watch(id, lane);
@@ -259,15 +264,15 @@ export function createLanes(options: LanesOptions) {
     }
   }
 
-  /** The components with lanes that a container holds, or is. */
+  /** Returns the components with a backlog that a container holds, itself included. */
   function inside(container: WireId): WireId[] {
     return [...lanes.keys()].filter((id) => dash.isInside(id, container));
   }
 
   /**
-   * Whether a container must not be drawn anew yet: components in it have commands to take, which
-   * they can, and which would be lost. With what replaces the container's components, their own
-   * points and rows go anyhow.
+   * Returns whether a redraw of a container must wait, because it would lose commands of components
+   * inside it that they can process. If the container's components are replaced, their local
+   * commands (points, rows) need not be awaited.
    */
   function holds(container: WireId, isReplaced: boolean): boolean {
     return inside(container).some((id) => {
@@ -280,7 +285,7 @@ export function createLanes(options: LanesOptions) {
     });
   }
 
-  /** The container's components are not those that the lanes were for any more. */
+  /** Drops the backlogs of components that were replaced. */
   function remove(ids: readonly WireId[]): void {
     for (const id of ids) {
       const lane = lanes.get(id);
@@ -291,7 +296,10 @@ export function createLanes(options: LanesOptions) {
 
   return {
     add,
-    /** Whether something waits for a component, so that what follows must wait behind it. */
+    /**
+     * Returns whether a component has pending steps or a busy command, so that later steps must
+     * queue.
+     */
     has(id: WireId): boolean {
       const lane = lanes.get(id);
       return lane !== undefined && (lane.steps.length > 0 || lane.busy !== undefined);
@@ -307,7 +315,7 @@ export function createLanes(options: LanesOptions) {
   };
 }
 
-/** A value that asks for nothing is never cleared. */
+/** Returns whether a value has no effect, so that the component never clears it. */
 function isNothing(value: unknown): boolean {
   return !value || (Array.isArray(value) && !value.length);
 }

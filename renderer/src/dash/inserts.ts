@@ -1,11 +1,11 @@
 /**
- * Draws components as a callback's Output would draw them.
+ * Inserts components as a callback's Output would.
  *
- * `set_props` makes no initial call of the ordinary callbacks that listen to what is inserted, and
- * none of those with ALL for what is removed; nor does it bring back what a user has entered where
- * a component has `persistence`. An Output does all of it. So such props are handed to Dash as the
- * result of a callback that has been executed. That is private to Dash; where its state does not
- * look as expected, nothing is put here.
+ * `set_props` triggers no initial calls of ordinary callbacks for inserted components, and no ALL
+ * callbacks for removed ones; nor does it restore user input of components with `persistence`. An
+ * Output does all of it. So such props are handed to Dash as the result of an executed callback.
+ * This is private to Dash: if its state does not look as expected, `insert` does nothing and
+ * returns false.
  */
 
 import {stringifyId, type WireId} from "../ids.ts";
@@ -14,7 +14,7 @@ import type {Props} from "../protocol.ts";
 import {isPatch} from "./patch.ts";
 import {nodeAt, own, pathOf, state, store, type Node, type Resolved} from "./store.ts";
 
-/** Sets props of a component if an Output would do more than `set`; returns whether it did. */
+/** Sets props as an Output would if that has more effects than `set`; returns whether it did. */
 export function insert(id: WireId, props: Props, set: (props: Props) => void): boolean {
   const path = pathOf(id);
   const node = path && nodeAt(path);
@@ -29,7 +29,7 @@ export function insert(id: WireId, props: Props, set: (props: Props) => void): b
     execute(id, props);
     return true;
   }
-  set(props); // which applies the Patch
+  set(props); // `set` applies the Patch
   const now = (path && nodeAt(path)?.props) ?? {};
   const added = [...heard(drawn.map((prop) => now[prop]))].filter((one) => !before.has(one));
   if (added.length) {
@@ -38,7 +38,10 @@ export function insert(id: WireId, props: Props, set: (props: Props) => void): b
   return true;
 }
 
-/** Of the callbacks that Dash is to call then, only those stay that have to do with `added`. */
+/**
+ * Hands props to Dash as a callback's result. With `added`, keeps only the requested callbacks that
+ * use one of these components.
+ */
 function execute(id: WireId, props: Props, added?: ReadonlySet<WireId>): void {
   const before = new Set(state()?.callbacks?.requested);
   const executed = {
@@ -62,7 +65,7 @@ function execute(id: WireId, props: Props, added?: ReadonlySet<WireId>): void {
   if (others.length) store()?.dispatch({type: "Callbacks.RemoveRequested", payload: others});
 }
 
-/** The ids in a tree of components that an Output would do something for. */
+/** Returns the ids in a component tree that callbacks or `persistence` depend on. */
 function heard(tree: unknown): Set<WireId> {
   const ids = new Set<WireId>();
   const {graphs} = state() ?? {};

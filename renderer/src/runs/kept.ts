@@ -1,7 +1,8 @@
 /**
- * What kept-alive runs have set, for components that leave the page and are drawn anew.
+ * Values that keep-alive runs have set, kept for components that leave the page and are drawn
+ * again.
  *
- * Only state props: a command does something to the component that it was meant for.
+ * State props only: a command has an effect on the component that it was sent to.
  */
 
 import {commandOf} from "../apply/commands.ts";
@@ -13,22 +14,22 @@ import {isPatch} from "../dash/patch.ts";
 import type {Source} from "../apply/steps.ts";
 import type {Trigger} from "./triggers.ts";
 
-/** How much is kept for components that are not on the page; the oldest goes first. */
+/** Maximum size of values kept for components that are not on the page; the oldest are dropped. */
 const LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** A value, a Patch that follows it, or both. */
+/** A prop's value, a later Patch, or both. */
 interface Values {
   readonly values: unknown[];
-  /** Counted while the component is not on the page. */
+  /** Size that counts towards the limit; 0 while the component is on the page. */
   bytes: number;
 }
 
 interface Slot {
-  /** The component that shows it; undefined while there is none. */
+  /** The component that shows the values; undefined while it is not on the page. */
   instance: Instance | undefined;
-  /** Others have drawn that component, and it shows something else. */
+  /** Whether the component was drawn by others and must be shown the values. */
   isDue: boolean;
-  /** Whether there has been one. */
+  /** Whether the component was ever on the page. */
   wasShown: boolean;
   readonly props: Map<string, Values>;
 }
@@ -39,7 +40,7 @@ interface Keeping {
   readonly callback: string;
   readonly key: string;
   readonly slots: Map<WireId, Slot>;
-  /** The run has ended; what nobody has seen yet is shown once. */
+  /** Whether the run has ended; values that were not shown yet are shown once. */
   isOver: boolean;
 }
 
@@ -79,7 +80,7 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
     slot.instance = instance;
     const isOurs = instance?.drawnBy === keeping.callback;
     slot.isDue = instance !== undefined && !isOurs;
-    if (isOurs) clear(slot); // what a run draws itself looks as it shall look
+    if (isOurs) clear(slot); // the run has drawn it itself with the right values
     for (const one of slot.props.values()) count(one, instance ? 0 : sizeOf(one.values));
     return slot;
   }
@@ -95,7 +96,7 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
     }
   }
 
-  /** What a component is to be shown, if anything is due: values, then Patches. */
+  /** Returns what a component must be shown, if anything: first values, then Patches. */
   function take(source: Source, keeping: Keeping, id: WireId): Due[] {
     const slot = slotOf(keeping, id);
     if (!slot.isDue) return [];
@@ -103,7 +104,7 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
     const first: Record<string, unknown> = {};
     const then: Record<string, unknown> = {};
     for (const [prop, {values}] of slot.props) {
-      if (!isState(id, prop)) continue; // it was not known what component would come
+      if (!isState(id, prop)) continue; // a command: the component's type was unknown before
       for (const value of values) {
         if (!isPatch(value)) first[prop] = value;
         else if (prop in first || dash.get(id, prop) !== undefined) then[prop] = value;
@@ -117,13 +118,13 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
   }
 
   return {
-    /** A run begins; what an earlier one of its kind has left to be shown is out of date. */
+    /** Starts to keep a run's values, and forgets an earlier, ended run with the same key. */
     begin(source: Source, {entry, key}: Trigger): void {
       for (const [old, keeping] of all) if (keeping.isOver && keeping.key === key) forgetAll(old);
       all.set(source, {callback: entry.output, key, slots: new Map(), isOver: false});
     },
 
-    /** A run has ended: what it has set while its page was left is shown once. */
+    /** Ends a run: values for components that are away are shown once. */
     end(source: Source): void {
       const keeping = all.get(source);
       if (!keeping) return;
@@ -137,7 +138,7 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
 
     forget: forgetAll,
 
-    /** A run has set props of a component on the page. */
+    /** Records props that a run has set on a component of the page. */
     applied(source: Source, id: WireId, props: Props): void {
       const keeping = all.get(source);
       if (!keeping || keeping.isOver) return;
@@ -148,7 +149,9 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
       }
     },
 
-    /** A run's component is not on the page; returns whether it was there before. */
+    /**
+     * Keeps an update of a component that is not on the page; returns whether it was there before.
+     */
     missed(source: Source, id: WireId, props: Props): boolean {
       const keeping = all.get(source);
       if (!keeping) return false;
@@ -169,16 +172,16 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
       return slot.wasShown;
     },
 
-    /** The components whose coming matters. */
+    /** Returns the components to watch for. */
     ids: () => [...all.values()].flatMap(({slots}) => [...slots.keys()]),
 
-    /** What a component is to be shown before anything else is set. */
+    /** Returns the values that a component must be shown before anything else is set. */
     dueOf: (id: WireId): Due[] =>
       [...all].flatMap(([source, keeping]) =>
         keeping.slots.has(id) ? take(source, keeping, id) : [],
       ),
 
-    /** What components are to be shown that others have drawn since the last call. */
+    /** Returns the values for all components that others have drawn since the last call. */
     due(): Due[] {
       const due = [...all].flatMap(([source, keeping]) =>
         [...keeping.slots.keys()].flatMap((id) => take(source, keeping, id)),

@@ -1,9 +1,9 @@
-/** Starts ask the server at once; what lets them wait for room is loaded when there is none. */
+/** Sends starts at once, and loads the waitlist on the first one that a limit refuses (429). */
 
 import type {StartFailed} from "../transport/answers.ts";
 import type {Request, Room} from "./room.ts";
 
-/** `load` resolves with undefined where the script could not be loaded. */
+/** `load` resolves with undefined if the script cannot be loaded. */
 export function createLazyRoom(load: () => Promise<Room | undefined>) {
   let room: Room | undefined;
   let loading: Promise<Room | undefined> | undefined;
@@ -11,12 +11,12 @@ export function createLazyRoom(load: () => Promise<Room | undefined>) {
 
   async function loaded(): Promise<Room | undefined> {
     room = await (loading ??= load());
-    if (!room) loading = undefined; // the next one tries again
+    if (!room) loading = undefined; // the next request loads again
     return room;
   }
 
   return {
-    /** Resolves as the request's `ask` does, or with undefined if the request was given up. */
+    /** Resolves with the request's answer, or with undefined if the request was given up. */
     async enter(request: Request): Promise<string | undefined> {
       const order = ++entered;
       if (room) return room.enter(request, order);
@@ -35,7 +35,7 @@ export function createLazyRoom(load: () => Promise<Room | undefined>) {
         return found.enter({...request, ask}, order);
       }
     },
-    /** A run of this page has ended, or a waiting one is given up. */
+    /** Retries now: a run of this page has ended, or a waiting one was given up. */
     poke: () => room?.poke(),
   };
 }

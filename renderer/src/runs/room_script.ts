@@ -1,4 +1,4 @@
-/** The script of starts that wait for room; see lazy_room.ts. */
+/** Script of the waitlist; see lazy_waitlist.ts. */
 
 import {createRoom} from "./room.ts";
 import {clientside} from "../dash/store.ts";

@@ -1,4 +1,4 @@
-/** The page's runs: overlap, running, cancel, resets, and what the server tells of them. */
+/** The page's runs: overlap, running values, cancel, resets, and the server's events. */
 
 import type {Applier} from "../apply/apply.ts";
 import {StartFailed} from "../transport/answers.ts";
@@ -26,16 +26,16 @@ const LOST = "The connection to a run was lost for good; what it had not sent is
 interface Run extends Source {
   readonly trigger: Trigger;
   readonly cancels: CancelWatch;
-  /** The components that were its Inputs when it began. */
+  /** Instances of its Inputs at its start. */
   readonly inputs: ReadonlySet<Instance>;
   readonly aims: Aims;
-  /** The number of the last update that was received. */
+  /** Number of the last update received. */
   seen: number;
   connection: string | undefined;
-  /** Cancelled or replaced; the server must hear of it once it has answered the start. */
+  /** Cancelled or replaced; the server is asked to stop it once it has answered the start. */
   isGivenUp: boolean;
   hasBegun: boolean;
-  /** Attached to, and its snapshot has not come; what still comes from before has holes. */
+  /** Waiting for the snapshot after an attach; earlier events may have gaps. */
   isStale: boolean;
 }
 
@@ -45,9 +45,9 @@ export interface RunsOptions {
   readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
   readonly page: Promise<string>;
   readonly memory: Memory;
-  /** Loads what lets starts wait; resolves with undefined where it could not be loaded. */
+  /** Loads the waitlist; resolves with undefined if it cannot be loaded. */
   loadRoom(): Promise<Room | undefined>;
-  /** Is told whatever becomes of a run. */
+  /** Called on every state change of a run. */
   onState(run: string, trigger: Trigger, state: RunState): void;
   warn(message: string): void;
 }
@@ -57,7 +57,9 @@ export type Runs = ReturnType<typeof createRuns>;
 export function createRuns(options: RunsOptions) {
   const {dash, applier, connections, page, memory, loadRoom, onState, warn} = options;
   const live = new Map<string, Run>();
-  /** With those that they replace: the server may have heard of them, or not. */
+  /**
+   * Runs whose start is not answered, and the runs they replace: the server may know them or not.
+   */
   const unanswered = new Set<Run>();
   const notes = createNotes(dash, memory, page);
   const remoteStops = createRemoteStops(dash);
@@ -72,7 +74,7 @@ export function createRuns(options: RunsOptions) {
   const kept = createKept(dash, warn);
   const room = createLazyRoom(loadRoom);
 
-  /** Dash calls the callback: an Input has changed, or the page has loaded. */
+  /** Called by Dash when an Input has changed or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
     const entry = dash.entry(callback);
     if (!entry || ownWrites.isOwn(entry, context)) return;
@@ -123,14 +125,14 @@ export function createRuns(options: RunsOptions) {
     const isSurviving = survives(trigger.entry);
     try {
       dash.beforeRequest(trigger.body);
-      const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
+      const body = JSON.stringify(trigger.body); // the same as Dash, which drops undefined values
       const fields = {run: run.id, page: await page, replaces, callback: trigger.entry.output};
       const ask = async () => {
         if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
         try {
           return await connections.start(body, fields, isSurviving);
         } catch (error) {
-          notes.remove(run.id); // a page that goes away forgets what waits for room
+          notes.remove(run.id); // a waiting start ends with its page
           throw error;
         }
       };
@@ -145,7 +147,7 @@ export function createRuns(options: RunsOptions) {
       if (run.connection) dash.afterRequest(trigger.body);
       if (run.connection && run.isGivenUp) stop([run]);
     } catch (error) {
-      stop(asking); // what was not answered may have been heard
+      stop(asking); // the server may have received an unanswered start
       if (!live.has(run.id)) return;
       const {code, message, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
@@ -168,7 +170,7 @@ export function createRuns(options: RunsOptions) {
     return run;
   }
 
-  /** Shows the runs that this page has begun before it was reloaded. */
+  /** Restores the runs that this page started before a reload. */
   function restore(): void {
     const restored: Run[] = [];
     for (const {id, trigger} of notes.due()) {
@@ -187,7 +189,7 @@ export function createRuns(options: RunsOptions) {
     void attach(restored);
   }
 
-  /** Has runs that go on without this page carried to it again. */
+  /** Attaches this page to runs that have continued without it. */
   async function attach(runs: readonly Run[]): Promise<void> {
     for (const run of runs) {
       run.connection = undefined;
@@ -215,7 +217,10 @@ export function createRuns(options: RunsOptions) {
     if (runs.length) void connections.stop({page: pageId, runs: runs.map((run) => run.id)});
   }
 
-  /** Says whether it was news: a run may have ended here already, or an event come before. */
+  /**
+   * Handles an event of a run. Returns false if the run has ended here, or the event is a
+   * duplicate.
+   */
   function onEvent(event: RunEvent, bytes: number): boolean {
     const run = live.get(event.run);
     if (!run) return false;
@@ -228,7 +233,7 @@ export function createRuns(options: RunsOptions) {
         return true;
       case "update":
         if (!event.snapshot) {
-          if (event.n <= run.seen) return false; // replayed
+          if (event.n <= run.seen) return false; // a replayed duplicate
           if (event.n !== run.seen + 1) {
             if (!run.isStale) lose(run);
             return false;
@@ -261,7 +266,7 @@ export function createRuns(options: RunsOptions) {
     finish(run, "lost");
   }
 
-  /** A connection with all its runs, or a single run, is gone for good. */
+  /** Ends the runs of a lost connection, or a single lost run; attaches to those that survive. */
   function onLost(id: string): void {
     const lost = [...live.values()].filter((run) => run.connection === id || run.id === id);
     const surviving = lost.filter((run) => survives(run.trigger.entry));
@@ -269,7 +274,7 @@ export function createRuns(options: RunsOptions) {
     if (surviving.length) void attach(surviving);
   }
 
-  /** Stops runs, and what is queued behind them. */
+  /** Cancels runs and their queued triggers. */
   function cancel(runs: readonly Run[], isLeaving = false): void {
     stop(runs.filter((run) => run.connection));
     for (const run of runs) {
@@ -279,7 +284,9 @@ export function createRuns(options: RunsOptions) {
     }
   }
 
-  /** In one commit, in this order: resets, running's off values, what on_error streams. */
+  /**
+   * Ends a run, in one commit and in this order: resets, running's off values, updates of on_error.
+   */
   function finish(
     run: Run,
     reason: Ended["reason"],
@@ -312,7 +319,9 @@ export function createRuns(options: RunsOptions) {
     return [...live.values()].filter((run) => run.trigger.key === key);
   }
 
-  /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
+  /**
+   * Called when the page has changed: checks cancel Inputs, triggers that have left, and new ones.
+   */
   function check(): void {
     instances.look();
     stopRemotely();
@@ -324,7 +333,7 @@ export function createRuns(options: RunsOptions) {
     for (const [entry, context] of instances.due()) begin(entry, context);
   }
 
-  /** Components are drawn anew while runs go on: they show what these say now. */
+  /** Shows the values of live and kept runs in components that were drawn again. */
   function showAgain(): void {
     const redrawn = [...live.values()].flatMap((run) =>
       run.aims.redrawn().map((target): Due => [run, target]),
@@ -332,8 +341,8 @@ export function createRuns(options: RunsOptions) {
     let due = [...redrawn, ...kept.due()];
     while (due.length) {
       const again = due;
-      dash.commit(() => again.forEach(setAgain)); // not by the applier: what waits there is newer
-      due = kept.due(); // what was set later in components that this has drawn
+      dash.commit(() => again.forEach(setAgain)); // not through the applier, whose pending updates are newer
+      due = kept.due(); // values of components that this commit has drawn
     }
   }
 
@@ -348,14 +357,14 @@ export function createRuns(options: RunsOptions) {
     note(source as Run, id, props);
   }
 
-  /** Stops runs that no page shows, or another one, before runs of this page are cancelled. */
+  /** Stops runs that other pages or none show, before runs of this page are cancelled. */
   function stopRemotely(): void {
     const shown = new Set([...live.values()].map((run) => run.trigger.entry.output));
     const callbacks = remoteStops.due().filter((callback) => !shown.has(callback));
     if (callbacks.length) void connections.stop({page: pageId, runs: [], callbacks});
   }
 
-  /** The page goes away, and with it the runs that do not outlive it. */
+  /** Called when the page leaves: stops its runs, except those that survive it. */
   function close(): void {
     const ending = [...new Set([...live.values(), ...unanswered])].filter(
       (run) => run.isGivenUp || !survives(run.trigger.entry),
@@ -363,7 +372,9 @@ export function createRuns(options: RunsOptions) {
     connections.close({page: pageId, runs: ending.map((run) => run.id)});
   }
 
-  /** Props of a component are about to be set: what has appeared by now, others have drawn. */
+  /**
+   * Called before props of a component are set: components that have appeared were drawn by others.
+   */
   function onSet(id: WireId): void {
     instances.look();
     kept.dueOf(id).forEach(setAgain);
@@ -376,7 +387,7 @@ export function createRuns(options: RunsOptions) {
     note(run, id, props);
   }
 
-  /** A run's own writes neither trigger nor cancel its callback. */
+  /** Records a run's own writes, which neither trigger nor cancel its callback. */
   function note({trigger: {entry}}: Run, id: WireId, props: Props): void {
     ownWrites.record(entry, id, props);
     remoteStops.accept(entry, id, props);
@@ -385,7 +396,10 @@ export function createRuns(options: RunsOptions) {
     }
   }
 
-  /** A component is not on the page. Returns whether that is no news: it was there before. */
+  /**
+   * Called for an update of a component that is not on the page; returns whether it was there
+   * before.
+   */
   function onMissing(source: Source, id: WireId, props: Props): boolean {
     return kept.missed(source, id, props) || (source as Run).aims.has(id);
   }
@@ -394,8 +408,9 @@ export function createRuns(options: RunsOptions) {
 }
 
 /**
- * A cancelled run's last updates are dropped by the server, and a lost one's are missing. Who tells
- * the end of a worker that has died does not know how many there were.
+ * Returns whether all updates of an ended run were received. The server drops the last updates of a
+ * cancelled run, and those of a lost run are missing. The number is unknown (0) if the run's worker
+ * has died.
  */
 function isWhole(run: Run, {reason, n}: Ended): boolean {
   return reason === "cancelled" || reason === "lost" || !n || n === run.seen;

@@ -1,4 +1,4 @@
-/** What the page's runs and connection are at, from what is told of them. */
+/** Current states of the page's runs and connection, from the events of subscribers.ts. */
 
 import {isDictId, parseId, type Match, type WireId} from "../ids.ts";
 import type {ConnectionState} from "../transport/host.ts";
@@ -12,7 +12,7 @@ interface Known {
 
 export interface Shown {
   readonly state: ConnectionState;
-  /** With `reconnecting`: when it is tried again, on the clock of `now`. */
+  /** Time of the next retry, on the clock of `now`; set while `reconnecting`. */
   readonly retryAt: number | undefined;
 }
 
@@ -20,7 +20,7 @@ export type States = ReturnType<typeof createStates>;
 
 export function createStates(now: () => number) {
   const alive = new Map<string, Known>();
-  /** By callback and what MATCH stands for, the latest last. */
+  /** Ended runs by callback and MATCH values, the latest last. */
   const ended = new Map<string, Known>();
   const listeners = new Set<() => void>();
   let connection: Shown = {state: "idle", retryAt: undefined};
@@ -45,7 +45,9 @@ export function createStates(now: () => number) {
     for (const listener of listeners) listener();
   }
 
-  /** Of all runs of an event callback or, where an id says what MATCH stands for, of some. */
+  /**
+   * Returns the state of an event callback's runs; a dict id selects those with its MATCH values.
+   */
   function ofRuns(callback: string, id: WireId): RunState | "idle" {
     const meant = isDictId(id) ? parseId(id) : {};
     const isMeant = (one: Known) =>

@@ -1,6 +1,6 @@
 /**
- * Runs that outlive their page: what a page notes of them, to find them again after a reload, and
- * the cancel Inputs that stop them from a page that does not show them.
+ * Detached runs (`on_disconnect="finish"`), which survive their page: a stored list to attach to
+ * them after a reload, and cancel Inputs that stop them from pages that do not show them.
  */
 
 import type {Dash} from "../dash/dash.ts";
@@ -10,7 +10,7 @@ import type {Props} from "../protocol.ts";
 import type {Trigger} from "./triggers.ts";
 import {isShown, watchCancels, type CancelWatch} from "./watches.ts";
 
-/** The tab's storage, or none: a page that is embedded may have no access to it. */
+/** The tab's session storage; an embedded page may have none. */
 export interface Memory {
   read(key: string): string | null;
   write(key: string, text: string): void;
@@ -25,7 +25,7 @@ interface Note {
 
 export interface Survivor {
   readonly id: string;
-  /** Undefined where the app no longer has the callback. */
+  /** Undefined if the app no longer has the callback. */
   readonly trigger: Trigger | undefined;
 }
 
@@ -33,7 +33,10 @@ export const survives = (entry: Entry) => entry.flash_events.onDisconnect === "f
 
 export type Notes = ReturnType<typeof createNotes>;
 
-/** The page's id is part of the key: a duplicated tab copies the storage, but owns none of it. */
+/**
+ * Stores a page's detached runs. The key contains the page id: a duplicated tab copies the storage,
+ * but owns none of the runs.
+ */
 export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
   const notes = new Map<string, Note>();
   let waiting: readonly Note[] = [];
@@ -56,7 +59,7 @@ export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
     remove(run: string): void {
       if (notes.delete(run)) save();
     },
-    /** Runs from before the reload that can be shown now: their triggers are on the page. */
+    /** Returns the runs from before a reload whose triggers are on the page again. */
     due(): Survivor[] {
       if (!waiting.length || !dash.isReady()) return [];
       const due: Survivor[] = [];
@@ -73,17 +76,23 @@ export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
   };
 }
 
-/** Components such as dcc.Location set their own props when they appear; only counters begin. */
+/**
+ * Returns whether a first value is no change: dcc.Location and others set their own props when they
+ * appear. Counters (`n_clicks`) do change from nothing.
+ */
 const isFirst = (value: unknown) => typeof value !== "number";
 
 export function createRemoteStops(dash: Dash) {
   const watches = new Map<string, CancelWatch>();
   return {
-    /** Callbacks of which a cancel Input that every page knows has changed. */
+    /**
+     * Returns the callbacks with a changed cancel Input; patterns, whose MATCH is unknown, are not
+     * watched.
+     */
     due(): string[] {
       return dash.entries().filter(hasChanged).map((entry) => entry.output);
     },
-    /** Takes what a callback's own runs have written as seen. */
+    /** Ignores changes that the callback's own runs have written. */
     accept(entry: Entry, id: WireId, props: Props): void {
       watches.get(entry.output)?.accept(id, props);
     },

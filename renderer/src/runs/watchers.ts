@@ -1,7 +1,8 @@
 /**
- * What happens in the page, told to whoever has asked: the state components, the dev tools' panel.
+ * Publishes the page's events to subscribers: the state components, the dev tools' panel.
  *
- * They come in scripts of their own, before or after this one, and put themselves into a list.
+ * Subscribers are separate scripts, loaded before or after this one, and add themselves to a global
+ * list.
  */
 
 import type {WireId} from "../ids.ts";
@@ -20,14 +21,14 @@ export type News =
       readonly state: RunState;
     }
   | {readonly type: "event"; readonly event: RunEvent; readonly bytes: number}
-  /** What was set for a run, after collapsing. */
+  /** Props that were set for a run, after collapsing. */
   | {
       readonly type: "applied";
       readonly run: string;
       readonly id: WireId;
       readonly props: Props;
     }
-  /** What was to be set on a component that is not on the page, and was not there before. */
+  /** Props for a component that is not on the page, and was not there before. */
   | {
       readonly type: "missing";
       readonly run: string;
@@ -37,13 +38,16 @@ export type News =
   | {
       readonly type: "connection";
       readonly state: ConnectionState;
-      /** With `reconnecting`: when it is tried again. */
+      /** Time until the next retry; set while `reconnecting`. */
       readonly retryMs?: number | undefined;
     };
 
 export type Watcher = (news: News) => void;
 
-/** Is told from now on; several connections are told of by the one that has changed last. */
+/**
+ * Subscribes to the events from now on. With several connections, the state is that of the one that
+ * changed last.
+ */
 export function watch(watcher: Watcher): void {
   watchers().push(watcher);
 }

@@ -1,8 +1,8 @@
 /**
- * Shares connections among the tabs of a browser: routes each run's events to the tab that owns it.
+ * Shares connections between the browser's tabs: routes each run's events to the tab that owns it.
  *
- * A tab without a port is awaited: it was put aside, or another tab has named it after a worker
- * died. What comes for it meanwhile is kept, within bounds.
+ * A tab without a port is expected to return: it was suspended, or another tab has reported it
+ * after a worker died. Messages for it are buffered up to a size and a timeout.
  */
 
 import {StartFailed} from "../transport/answers.ts";
@@ -24,11 +24,11 @@ import {createOwners} from "./owners.ts";
 import {postRenewed, type Post} from "../transport/renewal.ts";
 import type {RunEvent} from "../protocol.ts";
 
-/** Bounds of what is kept for a tab that is awaited. */
+/** Limits for a tab without a port: buffered bytes, and time until it counts as gone. */
 const KEPT_BYTES = 1024 * 1024;
 const KEPT_MS = 30_000;
 
-/** A last word comes another way than the release of the lock, and may come after it. */
+/** Grace period for a tab's last message, which may arrive after its lock is released. */
 const LAST_WORD_MS = 100;
 
 export interface HubPort {
@@ -41,9 +41,9 @@ interface Tab {
   port: HubPort | undefined;
   readonly outbox: ReturnType<typeof createOutbox>;
   expiry: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the tab itself has asked to be awaited; it holds no lock then. */
+  /** Whether the tab has announced its absence; it holds no lock meanwhile. */
   isSuspended: boolean;
-  /** Counts hellos. */
+  /** Number of hellos; a newer one ends the wait for the tab's lock. */
   turn: number;
 }
 
@@ -53,11 +53,11 @@ type Carrier = Pick<
 >;
 
 export interface HubOptions {
-  /** The worker's own id, whose lock it holds. */
+  /** The worker's id; it holds the lock of this name. */
   readonly id: string;
   connect(host: Host): Carrier;
   readonly post: Post;
-  /** Resolves when nobody holds the lock. */
+  /** Waits until nobody holds the lock. */
   whenFree(name: string): Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   const tabs = new Map<string, Tab>();
   const endpoints = new Map<string, Endpoint>();
   let lastEndpoint: Endpoint | undefined;
-  /** Tabs that were asked for fresh headers. */
+  /** Requests to tabs for fresh headers that are not answered yet. */
   const renewals = new Map<
     number,
     {readonly tab: string; readonly resolve: (fresh: Endpoint | undefined) => void}
@@ -73,9 +73,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   let renewing = 0;
   const owners = createOwners(tellPeers);
   const commands = new Set<string>();
-  /** Where each connection is. */
+  /** Last event id of each connection. */
   const places = new Map<string, string>();
-  /** Connections of a worker that has died; the best offer is taken when all had time to say it. */
+  /** Positions in the connections of a dead worker; the latest is resumed after a grace period. */
   const offers = new Map<string, Offer>();
   let lastState: Extract<ToTab, {type: "state"}> | undefined;
   let lastStateAt = 0;
@@ -119,8 +119,8 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   }
 
   /**
-   * Only a tab can read cookies and call its page's hook. What is asked for a page is asked as this
-   * page only, as another tab may belong to another user.
+   * Asks a tab for fresh headers: only a tab can read cookies and call its page's hook. A request
+   * for a page is renewed by this page only, because another tab may belong to another user.
    */
   async function renew(
     refused: Endpoint,
@@ -137,7 +137,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       const tab = whose ?? (page ? undefined : reachable.at(-1));
       if (!tab) {
         if (asked.size) return undefined;
-        throw new Error("No tab is there to renew the headers."); // one may come back
+        throw new Error("No tab is there to renew the headers."); // retried: a tab may return
       }
       asked.add(tab.id);
       const fresh = await askToRenew(tab, refused, isExpired);
@@ -165,12 +165,12 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     renewals.delete(ask);
   }
 
-  /** A tab that has left, or was put aside, does not answer. */
+  /** Ends the renewals of a tab that has left or is suspended; it will not answer. */
   function forgetRenewals(tab: Tab): void {
     for (const [ask, one] of renewals) if (one.tab === tab.id) renewed(ask, undefined);
   }
 
-  /** Events wait for the end of their chunk; any other message comes after what waits. */
+  /** Queues an event until the end of its chunk; any other message is posted after it, in order. */
   function deliver(event: RunEvent, bytes: number, position: Position): void {
     places.set(position.connection, position.lastEventId);
     const tab = tabs.get(owners.tabOf(event.run) ?? "");
@@ -201,7 +201,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const tab = tabs.get(id) ?? newTab(id, page);
     tabs.set(id, tab);
     clearTimeout(tab.expiry);
-    if (tab.port) tab.outbox.rewind(Infinity); // it counts anew
+    if (tab.port) tab.outbox.rewind(Infinity); // its message count restarts
     tab.isSuspended = false;
     tab.port = port;
     hear(tab, endpoint);
@@ -232,7 +232,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     offers.clear();
   }
 
-  /** Another tab knows of this one, which this worker does not: the worker before has died. */
+  /** Registers a tab that another tab has reported; only the dead worker knew it. */
   function awaitPeer({tab: id, page, claims}: Peer): void {
     if (tabs.has(id)) return;
     const tab = newTab(id, page);
@@ -255,7 +255,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     tab.expiry = setTimeout(() => leave(tab), KEPT_MS);
   }
 
-  /** Stops a tab's runs when it is gone, however it went. */
+  /**
+   * Waits until a tab's lock is free, and then stops its runs: the tab was closed or has crashed.
+   */
   async function watch(tab: Tab): Promise<void> {
     const turn = ++tab.turn;
     await whenFree(tabLock(tab.id));
@@ -283,7 +285,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   }
 
   function hear(tab: Tab, endpoint: Endpoint): void {
-    endpoints.delete(tab.page); // the last one given is the last
+    endpoints.delete(tab.page); // moves it to the end of the map
     endpoints.set(tab.page, endpoint);
     lastEndpoint = endpoint;
   }
@@ -307,7 +309,10 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     }
   }
 
-  /** Once for all that changes in one turn; a tab in the back/forward cache must hear nothing. */
+  /**
+   * Tells each tab of the others, once per turn; a tab in the back/forward cache must get no
+   * message.
+   */
   function tellPeers(): void {
     telling ??= setTimeout(() => {
       telling = undefined;
@@ -324,12 +329,12 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   }
 
   return {
-    /** A new port; returns what takes its messages. */
+    /** Connects a tab's port; returns the handler of its messages. */
     connect(port: HubPort): (message: ToWorker) => void {
       let tab: Tab | undefined;
       return (message) => {
         if (message.type === "hello") tab = hello(port, message);
-        if (!tab || tab.port !== port) return; // it has said hello on another one
+        if (!tab || tab.port !== port) return; // the tab has reconnected on another port
         switch (message.type) {
           case "ask":
             return void ask(tab, message);

@@ -1,8 +1,8 @@
-/** What waits to be posted to one tab, and what was posted so shortly ago that it may be lost. */
+/** Messages to one tab: those not posted yet, and recent ones that may be lost. */
 
 import type {Delivery, ToTab} from "./messages.ts";
 
-/** So long may a message be on the way to a tab that is put aside meanwhile. */
+/** Maximum time that a posted message may be in transit when its tab is suspended. */
 const RECENT_MS = 1000;
 
 export function createOutbox() {
@@ -18,7 +18,7 @@ export function createOutbox() {
       waiting.push(message);
     },
 
-    /** Events that follow each other go in one message. */
+    /** Queues an event; consecutive events share one message. */
     putEvent(delivery: Delivery): void {
       waitingBytes += delivery.bytes;
       const last = waiting.at(-1);
@@ -39,7 +39,9 @@ export function createOutbox() {
       recent = recent.filter((one) => at - one.at < RECENT_MS);
     },
 
-    /** The tab has heard so many messages and no more; the others wait again. */
+    /**
+     * Queues the messages again that the tab has not received; it has received the first `heard`.
+     */
     rewind(heard: number): void {
       waiting.unshift(...recent.filter(({n}) => n > heard).map((one) => one.message));
       recent = [];

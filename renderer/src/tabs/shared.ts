@@ -1,8 +1,8 @@
 /**
- * The page's side of connections that a SharedWorker owns for all tabs of the browser.
+ * The page's client of the SharedWorker, which owns the connections of all tabs.
  *
- * Where there is no such worker, or none that answers, the page owns its connections itself. If the
- * worker dies, a new one is told what the old one knew, and goes on where that was.
+ * Without a worker, or if it does not answer, the page uses connections of its own. If the worker
+ * dies, a new one gets the page's claims and positions, and resumes there.
  */
 
 import {StartFailed} from "../transport/answers.ts";
@@ -30,9 +30,9 @@ import {
 } from "./messages.ts";
 
 const WELCOME_MS = 2000;
-/** Of one page; a worker that dies more often is not worth another try. */
+/** Maximum number of worker deaths before the page uses its own connections. */
 const MAX_DEATHS = 5;
-/** What the worker hears of what is applied need not be finer. */
+/** Minimum number of newly applied bytes to report to the worker. */
 const REPORT_BYTES = 128 * 1024;
 
 export interface TabPort {
@@ -41,36 +41,36 @@ export interface TabPort {
 }
 
 export interface SharedOptions {
-  /** What the worker's connections, like the page's own, tell the page. */
+  /** Callbacks of the worker's connections, as of the page's own. */
   readonly host: Pick<Host, "onEvent" | "onCommands" | "onLost" | "onState" | "warn">;
-  /** What is used where there is no worker. */
+  /** Connections to use without a worker. */
   readonly owned: Connections;
   readonly page: Promise<string>;
   endpoint(): Endpoint;
   readonly renew: Renew;
-  /** How many bytes wait to be applied. */
+  /** Number of received bytes that are not applied yet. */
   unapplied(): number;
-  /** Reaches for the worker; undefined where there can be none. */
+  /** Connects to the worker; undefined if SharedWorkers are not available. */
   open(onMessage: (message: ToTab) => void, onError: () => void): TabPort | undefined;
-  /** Takes a lock; resolves with what releases it. */
+  /** Takes a lock; resolves with a function that releases it. */
   hold(name: string): Promise<(() => void) | undefined>;
   whenFree(name: string, signal: AbortSignal): Promise<void>;
 }
 
 interface Link {
   readonly port: TabPort;
-  /** Of the wait for the worker's death. */
+  /** Ends the wait for the worker's death. */
   readonly abort: AbortController;
-  /** Messages since the welcome. */
+  /** Number of messages since the welcome. */
   heard: number;
-  /** Bytes of events. */
+  /** Number of received bytes of events. */
   received: number;
   reported: number;
 }
 
 interface Pending {
   readonly question: Question;
-  /** What the page does itself if the worker is gone for good. */
+  /** Sends the request without a worker, if none can be reached. */
   readonly fallback: () => Promise<string>;
   readonly resolve: (connection: string) => void;
   readonly reject: (error: unknown) => void;
@@ -92,7 +92,7 @@ export function createShared(options: SharedOptions) {
   let asked = 0;
   let deaths = 0;
 
-  /** The worker, if there is one; the page does not reach for it before it needs it. */
+  /** Returns the link to the worker, if any; connects on the first use. */
   function reach(): Promise<Link | undefined> {
     return (reaching ??= connect().catch(() => undefined));
   }
@@ -138,7 +138,9 @@ export function createShared(options: SharedOptions) {
     release = undefined;
   }
 
-  /** Says to a new worker what the old one knew, and asks again what it has not answered. */
+  /**
+   * Connects to a new worker and repeats the unanswered requests; falls back to own connections.
+   */
   async function reconnect(): Promise<void> {
     link?.abort.abort();
     link?.port.close();
@@ -230,10 +232,10 @@ export function createShared(options: SharedOptions) {
 
   function disclaim(run: string): void {
     claims.delete(run);
-    if (!claims.size) positions.clear(); // nothing is left to be resumed
+    if (!claims.size) positions.clear(); // no run to resume
   }
 
-  /** Tells the worker how much of what it has sent is applied. */
+  /** Reports the applied bytes to the worker (flow control). */
   function report(): void {
     if (!link) return;
     const applied = link.received - unapplied();
@@ -278,32 +280,32 @@ export function createShared(options: SharedOptions) {
         () => owned.attach(fields),
       ),
 
-    /** The page asks itself: the worker may be dying, and needs not know. */
+    /** Stops runs with a request of the page itself, because the worker may be dying. */
     stop(fields: StopFields): Promise<void> {
       for (const run of fields.runs) disclaim(run);
       return owned.stop(fields);
     },
 
     close(fields: StopFields): void {
-      owned.close(fields); // the worker may die with its last tab
+      owned.close(fields); // a worker dies with its last tab
       link?.port.postMessage({type: "bye"});
     },
 
     suspend(): void {
       isAway = link !== undefined;
       link?.port.postMessage({type: "suspend", heard: link.heard});
-      link?.port.close(); // a message from a shared worker throws a page out of the cache
+      link?.port.close(); // a message from a SharedWorker evicts the page from the cache
       letGo();
       owned.suspend();
     },
 
-    /** The network is back. */
+    /** Reconnects at once: the network is back. */
     wake(): void {
       link?.port.postMessage({type: "wake"});
       owned.wake();
     },
 
-    /** The page is back from the back/forward cache. */
+    /** Reconnects after a return from the back/forward cache. */
     restore(): void {
       if (isAway) void reconnect();
       isAway = false;

@@ -1,4 +1,4 @@
-/** In Dash's dev tools: a panel of what streams, and errors about wrong ids and props. Loaded in debug mode only. */
+/** Panel of streams in Dash's dev tools, and checks of ids and props; loaded in debug mode only. */
 
 import {createChecks} from "./checks.ts";
 import {connectDash} from "../dash/dash.ts";
@@ -20,7 +20,7 @@ interface ReactLike {
 const {React} = globalThis as unknown as {React: ReactLike};
 const h = React.createElement;
 
-/** More often the panel is not drawn, however fast it streams. */
+/** Minimum time between two renders of the panel, in ms. */
 const DRAW_MS = 250;
 const MAX_TEXT = 300;
 
@@ -61,18 +61,18 @@ const checks = createChecks({dash: connectDebugging(), askProps});
 watch(checks.accept);
 dash.subscribe(() => checks.look(dash.isReady()));
 
-/** Some components name their props in Python only. */
+/** Requests the props of a component type that declares them in Python only. */
 async function askProps(type: string): Promise<readonly string[] | undefined> {
   try {
     const answer = await fetch(`${dash.url("props")}?type=${encodeURIComponent(type)}`);
     return answer.ok ? ((await answer.json()) as string[] | null) ?? undefined : undefined;
   } catch {
-    return undefined; // the server is away: nothing is checked
+    return undefined; // server not reachable: skip the check
   }
 }
 
 interface DevtoolProps {
-  /** Of the event callbacks, by id. */
+  /** Names of the event callbacks, by id. */
   readonly names?: Readonly<Record<string, string>>;
 }
 
@@ -177,7 +177,7 @@ function timeOf(time: number): string {
   return new Date(time).toISOString().slice(11, 23);
 }
 
-/** Draws again after something has happened, at most every DRAW_MS. */
+/** Renders again after an event, at most every DRAW_MS. */
 function useDrawing(): void {
   const [, draw] = React.useState(0);
   React.useEffect(() => {
@@ -195,7 +195,7 @@ function useDrawing(): void {
   }, []);
 }
 
-/** The run ends as if a cancel trigger had stopped it: the server tells the page. */
+/** Asks the server to stop a run; the page gets its end as after a cancel. */
 function stop(run: string): void {
   const page = sessionStorage.getItem("flash_events.page") ?? "";
   const post = postRenewed(postTo, () => endpointOf(dash), renewIn(dash));

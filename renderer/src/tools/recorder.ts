@@ -1,4 +1,4 @@
-/** Keeps what is streamed into a page that a test drives, for `flash_events/testing/page.py`. */
+/** Records the streams of a page that a test drives, for `flash_events/testing/page.py`. */
 
 import {createRecords, recordingOf} from "./records.ts";
 import {clientside} from "../dash/store.ts";
@@ -11,7 +11,7 @@ if (!page["flash_events_recorder"]) {
   const find = (run: string) => records.list().find((one) => one.run === run);
   watch(records.accept);
   page["flash_events_recorder"] = {
-    /** Of an event callback, as they have started. */
+    /** Returns the ids of an event callback's runs, in the order of their starts. */
     runs: (callback: string) =>
       records
         .list()

@@ -1,8 +1,8 @@
 /**
- * Connections: usually one, opened by the answer to the first start, carrying all runs.
+ * Event stream connections: usually one, opened by the response to the first start and used by all
+ * runs.
  *
- * Touches no DOM, and runs in a page or in the worker that the tabs share; what it needs of either
- * comes in through `Host`.
+ * Uses no DOM, so that it can run in a page or in the SharedWorker; `Host` provides the rest.
  */
 
 import {createParser} from "eventsource-parser";
@@ -12,14 +12,14 @@ import {newId} from "../ids.ts";
 import {parseEvent, VERSION} from "../protocol.ts";
 import {createStops} from "./stops.ts";
 
-/** Time between heartbeats, until the server has said it. */
+/** Default time between heartbeats, until the server has sent it. */
 const HEARTBEAT_SECONDS = 15;
-/** How much later than it is due a heartbeat is answered anyway: data may be in front of it. */
+/** Delay of a heartbeat that is tolerated: data may be in front of it. */
 const LATE_MS = 5000;
 
 /**
- * Before a longer body the server is asked whether it may come: it would not be read, and a browser
- * may not hear an answer that comes while it still sends.
+ * Body size above which the server is first asked for permission (`ask`): it does not read the body
+ * of a refused start, and a browser may miss a response that arrives while it still sends.
  */
 const LARGE = 512 * 1024;
 
@@ -28,9 +28,9 @@ interface Connection {
   lastEventId: string;
   tries: number;
   isClosed: boolean;
-  /** Ends the current request. */
+  /** Aborts the current request. */
   abort: AbortController;
-  /** Wakes a connection that waits to reconnect. */
+  /** Ends the wait before a reconnect. */
   wake: (() => void) | undefined;
 }
 
@@ -40,7 +40,10 @@ export function createConnections(host: Host) {
   let opening: Promise<unknown> | undefined;
   let isSuspended = false;
 
-  /** While no connection is open, all wait for the first one's answer, which opens it. */
+  /**
+   * Posts a start or an attach. If no connection is open, waits for the first request, which opens
+   * one.
+   */
   async function ask(action: "start" | "attach", body: string, fields: object): Promise<string> {
     while (!open.size && opening) await opening;
     const started = openOrJoin(action, body, fields);
@@ -49,7 +52,7 @@ export function createConnections(host: Host) {
     const answered = started.catch(onFailed).finally(() => {
       if (opening === answered) opening = undefined;
     });
-    if (body.length <= LARGE) opening = answered; // nobody waits for an upload
+    if (body.length <= LARGE) opening = answered; // others do not wait for an upload
     return started;
   }
 
@@ -95,7 +98,10 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** Returns the id of a connection; raises an error if it is over, as nobody would tell of it. */
+  /**
+   * Returns the id of a connection; raises StartFailed if it has ended meanwhile, since nothing
+   * else would report it.
+   */
   function stillOpen(id: string): string {
     if ([...open].some((one) => one.id === id)) return id;
     throw new StartFailed("lost", "The connection was lost while the run was started.");
@@ -116,7 +122,7 @@ export function createConnections(host: Host) {
     for (const one of open) one.wake?.();
   }
 
-  /** Goes on with a connection that another has read so far. */
+  /** Resumes a connection after the position that another worker has read to. */
   function adopt({connection: id, lastEventId}: Position): void {
     if ([...open].some((one) => one.id === id)) return;
     const connection = {...connectionOf(id), lastEventId};
@@ -179,7 +185,7 @@ export function createConnections(host: Host) {
             break;
           case "close":
             end(connection);
-            host.onLost(connection.id); // no run should be left; one that is would wait for ever
+            host.onLost(connection.id); // no run should be left; any that is would wait forever
             break;
           case "start":
           case "update":
@@ -192,14 +198,14 @@ export function createConnections(host: Host) {
           case "drain":
           case undefined:
         }
-        // After the event: what threw is not received.
+        // Only after the event was handled: an event that raised an error was not received.
         if (id !== undefined) connection.lastEventId = id;
       },
     });
     let isAnswering = false;
     let answerer: ReturnType<typeof setTimeout> | undefined;
     answerLater();
-    /** Says that this client lives, which the server cannot know from what lies between. */
+    /** Answers a heartbeat: the server cannot see whether the client or only a proxy is alive. */
     function answer(): void {
       answerLater();
       if (isAnswering) return;
@@ -214,7 +220,7 @@ export function createConnections(host: Host) {
       clearTimeout(answerer);
       answerer = setTimeout(answer, heartbeatMs + LATE_MS);
     }
-    /** Two heartbeats in a row are missing, each with some delay: the connection is cut. */
+    /** Starts the timeout for two missing heartbeats in a row, which aborts the connection. */
     const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + LATE_MS));
     let watchdog = watch();
     try {
@@ -233,7 +239,7 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** What cannot be read will not get better by being sent again. */
+  /** Parses an event. One that cannot be parsed loses the connection; a retry would not help. */
   function readEvent(connection: Connection, name: string | undefined, data: string) {
     try {
       return parseEvent(name, data);
@@ -244,7 +250,7 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** A cut is a TypeError or an AbortError; anything else went wrong in the page. */
+  /** Warns of errors other than a network failure (TypeError) or an abort (AbortError). */
   function warnOfBug(error: unknown): void {
     const {name} = error as {readonly name?: string};
     if (name !== "TypeError" && name !== "AbortError") host.warn(String(error));
@@ -275,7 +281,7 @@ export function createConnections(host: Host) {
     open.delete(connection);
     connection.wake?.();
     onIdle();
-    // The body ends by itself after `close`; an abort now would drop what the page still sends.
+    // No abort: the body ends by itself after `close`, and an abort would drop unsent requests.
   }
 
   function onFailed(error: unknown): void {
@@ -300,7 +306,10 @@ export function createConnections(host: Host) {
   };
 }
 
-/** They say whose `on_error` shall hear of a refusal, also where the body is not read. */
+/**
+ * Headers that identify the callback whose `on_error` handles a refusal, even if the body is not
+ * read.
+ */
 function headersOf(callback: string, attempt: number): Record<string, string> {
   const last = attempt === TRIES ? {"Flash-Events-Last-Try": "1"} : {};
   return {"Flash-Events-Callback": callback, ...last};

@@ -1,10 +1,10 @@
 /**
- * The connections of a page that shares none with other tabs.
+ * Connections of a page that shares none with other tabs.
  *
- * What opens and reads them is a script of its own (own_connections.ts), which is loaded when the
- * page needs it: most pages have a SharedWorker, which has the same code. A page may be older than
- * the server that it loads the script from, so what the two say to each other (`Host`,
- * `Connections`) changes only with the protocol's version.
+ * Their code is a separate script (connections_script.ts), loaded on use: most pages use the
+ * SharedWorker, which contains the same code. A page may be older than the server that it loads the
+ * script from, so the interfaces between the two (`Host`, `Connections`) change only with the
+ * protocol's version.
  */
 
 import {jitter, pause, StartFailed, TRIES} from "./answers.ts";
@@ -13,7 +13,7 @@ import {createStops} from "./stops.ts";
 
 export type CreateConnections = (host: Host) => Connections;
 
-/** `load` resolves with undefined where the script could not be loaded. */
+/** `load` resolves with undefined if the script cannot be loaded. */
 export function createOwned(host: Host, load: () => Promise<CreateConnections | undefined>) {
   const stops = createStops(host);
   let loading: Promise<Connections> | undefined;
@@ -36,7 +36,7 @@ export function createOwned(host: Host, load: () => Promise<CreateConnections | 
     throw new StartFailed("network", "The server could not be reached.");
   }
 
-  /** The script has a class `StartFailed` of its own, which the page does not know. */
+  /** Converts errors of the script, which has its own class `StartFailed`, to the page's. */
   async function carried(ask: (own: Connections) => Promise<string>): Promise<string> {
     const own = await prepare();
     return ask(own).catch((error: unknown) => {
@@ -46,7 +46,7 @@ export function createOwned(host: Host, load: () => Promise<CreateConnections | 
   }
 
   return {
-    /** Loads what a start will need, so that it need not wait for it. */
+    /** Loads the script before the first start. */
     prepare: () => void prepare().catch(() => undefined),
     start: (...given) => carried((own) => own.start(...given)),
     attach: (...given) => carried((own) => own.attach(...given)),

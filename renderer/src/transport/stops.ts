@@ -1,11 +1,11 @@
-/** Asks the server to stop runs. */
+/** Requests to the server to stop runs, with retries. */
 
 import {isFinal, jitter, pause, TRIES} from "./answers.ts";
 import type {Host, StopFields} from "./host.ts";
 import {VERSION} from "../protocol.ts";
 
 export function createStops({post: send, warn}: Pick<Host, "post" | "warn">) {
-  /** What asks may go away meanwhile: the page, or the worker with its last tab. */
+  /** `keepalive`: the page may close meanwhile, or the worker with its last tab. */
   function post(fields: StopFields): Promise<Response> {
     return send("stop", {version: VERSION, ...fields}, {keepalive: true});
   }
