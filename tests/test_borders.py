@@ -1,4 +1,4 @@
-"""The borders of the house: which room may import which, and no circles."""
+"""Layers: which package may import which, and no import cycles."""
 
 import ast
 import re

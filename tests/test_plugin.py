@@ -368,7 +368,7 @@ async def test_the_worker_is_served_to_pages_of_its_own_deploy_only() -> None:
     assert (other.status_code, other.headers["Cache-Control"]) == (404, "no-store")
 
 
-@pytest.mark.parametrize("name", ["connections", "room"])
+@pytest.mark.parametrize("name", ["connections", "waitlist"])
 async def test_a_script_that_is_loaded_on_use_is_served_to_every_deploy(name: str) -> None:
     """A page that is older than the server could not go on without it."""
     app = new_app(routes_pathname_prefix="/app/", requests_pathname_prefix="/app/")

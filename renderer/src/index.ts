@@ -11,25 +11,25 @@ import type {Host} from "./transport/host.ts";
 import {newId} from "./ids.ts";
 import {hold, whenFree} from "./tabs/locks.ts";
 import type {ToTab} from "./tabs/messages.ts";
-import {endpointOf, postRenewed, renewIn} from "./transport/renewal.ts";
-import {createOwned} from "./transport/owned.ts";
-import type {createRoom} from "./runs/room.ts";
+import {endpointOf, postWithRenewal, renewIn} from "./transport/renewal.ts";
+import {createLazyConnections} from "./transport/lazy_connections.ts";
+import type {createWaitlist} from "./runs/waitlist.ts";
 import {createRuns} from "./runs/runs.ts";
 import {createShared} from "./tabs/shared.ts";
 import {clientside} from "./dash/store.ts";
-import {tell} from "./runs/watchers.ts";
+import {publish} from "./runs/subscribers.ts";
 
 /**
  * Versions of the scripts that are loaded on use, so that a deploy loads its own; set by build.mjs.
  */
 declare const WORKER_VERSION: string;
 declare const CONNECTIONS_VERSION: string;
-declare const ROOM_VERSION: string;
+declare const WAITLIST_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
 /** Tab storage. An embedded page may have none; then no run is restored after a reload. */
-const memory = {
+const storage = {
   read(key: string): string | null {
     try {
       return sessionStorage.getItem(key);
@@ -51,9 +51,9 @@ const memory = {
  * own.
  */
 async function pageId(): Promise<string> {
-  const id = memory.read(PAGE_KEY) ?? newId();
+  const id = storage.read(PAGE_KEY) ?? newId();
   const own = (await holdPage(id)) ? id : newId();
-  memory.write(PAGE_KEY, own);
+  storage.write(PAGE_KEY, own);
   if (own !== id) await holdPage(own);
   return own;
 }
@@ -124,17 +124,17 @@ const endpoint = () => endpointOf(dash);
 const renew = renewIn(dash);
 const page = pageId();
 const host: Host = {
-  post: postRenewed(postTo, endpoint, renew),
+  post: postWithRenewal(postTo, endpoint, renew),
   onEvent(event, bytes) {
-    if (runs.onEvent(event, bytes)) tell({type: "event", event, bytes});
+    if (runs.onEvent(event, bytes)) publish({type: "event", event, bytes});
   },
   onLost: (id) => runs.onLost(id),
   onCommands: addCommands,
-  onState: (state, retryMs) => tell({type: "connection", state, retryMs}),
+  onState: (state, retryMs) => publish({type: "connection", state, retryMs}),
   drained: () => applier.drained(),
   warn,
 };
-const owned = createOwned(host, () => load("connections", CONNECTIONS_VERSION));
+const owned = createLazyConnections(host, () => load("connections", CONNECTIONS_VERSION));
 const connections = createShared({
   host,
   owned,
@@ -156,11 +156,11 @@ const applier = createApplier({
   },
   onApplied(source, id, props) {
     runs.onApplied(source, id, props);
-    tell({type: "applied", run: source.id, id, props});
+    publish({type: "applied", run: source.id, id, props});
   },
   onMissing(source, id, props) {
     const isKnown = runs.onMissing(source, id, props);
-    if (!isKnown) tell({type: "missing", run: source.id, id, props});
+    if (!isKnown) publish({type: "missing", run: source.id, id, props});
     return isKnown;
   },
   onFlushed: () => connections.report(),
@@ -174,9 +174,9 @@ const runs = createRuns({
   applier,
   connections,
   page,
-  memory,
-  loadRoom: async () => (await load<typeof createRoom>("room", ROOM_VERSION))?.(warn),
-  onState: (run, trigger, state) => tell({type: "run", run, trigger, state}),
+  storage,
+  loadWaitlist: async () => (await load<typeof createWaitlist>("waitlist", WAITLIST_VERSION))?.(warn),
+  onState: (run, trigger, state) => publish({type: "run", run, trigger, state}),
   warn,
 });
 

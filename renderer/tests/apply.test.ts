@@ -656,7 +656,7 @@ describe("commands that a component clears", () => {
     frames.runAll();
 
     expect(page.setsOf("grid")).toEqual([add(1), add(2)]);
-    expect(warnings).toEqual([expect.stringContaining('"grid" has not taken')]);
+    expect(warnings).toEqual([expect.stringContaining('"grid" has not processed')]);
   });
 
   it("are passed over also when nothing else happens on the page", async () => {
@@ -762,7 +762,7 @@ describe("commands of a graph", () => {
     frames.runAll();
     expect(points()).toEqual([]);
     expect(warnings).toEqual([
-      '"graph" has not been ready for its extendData for 10 s; waiting on.',
+      '"graph" has not been ready for its extendData for 10 s; still waiting.',
     ]);
 
     await draw();
@@ -859,7 +859,7 @@ describe("commands of a graph", () => {
 
     expect(points()).toEqual(Array.from({length: 20}, (_, i) => i + 1).filter((n) => n !== 5));
     expect(page.setsOf("graph").at(-1)).toEqual({figure: {}});
-    const message = expect.stringMatching(/"graph" has refused its extendData of trace 7: Error: ind/);
+    const message = expect.stringMatching(/"graph" rejected its extendData of trace 7: Error: ind/);
     expect(warnings).toEqual([message]);
     expect(page.errors).toEqual([message]);
   });

@@ -22,7 +22,7 @@ function setup({onPage, validated, isLenient = false, entry = {}, props = DIV}: 
   let paths = {};
   const dash: Debugging = {
     entries: () => [one as unknown as Entry],
-    told: () => ({names: {cb: "app.live"}, places: {cb: "C:\\app.py:3"}}),
+    callbackNames: () => ({names: {cb: "app.live"}, places: {cb: "C:\\app.py:3"}}),
     isLenient: () => isLenient,
     validated: () => validated && new Map(Object.entries(validated)),
     onPage: () => new Map(Object.entries(onPage)),

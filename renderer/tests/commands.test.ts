@@ -284,7 +284,7 @@ it("takes a prop for a command when the server says so, and never joins its valu
 it("keeps what it knows of a command that the server names again", () => {
   addCommands(["extendData"]);
 
-  expect(commandOf("extendData")?.taken).toBe("graph");
+  expect(commandOf("extendData")?.acknowledgedBy).toBe("graph");
 });
 
 it.each(["children", "figure", "toString", "constructor"])("takes %s for a state prop", (prop) => {
@@ -308,7 +308,7 @@ describe("props that are commands on components of one type", () => {
   it("may be named by the server, too", () => {
     addCommands(["my_lib.Beeper.play"]);
 
-    expect(commandOf("play", "my_lib.Beeper")?.taken).toBe("commit");
+    expect(commandOf("play", "my_lib.Beeper")?.acknowledgedBy).toBe("commit");
     expect(commandOf("play", "other_lib.Beeper")).toBeUndefined();
   });
 });

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import {createConnections} from "../src/transport/connection.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
@@ -19,7 +19,7 @@ let connections: ReturnType<typeof createConnections>;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.spyOn(Math, "random").mockReturnValue(1); // the longest pause that jitter allows
+  vi.spyOn(Math, "random").mockReturnValue(1); // the longest pause that retryDelayMs allows
   host = fakeHost();
   connections = createConnections(host.host);
 });

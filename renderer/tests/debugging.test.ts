@@ -47,7 +47,7 @@ test("an error is handed to Dash's dev tools, and what the server tells is found
   debugging.showError("title", ["one", "two"]);
   const error = {message: "title", html: "one\ntwo"};
   expect(dispatch).toHaveBeenCalledWith({type: "ON_ERROR", payload: {type: "backEnd", error}});
-  expect(debugging.told().names).toEqual({cb: "app.live"});
+  expect(debugging.callbackNames().names).toEqual({cb: "app.live"});
   expect(debugging.isLenient()).toBe(true);
-  expect(setup({}).debugging.told()).toEqual({});
+  expect(setup({}).debugging.callbackNames()).toEqual({});
 });

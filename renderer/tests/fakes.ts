@@ -160,7 +160,7 @@ export function fakePage(
       ([value, components.get(id)?.["children"]].flat().some(isNode) ||
         (isPatch(value) && value.operations.some(isNode))),
     isInside,
-    take: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
+    removeProp: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
     get: (id, property) => components.get(id)?.[property],
     instance(id) {
       if (!components.has(id)) return undefined;
@@ -335,7 +335,7 @@ export function fakeConnections() {
 }
 
 /** A tab's storage. */
-export function fakeMemory(stored: Record<string, string> = {}) {
+export function fakeStorage(stored: Record<string, string> = {}) {
   return {
     stored,
     read: (key: string) => stored[key] ?? null,

@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {createFlow, UNAPPLIED_BYTES} from "../src/transport/flow.ts";
+import {createFlow, MAX_UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -25,15 +25,15 @@ const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 it("lets read on while every tab is within its limit", () => {
   const {flow} = setup();
-  flow.sent("a", UNAPPLIED_BYTES);
-  flow.sent("b", UNAPPLIED_BYTES);
+  flow.sent("a", MAX_UNAPPLIED_BYTES);
+  flow.sent("b", MAX_UNAPPLIED_BYTES);
 
   expect(flow.drained()).toBeUndefined();
 });
 
 it("waits for a tab that is over the limit, until it has applied enough", async () => {
   const {flow, stuck, reading} = setup();
-  flow.sent("a", UNAPPLIED_BYTES + 10);
+  flow.sent("a", MAX_UNAPPLIED_BYTES + 10);
   const isReading = reading();
   flow.applied("a", 5);
   await pass(0);
@@ -49,7 +49,7 @@ it("waits for a tab that is over the limit, until it has applied enough", async 
 describe("a tab over the limit", () => {
   it("that applies nothing for two seconds is stuck, and nobody waits for it any more", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();
     await pass(1999);
     expect([stuck, isReading()]).toEqual([[], false]);
@@ -60,7 +60,7 @@ describe("a tab over the limit", () => {
 
   it("that goes on, however slowly, is waited for", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", 2 * UNAPPLIED_BYTES);
+    flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     const isReading = reading();
     for (let applied = 1; applied < 10; applied++) {
       await pass(1900);
@@ -72,7 +72,7 @@ describe("a tab over the limit", () => {
 
   it("that was stuck is told again when it is sent more", async () => {
     const {flow, stuck} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     await pass(2000);
     flow.sent("a", 1);
     await pass(2000);
@@ -82,7 +82,7 @@ describe("a tab over the limit", () => {
 
   it("that was stuck and goes on is waited for again", async () => {
     const {flow} = setup();
-    flow.sent("a", 2 * UNAPPLIED_BYTES);
+    flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     await pass(2000);
     expect(flow.drained()).toBeUndefined();
     flow.applied("a", 1);
@@ -92,7 +92,7 @@ describe("a tab over the limit", () => {
 
   it("that goes away is waited for no more", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();
     flow.forget("a");
     await pass(5000);

@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {fakeGraph} from "./fakes.ts";
-import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
+import {recoverGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
 
 /** A document with a drawn graph with these traces. */
 function documentWith(data: object[]) {
@@ -111,7 +111,7 @@ describe("a graph that was given something", () => {
   it("P15: is mended where somebody else has broken it", async () => {
     const graph = documentWith([]);
     graph.inner._queue = Promise.reject(new Error("not ours"));
-    mendGraph("graph");
+    recoverGraph("graph");
     graph.receive("points");
     await vi.advanceTimersByTimeAsync(1);
     expect(graph.applied).toEqual(["points"]);

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
 import {fakeHost, fakeLocks} from "./fakes.ts";
 import {createConnections} from "../src/transport/connection.ts";
-import {UNAPPLIED_BYTES} from "../src/transport/flow.ts";
+import {MAX_UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 import {createHub} from "../src/tabs/hub.ts";
 import {tabLock, type Claim, type Delivery, type Hello, type ToTab} from "../src/tabs/messages.ts";
 import type {Endpoint} from "../src/transport/host.ts";
@@ -403,7 +403,7 @@ describe("a tab in the back/forward cache", () => {
 });
 
 describe("a slow tab", () => {
-  const big = (run: string, n: number) => update(run, n, n, "x".repeat(UNAPPLIED_BYTES / 2));
+  const big = (run: string, n: number) => update(run, n, n, "x".repeat(MAX_UNAPPLIED_BYTES / 2));
 
   async function slow() {
     const all = setup();
@@ -423,7 +423,7 @@ describe("a slow tab", () => {
     const {one, two, requests} = await slow();
     expect(one.events()).toEqual([]);
     await pass(1.9);
-    two.receive({type: "applied", bytes: UNAPPLIED_BYTES});
+    two.receive({type: "applied", bytes: MAX_UNAPPLIED_BYTES});
     await settle();
 
     expect(one.events()).toEqual(["r1:1"]);

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import type {Endpoint} from "../src/transport/host.ts";
-import {postRenewed, renewIn} from "../src/transport/renewal.ts";
+import {postWithRenewal, renewIn} from "../src/transport/renewal.ts";
 
 const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};
 const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};
@@ -9,7 +9,7 @@ const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};
 function setup(answers: readonly [number, string][], known: readonly (Endpoint | undefined)[]) {
   const posted: Endpoint[] = [];
   const asked: [Endpoint, boolean][] = [];
-  const post = postRenewed(
+  const post = postWithRenewal(
     (endpoint) => {
       const [status, text] = answers[posted.push(endpoint) - 1] ?? [200, ""];
       return Promise.resolve(new Response(text, {status}));

@@ -1,17 +1,17 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createApplier} from "../src/apply/apply.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 import {createRuns} from "../src/runs/runs.ts";
 import {
   changed,
   entryOf,
   fakeConnections,
   fakeFrames,
-  fakeMemory,
+  fakeStorage,
   fakePage,
   patch,
 } from "./fakes.ts";
@@ -20,7 +20,7 @@ import {
 function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
   const page = fakePage({go: {}, button: {}, out: {}, ...layout}, [entry]);
   const frames = fakeFrames();
-  const memory = fakeMemory();
+  const storage = fakeStorage();
   const server = fakeConnections();
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -45,8 +45,8 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     applier,
     connections: server.connections,
     page: Promise.resolve("the page"),
-    memory,
-    loadRoom: () => Promise.resolve(createRoom(warn)),
+    storage,
+    loadWaitlist: () => Promise.resolve(createWaitlist(warn)),
     onState: (run, _, state) => void states.push([run, state]),
     warn,
   });
@@ -64,7 +64,7 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     runs.onEvent({type: "update", run, n, set}, 10);
   const end = (run: string, n: number, reason: Ended["reason"], more: Partial<Ended> = {}) =>
     runs.onEvent({type: "end", run, n, reason, ...more}, 10);
-  return {...server, page, frames, memory, warnings, states, runs, applier, click, started, update, end};
+  return {...server, page, frames, storage, warnings, states, runs, applier, click, started, update, end};
 }
 
 /** Lets promises go on that wait for nothing else. */
@@ -412,7 +412,7 @@ describe("overlap queue", () => {
     for (let waiting = 1; waiting <= 16; waiting++) click();
     expect(warnings).toEqual([]);
     click();
-    expect(warnings).toEqual([expect.stringContaining("16 triggers")]);
+    expect(warnings).toEqual([expect.stringContaining("16 queued triggers")]);
 
     const values: number[] = [];
     for (let waiting = 1; waiting <= 16; waiting++) {
@@ -703,10 +703,10 @@ describe("P17: a start that the server has no room for", () => {
   });
 
   it("is forgotten when the page goes away, also where a run would go on", async () => {
-    const {click, starts, memory} = setup(entryOf({onDisconnect: "finish"}));
+    const {click, starts, storage} = setup(entryOf({onDisconnect: "finish"}));
     click();
     const request = await starts.next();
-    const noted = () => Object.values(memory.stored).join();
+    const noted = () => Object.values(storage.stored).join();
     expect(noted()).toContain(request.fields.run);
     request.refuse(full);
     await settle();
@@ -923,8 +923,8 @@ describe("what a run writes itself", () => {
       applier,
       connections,
       page: Promise.resolve("p"),
-      memory: fakeMemory(),
-      loadRoom: () => Promise.resolve(undefined),
+      storage: fakeStorage(),
+      loadWaitlist: () => Promise.resolve(undefined),
       onState: () => undefined,
       warn: () => undefined,
     });

@@ -1,7 +1,7 @@
 import {expect, test} from "vitest";
 import {createStates} from "../src/runs/states.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
-import type {RunState} from "../src/runs/watchers.ts";
+import type {RunState} from "../src/runs/subscribers.ts";
 
 function triggerFor(output: string, match: object) {
   return {entry: {output}, match, key: output, body: {}} as Trigger;

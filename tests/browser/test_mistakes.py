@@ -35,6 +35,6 @@ def test_points_of_a_trace_that_is_not_there_are_an_error_that_names_graph_and_t
     press(tab, "another-trace")
     tab.wait_until(f"{SHOWN}.includes('graph')")
     shown = tab.page.evaluate(SHOWN)
-    assert "has refused its extendData of trace 7" in shown
+    assert "rejected its extendData of trace 7" in shown
     assert "It has 1 traces, counted from 0." in shown
     tab.errors.clear()

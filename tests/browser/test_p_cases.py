@@ -144,7 +144,7 @@ def test_p15_a_refused_command_is_an_error_and_the_graph_goes_on(desk: Tab) -> N
     assert desk.page.evaluate(f"{DATA}.map(trace => trace.x)") == expected
     desk.click("refused")
     desk.wait_until(f"{DATA}[0].x[0] === 'new'")
-    told = '"lab-graph" has refused its extendData of trace 7'
+    told = '"lab-graph" rejected its extendData of trace 7'
     [warning], [error] = desk.warnings, desk.errors
     assert told in warning
     assert told in error

@@ -170,7 +170,7 @@ class TestOverlap:
         )
         wait_until(lambda: tab.warnings, 10, "a warning")
         assert len(tab.warnings) == 1
-        assert "16 triggers already wait" in tab.warnings[0]
+        assert "limit of 16 queued triggers" in tab.warnings[0]
         tab.click("stop")  # stops the live one and forgets the queued ones
         tab.wait_for("message", "queue was reset")
         tab.wait_until("document.querySelector('#spinner').hidden")

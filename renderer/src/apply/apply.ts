@@ -19,22 +19,22 @@
 
 import type {Dash} from "../dash/dash.ts";
 import {isText} from "../dash/drawing.ts";
-import {UNAPPLIED_BYTES} from "../transport/flow.ts";
-import {mendGraph} from "./graph.ts";
+import {MAX_UNAPPLIED_BYTES} from "../transport/flow.ts";
+import {recoverGraph} from "./graph.ts";
 import {isPattern, type WireId} from "../ids.ts";
-import {createLanes} from "./lanes.ts";
+import {createBacklogs} from "./backlogs.ts";
 import type {Props, Target} from "../protocol.ts";
 import {foldStates, splitStep, type Source, type Step, type Update} from "./steps.ts";
 import {isPatch} from "../dash/patch.ts";
 
 /** Time budget of a frame, in ms; the remaining updates follow in the next frame. */
-const BUDGET_MS = 12;
+const FRAME_BUDGET_MS = 12;
 
 /** Idle time, in ms, after which an update is applied at once instead of in the next frame. */
-const QUIET_MS = 50;
+const IDLE_MS = 50;
 
 /** Maximum time that a barrier waits for commands inside it, in ms. */
-const HOLD_MS = 1000;
+const MAX_HOLD_MS = 1000;
 
 export interface ApplierOptions {
   readonly dash: Pick<
@@ -44,7 +44,7 @@ export interface ApplierOptions {
     | "elementOf"
     | "get"
     | "set"
-    | "take"
+    | "removeProp"
     | "expand"
     | "commit"
     | "typeOf"
@@ -89,14 +89,14 @@ export function createApplier(options: ApplierOptions) {
   const warned = new Set<string>();
   let isScheduled = false;
   let isFlushing = false;
-  let flushed = now();
+  let flushedAt = now();
   let unapplied = 0;
-  let whenDrained: (() => void)[] = [];
+  let drainWaiters: (() => void)[] = [];
 
-  const lanes = createLanes({
+  const backlogs = createBacklogs({
     dash,
     setStates,
-    onTaken: (step) => void (unapplied -= step.bytes),
+    onDequeued: (step) => void (unapplied -= step.bytes),
     onApplied,
     isOnPage,
     attempt,
@@ -139,7 +139,7 @@ export function createApplier(options: ApplierOptions) {
   }
 
   function refuse(prop: string): void {
-    warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
+    warnOnce(`The prop name "${prop}" is forbidden; the prop is skipped.`);
   }
 
   /** Drops the updates of a source that are queued and not yet applied. */
@@ -153,7 +153,7 @@ export function createApplier(options: ApplierOptions) {
     found = found.filter(isKept);
     split = split.filter(isKept);
     heldSince = undefined;
-    lanes.drop(source);
+    backlogs.drop(source);
     schedule(); // fewer unapplied bytes: reading may resume
   }
 
@@ -179,7 +179,7 @@ export function createApplier(options: ApplierOptions) {
       flush();
     };
     // Hidden pages get no frames and late timers. A microtask runs after all events of one message.
-    if (isHidden() || now() - flushed > QUIET_MS) queueMicrotask(run);
+    if (isHidden() || now() - flushedAt > IDLE_MS) queueMicrotask(run);
     else nextFrame(run);
   }
 
@@ -191,23 +191,23 @@ export function createApplier(options: ApplierOptions) {
     }
     isFlushing = true;
     try {
-      const deadline = now() + BUDGET_MS;
-      flushed = now();
+      const deadline = now() + FRAME_BUDGET_MS;
+      flushedAt = now();
       let goesOn = true;
       while (goesOn) {
         const isCut = commitStates();
-        goesOn = (lanes.commitCommands() || isCut) && now() < deadline;
+        goesOn = (backlogs.commitCommands() || isCut) && now() < deadline;
       }
     } finally {
       isFlushing = false;
-      flushed = now();
+      flushedAt = now();
       inbox.splice(0, head);
       head = 0;
     }
-    if ((hasNext() && heldSince === undefined) || lanes.canGoOn()) schedule();
-    if (unapplied < UNAPPLIED_BYTES) {
-      const waiting = whenDrained;
-      whenDrained = [];
+    if ((hasNext() && heldSince === undefined) || backlogs.hasReady()) schedule();
+    if (unapplied < MAX_UNAPPLIED_BYTES) {
+      const waiting = drainWaiters;
+      drainWaiters = [];
       for (const callback of waiting) callback();
     }
     onFlushed?.();
@@ -217,7 +217,7 @@ export function createApplier(options: ApplierOptions) {
   function commitStates(): boolean {
     let isCut = false;
     dash.commit(() => {
-      isCut = lanes.commitStates() || placeSteps();
+      isCut = backlogs.commitStates() || placeSteps();
       close();
     });
     return isCut;
@@ -298,13 +298,13 @@ export function createApplier(options: ApplierOptions) {
     const {id} = step;
     if (step.command) {
       if (open.has(id)) close();
-      lanes.add(id, step);
+      backlogs.add(id, step);
       return true;
     }
-    const border = open.get(id);
-    if (border) border.push(step);
-    else if (draws(step)) return placeBorder(step);
-    else if (lanes.has(id)) lanes.add(id, step);
+    const barrier = open.get(id);
+    if (barrier) barrier.push(step);
+    else if (draws(step)) return placeBarrier(step);
+    else if (backlogs.has(id)) backlogs.add(id, step);
     else {
       const steps = batch.get(id);
       if (steps) steps.push(step);
@@ -313,27 +313,27 @@ export function createApplier(options: ApplierOptions) {
     return true;
   }
 
-  function placeBorder(step: Step): boolean {
+  function placeBarrier(step: Step): boolean {
     const {id} = step;
     if ([...open.keys()].some((one) => dash.isInside(one, id))) close();
     if (isHeld(id, isReplacing(step))) return false;
-    if (lanes.has(id)) lanes.add(id, step);
+    if (backlogs.has(id)) backlogs.add(id, step);
     else open.set(id, [step]);
     return true;
   }
 
   /** Returns whether a barrier must wait for commands inside it; earlier updates have been set. */
   function isHeld(id: WireId, isReplaced: boolean): boolean {
-    if (lanes.holds(id, isReplaced)) {
+    if (backlogs.delaysRedraw(id, isReplaced)) {
       heldSince ??= startHold();
-      if (now() - heldSince < HOLD_MS) return true;
+      if (now() - heldSince < MAX_HOLD_MS) return true;
     }
     heldSince = undefined;
     return false;
   }
 
   function startHold(): number {
-    setTimeout(schedule, HOLD_MS + 1);
+    setTimeout(schedule, MAX_HOLD_MS + 1);
     return now();
   }
 
@@ -352,9 +352,9 @@ export function createApplier(options: ApplierOptions) {
     for (const [id, steps] of batch) apply(id, steps);
     batch.clear();
     for (const [id, steps] of open) {
-      const gone = steps.some(isReplacing) ? lanes.inside(id) : [];
+      const gone = steps.some(isReplacing) ? backlogs.idsInside(id) : [];
       apply(id, steps);
-      lanes.remove(gone);
+      backlogs.remove(gone);
     }
     open.clear();
   }
@@ -375,7 +375,7 @@ export function createApplier(options: ApplierOptions) {
       return isSet;
     };
     for (const {props, writers} of foldStates(steps, canPatch)) {
-      if ("figure" in props) mendGraph(id);
+      if ("figure" in props) recoverGraph(id);
       attempt(id, () => dash.set(id, props));
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
@@ -398,7 +398,7 @@ export function createApplier(options: ApplierOptions) {
    * left.
    */
   function poke(): void {
-    lanes.poke();
+    backlogs.poke();
     if (heldSince !== undefined) schedule();
   }
 
@@ -411,8 +411,8 @@ export function createApplier(options: ApplierOptions) {
     unapplied: () => unapplied,
     /** Waits until the unapplied bytes are below the limit; undefined if they are. */
     drained: () =>
-      unapplied < UNAPPLIED_BYTES
+      unapplied < MAX_UNAPPLIED_BYTES
         ? undefined
-        : new Promise<void>((resolve) => whenDrained.push(resolve)),
+        : new Promise<void>((resolve) => drainWaiters.push(resolve)),
   };
 }

@@ -13,7 +13,7 @@ import {unpackTraces} from "./graph.ts";
 import type {WireId} from "../ids.ts";
 
 /** How a component acknowledges that it has processed a value. */
-export type Taken =
+export type Acknowledgement =
   /** It sets the prop to another value (AgGrid to null, NotificationContainer to []). */
   | "cleared"
   /** dcc.Graph has an internal queue, see graph.ts. */
@@ -22,7 +22,7 @@ export type Taken =
   | "commit";
 
 export interface Command {
-  readonly taken: Taken;
+  readonly acknowledgedBy: Acknowledgement;
   /** Joins as many values as have the same effect as one, from the first on. */
   join(values: readonly unknown[]): Joined;
   /** Called before a value is set. */
@@ -47,52 +47,52 @@ export interface Joined {
 const joinNone = (values: readonly unknown[]): Joined => ({value: values[0], count: 1});
 
 const ONCE = {join: joinNone, isOnce: true} as const;
-const CLEARED = {...ONCE, taken: "cleared"} as const;
-const OF_GRID = {...CLEARED, isLocal: true} as const;
-const COMMIT_AND_PROPS = {...ONCE, taken: "commit", readsProps: true} as const;
-const CLEARED_AND_PROPS = {...CLEARED, readsProps: true} as const;
+const CLEARED = {...ONCE, acknowledgedBy: "cleared"} as const;
+const GRID_COMMAND = {...CLEARED, isLocal: true} as const;
+const COMMIT_WITH_PROPS = {...ONCE, acknowledgedBy: "commit", readsProps: true} as const;
+const CLEARED_WITH_PROPS = {...CLEARED, readsProps: true} as const;
 
 const [DCC, GRID, DMC] = ["dash_core_components", "dash_ag_grid", "dash_mantine_components"];
 
 /** Commands by prop name, or by namespace, type and prop name. */
 const KNOWN: Readonly<Record<string, Command>> = {
   extendData: {
-    taken: "graph",
+    acknowledgedBy: "graph",
     join: (values) => joinTraces(values, "after"),
     prepare: unpackTraces,
     isLocal: true,
   },
   prependData: {
-    taken: "graph",
+    acknowledgedBy: "graph",
     join: (values) => joinTraces(values, "before"),
     prepare: unpackTraces,
     isLocal: true,
   },
   // The grid scans all rows after each transaction; AG Grid itself batches for 50 ms.
-  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
-  rowTransactionAsync: {taken: "commit", join: joinNone, isLocal: true},
-  sendNotifications: {taken: "cleared", join: joinLists, isOnce: true},
+  rowTransaction: {acknowledgedBy: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
+  rowTransactionAsync: {acknowledgedBy: "commit", join: joinNone, isLocal: true},
+  sendNotifications: {acknowledgedBy: "cleared", join: joinLists, isOnce: true},
   [`${DMC}.NotificationContainer.hideNotifications`]: CLEARED,
   [`${DMC}.NotificationContainer.clean`]: CLEARED,
   [`${DMC}.NotificationContainer.cleanQueue`]: CLEARED,
-  [`${DCC}.Download.data`]: COMMIT_AND_PROPS,
-  [`${DCC}.Clipboard.n_clicks`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.href`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.pathname`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.search`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.hash`]: COMMIT_AND_PROPS,
-  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_AND_PROPS,
-  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_AND_PROPS,
-  [`${DCC}.Geolocation.update_now`]: CLEARED_AND_PROPS,
+  [`${DCC}.Download.data`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Clipboard.n_clicks`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.href`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.pathname`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.search`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.hash`]: COMMIT_WITH_PROPS,
+  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_WITH_PROPS,
+  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_WITH_PROPS,
+  [`${DCC}.Geolocation.update_now`]: CLEARED_WITH_PROPS,
   [`${DCC}.Store.clear_data`]: CLEARED,
-  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_AND_PROPS,
-  [`${GRID}.AgGrid.scrollTo`]: OF_GRID,
-  [`${GRID}.AgGrid.paginationGoTo`]: OF_GRID,
-  [`${GRID}.AgGrid.selectAll`]: OF_GRID,
-  [`${GRID}.AgGrid.deselectAll`]: OF_GRID,
-  [`${GRID}.AgGrid.deleteSelectedRows`]: OF_GRID,
-  [`${GRID}.AgGrid.resetColumnState`]: OF_GRID,
-  [`${GRID}.AgGrid.updateColumnState`]: OF_GRID,
+  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_WITH_PROPS,
+  [`${GRID}.AgGrid.scrollTo`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.paginationGoTo`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.selectAll`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.deselectAll`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.deleteSelectedRows`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.resetColumnState`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.updateColumnState`]: GRID_COMMAND,
 };
 
 const known = new Map(Object.entries(KNOWN));
@@ -117,7 +117,7 @@ export function commandOf(prop: string, type?: string): Command | undefined {
 /** Registers the app's own command props (`command_props=`), written as in `KNOWN`. */
 export function addCommands(props: readonly string[]): void {
   for (const prop of props) {
-    if (!known.has(prop)) known.set(prop, {taken: "commit", join: joinNone});
+    if (!known.has(prop)) known.set(prop, {acknowledgedBy: "commit", join: joinNone});
     typed.add(nameOf(prop));
   }
 }

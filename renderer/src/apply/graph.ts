@@ -31,7 +31,7 @@ interface PlotDiv extends HTMLElement {
 }
 
 /** Poll interval for a graph whose promise chain is unknown (not loaded yet, say), in ms. */
-const LOOK_MS = 50;
+const POLL_MS = 50;
 
 function fibersOf(id: WireId): Fiber[] {
   const element = document.getElementById(id);
@@ -73,14 +73,14 @@ export function isGraphIdle(id: WireId): boolean {
 
 /**
  * Calls back when a graph has finished its tasks, with the error if Plotly raised one; after
- * `LOOK_MS` if that cannot be known. The error does not block later tasks.
+ * `POLL_MS` if that cannot be known. The error does not block later tasks.
  */
 export function onGraphDone(id: WireId, callback: (error?: unknown) => void): void {
   const inner = innerOf(id);
   // The graph empties its queue after its chain has ended: check after a macrotask.
   const later = (error?: unknown) => void setTimeout(() => callback(error), 0);
   if (!inner) {
-    setTimeout(callback, LOOK_MS);
+    setTimeout(callback, POLL_MS);
     return;
   }
   inner._queue = inner._queue.then(
@@ -93,7 +93,7 @@ export function onGraphDone(id: WireId, callback: (error?: unknown) => void): vo
 }
 
 /** Recovers a graph's promise chain after a failed task, so that later tasks run. */
-export function mendGraph(id: WireId): void {
+export function recoverGraph(id: WireId): void {
   const inner = innerOf(id);
   if (inner) inner._queue = inner._queue.catch(() => undefined);
 }

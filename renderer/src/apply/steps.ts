@@ -8,7 +8,7 @@ import {isPatch} from "../dash/patch.ts";
 /**
  * Number of commands in the first attempt to join; eight times more as long as all can be joined.
  */
-const JOIN_AT_ONCE = 64;
+const FIRST_JOIN_SIZE = 64;
 
 const FORBIDDEN = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -138,15 +138,15 @@ export function joinFirst(
   steps: readonly Step[],
   prop: string,
   command: Command,
-  most = Infinity,
+  maxJoined = Infinity,
 ): Joined {
-  for (let size = Math.min(JOIN_AT_ONCE, most); ; size = Math.min(size * 8, most)) {
+  for (let size = Math.min(FIRST_JOIN_SIZE, maxJoined); ; size = Math.min(size * 8, maxJoined)) {
     const values: unknown[] = [];
     for (const step of steps.slice(0, steps[0]?.update.alone ? 1 : size)) {
       if (!(prop in step.props) || (values.length && step.update.alone)) break;
       values.push(step.props[prop]);
     }
     const joined = command.join(values);
-    if (joined.count < size || size === most) return joined;
+    if (joined.count < size || size === maxJoined) return joined;
   }
 }

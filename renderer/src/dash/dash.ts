@@ -10,7 +10,7 @@ import {draws} from "./drawing.ts";
 import {isDictId, isWildcard, parseId, stringifyId, type WireId} from "../ids.ts";
 import {insert} from "./inserts.ts";
 import {Instance} from "./instance.ts";
-import {connectPlain} from "./plain.ts";
+import {createFastPath} from "./fast_path.ts";
 import type {Props} from "../protocol.ts";
 import {
   clientside,
@@ -34,7 +34,7 @@ const isFresh = (node: Node | undefined) => node !== undefined && (markOf(node)?
 export type Dash = ReturnType<typeof connectDash>;
 
 export function connectDash() {
-  const plain = connectPlain();
+  const fastPath = createFastPath();
 
   /**
    * Returns a component's node; Dash keeps the path of a component that was replaced by nothing.
@@ -88,7 +88,7 @@ export function connectDash() {
         }));
     },
 
-    /** Returns the ids on the page that a pattern matches; a plain id is returned as it is. */
+    /** Returns the ids on the page that a pattern matches; a fastPath id is returned as it is. */
     expand: (id: WireId) => idsOf(id),
 
     /**
@@ -112,12 +112,12 @@ export function connectDash() {
     },
 
     /** Removes a prop that its component has received from the state, see fast_path.ts. */
-    take: plain.take,
+    removeProp: fastPath.removeProp,
 
     /** Sets props. Call it within `commit`; otherwise the page may not show them. */
     set(id: WireId, props: Props): void {
-      if (plain.put(id, props)) return;
-      plain.show(); // before set_props moves or removes the component
+      if (fastPath.put(id, props)) return;
+      fastPath.show(); // before set_props moves or removes the component
       const set = (some: Props) => clientside().set_props?.(isDictId(id) ? parseId(id) : id, some);
       if (!insert(id, props, set)) set(props);
     },
@@ -127,7 +127,7 @@ export function connectDash() {
       const react = page.ReactDOM;
       const all = () => {
         work();
-        plain.show();
+        fastPath.show();
       };
       const batched = () =>
         react?.unstable_batchedUpdates ? react.unstable_batchedUpdates(all) : all();

@@ -5,7 +5,7 @@ import {stringifyId, type DictId, type WireId} from "../ids.ts";
 import {nodeAt, pathOf, state, store} from "./store.ts";
 
 /** Names of event callbacks, by id, as the server sends them to the dev tools. */
-export interface Told {
+export interface CallbackNames {
   readonly names?: Readonly<Record<string, string>>;
   /** Source of each callback's function, as `file:line`. */
   readonly places?: Readonly<Record<string, string>>;
@@ -24,8 +24,8 @@ export function connectDebugging() {
     entries: (): readonly Entry[] =>
       (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
 
-    told: (): Told =>
-      (config()?.dev_tools?.find((one) => one.namespace === "flash_events")?.props ?? {}) as Told,
+    callbackNames: (): CallbackNames =>
+      (config()?.dev_tools?.find((one) => one.namespace === "flash_events")?.props ?? {}) as CallbackNames,
 
     /** Returns whether the app sets `suppress_callback_exceptions`. */
     isLenient: () => Boolean(config()?.suppress_callback_exceptions),

@@ -22,16 +22,16 @@ export function insert(id: WireId, props: Props, set: (props: Props) => void): b
   if (!node?.props || !graphs?.outputMap || !graphs.inputMap || !callbacks?.requested) return false;
   const drawn = Object.keys(props).filter((prop) => mayHoldComponents(node, prop));
   if (!drawn.length) return false;
-  const before = heard(drawn.map((prop) => node.props[prop]));
+  const before = affectedIds(drawn.map((prop) => node.props[prop]));
   const patched = Object.entries(props).filter(([, value]) => isPatch(value));
   if (!patched.length) {
-    if (!before.size && !heard(drawn.map((prop) => props[prop])).size) return false;
+    if (!before.size && !affectedIds(drawn.map((prop) => props[prop])).size) return false;
     execute(id, props);
     return true;
   }
   set(props); // `set` applies the Patch
   const now = (path && nodeAt(path)?.props) ?? {};
-  const added = [...heard(drawn.map((prop) => now[prop]))].filter((one) => !before.has(one));
+  const added = [...affectedIds(drawn.map((prop) => now[prop]))].filter((one) => !before.has(one));
   if (added.length) {
     execute(id, Object.fromEntries(patched.map(([prop]) => [prop, now[prop]])), new Set(added));
   }
@@ -66,7 +66,7 @@ function execute(id: WireId, props: Props, added?: ReadonlySet<WireId>): void {
 }
 
 /** Returns the ids in a component tree that callbacks or `persistence` depend on. */
-function heard(tree: unknown): Set<WireId> {
+function affectedIds(tree: unknown): Set<WireId> {
   const ids = new Set<WireId>();
   const {graphs} = state() ?? {};
   const visit = (value: unknown): void => {
@@ -77,11 +77,11 @@ function heard(tree: unknown): Set<WireId> {
     }
     const {id} = value.props;
     const keys = typeof id === "object" && id !== null ? Object.keys(id).sort().join(",") : undefined;
-    const isHeard =
+    const hasListener =
       keys === undefined
         ? own(graphs?.inputMap, id as string) ?? own(graphs?.outputMap, id as string)
         : own(graphs?.inputPatterns, keys) ?? own(graphs?.outputPatterns, keys);
-    if (id && (isHeard || value.props["persistence"])) ids.add(stringifyId(id));
+    if (id && (hasListener || value.props["persistence"])) ids.add(stringifyId(id));
     for (const [prop, one] of Object.entries(value.props)) {
       if (mayHoldComponents(value, prop)) visit(one);
     }

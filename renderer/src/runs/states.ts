@@ -2,7 +2,7 @@
 
 import {isDictId, parseId, type Match, type WireId} from "../ids.ts";
 import type {ConnectionState} from "../transport/host.ts";
-import type {News, RunState} from "./watchers.ts";
+import type {PageEvent, RunState} from "./subscribers.ts";
 
 interface Known {
   readonly callback: string;
@@ -25,12 +25,12 @@ export function createStates(now: () => number) {
   const listeners = new Set<() => void>();
   let connection: Shown = {state: "idle", retryAt: undefined};
 
-  function accept(news: News): void {
-    if (news.type === "connection") {
-      const {state, retryMs} = news;
+  function accept(pageEvent: PageEvent): void {
+    if (pageEvent.type === "connection") {
+      const {state, retryMs} = pageEvent;
       connection = {state, retryAt: retryMs === undefined ? undefined : now() + retryMs};
-    } else if (news.type === "run") {
-      const {run, trigger, state} = news;
+    } else if (pageEvent.type === "run") {
+      const {run, trigger, state} = pageEvent;
       const {match} = trigger;
       const callback = trigger.entry.output;
       const isAlive = state === "queued" || state === "running";

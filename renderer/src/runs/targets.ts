@@ -28,10 +28,10 @@ function isNoUpdate(value: unknown): boolean {
   return typeof value === "object" && value !== null && "_dash_no_update" in value;
 }
 
-export type Aims = ReturnType<typeof createAims>;
+export type RunTargets = ReturnType<typeof createRunTargets>;
 
 /** Tracks the components of a run's resets and running values, from its start on. */
-export function createAims(dash: Pick<Dash, "expand" | "instance">, trigger: Trigger) {
+export function createRunTargets(dash: Pick<Dash, "expand" | "instance">, trigger: Trigger) {
   const known = new Map<WireId, Instance>();
   const {output, flash_events} = trigger.entry;
   const running = runningTargets(trigger, 2);

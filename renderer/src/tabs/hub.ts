@@ -5,7 +5,7 @@
  * after a worker died. Messages for it are buffered up to a size and a timeout.
  */
 
-import {StartFailed} from "../transport/answers.ts";
+import {StartFailed} from "../transport/responses.ts";
 import type {createConnections} from "../transport/connection.ts";
 import {createFlow} from "../transport/flow.ts";
 import type {Endpoint, Host, Position} from "../transport/host.ts";
@@ -21,15 +21,15 @@ import {
 } from "./messages.ts";
 import {createOutbox} from "./outbox.ts";
 import {createOwners} from "./owners.ts";
-import {postRenewed, type Post} from "../transport/renewal.ts";
+import {postWithRenewal, type Post} from "../transport/renewal.ts";
 import type {RunEvent} from "../protocol.ts";
 
 /** Limits for a tab without a port: buffered bytes, and time until it counts as gone. */
-const KEPT_BYTES = 1024 * 1024;
-const KEPT_MS = 30_000;
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const RETURN_TIMEOUT_MS = 30_000;
 
 /** Grace period for a tab's last message, which may arrive after its lock is released. */
-const LAST_WORD_MS = 100;
+const BYE_GRACE_MS = 100;
 
 export interface HubPort {
   postMessage(message: ToTab): void;
@@ -44,7 +44,7 @@ interface Tab {
   /** Whether the tab has announced its absence; it holds no lock meanwhile. */
   isSuspended: boolean;
   /** Number of hellos; a newer one ends the wait for the tab's lock. */
-  turn: number;
+  hellos: number;
 }
 
 type Carrier = Pick<
@@ -71,25 +71,25 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     {readonly tab: string; readonly resolve: (fresh: Endpoint | undefined) => void}
   >();
   let renewing = 0;
-  const owners = createOwners(tellPeers);
+  const owners = createOwners(announcePeers);
   const commands = new Set<string>();
   /** Last event id of each connection. */
-  const places = new Map<string, string>();
+  const lastEventIds = new Map<string, string>();
   /** Positions in the connections of a dead worker; the latest is resumed after a grace period. */
   const offers = new Map<string, Offer>();
   let lastState: Extract<ToTab, {type: "state"}> | undefined;
   let lastStateAt = 0;
-  let telling: ReturnType<typeof setTimeout> | undefined;
+  let peersTimer: ReturnType<typeof setTimeout> | undefined;
 
   const flow = createFlow((tab) => {
     const claims = owners.claimsOf(tab);
     stop(tabs.get(tab)?.page, claims);
     owners.remove(claims);
-    for (const {run} of claims) tell(tab, {type: "lost", id: run});
+    for (const {run} of claims) send(tab, {type: "lost", id: run});
   });
 
   const connections = connect({
-    post: postRenewed(post, endpointOf, renew),
+    post: postWithRenewal(post, endpointOf, renew),
     onEvent: deliver,
     drained() {
       for (const tab of tabs.values()) flush(tab);
@@ -97,24 +97,24 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     },
     onCommands(props) {
       for (const prop of props) commands.add(prop);
-      tellAll({type: "commands", props});
+      broadcast({type: "commands", props});
     },
     onLost(connection) {
-      places.delete(connection);
-      tellAll({type: "lost", id: connection});
+      lastEventIds.delete(connection);
+      broadcast({type: "lost", id: connection});
     },
     onState(state, retryMs) {
       lastState = {type: "state", state, retryMs};
       lastStateAt = Date.now();
-      tellAll(lastState);
+      broadcast(lastState);
     },
-    warn: (message) => tellAll({type: "warn", message}),
+    warn: (message) => broadcast({type: "warn", message}),
   });
 
   function endpointOf(fields: object): Endpoint {
     const {page} = fields as {page?: string};
     const endpoint = (page && endpoints.get(page)) || lastEndpoint;
-    if (!endpoint) throw new Error("No tab has said where to post.");
+    if (!endpoint) throw new Error("No tab has sent an endpoint.");
     return endpoint;
   }
 
@@ -137,12 +137,12 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       const tab = whose ?? (page ? undefined : reachable.at(-1));
       if (!tab) {
         if (asked.size) return undefined;
-        throw new Error("No tab is there to renew the headers."); // retried: a tab may return
+        throw new Error("No tab can renew the headers."); // retried: a tab may return
       }
       asked.add(tab.id);
       const fresh = await askToRenew(tab, refused, isExpired);
       if (fresh) {
-        hear(tab, fresh);
+        setEndpoint(tab, fresh);
         return fresh;
       }
     }
@@ -156,7 +156,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const ask = ++renewing;
     return new Promise((resolve) => {
       renewals.set(ask, {tab: tab.id, resolve});
-      tell(tab.id, {type: "renew", ask, refused, isExpired});
+      send(tab.id, {type: "renew", ask, refused, isExpired});
     });
   }
 
@@ -166,34 +166,34 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   }
 
   /** Ends the renewals of a tab that has left or is suspended; it will not answer. */
-  function forgetRenewals(tab: Tab): void {
+  function endRenewals(tab: Tab): void {
     for (const [ask, one] of renewals) if (one.tab === tab.id) renewed(ask, undefined);
   }
 
   /** Queues an event until the end of its chunk; any other message is posted after it, in order. */
   function deliver(event: RunEvent, bytes: number, position: Position): void {
-    places.set(position.connection, position.lastEventId);
+    lastEventIds.set(position.connection, position.lastEventId);
     const tab = tabs.get(owners.tabOf(event.run) ?? "");
     if (!tab) return;
     if (event.type === "end") owners.end(event.run);
     tab.outbox.putEvent({event, bytes, position});
     if (tab.port) flow.sent(tab.id, bytes);
-    else if (tab.outbox.bytes() > KEPT_BYTES) leave(tab);
+    else if (tab.outbox.bytes() > MAX_BUFFERED_BYTES) removeTab(tab);
   }
 
   function flush(tab: Tab): void {
     if (tab.port) tab.outbox.post(tab.port);
   }
 
-  function tell(id: string, message: ToTab): void {
+  function send(id: string, message: ToTab): void {
     const tab = tabs.get(id);
     if (!tab) return;
     tab.outbox.put(message);
     flush(tab);
   }
 
-  function tellAll(message: ToTab): void {
-    for (const tab of tabs.keys()) tell(tab, message);
+  function broadcast(message: ToTab): void {
+    for (const tab of tabs.keys()) send(tab, message);
   }
 
   function hello(port: HubPort, message: Hello): Tab {
@@ -204,30 +204,30 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     if (tab.port) tab.outbox.rewind(Infinity); // its message count restarts
     tab.isSuspended = false;
     tab.port = port;
-    hear(tab, endpoint);
+    setEndpoint(tab, endpoint);
     flow.begin(id);
     flow.sent(id, tab.outbox.bytes());
     port.postMessage({type: "welcome", worker, commands: [...commands]});
     flush(tab);
     if (lastState) {
       const {retryMs} = lastState;
-      tell(id, {...lastState, retryMs: retryMs && retryMs - (Date.now() - lastStateAt)});
+      send(id, {...lastState, retryMs: retryMs && retryMs - (Date.now() - lastStateAt)});
     }
     owners.claim(id, claims);
-    for (const {run} of claims) if (owners.wasStopped(run)) tell(id, {type: "lost", id: run});
+    for (const {run} of claims) if (owners.wasStopped(run)) send(id, {type: "lost", id: run});
     for (const peer of peers) awaitPeer(peer);
-    for (const offer of positions) consider(offer);
+    for (const offer of positions) collectOffer(offer);
     void watch(tab);
     return tab;
   }
 
-  function consider(offer: Offer): void {
-    if (!offers.size) setTimeout(adopt, LAST_WORD_MS);
+  function collectOffer(offer: Offer): void {
+    if (!offers.size) setTimeout(adoptOffers, BYE_GRACE_MS);
     const best = offers.get(offer.connection);
     if (!best || best.at < offer.at) offers.set(offer.connection, offer);
   }
 
-  function adopt(): void {
+  function adoptOffers(): void {
     for (const offer of offers.values()) connections.adopt(offer);
     offers.clear();
   }
@@ -238,42 +238,42 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const tab = newTab(id, page);
     tabs.set(id, tab);
     owners.claim(id, claims);
-    keep(tab);
+    expectReturn(tab);
     void watch(tab);
   }
 
   function suspend(tab: Tab, heard: number): void {
     tab.outbox.rewind(heard);
     tab.isSuspended = true;
-    forgetRenewals(tab);
+    endRenewals(tab);
     flow.forget(tab.id);
-    keep(tab);
+    expectReturn(tab);
   }
 
-  function keep(tab: Tab): void {
+  function expectReturn(tab: Tab): void {
     tab.port = undefined;
-    tab.expiry = setTimeout(() => leave(tab), KEPT_MS);
+    tab.expiry = setTimeout(() => removeTab(tab), RETURN_TIMEOUT_MS);
   }
 
   /**
    * Waits until a tab's lock is free, and then stops its runs: the tab was closed or has crashed.
    */
   async function watch(tab: Tab): Promise<void> {
-    const turn = ++tab.turn;
+    const hellos = ++tab.hellos;
     await whenFree(tabLock(tab.id));
-    await new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS));
-    if (tab.turn === turn && !tab.isSuspended) leave(tab);
+    await new Promise((resolve) => setTimeout(resolve, BYE_GRACE_MS));
+    if (tab.hellos === hellos && !tab.isSuspended) removeTab(tab);
   }
 
-  function leave(tab: Tab, mayComeBack = true): void {
+  function removeTab(tab: Tab, mayReturn = true): void {
     if (tabs.get(tab.id) !== tab) return;
     clearTimeout(tab.expiry);
     tabs.delete(tab.id);
-    forgetRenewals(tab);
+    endRenewals(tab);
     flow.forget(tab.id);
     const claims = owners.claimsOf(tab.id);
     owners.remove(claims);
-    if (mayComeBack) owners.stop(claims);
+    if (mayReturn) owners.stop(claims);
     stop(tab.page, claims.filter((one) => !one.survives));
     endpoints.delete(tab.page);
     lastEndpoint = [...endpoints.values()].at(-1) ?? lastEndpoint;
@@ -284,14 +284,14 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     if (page !== undefined && runs.length) void connections.stop({page, runs});
   }
 
-  function hear(tab: Tab, endpoint: Endpoint): void {
+  function setEndpoint(tab: Tab, endpoint: Endpoint): void {
     endpoints.delete(tab.page); // moves it to the end of the map
     endpoints.set(tab.page, endpoint);
     lastEndpoint = endpoint;
   }
 
   async function ask(tab: Tab, message: Ask): Promise<void> {
-    hear(tab, message.endpoint);
+    setEndpoint(tab, message.endpoint);
     const {ask, claims} = message;
     owners.begin(tab.id, claims);
     try {
@@ -299,13 +299,13 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
         message.action === "start"
           ? await connections.start(message.body, message.fields)
           : await connections.attach(message.fields);
-      const lastEventId = places.get(connection) ?? "";
-      tell(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
+      const lastEventId = lastEventIds.get(connection) ?? "";
+      send(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
     } catch (error) {
       owners.remove(claims);
       const {code, message: text, full, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      tell(tab.id, {type: "refusal", ask, code, message: text, full, set});
+      send(tab.id, {type: "refusal", ask, code, message: text, full, set});
     }
   }
 
@@ -313,9 +313,9 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
    * Tells each tab of the others, once per turn; a tab in the back/forward cache must get no
    * message.
    */
-  function tellPeers(): void {
-    telling ??= setTimeout(() => {
-      telling = undefined;
+  function announcePeers(): void {
+    peersTimer ??= setTimeout(() => {
+      peersTimer = undefined;
       const peers = [...tabs.values()].map((tab) => ({
         tab: tab.id,
         page: tab.page,
@@ -323,7 +323,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       }));
       for (const tab of tabs.values()) {
         const others = peers.filter((one) => one.tab !== tab.id && one.claims.length);
-        if (tab.port) tell(tab.id, {type: "peers", peers: others});
+        if (tab.port) send(tab.id, {type: "peers", peers: others});
       }
     });
   }
@@ -347,7 +347,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
           case "renewed":
             return renewed(message.ask, message.endpoint);
           case "bye":
-            return leave(tab, false);
+            return removeTab(tab, false);
           case "hello":
         }
       };
@@ -363,6 +363,6 @@ function newTab(id: string, page: string): Tab {
     outbox: createOutbox(),
     expiry: undefined,
     isSuspended: false,
-    turn: 0,
+    hellos: 0,
   };
 }

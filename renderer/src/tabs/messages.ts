@@ -1,6 +1,6 @@
 /** Messages between a tab and the SharedWorker. */
 
-import type {Full} from "../transport/answers.ts";
+import type {LimitReached} from "../transport/responses.ts";
 import type {
   AttachFields,
   ConnectionState,
@@ -86,7 +86,7 @@ export type ToTab =
       readonly ask: number;
       readonly code: string;
       readonly message: string;
-      readonly full: Full | undefined;
+      readonly full: LimitReached | undefined;
       readonly set: readonly Target[] | undefined;
     }
   /** Deliveries as JSON: cloning one text is several times faster than cloning many objects. */

@@ -3,7 +3,7 @@
 import type {Delivery, ToTab} from "./messages.ts";
 
 /** Maximum time that a posted message may be in transit when its tab is suspended. */
-const RECENT_MS = 1000;
+const MAX_TRANSIT_MS = 1000;
 
 export function createOutbox() {
   let waiting: (ToTab | Delivery[])[] = [];
@@ -36,7 +36,7 @@ export function createOutbox() {
         recent.push({n: ++posted, at, message});
         port.postMessage(message);
       }
-      recent = recent.filter((one) => at - one.at < RECENT_MS);
+      recent = recent.filter((one) => at - one.at < MAX_TRANSIT_MS);
     },
 
     /**

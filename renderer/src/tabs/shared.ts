@@ -5,7 +5,7 @@
  * dies, a new one gets the page's claims and positions, and resumes there.
  */
 
-import {StartFailed} from "../transport/answers.ts";
+import {StartFailed} from "../transport/responses.ts";
 import type {
   AttachFields,
   Connections,
@@ -29,9 +29,9 @@ import {
   type ToWorker,
 } from "./messages.ts";
 
-const WELCOME_MS = 2000;
+const WELCOME_TIMEOUT_MS = 2000;
 /** Maximum number of worker deaths before the page uses its own connections. */
-const MAX_DEATHS = 5;
+const MAX_WORKER_DEATHS = 5;
 /** Minimum number of newly applied bytes to report to the worker. */
 const REPORT_BYTES = 128 * 1024;
 
@@ -85,16 +85,16 @@ export function createShared(options: SharedOptions) {
   const positions = new Map<string, Offer>();
   const pending = new Map<number, Pending>();
   let peers: readonly Peer[] = [];
-  let reaching: Promise<Link | undefined> | undefined;
+  let linking: Promise<Link | undefined> | undefined;
   let link: Link | undefined;
   let release: (() => void) | undefined;
-  let isAway = false;
+  let isSuspended = false;
   let asked = 0;
   let deaths = 0;
 
   /** Returns the link to the worker, if any; connects on the first use. */
   function reach(): Promise<Link | undefined> {
-    return (reaching ??= connect().catch(() => undefined));
+    return (linking ??= connect().catch(() => undefined));
   }
 
   async function connect(): Promise<Link | undefined> {
@@ -111,7 +111,7 @@ export function createShared(options: SharedOptions) {
       settled(link);
     }, fail);
     if (!port) return undefined;
-    const timer = setTimeout(fail, WELCOME_MS);
+    const timer = setTimeout(fail, WELCOME_TIMEOUT_MS);
     release ??= await hold(tabLock(tab));
     port.postMessage({
       type: "hello",
@@ -127,11 +127,11 @@ export function createShared(options: SharedOptions) {
     isOver = true;
     if (found) return found;
     port.close();
-    letGo();
+    releaseWorker();
     return undefined;
   }
 
-  function letGo(): void {
+  function releaseWorker(): void {
     link?.abort.abort();
     link = undefined;
     release?.();
@@ -145,15 +145,15 @@ export function createShared(options: SharedOptions) {
     link?.abort.abort();
     link?.port.close();
     link = undefined;
-    reaching = undefined;
+    linking = undefined;
     const unanswered = [...pending.values()];
-    const found = deaths > MAX_DEATHS ? undefined : await reach();
+    const found = deaths > MAX_WORKER_DEATHS ? undefined : await reach();
     if (found) {
       for (const {question} of unanswered) post(found, question);
       return;
     }
-    reaching = Promise.resolve(undefined);
-    letGo();
+    linking = Promise.resolve(undefined);
+    releaseWorker();
     for (const {question} of unanswered) for (const {run} of question.claims) claims.delete(run);
     const lost = [...claims.keys()];
     for (const known of [claims, positions, pending]) known.clear();
@@ -171,7 +171,7 @@ export function createShared(options: SharedOptions) {
     port.postMessage({...question, endpoint: endpoint()});
   }
 
-  function moveTo({connection, lastEventId}: Position): void {
+  function setPosition({connection, lastEventId}: Position): void {
     positions.set(connection, {connection, lastEventId, at: Date.now()});
   }
 
@@ -179,7 +179,7 @@ export function createShared(options: SharedOptions) {
     if (link) link.heard++;
     switch (message.type) {
       case "answer":
-        moveTo(message.position);
+        setPosition(message.position);
         return settle(message.ask)?.resolve(message.position.connection);
       case "refusal":
         return refuse(
@@ -189,7 +189,7 @@ export function createShared(options: SharedOptions) {
       case "events":
         for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;
-          moveTo(position);
+          setPosition(position);
           if (event.type === "end") disclaim(event.run);
           host.onEvent(event, bytes, position);
         }
@@ -292,10 +292,10 @@ export function createShared(options: SharedOptions) {
     },
 
     suspend(): void {
-      isAway = link !== undefined;
+      isSuspended = link !== undefined;
       link?.port.postMessage({type: "suspend", heard: link.heard});
       link?.port.close(); // a message from a SharedWorker evicts the page from the cache
-      letGo();
+      releaseWorker();
       owned.suspend();
     },
 
@@ -307,8 +307,8 @@ export function createShared(options: SharedOptions) {
 
     /** Reconnects after a return from the back/forward cache. */
     restore(): void {
-      if (isAway) void reconnect();
-      isAway = false;
+      if (isSuspended) void reconnect();
+      isSuspended = false;
       owned.wake();
     },
 

@@ -9,7 +9,7 @@ import type {Debugging, Types} from "../dash/debugging.ts";
 import {isDictId, isWildcard, parseId, resolveMatch, type Match, type WireId} from "../ids.ts";
 import type {Entry} from "../dash/types.ts";
 import type {Props, RunEvent} from "../protocol.ts";
-import type {News} from "../runs/watchers.ts";
+import type {PageEvent} from "../runs/subscribers.ts";
 
 /** Maximum number of remembered update sources; above it all are dropped. */
 const MAX_PLACES = 1000;
@@ -43,23 +43,23 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   let seenPaths: unknown;
   let isDone = false;
 
-  function accept(news: News): void {
-    switch (news.type) {
+  function accept(pageEvent: PageEvent): void {
+    switch (pageEvent.type) {
       case "run": {
-        const {entry, match} = news.trigger;
-        runs.set(news.run, {callback: entry.output, match});
+        const {entry, match} = pageEvent.trigger;
+        runs.set(pageEvent.run, {callback: entry.output, match});
         for (const run of runs.keys()) if (runs.size > MAX_RUNS) runs.delete(run);
         return;
       }
       case "event":
-        note(news.event);
+        note(pageEvent.event);
         return;
       case "missing":
-        for (const use of usesOf(news)) missing(use);
+        for (const use of usesOf(pageEvent)) missing(use);
         return;
       case "applied": {
-        const type = dash.typeOf(news.id);
-        if (type) for (const use of usesOf(news)) checkProp(use, type);
+        const type = dash.typeOf(pageEvent.id);
+        if (type) for (const use of usesOf(pageEvent)) checkProp(use, type);
         return;
       }
       case "connection":
@@ -155,7 +155,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     const key = `${callback} ${id} ${prop}`;
     if (reported.has(key) || reported.size >= MAX_ERRORS) return;
     reported.add(key);
-    const {names, places: written} = dash.told();
+    const {names, places: written} = dash.callbackNames();
     const made = places.get(key);
     dash.showError(title, [
       `The event callback ${names?.[callback] ?? callback} ${how} ${JSON.stringify(id)}.`,

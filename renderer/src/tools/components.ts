@@ -2,7 +2,7 @@
 
 import type {WireId} from "../ids.ts";
 import {createStates, type Shown} from "../runs/states.ts";
-import {watch, type RunState as State} from "../runs/watchers.ts";
+import {subscribe, type RunState as State} from "../runs/subscribers.ts";
 import type {ConnectionState} from "../transport/host.ts";
 
 interface ReactLike {
@@ -57,7 +57,7 @@ const DOT = {
 };
 
 const states = createStates(() => Date.now());
-watch(states.accept);
+subscribe(states.accept);
 
 /** Renders nothing; its prop `state` is the state of an event callback's runs. */
 function RunState({id, callback, state, setProps}: RunStateProps): null {

@@ -5,9 +5,9 @@ import {connectDash} from "../dash/dash.ts";
 import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
 import {VERSION} from "../protocol.ts";
-import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
-import {endpointOf, postRenewed, renewIn} from "../transport/renewal.ts";
-import {watch} from "../runs/watchers.ts";
+import {collapsed, createRecordings, isAlive, SHOWN_UPDATES, type RecordedRun} from "./recordings.ts";
+import {endpointOf, postWithRenewal, renewIn} from "../transport/renewal.ts";
+import {subscribe} from "../runs/subscribers.ts";
 
 type Node = unknown;
 
@@ -21,8 +21,8 @@ const {React} = globalThis as unknown as {React: ReactLike};
 const h = React.createElement;
 
 /** Minimum time between two renders of the panel, in ms. */
-const DRAW_MS = 250;
-const MAX_TEXT = 300;
+const MIN_RENDER_MS = 250;
+const MAX_TEXT_CHARS = 300;
 
 const PANEL = {
   position: "fixed",
@@ -53,12 +53,12 @@ const BUTTON = {
 const CELL = {padding: "2px 8px 2px 0", verticalAlign: "top", whiteSpace: "nowrap"};
 const CODE = {...CELL, whiteSpace: "pre-wrap", overflowWrap: "anywhere", fontFamily: "monospace"};
 
-const records = createRecords(() => Date.now());
-watch(records.accept);
+const recordings = createRecordings(() => Date.now());
+subscribe(recordings.accept);
 
 const dash = connectDash();
 const checks = createChecks({dash: connectDebugging(), askProps});
-watch(checks.accept);
+subscribe(checks.accept);
 dash.subscribe(() => checks.look(dash.isReady()));
 
 /** Requests the props of a component type that declares them in Python only. */
@@ -81,7 +81,7 @@ function Devtool({names = {}}: DevtoolProps): Node {
   const [chosen, choose] = React.useState("");
   useDrawing();
   if (!Object.keys(names).length) return null;
-  const runs = records.list();
+  const runs = recordings.list();
   const living = runs.filter(isAlive).length;
   return h(
     "div",
@@ -107,19 +107,19 @@ function Devtool({names = {}}: DevtoolProps): Node {
 }
 
 function Head({names}: {names: Readonly<Record<string, string>>}): Node {
-  const {state, reconnects} = records.connection;
+  const {state, reconnects} = recordings.connection;
   return h(
     "div",
     {style: {display: "flex", gap: 8, alignItems: "center", marginBottom: 8}},
     h("strong", null, "flash_events"),
     h("span", {style: {flex: 1}}, `connection: ${state}, reconnects: ${reconnects}`),
     button("Save recording", () => save(names)),
-    button("Clear", records.clear),
+    button("Clear", recordings.clear),
   );
 }
 
 interface RunsProps {
-  readonly runs: readonly RunRecord[];
+  readonly runs: readonly RecordedRun[];
   readonly names: Readonly<Record<string, string>>;
   readonly chosen: string;
   choose(run: string): void;
@@ -159,7 +159,7 @@ function button(label: string, onClick: () => void): Node {
   return h("button", {type: "button", style: BUTTON, onClick}, label);
 }
 
-function Updates({run}: {run: RunRecord}): Node {
+function Updates({run}: {run: RecordedRun}): Node {
   const updates = run.events.filter((one) => one.event.type === "update").slice(-SHOWN_UPDATES);
   const lines = updates.map(({ms, event}) => {
     const {n, set} = event as {n: number; set: unknown};
@@ -170,23 +170,23 @@ function Updates({run}: {run: RunRecord}): Node {
 
 function shortened(set: unknown): string {
   const text = JSON.stringify(set);
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} … (${text.length})` : text;
+  return text.length > MAX_TEXT_CHARS ? `${text.slice(0, MAX_TEXT_CHARS)} … (${text.length})` : text;
 }
 
 function timeOf(time: number): string {
   return new Date(time).toISOString().slice(11, 23);
 }
 
-/** Renders again after an event, at most every DRAW_MS. */
+/** Renders again after an event, at most every MIN_RENDER_MS. */
 function useDrawing(): void {
   const [, draw] = React.useState(0);
   React.useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = records.subscribe(() => {
+    const stop = recordings.subscribe(() => {
       timer ??= setTimeout(() => {
         timer = undefined;
-        draw(records.version());
-      }, DRAW_MS);
+        draw(recordings.version());
+      }, MIN_RENDER_MS);
     });
     return () => {
       stop();
@@ -198,13 +198,13 @@ function useDrawing(): void {
 /** Asks the server to stop a run; the page gets its end as after a cancel. */
 function stop(run: string): void {
   const page = sessionStorage.getItem("flash_events.page") ?? "";
-  const post = postRenewed(postTo, () => endpointOf(dash), renewIn(dash));
+  const post = postWithRenewal(postTo, () => endpointOf(dash), renewIn(dash));
   void post("stop", {version: VERSION, page, runs: [run]}, {});
 }
 
 function save(names: Readonly<Record<string, string>>): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([records.recording(names)], {type: "application/json"}));
+  link.href = URL.createObjectURL(new Blob([recordings.recording(names)], {type: "application/json"}));
   link.download = "streams.json";
   link.click();
   URL.revokeObjectURL(link.href);

@@ -6,7 +6,7 @@
  */
 
 import {createParser} from "eventsource-parser";
-import {failureOf, isFinal, isStream, jitter, pause, StartFailed, TRIES} from "./answers.ts";
+import {toStartFailed, isPermanent, isStream, retryDelayMs, pause, StartFailed, MAX_ATTEMPTS} from "./responses.ts";
 import type {Action, AttachFields, Host, Position, StartFields, StopFields} from "./host.ts";
 import {newId} from "../ids.ts";
 import {parseEvent, VERSION} from "../protocol.ts";
@@ -15,13 +15,13 @@ import {createStops} from "./stops.ts";
 /** Default time between heartbeats, until the server has sent it. */
 const HEARTBEAT_SECONDS = 15;
 /** Delay of a heartbeat that is tolerated: data may be in front of it. */
-const LATE_MS = 5000;
+const HEARTBEAT_GRACE_MS = 5000;
 
 /**
  * Body size above which the server is first asked for permission (`ask`): it does not read the body
  * of a refused start, and a browser may miss a response that arrives while it still sends.
  */
-const LARGE = 512 * 1024;
+const LARGE_BODY_BYTES = 512 * 1024;
 
 interface Connection {
   id: string;
@@ -52,7 +52,7 @@ export function createConnections(host: Host) {
     const answered = started.catch(onFailed).finally(() => {
       if (opening === answered) opening = undefined;
     });
-    if (body.length <= LARGE) opening = answered; // others do not wait for an upload
+    if (body.length <= LARGE_BODY_BYTES) opening = answered; // others do not wait for an upload
     return started;
   }
 
@@ -72,12 +72,12 @@ export function createConnections(host: Host) {
         host.post(what, {...envelope, ...more}, {body, signal, ...headers}).catch(() => undefined);
       let response: Response | undefined;
       let sent: number | undefined;
-      if (body.length > LARGE) {
+      if (body.length > LARGE_BODY_BYTES) {
         const size = new Blob([body]).size;
         response = await post("ask", JSON.stringify({output: callback}), {size});
         if (response?.ok) sent = size;
       }
-      if (body.length <= LARGE || sent) response = await post(action, body);
+      if (body.length <= LARGE_BODY_BYTES || sent) response = await post(action, body);
       if (response?.status === 202) {
         return stillOpen(((await response.json()) as {connection: string}).connection);
       }
@@ -85,16 +85,16 @@ export function createConnections(host: Host) {
         open.add(connection);
         const opened = await new Promise<string>((resolve, reject) => {
           void keepReading(connection, response, resolve).finally(() =>
-            reject(new StartFailed("network", "The server did not answer.")),
+            reject(new StartFailed("network", "The server did not answerHeartbeat.")),
           );
         });
         return stillOpen(opened);
       }
-      if ((!response || response.status >= 502) && attempt < TRIES) {
-        await pause(jitter(attempt));
+      if ((!response || response.status >= 502) && attempt < MAX_ATTEMPTS) {
+        await pause(retryDelayMs(attempt));
         continue;
       }
-      throw await failureOf(response, sent);
+      throw await toStartFailed(response, sent);
     }
   }
 
@@ -138,7 +138,7 @@ export function createConnections(host: Host) {
   ): Promise<void> {
     let response: Response | undefined = first;
     while (!connection.isClosed) {
-      if (response) await read(connection, response, onOpen).catch(warnOfBug);
+      if (response) await read(connection, response, onOpen).catch(warnUnlessNetwork);
       if (connection.isClosed) return;
       await waitToReconnect(connection);
       if (connection.isClosed) return;
@@ -151,7 +151,7 @@ export function createConnections(host: Host) {
       response = await host
         .post("resume", fields, {signal: connection.abort.signal})
         .catch(() => undefined);
-      if (response && isFinal(response)) {
+      if (response && isPermanent(response)) {
         lose(connection);
         return;
       }
@@ -170,7 +170,7 @@ export function createConnections(host: Host) {
     const decoder = new TextDecoder();
     let heartbeatMs = HEARTBEAT_SECONDS * 1000;
     const parser = createParser({
-      onComment: answer,
+      onComment: answerHeartbeat,
       onEvent({id, event: name, data}) {
         const event = readEvent(connection, name, data);
         switch (event?.type) {
@@ -206,7 +206,7 @@ export function createConnections(host: Host) {
     let answerer: ReturnType<typeof setTimeout> | undefined;
     answerLater();
     /** Answers a heartbeat: the server cannot see whether the client or only a proxy is alive. */
-    function answer(): void {
+    function answerHeartbeat(): void {
       answerLater();
       if (isAnswering) return;
       isAnswering = true;
@@ -218,10 +218,10 @@ export function createConnections(host: Host) {
     }
     function answerLater(): void {
       clearTimeout(answerer);
-      answerer = setTimeout(answer, heartbeatMs + LATE_MS);
+      answerer = setTimeout(answerHeartbeat, heartbeatMs + HEARTBEAT_GRACE_MS);
     }
     /** Starts the timeout for two missing heartbeats in a row, which aborts the connection. */
-    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + LATE_MS));
+    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + HEARTBEAT_GRACE_MS));
     let watchdog = watch();
     try {
       for (;;) {
@@ -251,7 +251,7 @@ export function createConnections(host: Host) {
   }
 
   /** Warns of errors other than a network failure (TypeError) or an abort (AbortError). */
-  function warnOfBug(error: unknown): void {
+  function warnUnlessNetwork(error: unknown): void {
     const {name} = error as {readonly name?: string};
     if (name !== "TypeError" && name !== "AbortError") host.warn(String(error));
   }
@@ -263,7 +263,7 @@ export function createConnections(host: Host) {
   }
 
   function waitToReconnect(connection: Connection): Promise<void> {
-    const ms = jitter(++connection.tries);
+    const ms = retryDelayMs(++connection.tries);
     host.onState("reconnecting", ms);
     return new Promise((resolve) => {
       const timer = isSuspended ? undefined : setTimeout(go, ms);
@@ -311,7 +311,7 @@ export function createConnections(host: Host) {
  * read.
  */
 function headersOf(callback: string, attempt: number): Record<string, string> {
-  const last = attempt === TRIES ? {"Flash-Events-Last-Try": "1"} : {};
+  const last = attempt === MAX_ATTEMPTS ? {"Flash-Events-Last-Try": "1"} : {};
   return {"Flash-Events-Callback": callback, ...last};
 }
 

@@ -3,10 +3,10 @@
  */
 
 /** Maximum unapplied bytes; above it reading stops, which pauses the generators. */
-export const UNAPPLIED_BYTES = 4 * 1024 * 1024;
+export const MAX_UNAPPLIED_BYTES = 4 * 1024 * 1024;
 
 /** Timeout for a tab over the limit that applies nothing; the others then stop waiting for it. */
-const PATIENCE_MS = 2000;
+const STUCK_TIMEOUT_MS = 2000;
 
 interface State {
   sent: number;
@@ -23,11 +23,11 @@ export function createFlow(onStuck: (tab: string) => void) {
   const states = new Map<string, State>();
   let waiting: (() => void)[] = [];
 
-  const isOver = ({sent, applied}: State) => sent - applied > UNAPPLIED_BYTES;
+  const isOver = ({sent, applied}: State) => sent - applied > MAX_UNAPPLIED_BYTES;
 
-  const isInTheWay = () => [...states.values()].some((one) => isOver(one) && !one.isStuck);
+  const isBlocked = () => [...states.values()].some((one) => isOver(one) && !one.isStuck);
 
-  function stuck(tab: string, state: State): void {
+  function markStuck(tab: string, state: State): void {
     state.timer = undefined;
     state.isStuck = true;
     onStuck(tab);
@@ -35,7 +35,7 @@ export function createFlow(onStuck: (tab: string) => void) {
   }
 
   function release(): void {
-    if (isInTheWay()) return;
+    if (isBlocked()) return;
     const released = waiting;
     waiting = [];
     for (const resolve of released) resolve();
@@ -48,7 +48,7 @@ export function createFlow(onStuck: (tab: string) => void) {
   }
 
   function watch(tab: string, state: State): void {
-    if (isOver(state)) state.timer ??= setTimeout(() => stuck(tab, state), PATIENCE_MS);
+    if (isOver(state)) state.timer ??= setTimeout(() => markStuck(tab, state), STUCK_TIMEOUT_MS);
   }
 
   return {
@@ -76,6 +76,6 @@ export function createFlow(onStuck: (tab: string) => void) {
     },
     /** Waits until no tab is over the limit, except those that have timed out. */
     drained: () =>
-      isInTheWay() ? new Promise<void>((resolve) => waiting.push(resolve)) : undefined,
+      isBlocked() ? new Promise<void>((resolve) => waiting.push(resolve)) : undefined,
   };
 }

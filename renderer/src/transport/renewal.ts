@@ -4,10 +4,10 @@ import type {Dash} from "../dash/dash.ts";
 import type {Action, Endpoint, Host, RequestOptions} from "./host.ts";
 
 /** Statuses that may mean an expired token; some servers answer 400, since 401 means a login. */
-const STATUSES = [400, 401, 403];
+const EXPIRED_STATUSES = [400, 401, 403];
 
 /** Text that Dash's renderer looks for in the body of a 400 or a 401. */
-const EXPIRED = "JWT Expired";
+const EXPIRED_TEXT = "JWT Expired";
 
 /** Maximum number of renewals: first the page's current headers, then those of its hook. */
 const MAX_RENEWALS = 2;
@@ -37,7 +37,7 @@ export function renewIn(dash: Pick<Dash, "url" | "headers" | "refreshToken">): R
 }
 
 /** Returns a `post` that retries a refused request while its headers can be renewed. */
-export function postRenewed(
+export function postWithRenewal(
   post: Post,
   endpointOf: (fields: object) => Endpoint,
   renew: (...args: [...Parameters<Renew>, fields: object]) => ReturnType<Renew>,
@@ -46,8 +46,8 @@ export function postRenewed(
     let endpoint = endpointOf(fields);
     for (let renewals = 0; ; renewals++) {
       const response = await post(endpoint, action, fields, options);
-      if (!STATUSES.includes(response.status) || renewals === MAX_RENEWALS) return response;
-      const isExpired = (await response.clone().text()).includes(EXPIRED);
+      if (!EXPIRED_STATUSES.includes(response.status) || renewals === MAX_RENEWALS) return response;
+      const isExpired = (await response.clone().text()).includes(EXPIRED_TEXT);
       const fresh = await renew(endpoint, isExpired, fields);
       if (!fresh) return response;
       endpoint = fresh;

@@ -7,37 +7,37 @@
  * protocol's version.
  */
 
-import {jitter, pause, StartFailed, TRIES} from "./answers.ts";
+import {retryDelayMs, pause, StartFailed, MAX_ATTEMPTS} from "./responses.ts";
 import type {Connections, Host} from "./host.ts";
 import {createStops} from "./stops.ts";
 
 export type CreateConnections = (host: Host) => Connections;
 
 /** `load` resolves with undefined if the script cannot be loaded. */
-export function createOwned(host: Host, load: () => Promise<CreateConnections | undefined>) {
+export function createLazyConnections(host: Host, load: () => Promise<CreateConnections | undefined>) {
   const stops = createStops(host);
   let loading: Promise<Connections> | undefined;
   let loaded: Connections | undefined;
 
   function prepare(): Promise<Connections> {
-    loading ??= loadOften();
+    loading ??= loadWithRetries();
     loading.catch(() => (loading = undefined));
     return loading;
   }
 
-  async function loadOften(): Promise<Connections> {
+  async function loadWithRetries(): Promise<Connections> {
     for (let attempt = 1; ; attempt++) {
       const create = await load();
       if (create) return (loaded = create(host));
-      if (attempt === TRIES) break;
-      await pause(jitter(attempt));
+      if (attempt === MAX_ATTEMPTS) break;
+      await pause(retryDelayMs(attempt));
     }
     host.onState("lost");
     throw new StartFailed("network", "The server could not be reached.");
   }
 
   /** Converts errors of the script, which has its own class `StartFailed`, to the page's. */
-  async function carried(ask: (own: Connections) => Promise<string>): Promise<string> {
+  async function withPageErrors(ask: (own: Connections) => Promise<string>): Promise<string> {
     const own = await prepare();
     return ask(own).catch((error: unknown) => {
       const {code, message, full, set} = error as StartFailed;
@@ -48,8 +48,8 @@ export function createOwned(host: Host, load: () => Promise<CreateConnections | 
   return {
     /** Loads the script before the first start. */
     prepare: () => void prepare().catch(() => undefined),
-    start: (...given) => carried((own) => own.start(...given)),
-    attach: (...given) => carried((own) => own.attach(...given)),
+    start: (...given) => withPageErrors((own) => own.start(...given)),
+    attach: (...given) => withPageErrors((own) => own.attach(...given)),
     stop: stops.stop,
     close(fields) {
       if (loaded) loaded.close(fields);

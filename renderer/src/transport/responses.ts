@@ -5,10 +5,10 @@ import type {Target} from "../protocol.ts";
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
 /** Maximum number of attempts before a request fails. */
-export const TRIES = 4;
+export const MAX_ATTEMPTS = 4;
 
 /** A limit of the server was reached (429). */
-export interface Full {
+export interface LimitReached {
   /** Name of the limit's setting; "" if the server does not send it. */
   readonly limit: string;
   /** Time until a retry is allowed. */
@@ -19,11 +19,11 @@ export interface Full {
 export class StartFailed extends Error {
   readonly code: string;
   /** Set if the same start may be retried later. */
-  readonly full: Full | undefined;
+  readonly full: LimitReached | undefined;
   /** Updates that `on_error` streamed. */
   readonly set: readonly Target[] | undefined;
 
-  constructor(code: string, message: string, full?: Full, set?: readonly Target[]) {
+  constructor(code: string, message: string, full?: LimitReached, set?: readonly Target[]) {
     super(message);
     this.code = code;
     this.full = full;
@@ -40,13 +40,13 @@ export function isStream(response: Response): boolean {
  * Returns whether a retry is pointless: 4xx except 408 and 429, 204, and a page instead of a stream
  * (a login, say).
  */
-export function isFinal(response: Response): boolean {
+export function isPermanent(response: Response): boolean {
   const {ok, status} = response;
   return ok ? !isStream(response) : status < 500 && status !== 408 && status !== 429;
 }
 
-/** Returns a retry delay: exponential backoff with full jitter, so that clients spread out. */
-export function jitter(attempt: number): number {
+/** Returns a retry delay: exponential backoff with full retryDelayMs, so that clients spread out. */
+export function retryDelayMs(attempt: number): number {
   return Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (attempt - 1));
 }
 
@@ -58,7 +58,7 @@ export function pause(ms: number): Promise<void> {
  * Converts a failed response to an error; `size` is that of a large request, which a proxy may
  * block.
  */
-export async function failureOf(
+export async function toStartFailed(
   response: Response | undefined,
   size?: number,
 ): Promise<StartFailed> {

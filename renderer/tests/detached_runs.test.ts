@@ -1,11 +1,11 @@
 import {describe, expect, it} from "vitest";
-import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
+import {changed, entryOf, fakeConnections, fakeFrames, fakeStorage, fakePage} from "./fakes.ts";
 import {createApplier} from "../src/apply/apply.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target, Updated} from "../src/protocol.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 import {createRuns} from "../src/runs/runs.ts";
 
 /** Lets promises go on that wait for nothing else. */
@@ -21,8 +21,8 @@ const finish = entryOf({onDisconnect: "finish", cancel: [stop], running, reset})
 /** A page, which may have been loaded before with the same storage. */
 async function load(
   entry: Entry = finish,
-  {memory = fakeMemory(), layout = {}, page: id = "p"} = {} as {
-    memory?: ReturnType<typeof fakeMemory>;
+  {storage = fakeStorage(), layout = {}, page: id = "p"} = {} as {
+    storage?: ReturnType<typeof fakeStorage>;
     layout?: Readonly<Record<WireId, Props>>;
     page?: string;
   },
@@ -46,8 +46,8 @@ async function load(
     applier,
     connections: server.connections,
     page: Promise.resolve(id),
-    memory,
-    loadRoom: () => Promise.resolve(createRoom(warn)),
+    storage,
+    loadWaitlist: () => Promise.resolve(createWaitlist(warn)),
     onState: () => undefined,
     warn,
   });
@@ -70,7 +70,7 @@ async function load(
     runs.onEvent({type: "end", run, n, reason}, 10);
   const shown = () => page.dash.get("out", "children");
   const isDisabled = () => page.dash.get("button", "disabled");
-  return {...server, page, memory, warnings, runs, started, update, end, shown, isDisabled};
+  return {...server, page, storage, warnings, runs, started, update, end, shown, isDisabled};
 }
 
 describe("a run that finishes without a viewer", () => {
@@ -91,7 +91,7 @@ describe("a run that finishes without a viewer", () => {
   it("is attached to after a reload, with running on and its state as it comes", async () => {
     const before = await load();
     const run = await before.started();
-    const {attaches, update, end, shown, isDisabled, runs} = await load(finish, {memory: before.memory});
+    const {attaches, update, end, shown, isDisabled, runs} = await load(finish, {storage: before.storage});
     const {fields, answer} = await attaches.next();
     expect(fields).toEqual({page: "p", runs: [{run, seen: 0}]});
     expect(isDisabled()).toBe(true);
@@ -109,7 +109,7 @@ describe("a run that finishes without a viewer", () => {
     const before = await load();
     const run = await before.started();
     const {attaches, update, end, shown, runs, stops} = await load(finish, {
-      memory: before.memory,
+      storage: before.storage,
     });
     update(run, 40, "from before");
     end(run, 40, "done");
@@ -126,7 +126,7 @@ describe("a run that finishes without a viewer", () => {
     const before = await load();
     const run = await before.started();
     before.end(run, 0, "done");
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
 
     expect(after.attaches.size()).toBe(0);
     expect(after.runs.size()).toBe(0);
@@ -135,7 +135,7 @@ describe("a run that finishes without a viewer", () => {
   it("is stopped by its cancel Input after a reload, with its resets", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).answer("c");
     await settle();
     after.page.change("stop", {n_clicks: 1});
@@ -149,7 +149,7 @@ describe("a run that finishes without a viewer", () => {
   it("that is stopped before the attach was answered is stopped when it is", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     after.page.change("stop", {n_clicks: 1});
     after.runs.check();
     expect(after.stops).toEqual([]);
@@ -162,7 +162,7 @@ describe("a run that finishes without a viewer", () => {
   it("ends as lost where the server does not know it any more", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).answer("c");
     await settle();
     after.end(run, 7, "lost");
@@ -175,7 +175,7 @@ describe("a run that finishes without a viewer", () => {
   it("ends as lost when the attach fails", async () => {
     const before = await load();
     await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).refuse(new StartFailed("network", "no"));
     await settle();
 
@@ -186,14 +186,14 @@ describe("a run that finishes without a viewer", () => {
     const before = await load();
     await before.started();
 
-    expect((await load(finish, {memory: before.memory, page: "other"})).attaches.size()).toBe(0);
+    expect((await load(finish, {storage: before.storage, page: "other"})).attaches.size()).toBe(0);
   });
 
   it("waits for the components that trigger it", async () => {
     const before = await load();
     await before.started();
     const inputs = [{id: "late", property: "n_clicks"}];
-    const late = await load(entryOf({onDisconnect: "finish"}, {inputs}), {memory: before.memory});
+    const late = await load(entryOf({onDisconnect: "finish"}, {inputs}), {storage: before.storage});
     expect(late.attaches.size()).toBe(0);
     late.page.insert("late", {});
     late.runs.check();
@@ -205,7 +205,7 @@ describe("a run that finishes without a viewer", () => {
   it("is stopped when the app no longer has its callback", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load({...finish, output: "another"}, {memory: before.memory});
+    const after = await load({...finish, output: "another"}, {storage: before.storage});
 
     expect(after.stops).toEqual([[run]]);
     expect(after.attaches.size()).toBe(0);
@@ -215,7 +215,7 @@ describe("a run that finishes without a viewer", () => {
     const skip = {...finish, flash_events: {...finish.flash_events, overlap: "skip"}} as const;
     const before = await load(skip);
     await before.started();
-    const after = await load(skip, {memory: before.memory});
+    const after = await load(skip, {storage: before.storage});
     after.runs.trigger("cb", changed("go", "n_clicks", 2));
     await settle();
 

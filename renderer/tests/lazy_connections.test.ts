@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {fakeConnections} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Connections, Host} from "../src/transport/host.ts";
-import {createOwned, type CreateConnections} from "../src/transport/owned.ts";
+import {createLazyConnections, type CreateConnections} from "../src/transport/lazy_connections.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -30,7 +30,7 @@ function setup(loadsAt = 1) {
       suspend: () => away.push("suspend"),
       wake: () => away.push("wake"),
     }) as unknown as Connections;
-  const owned = createOwned(host, () => Promise.resolve(++loads >= loadsAt ? create : undefined));
+  const owned = createLazyConnections(host, () => Promise.resolve(++loads >= loadsAt ? create : undefined));
   return {owned, made, posts, states, away, loads: () => loads};
 }
 

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import {changed, entryOf, fakePage, patch} from "./fakes.ts";
-import {createKept} from "../src/runs/kept.ts";
+import {createKeepAlive} from "../src/runs/keep_alive.ts";
 import {triggerOf} from "../src/runs/triggers.ts";
 
 const run = {id: "run"};
@@ -10,7 +10,7 @@ const trigger = triggerOf(entryOf({keepAlive: true}), changed("go", "n_clicks", 
 function setup() {
   const page = fakePage({out: {children: "a"}});
   const warnings: string[] = [];
-  const kept = createKept(page.dash, (message) => void warnings.push(message));
+  const kept = createKeepAlive(page.dash, (message) => void warnings.push(message));
   kept.begin(run, trigger);
   kept.applied(run, "out", {children: "a"});
   return {page, kept, warnings};
@@ -119,7 +119,7 @@ describe("what a kept-alive run has set", () => {
     kept.missed(run, "d", {children: large});
 
     expect(warnings).toEqual([
-      'What a run has set on "out" while it was not on the page is too much to be kept.',
+      'Updates of "out", which is not on the page, exceed the size limit and are dropped.',
     ]);
     for (const id of ["out", "b", "c", "d"]) page.insert(id, {});
     expect(kept.due().map(([, [id]]) => id)).toEqual(["b", "c", "d"]);

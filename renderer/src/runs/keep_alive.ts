@@ -15,7 +15,7 @@ import type {Source} from "../apply/steps.ts";
 import type {Trigger} from "./triggers.ts";
 
 /** Maximum size of values kept for components that are not on the page; the oldest are dropped. */
-const LIMIT_BYTES = 4 * 1024 * 1024;
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 /** A prop's value, a later Patch, or both. */
 interface Values {
@@ -36,7 +36,7 @@ interface Slot {
 
 export type Due = readonly [source: Source, target: Target];
 
-interface Keeping {
+interface KeptRun {
   readonly callback: string;
   readonly key: string;
   readonly slots: Map<WireId, Slot>;
@@ -44,8 +44,8 @@ interface Keeping {
   isOver: boolean;
 }
 
-export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn: (message: string) => void) {
-  const all = new Map<Source, Keeping>();
+export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn: (message: string) => void) {
+  const all = new Map<Source, KeptRun>();
   let bytes = 0;
 
   const isState = (id: WireId, prop: string) => !commandOf(prop, dash.typeOf(id));
@@ -60,45 +60,45 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
     props.clear();
   }
 
-  function forget(keeping: Keeping, id: WireId, slot: Slot): void {
+  function forget(run: KeptRun, id: WireId, slot: Slot): void {
     clear(slot);
-    keeping.slots.delete(id);
+    run.slots.delete(id);
   }
 
   function forgetAll(source: Source): void {
-    const keeping = all.get(source);
+    const run = all.get(source);
     all.delete(source);
-    for (const [id, slot] of keeping?.slots ?? []) forget(keeping as Keeping, id, slot);
+    for (const [id, slot] of run?.slots ?? []) forget(run as KeptRun, id, slot);
   }
 
-  function slotOf(keeping: Keeping, id: WireId): Slot {
-    const known = keeping.slots.get(id);
+  function slotOf(run: KeptRun, id: WireId): Slot {
+    const known = run.slots.get(id);
     const instance = dash.instance(id);
     const slot = known ?? {instance, isDue: false, wasShown: false, props: new Map()};
-    if (!known) keeping.slots.set(id, slot);
+    if (!known) run.slots.set(id, slot);
     if (instance === slot.instance) return slot;
     slot.instance = instance;
-    const isOurs = instance?.drawnBy === keeping.callback;
+    const isOurs = instance?.drawnBy === run.callback;
     slot.isDue = instance !== undefined && !isOurs;
     if (isOurs) clear(slot); // the run has drawn it itself with the right values
     for (const one of slot.props.values()) count(one, instance ? 0 : sizeOf(one.values));
     return slot;
   }
 
-  function bound(): void {
-    for (const keeping of all.values()) {
-      for (const [id, slot] of keeping.slots) {
-        if (bytes <= LIMIT_BYTES) return;
+  function enforceLimit(): void {
+    for (const run of all.values()) {
+      for (const [id, slot] of run.slots) {
+        if (bytes <= MAX_KEPT_BYTES) return;
         if (slot.instance) continue;
-        warn(`What a run has set on "${id}" while it was not on the page is too much to be kept.`);
-        forget(keeping, id, slot);
+        warn(`Updates of "${id}", which is not on the page, exceed the size limit and are dropped.`);
+        forget(run, id, slot);
       }
     }
   }
 
   /** Returns what a component must be shown, if anything: first values, then Patches. */
-  function take(source: Source, keeping: Keeping, id: WireId): Due[] {
-    const slot = slotOf(keeping, id);
+  function take(source: Source, run: KeptRun, id: WireId): Due[] {
+    const slot = slotOf(run, id);
     if (!slot.isDue) return [];
     slot.isDue = false;
     const first: Record<string, unknown> = {};
@@ -110,8 +110,8 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
         else if (prop in first || dash.get(id, prop) !== undefined) then[prop] = value;
       }
     }
-    if (keeping.isOver) forget(keeping, id, slot);
-    if (keeping.isOver && !keeping.slots.size) all.delete(source);
+    if (run.isOver) forget(run, id, slot);
+    if (run.isOver && !run.slots.size) all.delete(source);
     return [first, then]
       .filter((props) => Object.keys(props).length)
       .map((props) => [source, [id, props]]);
@@ -120,29 +120,29 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
   return {
     /** Starts to keep a run's values, and forgets an earlier, ended run with the same key. */
     begin(source: Source, {entry, key}: Trigger): void {
-      for (const [old, keeping] of all) if (keeping.isOver && keeping.key === key) forgetAll(old);
+      for (const [old, run] of all) if (run.isOver && run.key === key) forgetAll(old);
       all.set(source, {callback: entry.output, key, slots: new Map(), isOver: false});
     },
 
     /** Ends a run: values for components that are away are shown once. */
     end(source: Source): void {
-      const keeping = all.get(source);
-      if (!keeping) return;
-      keeping.isOver = true;
-      for (const [id] of keeping.slots) {
-        const slot = slotOf(keeping, id);
-        if (slot.instance && !slot.isDue) forget(keeping, id, slot);
+      const run = all.get(source);
+      if (!run) return;
+      run.isOver = true;
+      for (const [id] of run.slots) {
+        const slot = slotOf(run, id);
+        if (slot.instance && !slot.isDue) forget(run, id, slot);
       }
-      if (!keeping.slots.size) all.delete(source);
+      if (!run.slots.size) all.delete(source);
     },
 
     forget: forgetAll,
 
     /** Records props that a run has set on a component of the page. */
     applied(source: Source, id: WireId, props: Props): void {
-      const keeping = all.get(source);
-      if (!keeping || keeping.isOver) return;
-      const slot = slotOf(keeping, id);
+      const run = all.get(source);
+      if (!run || run.isOver) return;
+      const slot = slotOf(run, id);
       slot.wasShown = true;
       for (const prop of Object.keys(props)) {
         if (isState(id, prop)) slot.props.set(prop, {values: [dash.get(id, prop)], bytes: 0});
@@ -153,9 +153,9 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
      * Keeps an update of a component that is not on the page; returns whether it was there before.
      */
     missed(source: Source, id: WireId, props: Props): boolean {
-      const keeping = all.get(source);
-      if (!keeping) return false;
-      const slot = slotOf(keeping, id);
+      const run = all.get(source);
+      if (!run) return false;
+      const slot = slotOf(run, id);
       for (const [prop, value] of Object.entries(props)) {
         if (!isState(id, prop)) continue;
         const known = slot.props.get(prop);
@@ -168,7 +168,7 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
         slot.props.set(prop, kept);
         count(kept, kept.bytes + sizeOf(value));
       }
-      bound();
+      enforceLimit();
       return slot.wasShown;
     },
 
@@ -177,16 +177,16 @@ export function createKept(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn
 
     /** Returns the values that a component must be shown before anything else is set. */
     dueOf: (id: WireId): Due[] =>
-      [...all].flatMap(([source, keeping]) =>
-        keeping.slots.has(id) ? take(source, keeping, id) : [],
+      [...all].flatMap(([source, run]) =>
+        run.slots.has(id) ? take(source, run, id) : [],
       ),
 
     /** Returns the values for all components that others have drawn since the last call. */
     due(): Due[] {
-      const due = [...all].flatMap(([source, keeping]) =>
-        [...keeping.slots.keys()].flatMap((id) => take(source, keeping, id)),
+      const due = [...all].flatMap(([source, run]) =>
+        [...run.slots.keys()].flatMap((id) => take(source, run, id)),
       );
-      bound();
+      enforceLimit();
       return due;
     },
   };

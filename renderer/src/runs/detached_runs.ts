@@ -8,22 +8,22 @@ import type {Entry} from "../dash/types.ts";
 import {isPattern, type Match, type WireId} from "../ids.ts";
 import type {Props} from "../protocol.ts";
 import type {Trigger} from "./triggers.ts";
-import {isShown, watchCancels, type CancelWatch} from "./watches.ts";
+import {isShown, watchCancels, type CancelWatch} from "./cancellation.ts";
 
 /** The tab's session storage; an embedded page may have none. */
-export interface Memory {
+export interface PageStorage {
   read(key: string): string | null;
   write(key: string, text: string): void;
 }
 
-interface Note {
+interface StoredRun {
   readonly run: string;
   readonly callback: string;
   readonly match: Match;
   readonly key: string;
 }
 
-export interface Survivor {
+export interface RestoredRun {
   readonly id: string;
   /** Undefined if the app no longer has the callback. */
   readonly trigger: Trigger | undefined;
@@ -31,44 +31,44 @@ export interface Survivor {
 
 export const survives = (entry: Entry) => entry.flash_events.onDisconnect === "finish";
 
-export type Notes = ReturnType<typeof createNotes>;
+export type StoredRuns = ReturnType<typeof createStoredRuns>;
 
 /**
  * Stores a page's detached runs. The key contains the page id: a duplicated tab copies the storage,
  * but owns none of the runs.
  */
-export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
-  const notes = new Map<string, Note>();
-  let waiting: readonly Note[] = [];
+export function createStoredRuns(dash: Dash, storage: PageStorage, page: Promise<string>) {
+  const stored = new Map<string, StoredRun>();
+  let waiting: readonly StoredRun[] = [];
   let key: string | undefined;
   void page.then((id) => {
     key = `flash_events.runs ${id}`;
-    waiting = JSON.parse(memory.read(key) ?? "[]") as Note[];
-    for (const note of waiting) notes.set(note.run, note);
+    waiting = JSON.parse(storage.read(key) ?? "[]") as StoredRun[];
+    for (const one of waiting) stored.set(one.run, one);
   });
 
   function save(): void {
-    if (key) memory.write(key, JSON.stringify([...notes.values()]));
+    if (key) storage.write(key, JSON.stringify([...stored.values()]));
   }
 
   return {
     add(run: string, {entry, match, key}: Trigger): void {
-      notes.set(run, {run, callback: entry.output, match, key});
+      stored.set(run, {run, callback: entry.output, match, key});
       save();
     },
     remove(run: string): void {
-      if (notes.delete(run)) save();
+      if (stored.delete(run)) save();
     },
     /** Returns the runs from before a reload whose triggers are on the page again. */
-    due(): Survivor[] {
+    due(): RestoredRun[] {
       if (!waiting.length || !dash.isReady()) return [];
-      const due: Survivor[] = [];
-      waiting = waiting.filter((note) => {
-        const entry = dash.entry(note.callback);
-        const trigger = entry && {entry, match: note.match, key: note.key, body: {}};
+      const due: RestoredRun[] = [];
+      waiting = waiting.filter((one) => {
+        const entry = dash.entry(one.callback);
+        const trigger = entry && {entry, match: one.match, key: one.key, body: {}};
         const isKept = entry?.flash_events.keepAlive;
         if (trigger && !isKept && !isShown(dash, trigger)) return true;
-        due.push({id: note.run, trigger});
+        due.push({id: one.run, trigger});
         return false;
       });
       return due;
@@ -82,7 +82,7 @@ export function createNotes(dash: Dash, memory: Memory, page: Promise<string>) {
  */
 const isFirst = (value: unknown) => typeof value !== "number";
 
-export function createRemoteStops(dash: Dash) {
+export function createRemoteCancels(dash: Dash) {
   const watches = new Map<string, CancelWatch>();
   return {
     /**
@@ -101,7 +101,7 @@ export function createRemoteStops(dash: Dash) {
   function hasChanged(entry: Entry): boolean {
     if (!survives(entry)) return false;
     const known = watches.get(entry.output);
-    if (known) return known.look();
+    if (known) return known.hasChanged();
     const cancels = entry.flash_events.cancel.filter(({id}) => !isPattern(id));
     watches.set(entry.output, watchCancels(dash, cancels, {}, isFirst));
     return false;

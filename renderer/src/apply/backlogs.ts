@@ -13,15 +13,15 @@
 
 import type {Command} from "./commands.ts";
 import type {Dash} from "../dash/dash.ts";
-import {countTraces, isGraphIdle, mendGraph, onGraphDone, tracesOf, watchTraces} from "./graph.ts";
+import {countTraces, isGraphIdle, recoverGraph, onGraphDone, tracesOf, watchTraces} from "./graph.ts";
 import type {WireId} from "../ids.ts";
 import type {Props} from "../protocol.ts";
 import {countStates, joinFirst, type Source, type Step} from "./steps.ts";
 
 /** Timeout for a component to acknowledge a command, in ms; then the next one follows. */
-const PATIENCE_MS = 10_000;
+const COMMAND_TIMEOUT_MS = 10_000;
 
-interface Lane {
+interface Backlog {
   steps: Step[];
   busy: Busy | undefined;
   isWatched: boolean;
@@ -31,7 +31,7 @@ interface Lane {
   /**
    * Maximum number of joined commands; reduced after a rejection, to isolate the rejected command.
    */
-  most: number;
+  maxJoined: number;
 }
 
 /** A command without acknowledgement; without steps, one that cannot start yet. */
@@ -50,15 +50,15 @@ interface Busy {
   isDone: boolean;
 }
 
-export interface LanesOptions {
+export interface BacklogsOptions {
   readonly dash: Pick<
     Dash,
-    "has" | "isMounted" | "elementOf" | "get" | "set" | "take" | "commit" | "isInside"
+    "has" | "isMounted" | "elementOf" | "get" | "set" | "removeProp" | "commit" | "isInside"
   >;
   /** Sets state props of one component, within a commit. */
   setStates(id: WireId, steps: readonly Step[]): void;
   /** Called for each step that leaves its backlog, set or dropped. */
-  onTaken(step: Step): void;
+  onDequeued(step: Step): void;
   onApplied(source: Source, id: WireId, props: Props): void;
   isOnPage(id: WireId, steps: readonly Step[]): boolean;
   attempt(id: WireId, work: () => void): void;
@@ -70,40 +70,40 @@ export interface LanesOptions {
   now(): number;
 }
 
-export type Lanes = ReturnType<typeof createLanes>;
+export type Backlogs = ReturnType<typeof createBacklogs>;
 
-export function createLanes(options: LanesOptions) {
-  const {dash, setStates, onTaken, onApplied, isOnPage, attempt, warn, report, wake, now} = options;
-  const lanes = new Map<WireId, Lane>();
+export function createBacklogs(options: BacklogsOptions) {
+  const {dash, setStates, onDequeued, onApplied, isOnPage, attempt, warn, report, wake, now} = options;
+  const backlogs = new Map<WireId, Backlog>();
 
   function add(id: WireId, step: Step): void {
-    let lane = lanes.get(id);
-    if (!lane) {
-      lane = {
+    let backlog = backlogs.get(id);
+    if (!backlog) {
+      backlog = {
         steps: [],
         busy: undefined,
         isWatched: false,
         gatherEnd: -Infinity,
         isGathering: false,
-        most: Infinity,
+        maxJoined: Infinity,
       };
-      lanes.set(id, lane);
+      backlogs.set(id, backlog);
     }
-    lane.steps.push(step);
+    backlog.steps.push(step);
   }
 
-  function take(lane: Lane, count: number): readonly Step[] {
-    const steps = lane.steps.splice(0, count);
-    steps.forEach(onTaken);
+  function dequeue(backlog: Backlog, count: number): readonly Step[] {
+    const steps = backlog.steps.splice(0, count);
+    steps.forEach(onDequeued);
     return steps;
   }
 
   /** Returns the backlogs that may continue; removes those that are empty. */
-  function ready(): [WireId, Lane][] {
-    return [...lanes].filter(([id, lane]) => {
-      if (isBusy(id, lane)) return false;
-      if (!lane.steps.length) removeIdle(id, lane);
-      return lane.steps.length > 0 && !(lane.isGathering && now() < lane.gatherEnd);
+  function ready(): [WireId, Backlog][] {
+    return [...backlogs].filter(([id, backlog]) => {
+      if (isBusy(id, backlog)) return false;
+      if (!backlog.steps.length) removeIdle(id, backlog);
+      return backlog.steps.length > 0 && !(backlog.isGathering && now() < backlog.gatherEnd);
     });
   }
 
@@ -113,8 +113,8 @@ export function createLanes(options: LanesOptions) {
    */
   function commitStates(): boolean {
     let isAlone = false;
-    for (const [id, lane] of ready()) {
-      const steps = take(lane, countStates(lane.steps));
+    for (const [id, backlog] of ready()) {
+      const steps = dequeue(backlog, countStates(backlog.steps));
       if (steps.length) setStates(id, steps);
       isAlone ||= steps.some((step) => step.update.alone);
     }
@@ -124,117 +124,117 @@ export function createLanes(options: LanesOptions) {
   /** Sets one command of each backlog in a commit of its own. Returns whether it set any. */
   function commitCommands(): boolean {
     let isSet = false;
-    for (const [id, lane] of ready()) {
-      const [step] = lane.steps;
-      if (step?.command) isSet = commitCommand(id, lane, step, step.command) || isSet;
+    for (const [id, backlog] of ready()) {
+      const [step] = backlog.steps;
+      if (step?.command) isSet = commitCommand(id, backlog, step, step.command) || isSet;
     }
     return isSet;
   }
 
-  function commitCommand(id: WireId, lane: Lane, first: Step, command: Command): boolean {
+  function commitCommand(id: WireId, backlog: Backlog, first: Step, command: Command): boolean {
     if (!isOnPage(id, [first])) {
-      take(lane, 1);
+      dequeue(backlog, 1);
       return true;
     }
     const prop = first.commandProp ?? "";
     const busy = {since: now(), prop, command, element: dash.elementOf(id)};
-    if (command.taken === "graph" && !isGraphIdle(id)) {
-      lane.busy = {...busy, value: undefined, steps: [], isInFigure: () => false, isDone: true};
-      watch(id, lane);
+    if (command.acknowledgedBy === "graph" && !isGraphIdle(id)) {
+      backlog.busy = {...busy, value: undefined, steps: [], isInFigure: () => false, isDone: true};
+      watch(id, backlog);
       return false;
     }
-    const {value, count} = joinFirst(lane.steps, prop, command, lane.most);
-    if (gathers(lane, count)) return false;
-    const steps = take(lane, count);
-    lane.gatherEnd = now() + (command.gatherMs ?? 0);
+    const {value, count} = joinFirst(backlog.steps, prop, command, backlog.maxJoined);
+    if (mustGather(backlog, count)) return false;
+    const steps = dequeue(backlog, count);
+    backlog.gatherEnd = now() + (command.gatherMs ?? 0);
     const props = {...first.props, [prop]: value};
     attempt(id, () => command.prepare?.(id, value));
-    if (command.taken === "graph") mendGraph(id);
-    const isInFigure = command.taken === "graph" ? watchTraces(id, value) : () => false;
+    if (command.acknowledgedBy === "graph") recoverGraph(id);
+    const isInFigure = command.acknowledgedBy === "graph" ? watchTraces(id, value) : () => false;
     dash.commit(() => attempt(id, () => dash.set(id, props)));
-    if (command.taken === "graph") dash.take(id, prop);
+    if (command.acknowledgedBy === "graph") dash.removeProp(id, prop);
     for (const source of new Set(steps.map((step) => step.update.source))) {
       onApplied(source, id, props);
     }
-    lane.busy = {...busy, value, steps, isInFigure, isDone: false};
-    if (command.taken === "graph") follow(id, lane, lane.busy);
-    else watch(id, lane);
+    backlog.busy = {...busy, value, steps, isInFigure, isDone: false};
+    if (command.acknowledgedBy === "graph") awaitGraph(id, backlog, backlog.busy);
+    else watch(id, backlog);
     return true;
   }
 
   /** Returns whether a backlog waits for more commands to join; no other step is behind these. */
-  function gathers(lane: Lane, count: number): boolean {
-    const restMs = lane.gatherEnd - now();
-    lane.isGathering = count === lane.steps.length && restMs > 0;
-    if (lane.isGathering) setTimeout(wake, restMs + 1);
-    return lane.isGathering;
+  function mustGather(backlog: Backlog, count: number): boolean {
+    const restMs = backlog.gatherEnd - now();
+    backlog.isGathering = count === backlog.steps.length && restMs > 0;
+    if (backlog.isGathering) setTimeout(wake, restMs + 1);
+    return backlog.isGathering;
   }
 
   /** Waits until a graph has finished or rejected a command. */
-  function follow(id: WireId, lane: Lane, busy: Busy): void {
+  function awaitGraph(id: WireId, backlog: Backlog, busy: Busy): void {
     onGraphDone(id, (error) => {
-      if (lane.busy !== busy) return; // unmounted meanwhile
+      if (backlog.busy !== busy) return; // unmounted meanwhile
       busy.isDone = true;
-      if (error === undefined) lane.most *= 2;
-      else onRefused(id, lane, busy, error);
+      if (error === undefined) backlog.maxJoined *= 2;
+      else onRejected(id, backlog, busy, error);
       poke();
     });
   }
 
   /** Checks the busy command again later; changes of props are noticed through `poke`. */
-  function watch(id: WireId, lane: Lane): void {
-    if (lane.isWatched || !isBusy(id, lane)) return;
-    lane.isWatched = true;
+  function watch(id: WireId, backlog: Backlog): void {
+    if (backlog.isWatched || !isBusy(id, backlog)) return;
+    backlog.isWatched = true;
     const look = () => {
-      lane.isWatched = false;
+      backlog.isWatched = false;
       poke();
     };
-    if (lane.busy?.command.taken === "graph") onGraphDone(id, look);
-    else setTimeout(look, PATIENCE_MS + 1);
+    if (backlog.busy?.command.acknowledgedBy === "graph") onGraphDone(id, look);
+    else setTimeout(look, COMMAND_TIMEOUT_MS + 1);
   }
 
   /** Retries half of a rejected join, so that valid commands are not lost; reports a single one. */
-  function onRefused(id: WireId, lane: Lane, busy: Busy, error: unknown): void {
-    lane.busy = undefined;
+  function onRejected(id: WireId, backlog: Backlog, busy: Busy, error: unknown): void {
+    backlog.busy = undefined;
     if (busy.steps.length > 1 && !busy.isInFigure()) {
-      lane.most = Math.ceil(busy.steps.length / 2);
-      restore(lane, busy.steps);
+      backlog.maxJoined = Math.ceil(busy.steps.length / 2);
+      restore(backlog, busy.steps);
       return;
     }
     const traces = tracesOf(busy.value).join(", ");
     const has = `It has ${countTraces(id)} traces, counted from 0.`;
-    report(`"${id}" has refused its ${busy.prop} of trace ${traces}: ${String(error)} ${has}`);
+    report(`"${id}" rejected its ${busy.prop} of trace ${traces}: ${String(error)} ${has}`);
   }
 
-  function restore(lane: Lane, steps: readonly Step[]): void {
-    lane.steps.unshift(...steps.map((step) => ({...step, bytes: 0})));
+  function restore(backlog: Backlog, steps: readonly Step[]): void {
+    backlog.steps.unshift(...steps.map((step) => ({...step, bytes: 0})));
   }
 
-  function isBusy(id: WireId, lane: Lane): boolean {
-    const {busy} = lane;
+  function isBusy(id: WireId, backlog: Backlog): boolean {
+    const {busy} = backlog;
     if (!busy) return false;
-    if (!dash.has(id)) lane.busy = undefined;
-    else if (busy.command.taken === "graph" && dash.elementOf(id) !== busy.element) {
-      lane.busy = undefined; // unmounted meanwhile
-      if (!busy.isInFigure()) restore(lane, busy.steps);
-    } else if (isTaken(id, busy)) lane.busy = undefined;
+    if (!dash.has(id)) backlog.busy = undefined;
+    else if (busy.command.acknowledgedBy === "graph" && dash.elementOf(id) !== busy.element) {
+      backlog.busy = undefined; // unmounted meanwhile
+      if (!busy.isInFigure()) restore(backlog, busy.steps);
+    } else if (isAcknowledged(id, busy)) backlog.busy = undefined;
     else if (!dash.isMounted(id)) busy.since = now();
-    else if (now() - busy.since > PATIENCE_MS) {
-      const seconds = PATIENCE_MS / 1000;
+    else if (now() - busy.since > COMMAND_TIMEOUT_MS) {
+      const seconds = COMMAND_TIMEOUT_MS / 1000;
       if (busy.steps.length) {
-        warn(`"${id}" has not taken its ${busy.prop} for ${seconds} s; going on.`);
-        lane.busy = undefined;
-      } else warn(`"${id}" has not been ready for its ${busy.prop} for ${seconds} s; waiting on.`);
+        warn(`"${id}" has not processed its ${busy.prop} within ${seconds} s; continuing.`);
+        backlog.busy = undefined;
+      } else warn(`"${id}" has not been ready for its ${busy.prop} for ${seconds} s; still waiting.`);
     }
-    return lane.busy !== undefined;
+    return backlog.busy !== undefined;
   }
 
-  function isTaken(id: WireId, {command, prop, value, isDone}: Busy): boolean {
-    switch (command.taken) {
+  function isAcknowledged(id: WireId, {command, prop, value, isDone}: Busy): boolean {
+    switch (command.acknowledgedBy) {
       case "commit":
         return true;
       case "cleared":
-        return isNothing(value) || dash.get(id, prop) !== value;
+        return hasNoEffect(value) || dash.get(id, prop) !== value;
       case "graph":
         return isDone && isGraphIdle(id);
     }
@@ -245,28 +245,28 @@ export function createLanes(options: LanesOptions) {
    * left.
    */
   function poke(): void {
-    for (const [id, lane] of lanes) {
-      if (lane.busy && isBusy(id, lane)) watch(id, lane);
-      else if (lane.steps.length) wake();
-      else removeIdle(id, lane);
+    for (const [id, backlog] of backlogs) {
+      if (backlog.busy && isBusy(id, backlog)) watch(id, backlog);
+      else if (backlog.steps.length) wake();
+      else removeIdle(id, backlog);
     }
   }
 
-  function removeIdle(id: WireId, lane: Lane): void {
-    if (now() >= lane.gatherEnd) lanes.delete(id);
+  function removeIdle(id: WireId, backlog: Backlog): void {
+    if (now() >= backlog.gatherEnd) backlogs.delete(id);
   }
 
   function drop(source: Source): void {
-    for (const lane of lanes.values()) {
+    for (const backlog of backlogs.values()) {
       const isKept = (step: Step) => step.update.source !== source;
-      lane.steps.filter((step) => !isKept(step)).forEach(onTaken);
-      lane.steps = lane.steps.filter(isKept);
+      backlog.steps.filter((step) => !isKept(step)).forEach(onDequeued);
+      backlog.steps = backlog.steps.filter(isKept);
     }
   }
 
   /** Returns the components with a backlog that a container holds, itself included. */
-  function inside(container: WireId): WireId[] {
-    return [...lanes.keys()].filter((id) => dash.isInside(id, container));
+  function idsInside(container: WireId): WireId[] {
+    return [...backlogs.keys()].filter((id) => dash.isInside(id, container));
   }
 
   /**
@@ -274,13 +274,13 @@ export function createLanes(options: LanesOptions) {
    * inside it that they can process. If the container's components are replaced, their local
    * commands (points, rows) need not be awaited.
    */
-  function holds(container: WireId, isReplaced: boolean): boolean {
-    return inside(container).some((id) => {
-      const {steps, busy} = lanes.get(id) as Lane;
+  function delaysRedraw(container: WireId, isReplaced: boolean): boolean {
+    return idsInside(container).some((id) => {
+      const {steps, busy} = backlogs.get(id) as Backlog;
       const waiting = [...steps, ...(busy?.steps ?? [])].filter(({command}) => command);
       return waiting.some(
         ({command}) =>
-          !(isReplaced && command?.isLocal) && (command?.taken === "commit" || dash.isMounted(id)),
+          !(isReplaced && command?.isLocal) && (command?.acknowledgedBy === "commit" || dash.isMounted(id)),
       );
     });
   }
@@ -288,9 +288,9 @@ export function createLanes(options: LanesOptions) {
   /** Drops the backlogs of components that were replaced. */
   function remove(ids: readonly WireId[]): void {
     for (const id of ids) {
-      const lane = lanes.get(id);
-      lanes.delete(id);
-      lane?.steps.forEach(onTaken);
+      const backlog = backlogs.get(id);
+      backlogs.delete(id);
+      backlog?.steps.forEach(onDequeued);
     }
   }
 
@@ -301,14 +301,14 @@ export function createLanes(options: LanesOptions) {
      * queue.
      */
     has(id: WireId): boolean {
-      const lane = lanes.get(id);
-      return lane !== undefined && (lane.steps.length > 0 || lane.busy !== undefined);
+      const backlog = backlogs.get(id);
+      return backlog !== undefined && (backlog.steps.length > 0 || backlog.busy !== undefined);
     },
-    canGoOn: () => ready().length > 0,
+    hasReady: () => ready().length > 0,
     commitStates,
     commitCommands,
-    inside,
-    holds,
+    idsInside,
+    delaysRedraw,
     remove,
     drop,
     poke,
@@ -316,6 +316,6 @@ export function createLanes(options: LanesOptions) {
 }
 
 /** Returns whether a value has no effect, so that the component never clears it. */
-function isNothing(value: unknown): boolean {
+function hasNoEffect(value: unknown): boolean {
   return !value || (Array.isArray(value) && !value.length);
 }

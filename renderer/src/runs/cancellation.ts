@@ -27,12 +27,12 @@ export function watchCancels(
   isFirst: (value: unknown) => boolean = () => false,
 ) {
   const seen = new Map<string, {readonly instance: Instance; readonly value: unknown}>();
-  look();
+  hasChanged();
 
   /**
    * Returns whether a cancel Input has changed since the last call, except to its allowed value.
    */
-  function look(): boolean {
+  function hasChanged(): boolean {
     let isCancelled = false;
     for (const dependency of cancels) {
       for (const id of dash.expand(resolveMatch(dependency.id, match))) {
@@ -53,7 +53,7 @@ export function watchCancels(
   }
 
   return {
-    look,
+    hasChanged,
     /** Ignores changes that the callback's own runs have written. */
     accept(id: WireId, props: Props): void {
       for (const property of Object.keys(props)) {
@@ -76,7 +76,7 @@ export function isShown(dash: Page, {entry, match}: Trigger): boolean {
  * Returns whether all components that were the run's Inputs have left the page. Components that its
  * own callback has drawn in their place count as present.
  */
-export function hasLeft(dash: Page, trigger: Trigger, known: ReadonlySet<Instance>): boolean {
+export function areInputsGone(dash: Page, trigger: Trigger, known: ReadonlySet<Instance>): boolean {
   const {entry, match} = trigger;
   if (entry.flash_events.keepAlive) return false;
   for (const one of inputsOf(dash, entry, match)) {

@@ -1,25 +1,25 @@
 /** Sends starts at once, and loads the waitlist on the first one that a limit refuses (429). */
 
-import type {StartFailed} from "../transport/answers.ts";
-import type {Request, Room} from "./room.ts";
+import type {StartFailed} from "../transport/responses.ts";
+import type {Request, Waitlist} from "./waitlist.ts";
 
 /** `load` resolves with undefined if the script cannot be loaded. */
-export function createLazyRoom(load: () => Promise<Room | undefined>) {
-  let room: Room | undefined;
-  let loading: Promise<Room | undefined> | undefined;
+export function createLazyWaitlist(load: () => Promise<Waitlist | undefined>) {
+  let waitlist: Waitlist | undefined;
+  let loading: Promise<Waitlist | undefined> | undefined;
   let entered = 0;
 
-  async function loaded(): Promise<Room | undefined> {
-    room = await (loading ??= load());
-    if (!room) loading = undefined; // the next request loads again
-    return room;
+  async function loaded(): Promise<Waitlist | undefined> {
+    waitlist = await (loading ??= load());
+    if (!waitlist) loading = undefined; // the next request loads again
+    return waitlist;
   }
 
   return {
     /** Resolves with the request's answer, or with undefined if the request was given up. */
     async enter(request: Request): Promise<string | undefined> {
       const order = ++entered;
-      if (room) return room.enter(request, order);
+      if (waitlist) return waitlist.enter(request, order);
       try {
         return await request.ask();
       } catch (error) {
@@ -36,6 +36,6 @@ export function createLazyRoom(load: () => Promise<Room | undefined>) {
       }
     },
     /** Retries now: a run of this page has ended, or a waiting one was given up. */
-    poke: () => room?.poke(),
+    poke: () => waitlist?.poke(),
   };
 }

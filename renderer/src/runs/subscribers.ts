@@ -13,7 +13,7 @@ import type {ConnectionState} from "../transport/host.ts";
 
 export type RunState = "queued" | "running" | "done" | "cancelled" | "error" | "lost";
 
-export type News =
+export type PageEvent =
   | {
       readonly type: "run";
       readonly run: string;
@@ -42,20 +42,20 @@ export type News =
       readonly retryMs?: number | undefined;
     };
 
-export type Watcher = (news: News) => void;
+export type Subscriber = (event: PageEvent) => void;
 
 /**
  * Subscribes to the events from now on. With several connections, the state is that of the one that
  * changed last.
  */
-export function watch(watcher: Watcher): void {
-  watchers().push(watcher);
+export function subscribe(subscriber: Subscriber): void {
+  subscribers().push(subscriber);
 }
 
-export function tell(news: News): void {
-  for (const watcher of watchers()) watcher(news);
+export function publish(event: PageEvent): void {
+  for (const subscriber of subscribers()) subscriber(event);
 }
 
-function watchers(): Watcher[] {
-  return (clientside()["flash_events_watchers"] ??= []) as Watcher[];
+function subscribers(): Subscriber[] {
+  return (clientside()["flash_events_subscribers"] ??= []) as Subscriber[];
 }

@@ -1,12 +1,12 @@
 import {expect, test} from "vitest";
 import type {RunEvent} from "../src/protocol.ts";
-import {collapsed, createRecords} from "../src/tools/records.ts";
+import {collapsed, createRecordings} from "../src/tools/recordings.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
-import type {RunState} from "../src/runs/watchers.ts";
+import type {RunState} from "../src/runs/subscribers.ts";
 
 function setup() {
   const clock = {now: 5000};
-  const records = createRecords(() => clock.now);
+  const records = createRecordings(() => clock.now);
   const run = (id: string, state: RunState) => {
     const body = {changedPropIds: ["go.n_clicks"]};
     const trigger = {entry: {output: "cb"}, match: {}, key: "cb", body} as unknown as Trigger;

@@ -18,7 +18,7 @@ import {nodeAt, own, page, pathOf, patternOf, state, store, type Path} from "./s
 
 const RENDER_TYPE = "clientsideApi"; // the same as set_props
 
-export function connectPlain() {
+export function createFastPath() {
   let last: {readonly itempath: Path; readonly props: Props} | undefined;
 
   /**
@@ -32,7 +32,7 @@ export function connectPlain() {
     if (!hashes || !itempath || !node?.props || page.dash_stores?.length !== 1) return false;
     if (node.props["persistence"]) return false;
     for (const [prop, value] of Object.entries(props)) {
-      if (isHeard(id, prop) || isPatch(value)) return false;
+      if (hasListener(id, prop) || isPatch(value)) return false;
       if (mayHoldComponents(node, prop) && !(isText(value) && isText(node.props[prop]))) return false;
     }
     node.props = {...node.props, ...props};
@@ -58,19 +58,19 @@ export function connectPlain() {
    * Removes a prop from the state after its component has received it, so that a remounted
    * component does not process it again. Keeps it if a callback listens, which will read it.
    */
-  function take(id: WireId, prop: string): void {
+  function removeProp(id: WireId, prop: string): void {
     const itempath = pathOf(id);
     const node = itempath && nodeAt(itempath);
-    if (!node?.props || !(prop in node.props) || isHeard(id, prop)) return;
+    if (!node?.props || !(prop in node.props) || hasListener(id, prop)) return;
     const {[prop]: _, ...rest} = node.props;
     node.props = rest;
   }
 
-  return {put, show, take};
+  return {put, show, removeProp};
 }
 
 /** Returns whether a callback listens to a prop, or may. */
-function isHeard(id: WireId, prop: string): boolean {
+function hasListener(id: WireId, prop: string): boolean {
   const {inputMap, inputPatterns} = state()?.graphs ?? {};
   if (!inputMap || !inputPatterns) return true;
   const listeners = isDictId(id)

@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {deferred} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
-import {createLazyRoom} from "../src/runs/lazy_room.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {StartFailed} from "../src/transport/responses.ts";
+import {createLazyWaitlist} from "../src/runs/lazy_waitlist.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -25,8 +25,8 @@ function setup(room = 0, limit = "max_runs_per_page") {
   const failed: string[] = [];
   const given = new Set<string>();
   const waits: string[] = [];
-  const load = () => Promise.resolve(createRoom((message) => warnings.push(message)));
-  const {enter, poke} = createLazyRoom(load);
+  const load = () => Promise.resolve(createWaitlist((message) => warnings.push(message)));
+  const {enter, poke} = createLazyWaitlist(load);
   function start(run: string, replaces: readonly string[] = []): void {
     const ask = () => {
       server.asked.push(run);
@@ -37,8 +37,8 @@ function setup(room = 0, limit = "max_runs_per_page") {
       return Promise.reject(new StartFailed("too_many", "Too many runs.", full));
     };
     const isWanted = () => !given.has(run);
-    const onFull = () => void waits.push(run);
-    enter({runs: [run], replaces, isNew: !replaces.length, ask, isWanted, onFull}).then(
+    const onLimitReached = () => void waits.push(run);
+    enter({runs: [run], replaces, isNew: !replaces.length, ask, isWanted, onLimitReached}).then(
       (connection) => (connection ? began : dropped).push(run),
       () => failed.push(run),
     );
@@ -47,7 +47,7 @@ function setup(room = 0, limit = "max_runs_per_page") {
 }
 
 describe("P17: a start that finds no room", () => {
-  it("asks again after the time that the server names, and some jitter", async () => {
+  it("asks again after the time that the server names, and some retryDelayMs", async () => {
     const {server, start, began, waits} = setup();
     start("a");
     await pass(7.4);
@@ -155,12 +155,12 @@ describe("P17: a start that finds no room", () => {
   });
 
   it("is asked for again at once if a run ends while it is refused", async () => {
-    const {enter, poke} = createRoom(() => undefined);
+    const {enter, poke} = createWaitlist(() => undefined);
     const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
     let asked = 0;
     const ask = () => answers[asked++]?.promise ?? Promise.reject(new Error("asked too often"));
     const started = enter({runs: ["a"], replaces: [], isNew: true, ask, isWanted: () => true}, 1);
-    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    const full = new StartFailed("too_many", "LimitReached.", {limit: "max_runs", retryMs: 5000});
     answers[0]?.reject(full);
     await settle();
     poke();
@@ -173,9 +173,9 @@ describe("P17: a start that finds no room", () => {
 
   it("is refused where what lets it wait cannot be loaded, and loads it for the next", async () => {
     let loads = 0;
-    const room = createRoom(() => undefined);
-    const {enter} = createLazyRoom(() => Promise.resolve(++loads === 1 ? undefined : room));
-    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    const room = createWaitlist(() => undefined);
+    const {enter} = createLazyWaitlist(() => Promise.resolve(++loads === 1 ? undefined : room));
+    const full = new StartFailed("too_many", "LimitReached.", {limit: "max_runs", retryMs: 5000});
     const request = {runs: ["a"], replaces: [], isNew: true, isWanted: () => true};
     await expect(enter({...request, ask: () => Promise.reject(full)})).rejects.toBe(full);
     const answers = [Promise.reject(full), Promise.resolve("c")];

@@ -2,7 +2,7 @@
 
 import type {RunEvent, Target} from "../protocol.ts";
 import type {ConnectionState} from "../transport/host.ts";
-import type {News, RunState} from "../runs/watchers.ts";
+import type {PageEvent, RunState} from "../runs/subscribers.ts";
 
 /** Maximum number of ended runs that are kept. */
 const MAX_ENDED = 50;
@@ -12,13 +12,13 @@ const MAX_BYTES = 2 * 1024 * 1024;
 /** Maximum number of updates that are shown of a run. */
 export const SHOWN_UPDATES = 200;
 
-export interface Recorded {
+export interface RecordedEvent {
   /** Time since the run's start, in ms. */
   readonly ms: number;
   readonly event: RunEvent;
 }
 
-export interface RunRecord {
+export interface RecordedRun {
   readonly run: string;
   readonly callback: string;
   readonly triggered: readonly string[];
@@ -32,29 +32,29 @@ export interface RunRecord {
   streamed: number;
   applied: number;
   lastAt: number | undefined;
-  readonly events: Recorded[];
+  readonly events: RecordedEvent[];
   isCut: boolean;
 }
 
-export type Records = ReturnType<typeof createRecords>;
+export type Recordings = ReturnType<typeof createRecordings>;
 
-export function createRecords(now: () => number) {
-  const runs = new Map<string, RunRecord>();
+export function createRecordings(now: () => number) {
+  const runs = new Map<string, RecordedRun>();
   const connection = {state: "idle" as ConnectionState, reconnects: 0};
   const listeners = new Set<() => void>();
   let version = 0;
   let started = 0;
 
-  function accept(news: News): void {
-    switch (news.type) {
+  function accept(pageEvent: PageEvent): void {
+    switch (pageEvent.type) {
       case "connection":
-        if (news.state === "reconnecting") connection.reconnects++;
-        connection.state = news.state;
+        if (pageEvent.state === "reconnecting") connection.reconnects++;
+        connection.state = pageEvent.state;
         break;
       case "run": {
-        const {run, state, trigger} = news;
+        const {run, state, trigger} = pageEvent;
         const {changedPropIds} = trigger.body as {changedPropIds?: string[]};
-        const known = runs.get(run) ?? recordOf(run, trigger.entry.output, changedPropIds ?? []);
+        const known = runs.get(run) ?? newRecordedRun(run, trigger.entry.output, changedPropIds ?? []);
         known.state = state;
         if (!isAlive(known)) runs.delete(run); // so that runs are dropped in the order of their ends
         runs.set(run, known);
@@ -62,20 +62,20 @@ export function createRecords(now: () => number) {
         break;
       }
       case "event": {
-        const known = runs.get(news.event.run);
-        if (known) record(known, news.event, news.bytes);
+        const known = runs.get(pageEvent.event.run);
+        if (known) record(known, pageEvent.event, pageEvent.bytes);
         break;
       }
       case "applied": {
-        const known = runs.get(news.run);
-        if (known) known.applied += Object.keys(news.props).length;
+        const known = runs.get(pageEvent.run);
+        if (known) known.applied += Object.keys(pageEvent.props).length;
       }
     }
     version++;
     for (const listener of listeners) listener();
   }
 
-  function recordOf(run: string, callback: string, triggered: readonly string[]): RunRecord {
+  function newRecordedRun(run: string, callback: string, triggered: readonly string[]): RecordedRun {
     return {
       run,
       callback,
@@ -93,7 +93,7 @@ export function createRecords(now: () => number) {
     };
   }
 
-  function record(known: RunRecord, event: RunEvent, bytes: number): void {
+  function record(known: RecordedRun, event: RunEvent, bytes: number): void {
     if (event.type === "update") {
       known.updates = event.n; // a snapshot replaces all updates before it
       known.bytes += bytes;
@@ -133,7 +133,7 @@ export function createRecords(now: () => number) {
   };
 }
 
-export function recordingOf(record: RunRecord, names: Readonly<Record<string, string>> = {}) {
+export function recordingOf(record: RecordedRun, names: Readonly<Record<string, string>> = {}) {
   return {
     callback: names[record.callback] ?? record.callback,
     triggered: record.triggered,
@@ -143,12 +143,12 @@ export function recordingOf(record: RunRecord, names: Readonly<Record<string, st
   };
 }
 
-export function isAlive({state}: RunRecord): boolean {
+export function isAlive({state}: RecordedRun): boolean {
   return state === "queued" || state === "running";
 }
 
 /** Returns the number of values that were replaced before the page showed them. */
-export function collapsed(record: RunRecord): number {
+export function collapsed(record: RecordedRun): number {
   return Math.max(0, record.streamed - record.applied);
 }
 
