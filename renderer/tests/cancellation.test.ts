@@ -36,7 +36,7 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(true);
   });
 
-  it("cancels also when its value is removed", () => {
+  it("cancels when its value is removed", () => {
     const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
     page.change("stop", {n_clicks: null});
 
@@ -59,7 +59,7 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(false);
   });
 
-  it("does not cancel by appearing, but by a change after that", () => {
+  it("does not cancel when it appears, only on a later change", () => {
     const {page, watch} = watching(stop, {});
     page.insert("stop", {n_clicks: 7});
     expect(watch.hasChanged()).toBe(false);
@@ -68,7 +68,7 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(true);
   });
 
-  it("P4: does not cancel by being drawn anew with another value, but by a change after that", () => {
+  it("P4: does not cancel when it is redrawn with another value, only on a later change", () => {
     const {page, watch} = watching(stop, {stop: {n_clicks: 3}});
     page.insert("stop", {n_clicks: 0});
     expect(watch.hasChanged()).toBe(false);
@@ -77,14 +77,14 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(true);
   });
 
-  it("does not cancel by leaving the page", () => {
+  it("does not cancel when it leaves the page", () => {
     const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
     page.remove("stop");
 
     expect(watch.hasChanged()).toBe(false);
   });
 
-  it("cancels only by a value other than the allowed one", () => {
+  it("cancels only on a value other than the allowed one", () => {
     const cancel = [{id: "url", property: "pathname", allowed: "/live"}];
     const {page, watch} = watching(cancel, {url: {pathname: "/"}});
     page.change("url", {pathname: "/live"});
@@ -127,7 +127,7 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(true);
   });
 
-  it("is looked at in full, so that two changes at once cancel once", () => {
+  it("is checked completely, so that two changes at once cancel once", () => {
     const cancel = [...stop, {id: "url", property: "pathname"}];
     const {page, watch} = watching(cancel, {stop: {n_clicks: 1}, url: {pathname: "/"}});
     page.change("stop", {n_clicks: 2});
@@ -137,7 +137,7 @@ describe("a cancel Input", () => {
     expect(watch.hasChanged()).toBe(false);
   });
 
-  it("does not cancel by what the callback's own runs write, but by what follows", () => {
+  it("does not cancel on writes of the callback's own runs, only on later changes", () => {
     const {page, watch} = watching(stop, {stop: {n_clicks: 1}});
     page.change("stop", {n_clicks: 2});
     watch.accept("stop", {n_clicks: 2});
@@ -156,16 +156,16 @@ describe("a cancel Input", () => {
   });
 });
 
-describe("a run's triggers", () => {
+describe("the Inputs of a run", () => {
   const inputs = [{id: "go", property: "n_clicks"}, {id: "tick", property: "n_intervals"}];
-  /** A run that begins now; the function returns whether its triggers have left since. */
+  /** Starts a run; the function returns whether its Inputs are gone since. */
   const running = (entry: Entry, page: ReturnType<typeof fakePage>, id = "go") => {
     const trigger = triggerOf(entry, changed(id, "n_clicks", 1));
     const known = new Set(inputsOf(page.dash, entry, trigger.match));
     return () => areInputsGone(page.dash, trigger, known);
   };
 
-  it("have left when none of their components is on the page", () => {
+  it("are gone when none of their components is on the page", () => {
     const page = fakePage({go: {}, tick: {}, out: {}});
     const left = running(entryOf({}, {inputs}), page);
     expect(left()).toBe(false);
@@ -176,7 +176,7 @@ describe("a run's triggers", () => {
     expect(left()).toBe(true);
   });
 
-  it("P4: have left when others with their ids have been drawn in their place", () => {
+  it("P4: are gone when others have drawn components with the same ids", () => {
     const page = fakePage({go: {}, tick: {}});
     const left = running(entryOf({}, {inputs}), page);
     page.insert("go", {});
@@ -186,7 +186,7 @@ describe("a run's triggers", () => {
     expect(left()).toBe(true);
   });
 
-  it("P4: have not left when a run of their callback has drawn them anew", () => {
+  it("P4: are not gone when a run of their callback has redrawn them", () => {
     const page = fakePage({go: {}});
     const left = running(entryOf(), page);
     page.insert("go", {});
@@ -195,7 +195,7 @@ describe("a run's triggers", () => {
     expect(left()).toBe(false);
   });
 
-  it("never count as left under keep_alive", () => {
+  it("are never gone under keep_alive", () => {
     const page = fakePage({go: {}, tick: {}});
     const left = running(entryOf({keepAlive: true}, {inputs}), page);
     page.remove("go");
@@ -204,7 +204,7 @@ describe("a run's triggers", () => {
     expect(left()).toBe(false);
   });
 
-  it("with MATCH have left when the run's own component has", () => {
+  it("with MATCH are gone when the run's own component is", () => {
     const entry = entryOf({}, {inputs: [{id: cardOf(["MATCH"]), property: "n_clicks"}]});
     const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
     const first = running(entry, page, cardOf(1));
@@ -215,7 +215,7 @@ describe("a run's triggers", () => {
     expect(second()).toBe(false);
   });
 
-  it("with ALL have left when the last component has that was there", () => {
+  it("with ALL are gone when the last component of the start is", () => {
     const entry = entryOf({}, {inputs: [{id: cardOf(["ALL"]), property: "n_clicks"}]});
     const page = fakePage({[cardOf(1)]: {}, [cardOf(2)]: {}});
     const left = running(entry, page, cardOf(1));

@@ -8,7 +8,7 @@ function setup() {
   const stuck: string[] = [];
   const flow = createFlow((tab) => stuck.push(tab));
   for (const tab of ["a", "b"]) flow.begin(tab);
-  /** Whether reading goes on; asked now, answered later. */
+  /** Returns a function that returns whether the wait has ended. */
   const reading = () => {
     let isOn = true;
     const drained = flow.drained();
@@ -23,7 +23,7 @@ function setup() {
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
-it("lets read on while every tab is within its limit", () => {
+it("allows reading while every tab is below the limit", () => {
   const {flow} = setup();
   flow.sent("a", MAX_UNAPPLIED_BYTES);
   flow.sent("b", MAX_UNAPPLIED_BYTES);
@@ -31,7 +31,7 @@ it("lets read on while every tab is within its limit", () => {
   expect(flow.drained()).toBeUndefined();
 });
 
-it("waits for a tab that is over the limit, until it has applied enough", async () => {
+it("waits for a tab over the limit until it has applied enough", async () => {
   const {flow, stuck, reading} = setup();
   flow.sent("a", MAX_UNAPPLIED_BYTES + 10);
   const isReading = reading();
@@ -47,7 +47,7 @@ it("waits for a tab that is over the limit, until it has applied enough", async 
 });
 
 describe("a tab over the limit", () => {
-  it("that applies nothing for two seconds is stuck, and nobody waits for it any more", async () => {
+  it("that applies nothing for two seconds times out, and the others continue", async () => {
     const {flow, stuck, reading} = setup();
     flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();
@@ -58,7 +58,7 @@ describe("a tab over the limit", () => {
     expect([stuck, isReading()]).toEqual([["a"], true]);
   });
 
-  it("that goes on, however slowly, is waited for", async () => {
+  it("that makes progress is waited for", async () => {
     const {flow, stuck, reading} = setup();
     flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     const isReading = reading();
@@ -70,7 +70,7 @@ describe("a tab over the limit", () => {
     expect([stuck, isReading()]).toEqual([[], false]);
   });
 
-  it("that was stuck is told again when it is sent more", async () => {
+  it("that has timed out is reported again when it is sent more", async () => {
     const {flow, stuck} = setup();
     flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     await pass(2000);
@@ -80,7 +80,7 @@ describe("a tab over the limit", () => {
     expect(stuck).toEqual(["a", "a"]);
   });
 
-  it("that was stuck and goes on is waited for again", async () => {
+  it("that has timed out and makes progress is waited for again", async () => {
     const {flow} = setup();
     flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     await pass(2000);
@@ -90,7 +90,7 @@ describe("a tab over the limit", () => {
     expect(flow.drained()).toBeDefined();
   });
 
-  it("that goes away is waited for no more", async () => {
+  it("that leaves is no longer waited for", async () => {
     const {flow, stuck, reading} = setup();
     flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();

@@ -16,7 +16,7 @@ afterEach(() => {
 const settle = () => vi.advanceTimersByTimeAsync(0);
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
 
-/** A server with room for some runs, and starts of a page, each known by its run's name. */
+/** A server with a limit of runs, and starts of a page, each named by its run. */
 function setup(room = 0, limit = "max_runs_per_page") {
   const server = {room, asked: [] as string[], isDown: false, limit};
   const warnings: string[] = [];
@@ -46,8 +46,8 @@ function setup(room = 0, limit = "max_runs_per_page") {
   return {server, start, poke, warnings, began, dropped, failed, given, waits};
 }
 
-describe("P17: a start that finds no room", () => {
-  it("asks again after the time that the server names, and some retryDelayMs", async () => {
+describe("P17: a start that is refused by a limit", () => {
+  it("is retried after the server's Retry-After and some jitter", async () => {
     const {server, start, began, waits} = setup();
     start("a");
     await pass(7.4);
@@ -60,7 +60,7 @@ describe("P17: a start that finds no room", () => {
     expect(server.asked).toEqual(["a", "a"]);
   });
 
-  it("begins when a run of the page ends, before those that came later", async () => {
+  it("is retried when a run of the page ends, before later starts", async () => {
     const {server, start, poke, began} = setup(2);
     for (const run of "abcdef") start(run);
     await settle();
@@ -77,7 +77,7 @@ describe("P17: a start that finds no room", () => {
     expect(began.join("")).toBe("abcdefg");
   });
 
-  it("is warned about once, however many wait and how long", async () => {
+  it("causes one warning, however many wait and how long", async () => {
     const {server, start, warnings, began} = setup();
     for (const run of "abc") start(run);
     await pass(100);
@@ -90,7 +90,7 @@ describe("P17: a start that finds no room", () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it("has one request on its way, whoever waits", async () => {
+  it("causes one request at a time, however many wait", async () => {
     const {server, start} = setup();
     for (const run of "abcdefgh") start(run);
     await settle();
@@ -99,7 +99,7 @@ describe("P17: a start that finds no room", () => {
     expect(server.asked).toEqual(["a", "a"]);
   });
 
-  it("asks no more when it is given up, and lets the next one ask", async () => {
+  it("is not retried after it is given up, and the next one is", async () => {
     const {server, start, poke, began, dropped, given} = setup();
     for (const run of "abc") start(run);
     await settle();
@@ -125,7 +125,7 @@ describe("P17: a start that finds no room", () => {
     expect(began).toEqual(["A", "b", "c"]);
   });
 
-  it("does not keep a start waiting that replaces a run which lives", async () => {
+  it("does not delay a start that replaces a live run", async () => {
     const {start, began} = setup(1);
     for (const run of "ab") start(run);
     await settle();
@@ -134,7 +134,7 @@ describe("P17: a start that finds no room", () => {
     expect(began).toEqual(["a", "A"]);
   });
 
-  it("of plain generators keeps no other callbacks waiting", async () => {
+  it("of plain generators does not delay other callbacks", async () => {
     const {server, start, began} = setup(0, "max_threads");
     start("plain");
     await settle();
@@ -144,7 +144,7 @@ describe("P17: a start that finds no room", () => {
     expect(began).toEqual(["async"]);
   });
 
-  it("is refused for another reason, and the next one asks", async () => {
+  it("may be refused for another reason, and the next one is retried", async () => {
     const {server, start, poke, failed} = setup();
     for (const run of "ab") start(run);
     await settle();
@@ -154,7 +154,7 @@ describe("P17: a start that finds no room", () => {
     expect(failed).toEqual(["a", "b"]);
   });
 
-  it("is asked for again at once if a run ends while it is refused", async () => {
+  it("is retried at once if a run ends during the refusal", async () => {
     const {enter, poke} = createWaitlist(() => undefined);
     const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
     let asked = 0;
@@ -171,7 +171,7 @@ describe("P17: a start that finds no room", () => {
     expect(await started).toBe("c");
   });
 
-  it("is refused where what lets it wait cannot be loaded, and loads it for the next", async () => {
+  it("fails if the waitlist script cannot be loaded, and the next start loads it", async () => {
     let loads = 0;
     const room = createWaitlist(() => undefined);
     const {enter} = createLazyWaitlist(() => Promise.resolve(++loads === 1 ? undefined : room));
