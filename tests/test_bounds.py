@@ -29,7 +29,7 @@ TEXT = "x" * 2**19
 
 
 class Kept:
-    """Starts kept runs that stream `count` texts of half a MiB each and end on request."""
+    """Kept runs that stream `count` texts of half a MiB each and end on request."""
 
     def __init__(self, count: int, **settings: Any) -> None:
         registry = bridge.Registry([], {})
