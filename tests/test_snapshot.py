@@ -502,4 +502,4 @@ def test_the_commands_are_those_of_the_renderer() -> None:
     source = Path(__file__).parent.parent / "renderer/src/apply/commands.ts"
     text = source.read_text("utf-8")
     # A name at the start of a line; those for one component type are in brackets.
-    assert set(re.findall(r"^ +(\w+): \{(?:$|taken)", text, re.MULTILINE)) == COMMANDS
+    assert set(re.findall(r"^ +(\w+): \{(?:$|acknowledgedBy)", text, re.MULTILINE)) == COMMANDS
