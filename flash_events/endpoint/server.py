@@ -381,12 +381,9 @@ class Server:
             )
 
     def _on_signal(self, signal: Signal) -> None:
-        self._runs.on_signal(signal)
         match signal:
-            case Stop(runs):
-                for starting in [self._starts[run] for run in runs if run in self._starts]:
-                    starting.add_done_callback(lambda _: self._runs.on_signal(signal))
-                self._remote.on_stop(signal)
+            case Stop():
+                self._background.start(self._stop_here(signal))
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()
@@ -394,16 +391,22 @@ class Server:
                 self._remote.on_failed(signal)
             case Moved(connection):
                 self._connections.release(connection)
+            case _:
+                self._runs.on_signal(signal)
 
     async def _on_request(self, request: Signal) -> None:
         """Another worker asks for runs to be stopped; the answer says that they have."""
         if not isinstance(request, Stop):
             raise NotImplementedError(f"A web worker answers no {type(request).__name__}.")
-        starting = [self._starts[run] for run in request.runs if run in self._starts]
-        stops = [self._runs.stop_here(request), self._remote.stop(request)]
+        await self._stop_here(request)
+
+    async def _stop_here(self, stop: Stop) -> None:
+        """Stops runs of this worker, queued ones, and those whose start is under way."""
+        starting = [self._starts[run] for run in stop.runs if run in self._starts]
+        stops = [self._runs.stop_here(stop), self._remote.stop(stop)]
         await asyncio.gather(*stops, *([asyncio.wait(starting)] if starting else []))
         if starting:
-            await self._runs.stop_here(request)
+            await self._runs.stop_here(stop)
 
     def _on_connection_gone(self, connection: Connection) -> None:
         self._background.start(self._drop(connection))

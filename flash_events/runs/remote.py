@@ -98,10 +98,6 @@ class RemoteRuns:
         )
         self._background.start(self._send(record, callback, callback.queue, order, before))
 
-    def on_stop(self, signal: Stop) -> None:
-        """Cancels queued runs."""
-        self._background.start(self.stop(signal))
-
     def insist(self, runs: Iterable[RunId], owner: str) -> None:
         """Has runs terminated that were asked to stop and do not."""
         asked = list(runs)
@@ -122,7 +118,7 @@ class RemoteRuns:
         """The viewer of these runs has vanished."""
         for record, _ in await self._find(runs):
             if not record.kept_by:
-                self.on_stop(Stop((record.run,), record.owner))
+                self._background.start(self.stop(Stop((record.run,), record.owner)))
                 self.insist([record.run], record.owner)
 
     async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> RunRecord | None:

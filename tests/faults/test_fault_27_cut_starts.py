@@ -228,7 +228,11 @@ async def test_fault_27_s6_a_run_that_is_stopped_during_its_start_does_not_conti
     monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 5.0)
     monkeypatch.setattr("flash_events.brokers.redis.pipe.SILENT_SECONDS", 5.0)
     heard: list[Stop] = []
-    monkeypatch.setattr(RemoteRuns, "on_stop", lambda _self, signal: heard.append(signal))
+
+    async def note(_runs: RemoteRuns, stop: Stop) -> None:
+        heard.append(stop)
+
+    monkeypatch.setattr(RemoteRuns, "stop", note)
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
     stalled = stall(AWAITS, True)

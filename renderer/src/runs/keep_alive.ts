@@ -36,7 +36,7 @@ interface Slot {
 
 export type Due = readonly [source: Source, target: Target];
 
-interface KeptRun {
+interface KeepAliveRun {
   readonly callback: string;
   readonly key: string;
   readonly slots: Map<WireId, Slot>;
@@ -45,7 +45,7 @@ interface KeptRun {
 }
 
 export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">, warn: (message: string) => void) {
-  const all = new Map<Source, KeptRun>();
+  const all = new Map<Source, KeepAliveRun>();
   let bytes = 0;
 
   const isState = (id: WireId, prop: string) => !commandOf(prop, dash.typeOf(id));
@@ -60,7 +60,7 @@ export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">,
     props.clear();
   }
 
-  function forget(run: KeptRun, id: WireId, slot: Slot): void {
+  function forget(run: KeepAliveRun, id: WireId, slot: Slot): void {
     clear(slot);
     run.slots.delete(id);
   }
@@ -68,10 +68,10 @@ export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">,
   function forgetAll(source: Source): void {
     const run = all.get(source);
     all.delete(source);
-    for (const [id, slot] of run?.slots ?? []) forget(run as KeptRun, id, slot);
+    for (const [id, slot] of run?.slots ?? []) forget(run as KeepAliveRun, id, slot);
   }
 
-  function slotOf(run: KeptRun, id: WireId): Slot {
+  function slotOf(run: KeepAliveRun, id: WireId): Slot {
     const known = run.slots.get(id);
     const instance = dash.instance(id);
     const slot = known ?? {instance, isDue: false, wasShown: false, props: new Map()};
@@ -97,7 +97,7 @@ export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">,
   }
 
   /** Returns what a component must be shown, if anything: first values, then Patches. */
-  function take(source: Source, run: KeptRun, id: WireId): Due[] {
+  function take(source: Source, run: KeepAliveRun, id: WireId): Due[] {
     const slot = slotOf(run, id);
     if (!slot.isDue) return [];
     slot.isDue = false;

@@ -14,7 +14,7 @@ import type {Ended, Props, RunEvent, Target} from "../protocol.ts";
 import type {Waitlist} from "./waitlist.ts";
 import type {Source} from "../apply/steps.ts";
 import {createRunTargets, runningTargets, targetsFor, type RunTargets} from "./targets.ts";
-import {createStoredRuns, createRemoteCancels, survives, type PageStorage} from "./detached_runs.ts";
+import {createStoredRuns, createRemoteCancels, survives, type PageStorage} from "./kept_runs.ts";
 import {createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
 import {areInputsGone, watchCancels, type CancelWatch} from "./cancellation.ts";
 import type {RunState} from "./subscribers.ts";
@@ -334,7 +334,7 @@ export function createRuns(options: RunsOptions) {
     for (const [entry, context] of instances.due()) begin(entry, context);
   }
 
-  /** Shows the values of live and kept runs in components that were drawn again. */
+  /** Shows the values of live and keep-alive runs in components that were drawn again. */
   function showAgain(): void {
     const redrawn = [...live.values()].flatMap((run) =>
       run.targets.redrawn().map((target): Due => [run, target]),

@@ -42,7 +42,7 @@ export interface AttachFields {
 export interface StopFields {
   readonly page: string;
   readonly runs: readonly string[];
-  /** Callbacks whose detached runs stop too, if they belong to the page's owner. */
+  /** Callbacks whose kept runs stop too, if they belong to the page's owner. */
   readonly callbacks?: readonly string[];
 }
 

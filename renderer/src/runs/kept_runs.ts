@@ -1,5 +1,5 @@
 /**
- * Detached runs (`on_disconnect="finish"`), which survive their page: a stored list to attach to
+ * Kept runs (`on_disconnect="finish"`), which survive their page: a stored list to attach to
  * them after a reload, and cancel Inputs that stop them from pages that do not show them.
  */
 
@@ -34,7 +34,7 @@ export const survives = (entry: Entry) => entry.flash_events.onDisconnect === "f
 export type StoredRuns = ReturnType<typeof createStoredRuns>;
 
 /**
- * Stores a page's detached runs. The key contains the page id: a duplicated tab copies the storage,
+ * Stores a page's kept runs. The key contains the page id: a duplicated tab copies the storage,
  * but owns none of the runs.
  */
 export function createStoredRuns(dash: Dash, storage: PageStorage, page: Promise<string>) {
