@@ -1,6 +1,6 @@
 """An app in which Celery's workers write into the page in three ways, one per button.
 
-What they write is the time at which they do.
+The workers write the current time.
 """
 
 import os

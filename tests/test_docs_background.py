@@ -30,12 +30,12 @@ BACKGROUND = {
     "background", "interval", "progress", "progress_default", "running", "cancel", "manager",
     "cache_args_to_ignore", "cache_ignore_triggered", "on_error",
 }  # fmt: skip
-"""Returns the options of `dash.callback` for background callbacks."""
+"""Options of `dash.callback` for background callbacks."""
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Celery app with queues of its own."""
+    """A Redis whose queues no other test's worker reads."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
 
@@ -49,7 +49,7 @@ def words_of(program: str) -> list[str]:
 
 
 def served_app() -> str:
-    """Returns the server object that the page serves."""
+    """Returns the server object that the page's command serves."""
     return next(word for word in words_of("hypercorn") if word.endswith(":server"))
 
 

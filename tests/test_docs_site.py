@@ -37,7 +37,7 @@ TESTED_BY = {
     "troubleshooting.md": ["test_docs_how_to.py", "browser/test_docs_site.py"],
     "tutorial.md": ["test_docs_tutorial.py", "browser/test_docs_site.py"],
 }
-"""Returns the modules below tests/ that run the listings of a page."""
+"""Modules below tests/ that run the listings of a page."""
 
 QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 

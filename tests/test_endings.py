@@ -252,7 +252,7 @@ def test_s12_a_run_whose_event_loop_is_discarded_logs_nothing(
 
 
 def test_s11_an_exit_in_a_signal_handler_ends_the_process() -> None:
-    """As in a terminated process of a Celery worker: the body has not raised it."""
+    """The same as in a terminated process of a Celery worker: the body has not raised it."""
     closed: list[str] = []
 
     def end(_number: int, _frame: FrameType | None) -> None:

@@ -26,7 +26,7 @@ function setup(room = 0, limit = "max_runs_per_page") {
   const given = new Set<string>();
   const waits: string[] = [];
   const load = () => Promise.resolve(createWaitlist((message) => warnings.push(message)));
-  const {enter, poke} = createLazyWaitlist(load);
+  const {enter, retryNow} = createLazyWaitlist(load);
   function start(run: string, replaces: readonly string[] = []): void {
     const ask = () => {
       server.asked.push(run);
@@ -43,7 +43,7 @@ function setup(room = 0, limit = "max_runs_per_page") {
       () => failed.push(run),
     );
   }
-  return {server, start, poke, warnings, began, dropped, failed, given, waits};
+  return {server, start, retryNow, warnings, began, dropped, failed, given, waits};
 }
 
 describe("P17: a start that is refused by a limit", () => {
@@ -61,18 +61,18 @@ describe("P17: a start that is refused by a limit", () => {
   });
 
   it("is retried when a run of the page ends, before later starts", async () => {
-    const {server, start, poke, began} = setup(2);
+    const {server, start, retryNow, began} = setup(2);
     for (const run of "abcdef") start(run);
     await settle();
     expect(began).toEqual(["a", "b"]);
     start("g");
     await settle();
     server.room = 1;
-    poke();
+    retryNow();
     await settle();
     expect(began).toEqual(["a", "b", "c"]);
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(began.join("")).toBe("abcdefg");
   });
@@ -100,12 +100,12 @@ describe("P17: a start that is refused by a limit", () => {
   });
 
   it("is not retried after it is given up, and the next one is", async () => {
-    const {server, start, poke, began, dropped, given} = setup();
+    const {server, start, retryNow, began, dropped, given} = setup();
     for (const run of "abc") start(run);
     await settle();
     given.add("a").add("b");
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(dropped).toEqual(["a", "b"]);
     expect(began).toEqual(["c"]);
@@ -113,14 +113,14 @@ describe("P17: a start that is refused by a limit", () => {
   });
 
   it("gives its place to the start that replaces it", async () => {
-    const {server, start, poke, began, dropped} = setup();
+    const {server, start, retryNow, began, dropped} = setup();
     for (const run of "abc") start(run);
     await settle();
     start("A", ["a"]);
     await settle();
     expect(dropped).toEqual(["a"]);
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(began).toEqual(["A", "b", "c"]);
   });
@@ -145,17 +145,17 @@ describe("P17: a start that is refused by a limit", () => {
   });
 
   it("may be refused for another reason, and the next one is retried", async () => {
-    const {server, start, poke, failed} = setup();
+    const {server, start, retryNow, failed} = setup();
     for (const run of "ab") start(run);
     await settle();
     server.isDown = true;
-    poke();
+    retryNow();
     await settle();
     expect(failed).toEqual(["a", "b"]);
   });
 
   it("is retried at once if a run ends during the refusal", async () => {
-    const {enter, poke} = createWaitlist(() => undefined);
+    const {enter, retryNow} = createWaitlist(() => undefined);
     const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
     let asked = 0;
     const ask = () => answers[asked++]?.promise ?? Promise.reject(new Error("asked too often"));
@@ -163,8 +163,8 @@ describe("P17: a start that is refused by a limit", () => {
     const full = new StartFailed("too_many", "LimitReached.", {limit: "max_runs", retryMs: 5000});
     answers[0]?.reject(full);
     await settle();
-    poke();
-    poke();
+    retryNow();
+    retryNow();
     answers[1]?.reject(full);
     await settle();
     answers[2]?.resolve("c");

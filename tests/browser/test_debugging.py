@@ -15,7 +15,7 @@ SOURCE = ROOT / "tests" / "apps" / "mistaken.py"
 ERRORS = (
     """globalThis.store.getState().error.backEnd.map(({error}) => [error.message, error.html])"""
 )
-"""Returns the text of the error panel in Dash's dev tools."""
+"""Expression for the text of the error panel in Dash's dev tools."""
 
 
 @pytest.fixture(scope="module", params=["quart", "fastapi"])

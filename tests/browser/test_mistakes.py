@@ -6,7 +6,7 @@ from tests.support.tab import Tab, app_fixture
 app = app_fixture("tests.apps.mistakes:server")
 
 SHOWN = "JSON.stringify(store.getState().error.backEnd)"
-"""Returns the errors that Dash's dev tools list."""
+"""Expression for the errors that Dash's dev tools list."""
 
 
 def press(tab: Tab, button: str) -> None:

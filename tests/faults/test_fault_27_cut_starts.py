@@ -22,7 +22,7 @@ from tests.support.server import until
 Send = Callable[[Pipe, list[Any]], Awaitable[list[Any]]]
 
 AWAITS = 3
-"""Of a start: it looks for the run, opens a log, and claims the run."""
+"""Number of awaits of a start: it looks for the run, opens a log, and claims the run."""
 
 began: Counter[str] = Counter()
 

@@ -126,7 +126,7 @@ class ChaosPage:
         self._page = new_id()
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(ASK_SECONDS, read=60))
         self._connections: dict[str, str] = {}
-        """Returns the open connections, each with its last event id."""
+        """Open connections, each with its last event id."""
         self.resumed_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: dict[str, Run] = {}

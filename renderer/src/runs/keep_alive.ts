@@ -24,6 +24,7 @@ interface Values {
   bytes: number;
 }
 
+/** A run's values for one component. */
 interface Slot {
   /** The component that shows the values; undefined while it is not on the page. */
   instance: Instance | undefined;
@@ -36,6 +37,7 @@ interface Slot {
 
 export type Due = readonly [source: Source, target: Target];
 
+/** A run whose values are kept, with a slot for each component that it has set. */
 interface KeepAliveRun {
   readonly callback: string;
   readonly key: string;
@@ -96,7 +98,10 @@ export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">,
     }
   }
 
-  /** Returns what a component must be shown, if anything: first values, then Patches. */
+  /**
+   * Returns the values that a component must be shown now, and marks them as shown: first values,
+   * then Patches.
+   */
   function take(source: Source, run: KeepAliveRun, id: WireId): Due[] {
     const slot = slotOf(run, id);
     if (!slot.isDue) return [];
@@ -172,7 +177,7 @@ export function createKeepAlive(dash: Pick<Dash, "instance" | "get" | "typeOf">,
       return slot.wasShown;
     },
 
-    /** Returns the components to watch for. */
+    /** Returns the ids whose new components must be detected. */
     ids: () => [...all.values()].flatMap(({slots}) => [...slots.keys()]),
 
     /** Returns the values that a component must be shown before anything else is set. */

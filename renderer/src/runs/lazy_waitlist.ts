@@ -26,16 +26,17 @@ export function createLazyWaitlist(load: () => Promise<Waitlist | undefined>) {
         if (!(error as StartFailed).full) throw error;
         const found = await loaded();
         if (!found) throw error;
-        let isTold = false;
+        // The first attempt in the waitlist gets the refusal that is known already.
+        let isReported = false;
         const ask = () => {
-          if (isTold) return request.ask();
-          isTold = true;
+          if (isReported) return request.ask();
+          isReported = true;
           return Promise.reject(error);
         };
         return found.enter({...request, ask}, order);
       }
     },
     /** Retries now: a run of this page has ended, or a waiting one was given up. */
-    poke: () => waitlist?.poke(),
+    retryNow: () => waitlist?.retryNow(),
   };
 }

@@ -311,7 +311,7 @@ export function createRuns(options: RunsOptions) {
     applier.flush();
     keepAlive.end(run);
     onState(run.id, run.trigger, reason);
-    waitlist.poke();
+    waitlist.retryNow();
     if (next) void start(next, [], true);
     else queued.delete(key);
   }

@@ -32,6 +32,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
+/** The requests that wait for the same limit, in order; only the first one is retried. */
 interface LimitList {
   readonly limit: string;
   waiting: Waiter[];
@@ -48,7 +49,7 @@ export interface Waitlist {
    */
   enter(request: Request, order: number): Promise<string | undefined>;
   /** Retries now: a run of this page has ended, or a waiting request was given up. */
-  poke(): void;
+  retryNow(): void;
 }
 
 /** The error's class comes from another script, so `instanceof` fails. */
@@ -163,7 +164,7 @@ export function createWaitlist(warn: (message: string) => void): Waitlist {
 
   return {
     enter,
-    poke(): void {
+    retryNow(): void {
       for (const list of lists.values()) void retryNext(list);
     },
   };
