@@ -338,10 +338,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "beside an int key": ({1: "a", 2: {3}}, "set at p[2]"),
     "a tuple as key": (
         {"a": [{(1, 2): 1}]},
-        "tuple (1, 2) at p['a'][0] has no JSON form as the key of a dict",
+        "tuple (1, 2) at p['a'][0] has no JSON form as a dict key",
     ),
-    "bytes as key": ({b"a": 1}, "bytes b'a' at p has no JSON form as the key"),
-    "numpy.int64 as key": ({np.int64(1): 1}, "int64 np.int64(1) at p has no JSON form as the key"),
+    "bytes as key": ({b"a": 1}, "bytes b'a' at p has no JSON form as a dict key"),
+    "numpy.int64 as key": (
+        {np.int64(1): 1},
+        "int64 np.int64(1) at p has no JSON form as a dict key",
+    ),
     "a frozenset as key": (
         b({frozenset(): 1}),
         "frozenset frozenset() at p['props']['children']",
@@ -407,7 +410,7 @@ def test_s17_a_refused_value_is_named_by_id_prop_and_type(name: str) -> None:
     ids=["list", "component", "dict"],
 )
 def test_p14_no_update_inside_a_value_is_refused(value: Any, path: str) -> None:
-    with pytest.raises(EncodingError, match="only a whole prop can be left alone") as raised:
+    with pytest.raises(EncodingError, match="only a whole prop can be left unchanged") as raised:
         by_us(value)
     assert f"'p' of component 'a' cannot be sent: no_update at {path} is" in str(raised.value)
 
