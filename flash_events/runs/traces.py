@@ -15,7 +15,7 @@ import dash
 from flash_events.errors import EncodingError
 
 MAX_CHARACTERS = 20_000
-"""Of a traceback that is shown in a page; of a longer one the end is shown."""
+"""Of a traceback or a message that is shown in a page; the end of a longer traceback is shown."""
 
 _NOT_THE_APPS = tuple(
     f"{home}{os.sep}"
@@ -54,6 +54,15 @@ def caller_place() -> str:
     while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_APPS):
         frame = frame.f_back
     return "" if frame is None else _place(frame)
+
+
+def text_of(error: BaseException) -> str:
+    """The class and the message of an exception; a long message is cut."""
+    try:
+        text = str(error)
+    except BaseException:  # whatever the app's own class does there; tracebacks show this, too
+        text = "<exception str() failed>"
+    return f"{type(error).__name__}: {text:.{MAX_CHARACTERS}}"
 
 
 def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool) -> str:
