@@ -451,6 +451,8 @@ class TestApps:
         ("FLASH_EVENTS_COLOUR", "The settings are FLASH_EVENTS_ and one of BROKER, "),
         ("FLASH_EVENTS_BROKER", None),
         ("FLASH", None),
+        ("FLASHEVENTSOURCE_URL", None),
+        ("FLASH_EVENT_STORE", None),
     ],
 )
 def test_t13_a_misspelt_variable_is_warned_about_once(
