@@ -222,7 +222,7 @@ def _takes_a_request(identify: Any) -> bool:
 
 
 def _warn_of_unknown(environment: Mapping[str, str], known: Mapping[str, Any]) -> None:
-    """Warns of variables that are likely meant for us and set nothing, and not of another tool's."""
+    """Warns of variables that are likely meant for us and set nothing; not of another tool's."""
     variables = {PREFIX + name.upper() for name in known}
     for variable in environment:
         prefix = _LIKE_PREFIX.match(variable)
