@@ -5,9 +5,12 @@ What only the page can know is in `tests/browser/test_mistakes.py`.
 
 import asyncio
 import functools
+import importlib
+import linecache
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -259,6 +262,23 @@ def test_it_is_warned_about_at_decoration(
 )
 def test_what_is_unusual_and_right_is_accepted(function: Callable[..., Any]) -> None:
     decorated(START, function=function)()
+
+
+@pytest.mark.parametrize("source", ["# a comment\n", "x = 1; y = 2\n", "def live(\n", "\0\n", ""])
+def test_t5_a_function_whose_source_has_changed_since_its_import_is_accepted(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves while the app starts."""
+    file = tmp_path / "changing.py"
+    file.write_text("def live(n):\n    yield n\n\n\ninline = lambda n: (yield n); n = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("changing")
+    monkeypatch.delitem(sys.modules, "changing")
+    decorated(START, function=module.inline)()
+    file.write_text(source * 9)
+    linecache.checkcache()
+    decorated(START, function=module.live)()
+    decorated(START, function=module.inline)()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
