@@ -15,8 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import dash
+import numpy as np
+import pandas as pd
 import pytest
-from dash import ALL, MATCH, Dash, Input, Output, State, dcc, html
+from dash import ALL, MATCH, Dash, Input, Output, Patch, State, dcc, html
 
 from flash_events import (
     CallbackError,
@@ -262,6 +264,36 @@ def test_it_is_warned_about_at_decoration(
 )
 def test_what_is_unusual_and_right_is_accepted(function: Callable[..., Any]) -> None:
     decorated(START, function=function)()
+
+
+POINTS: Any = {"x": [[1]], "y": [[2]]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        POINTS,
+        [POINTS],
+        [POINTS, 0],
+        [POINTS, [0]],
+        [POINTS, [-1], 200],
+        (POINTS, (0,), None),
+        [POINTS, np.array([0]), np.int64(200)],
+        [POINTS, None, np.float32(200)],
+        [POINTS, [0], {"x": [5], "y": [5]}],
+        {"x": np.array([[1, 2]]), "y": [np.array([1, 2])]},
+        {"x": [pd.Series([1])], "marker.color": (("red",),)},
+        [[{"x": [1], "y": [2]}], [0], 200],
+        [],
+        {},
+        None,
+        Patch(),
+    ],
+)
+def test_t5_points_that_a_component_takes_are_no_mistake(value: Any) -> None:
+    """The list of new traces is what dash-extendable-graph's component takes."""
+    for prop in ("extendData", "prependData"):
+        assert stream_props("graph", {prop: value}).targets == (("graph", {prop: value}),)
 
 
 @pytest.mark.parametrize("source", ["# a comment\n", "x = 1; y = 2\n", "def live(\n", "\0\n", ""])

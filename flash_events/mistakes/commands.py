@@ -4,6 +4,7 @@ The page knows which traces a graph has, and says which is not there.
 """
 
 from collections.abc import Mapping
+from numbers import Real
 from types import NoneType
 from typing import Any
 
@@ -54,7 +55,8 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
         component_id: whose prop it is.
         prop: `extendData` or `prependData`.
         value: `{attribute: [list of each trace]}`, or a list of that, which traces and how many
-            points to keep. None, or a Patch, is left to the component.
+            points to keep. None, a Patch, and what ExtendableGraph of dash-extendable-graph takes
+            (a list of new traces in the place of the dict) are left to the component.
     """
     if _is_usual(value):
         return
@@ -63,7 +65,7 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
         data, traces, keep = (*value, None, None)[:3]
         if len(value) > 3:
             raise _wrong(component_id, prop, f"{len(value)} parts")
-    elif isinstance(value, list | tuple | str | int | float) and value != []:
+    elif isinstance(value, list | tuple | str | int | float) and not _has_traces(value):
         raise _wrong(component_id, prop, f"{type(value).__name__} {value!r:.80}")
     if not isinstance(data, Mapping):
         return
@@ -76,7 +78,7 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
     if len(set(counts.values())) > 1:
         raise _wrong(component_id, prop, _words(counts))
     _check_traces(component_id, prop, traces, counts)
-    is_number = isinstance(keep, int | float) and not isinstance(keep, bool)
+    is_number = isinstance(keep, Real) and not isinstance(keep, bool)
     if not (keep is None or is_number or isinstance(keep, Mapping)):
         raise _wrong(component_id, prop, f"{keep!r:.80} as the number of points to keep")
 
@@ -108,6 +110,14 @@ def _is_usual(value: Any) -> bool:
             if type(column) is not list:
                 return False
     return True
+
+
+def _has_traces(value: Any) -> bool:
+    """Returns whether a value is an empty list, or one that begins with a list of dicts."""
+    first = value[0] if isinstance(value, list | tuple) and value else None
+    if isinstance(first, list | tuple) and first:
+        return all(isinstance(trace, Mapping) for trace in first)
+    return bool(value == [])
 
 
 def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any, int]) -> None:
