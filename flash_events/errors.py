@@ -6,6 +6,7 @@ A mistake of the developer raises at import or in the run, a mistake of the clie
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import NoReturn
 
 
@@ -74,8 +75,37 @@ class BrokerError(FlashEventsError):
     """The broker has refused a command, or has not answered for longer than may be."""
 
 
+class AskError(FlashEventsError):
+    """Another worker has given no answer to a request."""
+
+
+class WorkerGone(AskError):
+    """The worker that was asked has ended, or has died."""
+
+
+class NoAnswer(AskError, TimeoutError):
+    """The worker that was asked has not answered in time; it may still do what was asked."""
+
+
+class RequestFailed(AskError):
+    """The worker that was asked has raised an exception, which the message names."""
+
+
+class GoneCause(StrEnum):
+    """Why an event log is gone for the one who reads it or writes to it."""
+
+    DROPPED = "The event log was dropped, as its client has left or its writers were cancelled."
+    NOT_KEPT = "The events after this id are no longer kept."
+    TAKEN_OVER = "Another worker has taken over the event log, or the run that wrote to it."
+    UNREADABLE = "The broker has refused the event log, or did not answer for too long."
+
+
 class LogGone(FlashEventsError):
-    """An event log no longer has what comes after the asked event, or is gone altogether."""
+    """An event log no longer has what follows the requested event, or is gone altogether."""
+
+    def __init__(self, cause: GoneCause) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
 class LogFull(FlashEventsError):

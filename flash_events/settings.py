@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self, TypedDict
 
-from flash_events.brokers.base import LogLimits
+from flash_events.brokers.log import LogLimits
 from flash_events.errors import ConfigurationError, did_you_mean, nearest
 from flash_events.identity import Identify
 

@@ -13,6 +13,7 @@ PACKAGE = TESTS.parent / "flash_events"
 MAY_IMPORT = {
     "errors": set(),
     "extras": set(),
+    "sse": set(),
     "times": set(),
     "background": {"errors"},
     "identity": {"errors"},
@@ -22,29 +23,30 @@ MAY_IMPORT = {
     "context": {"updates"},
     "progress": {"context", "errors", "updates"},
     "task_queue": set(),
-    "brokers": {"errors", "extras"},
+    "brokers": {"background", "errors", "extras", "sse", "times"},
     "settings": {"brokers", "errors", "identity"},
-    "wire": {"bridge", "errors", "mistakes", "settings", "updates"},
+    "wire": {"bridge", "brokers", "errors", "mistakes", "settings", "sse", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
     "registration": {"errors", "options", "task_queue", "updates"},
     "components": {"registration"},
     "runs": {
         "background", "bridge", "brokers", "context", "errors", "registration", "settings",
-        "task_queue", "times", "updates", "wire",
+        "sse", "task_queue", "times", "updates", "wire",
     },
     "celery": {
-        "bridge", "brokers", "context", "errors", "extras", "registration", "runs", "settings",
-        "task_queue", "times", "updates", "wire",
+        "bridge", "brokers", "context", "errors", "extras", "registration", "runs",
+        "settings", "sse", "task_queue", "times", "updates", "wire",
     },
     "callbacks": {
         "bridge", "celery", "errors", "mistakes", "options", "registration", "task_queue",
     },
     "endpoint": {
         "background", "bridge", "brokers", "errors", "identity", "registration", "runs",
-        "settings", "wire",
+        "settings", "sse", "wire",
     },
     "testing": {
-        "bridge", "brokers", "registration", "runs", "settings", "times", "updates", "wire",
+        "bridge", "brokers", "registration", "runs", "settings", "sse", "times", "updates",
+        "wire",
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {

@@ -1,7 +1,6 @@
 """Every buffer has a bound in bytes, and a request that asks leaves nothing behind."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,13 +8,13 @@ import pytest
 from dash import Input
 
 from flash_events import Settings, Update, bridge, stream_props
-from flash_events.brokers import Broker, EventLog, RunRecord, memory, open_broker
-from flash_events.brokers.base import SNAPSHOT_BYTES, LogLimits
+from flash_events.brokers import ConnectionId, PageId, RunId, RunRecord
 from flash_events.brokers.expiring import Expiring
-from flash_events.brokers.memory import MOST_GIVEN_UP, MemoryBroker
-from flash_events.brokers.signals import Attach, Stop
+from flash_events.brokers.log import SNAPSHOT_BYTES
+from flash_events.brokers.memory import MemoryBroker
+from flash_events.brokers.messages import Attach
 from flash_events.callbacks import event_callback_in
-from flash_events.errors import LogFull, TooManyWaiting
+from flash_events.errors import TooManyWaiting
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
 from flash_events.runs.pushed import PushedUpdates
@@ -23,7 +22,6 @@ from flash_events.testing.clock import fake_clock
 from flash_events.wire.events import Ended, Reason, Updated
 from tests.support.busy_app import Asking, app_of_all_kinds, collections_of, server_of
 from tests.support.harness import LIMITS, Reader, body
-from tests.support.page import new_id
 from tests.support.server import until
 
 MIB = 2**20
@@ -51,14 +49,16 @@ class Kept:
         self.all = LocalRuns(None, Settings(**settings), self.broker)
 
     def start(self, run: str) -> Any:
-        record = RunRecord(run, self.broker.worker, "", "", "page")
+        record = RunRecord(RunId(run), self.broker.here, ConnectionId(""), "", "page")
         call = bridge.Call([1], {}, bridge.as_context({}))
-        return self.all.start(record, "page", self.callback, call, None)
+        return self.all.start(record, PageId("page"), self.callback, call, None)
 
     async def attach(self, run: str, connection: str) -> Reader:
-        log = await self.broker.open(connection, "", run, self.broker.worker)
+        log = await self.broker.logs.open(
+            ConnectionId(connection), "", RunId(run), self.broker.here
+        )
         assert log is not None
-        self.all.on_attach(Attach(run, connection, 0, connection))
+        self.all.on_attach(Attach(RunId(run), ConnectionId(connection), 0, connection))
         return Reader(log)
 
 
@@ -114,135 +114,6 @@ async def test_s9_what_ended_runs_leave_is_held_once_and_the_newest_only() -> No
         assert len(reader.events) == 4
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    is_memory = request.param == "memory"
-    url = "memory://" if is_memory else request.getfixturevalue("redis_url")
-    broker = open_broker(url, LogLimits(10_000, 100, 4_000, 60))
-    await broker.start(lambda _: None, lambda _: None)
-    yield broker
-    await broker.close()
-
-
-class TestStops:
-    """S8: stops of runs that nobody knows."""
-
-    async def test_they_leave_no_record_and_are_bounded(self, broker: Broker) -> None:
-        owner = secrets.token_hex(8)
-        asked = [tuple(new_id() for _ in range(512)) for _ in range(12)]
-        before = await keys(broker)
-        for runs in asked:
-            assert await broker.stop(Stop(runs, owner)) == ()
-        assert await broker.find(asked[-1]) == [None] * 512
-        assert await keys(broker) - before <= 1
-        if isinstance(broker, MemoryBroker):
-            assert len(broker._given_up) == MOST_GIVEN_UP
-        else:
-            assert await ask(broker, "ZCARD", stopped_key(owner)) == 1024
-
-    async def test_a_start_that_comes_later_is_given_up_for_its_owner_only(
-        self, broker: Broker
-    ) -> None:
-        run = new_id()
-        await broker.stop(Stop((run,), "owner"))
-        earlier = await broker.claim(RunRecord(run, broker.worker, new_id(), "owner"))
-        assert earlier == RunRecord(run, "", "", "owner")
-        assert await broker.claim(RunRecord(run, broker.worker, new_id(), "other")) is None
-
-    async def test_a_known_run_leaves_nothing(self, broker: Broker) -> None:
-        record = RunRecord(new_id(), broker.worker, new_id(), secrets.token_hex(8))
-        assert await broker.claim(record) is None
-        before = await keys(broker)
-        await broker.stop(Stop((record.run,), record.owner))
-        assert await keys(broker) == before
-
-
-async def keys(broker: Broker) -> int:
-    if isinstance(broker, MemoryBroker):
-        return len(broker._records) + len(broker._ended)
-    return int(await ask(broker, "DBSIZE"))
-
-
-def stopped_key(owner: str) -> str:
-    from flash_events.brokers.redis_keys import key
-
-    return key(owner, "stopped")
-
-
-async def ask(broker: Any, *command: str) -> Any:
-    return await broker._pipe.call(*command)
-
-
-async def test_a_log_that_is_overfull_takes_no_further_run(broker: Broker) -> None:
-    """Ends do not wait for room, so starts must."""
-    connection = new_id()
-    log = await broker.open(connection, "", "first", broker.worker)
-    assert log is not None
-    joined = 0
-    while await has_joined(broker, connection, log):
-        joined += 1
-        assert joined <= 250  # twice the 100 events that may wait, and what is on its way
-    assert joined >= 150
-    after = (await log.read("")).last
-    log.append_now(END)  # who reads on says what was handed over
-    await log.read(after)
-    assert await has_joined(broker, connection, log)
-
-
-END = b"event: end\ndata: {}\n\n"
-
-
-async def has_joined(broker: Broker, connection: str, log: EventLog) -> bool:
-    """Has another run join and leave at once; returns whether it could."""
-    run = new_id()
-    try:
-        assert await broker.join(connection, "", run, broker.worker, 256) is not None
-    except LogFull:
-        return False
-    log.leave(run, END)
-    await log.sent()
-    return True
-
-
-async def test_ended_records_are_bounded_in_redis(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from flash_events.brokers import redis_records
-
-    monkeypatch.setattr(redis_records, "MOST_ENDED", 10)
-    broker = open_broker(redis_url, LIMITS)
-    await broker.start(lambda _: None, lambda _: None)
-    records = [RunRecord(new_id(), broker.worker, new_id(), "") for _ in range(30)]
-    for record in records:
-        assert await broker.claim(record) is None
-        broker.retire(record)
-    found = await broker.find([record.run for record in records])
-    assert [one is not None for one in found] == [False] * 20 + [True] * 10
-    await broker.close()
-
-
-async def test_s9_testaments_are_bounded_in_redis(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from flash_events.brokers import redis_records
-    from flash_events.brokers.redis import RedisBroker
-
-    monkeypatch.setattr(redis_records, "TESTAMENTS_BYTES", 5_000)
-    broker = open_broker(redis_url, LIMITS)
-    assert isinstance(broker, RedisBroker)
-    await broker.start(lambda _: None, lambda _: None)
-    await ask(broker, "FLUSHALL")
-    runs = [new_id() for _ in range(10)]
-    for run in runs:
-        await broker.leave_testament(run, [b"a" * 600, b"b" * 390], b"end" * 3)
-    assert [len(await broker.testament(run, 0)) for run in runs] == [0] * 5 + [2] * 4 + [2]
-    assert await broker.testament(runs[-1], 1) == [b"b" * 390, b"end" * 3]
-    assert await broker.testament(runs[-1], 2) == [b"end" * 3]
-    await broker.leave_testament(runs[0], [b"c" * 6_000], b"end")
-    assert await broker.testament(runs[0], 0) == []
-    await broker.close()
-
-
 async def test_calls_of_set_props_that_wait_are_bounded_in_bytes() -> None:
     updates = PushedUpdates(lambda _: False, 1000, 100)
     updates.add(b"x" * 500)  # a single one may be larger
@@ -291,7 +162,7 @@ async def test_s18_an_hour_after_the_last_page_has_left_all_collections_are_empt
         for _ in range(20):
             await asking.everything()
         during = collections_of(server)
-        assert during["server._broker._ended"] > 0
+        assert during["server._broker.directory._ended"] > 0
         await asyncio.sleep(3600)
     after = {path: size for path, size in collections_of(server).items() if size}
     assert after.pop("server._runs._ends") <= len(Reason)  # counters
@@ -301,7 +172,7 @@ async def test_s18_an_hour_after_the_last_page_has_left_all_collections_are_empt
 
 async def test_s18_many_short_runs_leave_what_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """See tests/soak for 50,000 of them."""
-    monkeypatch.setattr(memory, "MOST_ENDED", 100)
+    monkeypatch.setattr("flash_events.brokers.memory.directory.MOST_ENDED", 100)
     app = app_of_all_kinds()
     server = server_of(app)
     asking = Asking(app)
@@ -312,6 +183,6 @@ async def test_s18_many_short_runs_leave_what_is_bounded(monkeypatch: pytest.Mon
                 assert await asking.start("brief") == 200
             await asyncio.sleep(40)  # the grace of their connections
             sizes.append(collections_of(server))
-    assert server._broker._ended.total == 100
+    assert server._broker.directory._ended.total == 100
     assert sizes[-1] == sizes[1]
     await server.drain()

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from flash_events import Settings
-from flash_events.brokers.base import LogLimits
+from flash_events import Settings, sse
+from flash_events.brokers import ConnectionId, PageId, RunId
+from flash_events.brokers.log import LogLimits
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.endpoint.connections import Connection, Connections
 from flash_events.errors import LogGone
 from flash_events.wire import events
+from tests.support.broker import RUN
 from tests.support.wire import parse
 
-ID = "C" * 22
+ID = ConnectionId("C" * 22)
 LIMITS = LogLimits(2**20, 1000, 2**20, 60)
 
 
@@ -37,9 +39,9 @@ class Hub:
 
     async def open(self) -> Connection:
         """A connection with one run."""
-        log = await self.broker.open(ID, "", "run", "")
+        log = await self.broker.logs.open(ID, "", RUN, self.broker.here)
         assert log is not None
-        return self.all.hold(ID, "", "P" * 22, log)
+        return self.all.hold(ID, "", PageId("P" * 22), log)
 
     def _on_gone(self, connection: Connection) -> None:
         self.gone.append(connection)
@@ -52,7 +54,7 @@ def started(n: int) -> bytes:
 
 async def names(stream: AsyncIterator[bytes]) -> list[str]:
     """The events of a stream, to its end."""
-    chunks = [chunk async for chunk in stream if chunk != events.HEARTBEAT]
+    chunks = [chunk async for chunk in stream if chunk != sse.HEARTBEAT]
     return [event.event for event in parse(b"".join(chunks))]
 
 
@@ -66,7 +68,7 @@ async def test_a_stream_opens_with_its_id_its_version_and_the_time_between_heart
 async def test_what_is_appended_follows_as_one_chunk() -> None:
     connection = await Hub().open()
     for n in range(100):
-        connection.log.offer("run", started(n))
+        connection.log.offer(RUN, started(n))
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert len(parse(await anext(stream))) == 100
@@ -77,7 +79,7 @@ async def test_a_silent_connection_says_that_it_lives() -> None:
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert await anext(stream) == b": heartbeat\n"
-        connection.log.offer("run", started(1))
+        connection.log.offer(RUN, started(1))
         assert b"event: start" in await anext(stream)
 
 
@@ -86,8 +88,8 @@ async def test_it_closes_soon_after_its_last_run() -> None:
     connection = await hub.open()
     stream = connection.stream()
     await anext(stream)
-    connection.log.offer("run", started(1))
-    connection.log.leave("run")
+    connection.log.offer(RUN, started(1))
+    connection.log.leave(RUN)
     assert not hub.closed
     assert await asyncio.wait_for(names(stream), 1) == ["start", "close"]
     assert hub.closed == [connection]
@@ -99,21 +101,21 @@ async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
     connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
-        connection.log.leave("run", started(1))
+        connection.log.leave(RUN, started(1))
         assert b"event: start" in await anext(stream)
-        await hub.broker.join(ID, "", "second", "", 9)
+        await hub.broker.logs.join(ID, "", RunId("second"), hub.broker.here, 9)
         for _ in range(3):
             assert await anext(stream) == b": heartbeat\n"
-        connection.log.offer("second", started(2))
+        connection.log.offer(RunId("second"), started(2))
         assert b"event: start" in await anext(stream)
 
 
 async def test_a_drained_connection_is_closed_or_sent_elsewhere() -> None:
     connection = await Hub().open()
-    connection.log.offer("run", started(1))
+    connection.log.offer(RUN, started(1))
     connection.drain()
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "drain"]
-    connection.log.leave("run")
+    connection.log.leave(RUN)
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
 
 
@@ -122,14 +124,14 @@ async def test_a_dropped_log_ends_the_body() -> None:
     connection = await hub.open()
     reading = asyncio.create_task(names(connection.stream()))
     await asyncio.sleep(0)
-    await hub.broker.drop(ID)
+    await hub.broker.logs.drop(ID)
     assert await asyncio.wait_for(reading, 1) == ["open"]
 
 
 async def test_a_pages_connections_count_until_they_are_gone() -> None:
     hub = Hub(grace_seconds=0.01)
     page = (await hub.open()).page
-    assert (hub.all.of_page(page), hub.all.of_page("another")) == (1, 0)
+    assert (hub.all.of_page(page), hub.all.of_page(PageId("another"))) == (1, 0)
     await asyncio.wait_for(hub.is_gone.wait(), 1)
     assert hub.all.of_page(page) == 0
     await hub.open()
@@ -169,7 +171,7 @@ async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
 async def test_a_resumed_stream_goes_on_after_the_given_event() -> None:
     connection = await Hub().open()
     for n in range(5):
-        connection.log.offer("run", started(n))
+        connection.log.offer(RUN, started(n))
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         events = parse(await anext(stream))
@@ -190,15 +192,15 @@ async def test_a_later_reader_takes_over() -> None:
     async with aclosing(connection.stream()) as second:
         await anext(second)
         assert await asyncio.wait_for(waiting, 1) == []
-        connection.log.offer("run", started(1))
+        connection.log.offer(RUN, started(1))
         assert b"event: start" in await anext(second)
         assert not hub.gone  # the first reader's end is no loss
 
 
 async def test_a_closed_connection_can_still_be_resumed_to_its_end() -> None:
     connection = await Hub(linger_seconds=0.01).open()
-    connection.log.offer("run", started(1))
-    connection.log.leave("run")
+    connection.log.offer(RUN, started(1))
+    connection.log.leave(RUN)
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
     assert await asyncio.wait_for(names(connection.stream()), 1) == ["open", "start", "close"]
 
@@ -213,7 +215,7 @@ async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answ
     """Reads to the end, answers the first heartbeats; returns how many there were."""
     count = 0
     async for chunk in stream:
-        if chunk == events.HEARTBEAT:
+        if chunk == sse.HEARTBEAT:
             count += 1
             if count <= answered:
                 answer()
@@ -235,7 +237,7 @@ async def test_a_client_that_has_never_answered_is_left_alone() -> None:
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         for _ in range(20):
-            assert await anext(stream) == events.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
 
 
 async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -> None:
@@ -244,8 +246,8 @@ async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -
         await anext(stream)
         for _ in range(20):
             connection.alive()
-            assert await anext(stream) == events.HEARTBEAT
-            assert await anext(stream) == events.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
+            assert await anext(stream) == sse.HEARTBEAT
 
 
 async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() -> None:
@@ -253,11 +255,11 @@ async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() ->
     connection = await hub.open()
     connection.alive()
     assert await beats(connection.stream(), connection.alive, 0) == 2
-    connection.log.offer("run", started(1))
+    connection.log.offer(RUN, started(1))
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
         assert b"event: start" in await anext(stream)
-        assert await anext(stream) == events.HEARTBEAT
+        assert await anext(stream) == sse.HEARTBEAT
     assert not hub.gone
 
 
@@ -269,7 +271,7 @@ async def test_heartbeats_come_among_events_too() -> None:
 
     async def write() -> None:
         while True:
-            connection.log.offer("run", started(1))
+            connection.log.offer(RUN, started(1))
             await asyncio.sleep(0.001)
 
     writing = asyncio.create_task(write())
@@ -283,7 +285,7 @@ async def test_an_old_stream_of_a_connection_that_has_come_back_does_not_end_it(
     hub = Hub(grace_seconds=0.02)
     old = await hub.open()
     hub.all.release(ID)
-    new = hub.all.hold(ID, "", "P" * 22, old.log)
+    new = hub.all.hold(ID, "", PageId("P" * 22), old.log)
     async with aclosing(new.stream()) as stream:
         await anext(stream)
         async with aclosing(old.stream()) as late:

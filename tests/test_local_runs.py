@@ -9,9 +9,9 @@ from dash import Input
 from dash._utils import AttributeDict
 
 from flash_events import Settings, Update, bridge, stream_props
-from flash_events.brokers.base import EventLog, RunRecord
+from flash_events.brokers import ConnectionId, EventLog, PageId, RunId, RunRecord, WorkerId
 from flash_events.brokers.memory import MemoryBroker
-from flash_events.brokers.signals import Attach, Gone, Stop, Stopped
+from flash_events.brokers.messages import Attach, Gone, Stop
 from flash_events.callbacks import event_callback_in
 from flash_events.errors import Refused
 from flash_events.registration import EventCallback
@@ -41,52 +41,59 @@ class Runs:
         self.all = LocalRuns(None, Settings(**limits), self.broker)  # type: ignore[arg-type] # asks no app
 
     async def log(self, connection: str, run: str) -> EventLog:
-        log = await self.broker.open(connection, "", run, self.broker.worker)
+        log = await self.broker.logs.open(
+            ConnectionId(connection), "", RunId(run), self.broker.here
+        )
         assert log is not None
         return log
 
     async def start(
-        self, run: str, page: str, connection: str = "C", replaces: tuple[str, ...] = ()
+        self,
+        run: str,
+        page: str,
+        connection: str = "C",
+        replaces: tuple[str, ...] = (),
     ) -> None:
         call = bridge.Call([1], {}, AttributeDict(updated_props={}))
-        record = RunRecord(run, self.broker.worker, connection, "")
+        record = RunRecord(RunId(run), self.broker.here, ConnectionId(connection), "")
         log = await self.log(connection, run)
-        self.all.start(record, page, self.callback, call, log, replaces)
+        self.all.start(record, PageId(page), self.callback, call, log, tuple(map(RunId, replaces)))
 
     def refused(self, page: str, *replaces: str) -> bool:
         try:
-            self.all.check_limits(self.callback, page, replaces)
+            self.all.check_limits(self.callback, PageId(page), map(RunId, replaces))
         except Refused:
             return True
         return False
 
     async def stop(self, *runs: str) -> None:
         left = len(self.all) - len(runs)
-        await self.all.stop(runs, "")
+        await self.all.stop(tuple(map(RunId, runs)), "")
         await until(lambda: len(self.all) == left)
 
 
-class Elsewhere(MemoryBroker):
-    """Has every run that it does not know in another worker."""
-
-    def __init__(self) -> None:
-        super().__init__(LIMITS)
-        self.asked: list[Stop] = []
-
-    async def stop(self, signal: Stop) -> tuple[str, ...]:
-        self.asked.append(signal)
-        return signal.runs
-
-
-async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice() -> None:
+async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     runs = Runs()
-    runs.broker = runs.all._broker = broker = Elsewhere()
+    asked: list[object] = []
+    has_stopped = asyncio.Event()
+
+    async def locate(wanted: tuple[RunId, ...], _: str) -> dict[WorkerId, tuple[RunId, ...]]:
+        return {WorkerId("elsewhere"): wanted}
+
+    async def ask(worker: WorkerId, request: Stop, _: float) -> None:
+        asked.append((worker, request))
+        await has_stopped.wait()
+
+    monkeypatch.setattr(runs.broker.directory, "locate", locate)
+    monkeypatch.setattr(runs.broker.signals, "ask", ask)
     for run in ("1", "2"):
-        await runs.start(run, "P", replaces=("there", "there"))
-    await until(lambda: len(broker.asked) == 2)
-    assert [signal.runs for signal in broker.asked] == [("there",)] * 2
-    runs.all.on_signal(Stopped(("there",)))
-    log = await broker.take("C", "")
+        await runs.start(RunId(run), PageId("P"), replaces=("there", "there"))
+    await until(lambda: len(asked) == 2)
+    assert asked == [("elsewhere", Stop((RunId("there"),), ""))] * 2
+    has_stopped.set()
+    log = await runs.broker.logs.take(ConnectionId("C"), "")
     assert log is not None
     data = b""
     async with asyncio.timeout(STOP_SECONDS / 2):  # neither waits in vain
@@ -98,9 +105,9 @@ async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice() ->
 
 async def test_a_page_has_room_again_when_one_of_its_runs_has_ended() -> None:
     runs = Runs(max_runs_per_page=2)
-    await runs.start("1", "P")
+    await runs.start(RunId("1"), PageId("P"))
     assert not runs.refused("P")
-    await runs.start("2", "P")
+    await runs.start(RunId("2"), PageId("P"))
     assert runs.refused("P")
     assert not runs.refused("Q")
     await runs.stop("1")
@@ -110,8 +117,8 @@ async def test_a_page_has_room_again_when_one_of_its_runs_has_ended() -> None:
 
 async def test_what_is_replaced_leaves_room_only_where_it_is() -> None:
     runs = Runs(max_runs_per_page=1)
-    await runs.start("1", "P")
-    await runs.start("2", "Q")
+    await runs.start(RunId("1"), PageId("P"))
+    await runs.start(RunId("2"), PageId("Q"))
     assert not runs.refused("P", "1", "1", "unknown")
     assert runs.refused("P", "2", "unknown")
     await runs.stop("1", "2")
@@ -120,46 +127,46 @@ async def test_what_is_replaced_leaves_room_only_where_it_is() -> None:
 async def test_runs_stop_with_the_connection_that_carries_them_and_no_others() -> None:
     runs = Runs()
     for run, connection in (("1", "C"), ("2", "C"), ("3", "D")):
-        await runs.start(run, "P", connection)
-    runs.all.on_signal(Gone("C"))
+        await runs.start(RunId(run), PageId("P"), ConnectionId(connection))
+    runs.all.on_signal(Gone(ConnectionId("C")))
     await until(lambda: len(runs.all) == 1)
-    assert runs.all.has("3")
-    runs.all.on_signal(Gone("C"))
+    assert runs.all.has(RunId("3"))
+    runs.all.on_signal(Gone(ConnectionId("C")))
     await runs.stop("3")
 
 
 async def test_a_kept_run_leaves_the_connection_that_it_has_moved_away_from() -> None:
     runs = Runs("finish")
-    await runs.start("1", "P", "C")
+    await runs.start(RunId("1"), PageId("P"), ConnectionId("C"))
     await runs.log("D", "1")
-    runs.all.on_signal(Attach("1", "D", 0, ""))
+    runs.all.on_signal(Attach(RunId("1"), ConnectionId("D"), 0, ""))
     [live] = runs.all
     assert live.connection == "D"
-    runs.all.on_signal(Gone("C"))
-    runs.all.on_signal(Gone("D"))
-    assert runs.all.has("1")
+    runs.all.on_signal(Gone(ConnectionId("C")))
+    runs.all.on_signal(Gone(ConnectionId("D")))
+    assert runs.all.has(RunId("1"))
     await runs.stop("1")
 
 
 async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None:
     """P22: the broker has forgotten it; a kept one goes on for a page that attaches."""
     runs, kept = Runs(), Runs("finish")
-    await runs.start("1", "P")
-    runs.all.on_closed("D")
-    assert runs.all.has("1")
-    runs.all.on_closed("C")
-    await until(lambda: not runs.all.has("1"))
+    await runs.start(RunId("1"), PageId("P"))
+    runs.all.on_closed(ConnectionId("D"))
+    assert runs.all.has(RunId("1"))
+    runs.all.on_closed(ConnectionId("C"))
+    await until(lambda: not runs.all.has(RunId("1")))
     assert runs.all.counted()["ends_lost"] == 1
-    await kept.start("2", "P")
-    kept.all.on_closed("C")
+    await kept.start(RunId("2"), PageId("P"))
+    kept.all.on_closed(ConnectionId("C"))
     await asyncio.sleep(0)
-    assert kept.all.has("2")
+    assert kept.all.has(RunId("2"))
     await kept.stop("2")
 
 
 async def test_a_start_visits_no_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs()
-    await runs.start("1", "P")
+    await runs.start(RunId("1"), PageId("P"))
 
     def visit(_runs: LocalRuns) -> Iterator[object]:
         raise AssertionError("A start costs more with each run that lives.")
@@ -167,7 +174,7 @@ async def test_a_start_visits_no_other_run(monkeypatch: pytest.MonkeyPatch) -> N
     with monkeypatch.context() as patched:
         patched.setattr(LocalRuns, "__iter__", visit)
         assert not runs.refused("P")
-        await runs.start("2", "P", "D")
-        runs.all.on_signal(Gone("D"))
-        await until(lambda: not runs.all.has("2"))
+        await runs.start(RunId("2"), PageId("P"), ConnectionId("D"))
+        runs.all.on_signal(Gone(ConnectionId("D")))
+        await until(lambda: not runs.all.has(RunId("2")))
     await runs.stop("1")

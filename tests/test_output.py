@@ -8,8 +8,9 @@ import pytest
 from dash import Patch
 
 from flash_events import Settings, Update, stream_props
-from flash_events.brokers.base import LogLimits
-from flash_events.brokers.memory_log import MemoryLog
+from flash_events.brokers import QUEUED
+from flash_events.brokers.log import LogLimits
+from flash_events.brokers.memory.log import MemoryLog
 from flash_events.runs.output import Output
 from flash_events.runs.snapshot import Snapshot
 from flash_events.wire import events
@@ -284,7 +285,7 @@ class TestAttach:
 
     async def test_the_old_log_is_left_so_that_its_connection_can_end(self) -> None:
         log = MemoryLog(LIMITS)
-        log.runs[RUN_ID] = "worker"
+        log.runs[RUN_ID] = QUEUED
         output = Output(RUN_ID, log, Snapshot(MIB))
         assert output.attach(MemoryLog(LIMITS), 0)
         assert dict(log.runs) == {}

@@ -105,7 +105,9 @@ def test_the_wheel_carries_the_renderer_its_types_and_the_gallery(dist: Path) ->
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     scripts = {f"flash_events/static/{path.name}" for path in static().iterdir()}
-    assert {"flash_events/py.typed", *scripts} <= set(names)
+    lua = {str(path.relative_to(ROOT)) for path in (ROOT / "flash_events").rglob("*.lua")}
+    assert lua
+    assert {"flash_events/py.typed", *scripts, *lua} <= set(names)
     examples = {f"flash_events/examples/{path.name}" for path in (ROOT / "examples").glob("*.py")}
     assert examples <= set(names)
     assert not [name for name in names if name.startswith(("tests", "renderer", "benchmarks"))]
@@ -147,7 +149,7 @@ def test_the_extras_of_the_install_page_are_found(clone: Path, python: str) -> N
 
 
 MISSING = {
-    "from flash_events.brokers import open_broker; open_broker('redis://localhost', None)": (
+    "from flash_events.brokers import broker_of; broker_of('redis://localhost', None)": (
         "flash_events.errors.ConfigurationError: The broker needs redis-py "
         "(No module named 'redis'). To install what is missing: "
         'pip install "redis[hiredis]>=6.4,<9"'

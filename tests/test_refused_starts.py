@@ -11,17 +11,18 @@ from dash import MATCH, Dash, Input, State, ctx, html, set_props
 from werkzeug.datastructures import Headers
 
 from flash_events import FlashEvents, RunRefused, Settings, Update, bridge, stream_props
-from flash_events.brokers.base import QUEUED, RunRecord
+from flash_events.brokers import QUEUED, RunRecord
 from flash_events.brokers.memory import MemoryBroker
 from flash_events.endpoint.backends import Request
 from flash_events.endpoint.bodies import Bodies
-from flash_events.endpoint.placement import Places
+from flash_events.endpoint.placement import Placements
 from flash_events.endpoint.server import Server
 from flash_events.errors import BrokerError, Refused, too_many
 from flash_events.runs.local import LocalRuns
 from flash_events.runs.remote import RemoteRuns
 from flash_events.task_queue import Order
 from flash_events.wire.events import Ended
+from tests.support.broker import RUN, new_connection
 from tests.support.harness import LIMITS, Reader, body
 from tests.support.page import new_id
 
@@ -115,10 +116,10 @@ def nobody(setup: Setup, _patch: pytest.MonkeyPatch) -> tuple[Any, dict[str, str
 
 def broker_away(headers: dict[str, str]) -> Case:
     def case(setup: Setup, patch: pytest.MonkeyPatch) -> tuple[Any, dict[str, str]]:
-        def away(_places: Places) -> None:
+        def away(_places: Placements) -> None:
             raise BrokerError("It is away.")
 
-        patch.setattr(Places, "require_broker", away)
+        patch.setattr(Placements, "require_broker", away)
         return setup.body(), headers
 
     return case
@@ -353,16 +354,17 @@ async def test_t3_a_task_queue_that_does_not_take_a_run_is_a_refusal(
 
     [callback] = bridge.app_registry(setup.app)
     broker = MemoryBroker(LIMITS)
-    log = await broker.open("connection", "", "run", QUEUED)
+    connection = new_connection()
+    log = await broker.logs.open(connection, "", RUN, QUEUED)
     assert log is not None
     queued = RemoteRuns(setup.app, Settings(), broker)
-    record = RunRecord("run", QUEUED, "connection", "")
+    record = RunRecord(RUN, QUEUED, connection, "")
     queue: Any = Unreachable()
 
     async def before() -> None:
         pass
 
-    queued.start(record, replace(callback, queue=queue), bridge.empty_call(), log, before)
+    queued.start(record, replace(callback, queue=queue), bridge.empty_call(), before)
     await queued.finish()
     [event] = await Reader(log).available()
     assert isinstance(event, Ended)

@@ -13,7 +13,7 @@ from dash import MATCH, Dash, Input, no_update
 from dash.exceptions import PreventUpdate
 
 from flash_events import Settings, Update, stream_props
-from flash_events.brokers.base import LogLimits
+from flash_events.brokers.log import LogLimits
 from flash_events.times import STOP_SECONDS
 from flash_events.wire import events
 from flash_events.wire.events import Reason, Started

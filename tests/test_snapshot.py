@@ -13,7 +13,7 @@ from dash import ALL, Patch, dcc, html
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flash_events import bridge, stream_props
+from flash_events import Update, bridge
 from flash_events.runs.snapshot import COMMANDS, Snapshot
 from flash_events.wire import events
 from flash_events.wire.json import to_json
@@ -131,7 +131,8 @@ updates = st.tuples(st.lists(targets, min_size=1, max_size=2), st.booleans())
 
 
 def encoded(targets: Any, alone: bool = False) -> bytes:
-    return events.encode_update(stream_props(targets, alone=alone), MIB)
+    """An update of whatever values, as a client of another version may have sent it."""
+    return events.encode_update(Update(tuple(targets), alone), MIB)
 
 
 def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = MIB) -> Snapshot:

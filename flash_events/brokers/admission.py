@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
-from flash_events.brokers.base import LogLimits
-from flash_events.errors import LogGone
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.log import LogLimits
+from flash_events.errors import GoneCause, LogGone
 
 
 class Admission:
@@ -26,10 +27,10 @@ class Admission:
         self.cost = limits.cost
         self.waiting = 0
         self.foreign = 0
-        self._waiting_of_run: Counter[str] = Counter()
-        self._blocked: Counter[str] = Counter()
+        self._waiting_of_run: Counter[RunId] = Counter()
+        self._blocked: Counter[RunId] = Counter()
         self._rooms: list[asyncio.Future[None]] = []
-        self._refused: set[str] = set()
+        self._refused: set[RunId] = set()
         self._is_gone = False
 
     @property
@@ -37,7 +38,7 @@ class Admission:
         """Whether a writer waits for room."""
         return bool(self._blocked)
 
-    def admit(self, run: str, event: bytes, most: int | None = None) -> int:
+    def admit(self, run: RunId, event: bytes, most: int | None = None) -> int:
         """Counts an event of a run in if there is room; its cost, or 0.
 
         With `most` there is room only while no more than so many bytes of the run wait.
@@ -61,19 +62,19 @@ class Admission:
         self._waiting_of_run[run] += cost
         return cost
 
-    def _must_give_way(self, run: str) -> bool:
+    def _must_give_way(self, run: RunId) -> bool:
         """A run may use a quarter of the log while others wait, or would keep them out for ever."""
         others_wait = len(self._blocked) > (1 if run in self._blocked else 0)
         return others_wait and self._waiting_of_run[run] >= self._limit // 4
 
-    def put(self, run: str, event: bytes) -> int:
+    def put(self, run: RunId, event: bytes) -> int:
         """Counts an event in, room or not; its cost."""
         cost = self.cost(event)
         self.waiting += cost
         self._waiting_of_run[run] += cost
         return cost
 
-    def free(self, costs: Mapping[str, int]) -> None:
+    def free(self, costs: Mapping[RunId, int]) -> None:
         """Counts events out, by run; `notify` follows."""
         for run, cost in costs.items():
             self.waiting -= cost
@@ -88,16 +89,16 @@ class Admission:
                 room.set_result(None)
         self._rooms.clear()
 
-    def refuse(self, run: str) -> None:
+    def refuse(self, run: RunId) -> None:
         """Takes no more from a run: if it waits, it gets `LogGone`."""
         self._refused.add(run)
         self.notify()
 
-    def accept(self, run: str) -> None:
+    def accept(self, run: RunId) -> None:
         """Takes from a run again."""
         self._refused.discard(run)
 
-    def is_refused(self, run: str) -> bool:
+    def is_refused(self, run: RunId) -> bool:
         """Whether nothing is taken from a run."""
         return run in self._refused
 
@@ -106,15 +107,15 @@ class Admission:
         self._is_gone = True
         self.notify()
 
-    async def wait(self, run: str, event: bytes, most: int | None = None) -> int:
+    async def wait(self, run: RunId, event: bytes, most: int | None = None) -> int:
         """Waits until there is room, and counts an event in; its cost."""
         self._blocked[run] += 1
         try:
             while not (cost := self.admit(run, event, most)):
                 if self._is_gone:
-                    raise LogGone("The event log was dropped.")
+                    raise LogGone(GoneCause.DROPPED)
                 if run in self._refused:
-                    raise LogGone("The run was declared lost, or taken over by another worker.")
+                    raise LogGone(GoneCause.TAKEN_OVER)
                 room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._rooms.append(room)
                 try:

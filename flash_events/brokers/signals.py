@@ -1,122 +1,112 @@
-"""What workers tell each other: small frozen values, JSON between processes."""
+"""The contract of signals: a worker tells another one something, or asks it and waits."""
 
-import json
-from dataclasses import asdict, dataclass
+import asyncio
+import itertools
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from flash_events.background import Background
+from flash_events.brokers.ids import WorkerId
+from flash_events.brokers.messages import Answer, Question, Signal
+from flash_events.errors import NoAnswer, RequestFailed, WorkerGone
 
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Cancel these runs, if they belong to `owner`; then tell the worker `sender`, if named."""
+logger = logging.getLogger(__name__)
 
-    runs: tuple[str, ...]
-    owner: str
-    sender: str = ""
+LOOK_SECONDS = 0.5
+"""Time between two checks whether a worker that has not answered yet is alive."""
 
+MISSED_TIMES = 2
+"""A worker is gone if so many checks, one after the other, do not find it."""
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """These runs have stopped, or were not there."""
-
-    runs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The client of a connection has vanished for good."""
-
-    connection: str
+OnSignal = Callable[[Signal], object]
+OnRequest = Callable[[Signal], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The log of a connection is lost; a worker tells it itself."""
-
-    connection: str
+async def no_requests(request: Signal) -> None:
+    """Answers no request; the default handler."""
+    raise NotImplementedError(f"This worker answers no {type(request).__name__}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A run that no worker drives has failed; who holds its connection ends it.
+class Signals(ABC):
+    """Messages between workers. A signal to a worker that is gone is dropped.
 
-    Attributes:
-        run: its id.
-        code: a short stable word for what has failed it.
-        message: says more, to developers.
+    Args:
+        worker: the id of this worker.
     """
 
-    run: str
-    code: str
-    message: str
+    def __init__(self, worker: WorkerId) -> None:
+        self.worker = worker
+        self._on_signal: OnSignal = lambda _: None
+        self._on_request: OnRequest = no_requests
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._background = Background()
 
+    @abstractmethod
+    def send(self, worker: WorkerId, signal: Signal) -> None:
+        """Sends a signal to one worker, which may be this one; it arrives once, or never."""
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Another worker now holds a connection."""
+    @abstractmethod
+    async def lives(self, worker: WorkerId) -> bool:
+        """Returns whether a worker shows a sign of life; one that has just died may still."""
 
-    connection: str
+    async def ask(self, worker: WorkerId, request: Signal, timeout_seconds: float) -> Any:
+        """Sends a request to a worker and returns its answer, a JSON value.
 
+        Args:
+            worker: may be this one.
+            request: is handled there by `on_request` of `Broker.open`.
+            timeout_seconds: maximum wait for the answer.
 
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """The client of a connection has answered a heartbeat."""
+        Raises:
+            WorkerGone: the worker has ended, or has died.
+            NoAnswer: it has not answered in time; it may still do what was asked.
+            RequestFailed: its handler has raised an exception.
+        """
+        number = next(self._numbers)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                self.send(worker, Question(number, self.worker, request))
+                await self._answered(worker, answer)
+        except TimeoutError:
+            raise NoAnswer(
+                f"A worker has not answered a {type(request).__name__} within {timeout_seconds} s."
+            ) from None
+        finally:
+            del self._asked[number]
+        if answer.result().error:
+            raise RequestFailed(answer.result().error)
+        return answer.result().value
 
-    connection: str
+    async def _answered(self, worker: WorkerId, answer: "asyncio.Future[Answer]") -> None:
+        missed = 0
+        while True:
+            await asyncio.wait({answer}, timeout=LOOK_SECONDS)
+            if answer.done():
+                return
+            missed = 0 if await self.lives(worker) else missed + 1
+            if missed == MISSED_TIMES:
+                raise WorkerGone("The worker that was asked is gone.")
 
+    def hear(self, signal: Signal) -> None:
+        """Passes a signal that has arrived to whoever waits for it."""
+        match signal:
+            case Question():
+                self._background.start(self._answer(signal))
+            case Answer():
+                waiting = self._asked.get(signal.number)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(signal)
+            case _:
+                self._on_signal(signal)
 
-@dataclass(frozen=True, slots=True)
-class Attach:
-    """A page wants what a run has streamed so far, and what follows, on this connection.
-
-    Attributes:
-        run: its id.
-        connection: where its events shall go from now on.
-        seen: the number of the last update that the page has applied.
-        request: the same when the page asks again because the answer was lost.
-    """
-
-    run: str
-    connection: str
-    seen: int
-    request: str
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """A connection's log has news for the worker that holds it."""
-
-    connection: str
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A connection's log has room again; `handed` is the cost of all that was ever handed over."""
-
-    connection: str
-    handed: int
-
-
-Signal = Stop | Stopped | Gone | Lost | Failed | Moved | Alive | Attach | Readable | Room
-
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (Stop, Stopped, Gone, Lost, Failed, Moved, Alive, Attach, Readable, Room)
-}
-
-
-def encode(signal: Signal) -> bytes:
-    """A signal as JSON."""
-    return json.dumps({"kind": type(signal).__name__, **asdict(signal)}).encode()
-
-
-def decode(data: bytes) -> Signal:
-    """A signal from its JSON."""
-    fields = json.loads(data)
-    kind = _KINDS[fields.pop("kind")]
-    signal: Signal = kind(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
-    )
-    return signal
+    async def _answer(self, question: Question) -> None:
+        number, sender = question.number, question.sender
+        try:
+            self.send(sender, Answer(number, await self._on_request(question.request)))
+        except Exception as error:  # whatever the handler raises, the other side must learn it
+            logger.exception("A request of another worker has failed")
+            self.send(sender, Answer(number, None, repr(error)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from kombu.utils.json import dumps, loads
 
+from flash_events import sse
 from flash_events.wire import events
 
 
@@ -100,13 +101,13 @@ class Changed:
 
 def encode_update(part: int, attempt: int, body: bytes) -> bytes:
     """An update that a task has emitted."""
-    return b"%d %d %b\n\n" % (part, attempt, body)
+    return b"%d %d %b%b" % (part, attempt, body, sse.END)
 
 
 def encode(change: Changed) -> bytes:
     """The change of a task's state."""
     text: str = dumps(asdict(change))
-    return text.encode() + b"\n\n"
+    return text.encode() + sse.END
 
 
 def decode(message: bytes) -> TaskUpdate | Changed:

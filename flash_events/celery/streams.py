@@ -15,7 +15,8 @@ from celery.exceptions import TaskRevokedError, WorkerLostError
 from celery.result import AsyncResult, GroupResult
 from kombu.utils.json import loads
 
-from flash_events.brokers.base import QUEUED
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.place import QUEUED
 from flash_events.celery.canvas import (
     canvas_of,
     first_of,
@@ -164,7 +165,7 @@ class TaskStream:
                 "stream_task sends its task to a worker, and task_always_eager keeps it here. "
                 "Set task_always_eager=False and start a worker."
             )
-        numbers = [str(status.part) for status in self._status]
+        numbers = [RunId(str(status.part)) for status in self._status]
         log = self._log = await self._task_logs.open(numbers, self._on_lost)
         label(self._canvas, HEADER, {"feed": log.id})
         try:
@@ -320,7 +321,7 @@ class TaskStream:
             await self._task_logs.close(log)
 
     async def _stop(self, log: TaskLog) -> None:
-        await log.call_off()
+        await log.cancel_writers()
         await self._control.revoke(ids_of(self._sent))
         if not await self._ended(log, STOP_SECONDS):
             running = {self._status[int(part)].task_id for part in self._running(log)}
@@ -351,7 +352,7 @@ class TaskStream:
         assert self._task_logs is not None
         return [
             part
-            for part, home in log.homes.items()
-            if home not in (self._task_logs.worker, QUEUED)
+            for part, place in log.places.items()
+            if place not in (self._task_logs.here, QUEUED)
             and not self._status[int(part)].state.is_final
         ]

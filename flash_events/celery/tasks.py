@@ -17,10 +17,11 @@ from celery.exceptions import Ignore, WorkerLostError
 from kombu.utils.json import dumps, loads
 
 from flash_events import context
-from flash_events.brokers.redis_feed import FeedWriter
-from flash_events.brokers.redis_process import RedisProcess
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.redis.process import RedisProcess
+from flash_events.brokers.redis.task_writer import TaskWriter
 from flash_events.celery.messages import Changed, TaskState, encode, encode_update
-from flash_events.errors import ConfigurationError, LogGone
+from flash_events.errors import ConfigurationError, GoneCause, LogGone
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update
 from flash_events.wire import events
@@ -46,7 +47,7 @@ class _Stream:
         self.part = int(note["part"])
         self.settings = worker_settings()
         process = process_of(os.getpid())
-        self.writer = FeedWriter(process, note["feed"], str(self.part))
+        self.writer = TaskWriter(process, note["feed"], RunId(str(self.part)))
         self.is_wanted = self.writer.adopt()
         self.was_stopped = False
         self.is_handed_on = False
@@ -69,7 +70,7 @@ class _Stream:
     def _write(self, write: Callable[[bytes], None], event: bytes) -> None:
         try:
             if not self.is_wanted:
-                raise LogGone("What the task emits is wanted no more.")
+                raise LogGone(GoneCause.DROPPED)
             write(event)
         except LogGone as error:
             self.was_stopped = True
@@ -277,7 +278,8 @@ def _end_from_outside(request: Any, state: TaskState, **details: Any) -> None:
         event = encode(Changed(part, 0, state, request.id, **details))
 
         def tell() -> None:
-            FeedWriter(process_of(os.getpid()), note["feed"], str(part)).end(event, anyone=True)
+            writer = TaskWriter(process_of(os.getpid()), note["feed"], RunId(str(part)))
+            writer.end(event, anyone=True)
 
         beside(tell)
 

@@ -17,10 +17,15 @@ from celery import signals
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
 
 from flash_events import bridge, context
-from flash_events.brokers import RunRecord, open_broker
-from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.redis_feed import AGAIN, LEASE_SECONDS, MAX_LOOK_SECONDS, MISSED_TIMES
-from flash_events.brokers.signals import Attach, Failed, Gone, Signal, Stop
+from flash_events.brokers import NOWHERE, At, RunId, RunRecord, broker_of
+from flash_events.brokers.ids import NO_PAGE
+from flash_events.brokers.messages import Attach, Failed, Gone, Signal, Stop
+from flash_events.brokers.redis.task_writer import (
+    AGAIN,
+    LEASE_SECONDS,
+    MAX_LOOK_SECONDS,
+    MISSED_TIMES,
+)
 from flash_events.celery.control import redelivers
 from flash_events.celery.soft_limit import SoftLimit
 from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings
@@ -81,16 +86,16 @@ def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
     """The task itself has failed, which says nothing of the generator, and does not come again."""
     if sender.name == TASK:
         is_lost = isinstance(exception, WorkerLostError) and not redelivers(sender)
-        _end(sender.request.id, Reason.ERROR, exception, is_lost)
+        _end(RunId(sender.request.id), Reason.ERROR, exception, is_lost)
 
 
 def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
     """The task has expired, or somebody has revoked it before it could begin."""
     if sender.name == TASK and not terminated:
-        _end(request.id, Reason.CANCELLED)
+        _end(RunId(request.id), Reason.CANCELLED)
 
 
-def _end(run: str, reason: Reason, error: Exception | None = None, is_lost: bool = False) -> None:
+def _end(run: RunId, reason: Reason, error: Exception | None = None, is_lost: bool = False) -> None:
     try:
         process = process_of(os.getpid())
     except ConfigurationError:
@@ -135,13 +140,11 @@ class _Drive:
         settings = worker_settings()
         if settings.debug is None:  # the worker itself has no dev tools
             settings = replace(settings, debug=order.debug)
-        broker = open_broker(settings.broker, settings.log_limits)
-        assert isinstance(broker, SharedBroker)
-        self._broker = broker
+        broker = self._broker = broker_of(settings.broker, settings.log_limits)
         self._task_logs = TaskLogs(broker)
         self._runs = LocalRuns(bridge.current_app(), settings, broker, self._task_logs)
         self._early: list[Signal] = []
-        self._has_begun = False
+        self._begun = asyncio.Event()
         self._was_stopped = False
 
     def on_terminated(self) -> None:
@@ -153,7 +156,9 @@ class _Drive:
         """From the start to the end."""
         while True:
             try:
-                await self._broker.start(self._on_signal, self._task_logs.on_worker_lost)
+                await self._broker.open(
+                    self._on_signal, self._task_logs.on_worker_lost, self._on_request
+                )
                 break
             except ConfigurationError as error:
                 logger.warning("%s Trying on.", error)
@@ -161,8 +166,8 @@ class _Drive:
         try:
             record = await self._turn()
             if record is not None:
-                mine = replace(record, worker=self._broker.worker)
-                if await self._broker.move(mine, record.worker) == mine:
+                mine = replace(record, place=self._broker.here)
+                if await self._broker.directory.move(mine, record.place) == mine:
                     await self._take(mine)
         finally:
             with suppress(TimeoutError):
@@ -177,12 +182,12 @@ class _Drive:
         """
         missed, since = 0, monotonic()
         while True:
-            [record] = await self._broker.find([self._order.run])
-            if record is None or not record.worker or record.is_ended:
+            [record] = await self._broker.directory.find([RunId(self._order.run)])
+            if record is None or record.place == NOWHERE or record.is_ended:
                 return None
-            if record.worker == QUEUED or missed >= MISSED_TIMES:
+            if not isinstance(record.place, At) or missed >= MISSED_TIMES:
                 return record
-            if await self._broker.lives(record.worker):
+            if await self._broker.signals.lives(record.place.worker):
                 missed = 0
             else:
                 missed += 1
@@ -193,26 +198,26 @@ class _Drive:
 
     async def _take(self, record: RunRecord) -> None:
         self._record = record
-        adopted = await self._broker.adopt(record.connection, record.run)
+        adopted = await self._broker.logs.adopt(record.connection, record.run)
         if adopted is None and not self._callback.is_kept:
-            self._broker.retire(record)  # nobody waits for it any more
-            await self._broker.find([record.run])
+            self._broker.directory.retire(record)  # nobody waits for it any more
+            await self._broker.directory.find([record.run])
             return
         log, attempt = adopted or (None, 1)
         call = bridge.load_call(self._order.context, self._indices)
-        run = self._runs.start(record, "", self._callback, call, log, attempt=attempt)
-        self._has_begun = True
+        run = self._runs.start(record, NO_PAGE, self._callback, call, log, attempt=attempt)
+        self._begun.set()
         for told in self._early:
             self._on_signal(told)
         await run.ended()
         await run.output.delivered()
         ending = run.output.ending()
         if ending is not None:
-            await self._broker.leave_testament(record.run, ending.events, ending.end)
-        await self._broker.find([record.run])  # so what was told before is told
+            await self._broker.directory.keep_snapshot(record.run, ending.events, ending.end)
+        await self._broker.directory.find([record.run])  # so what was told before is told
 
     def _on_signal(self, told: Signal) -> None:
-        if not self._has_begun:
+        if not self._begun.is_set():
             self._early.append(told)
             return
         self._was_stopped = self._was_stopped or isinstance(told, Stop | Gone)
@@ -221,6 +226,14 @@ class _Drive:
             self._record = replace(self._record, connection=told.connection)
             self._task_logs.background.start(self._move(self._record))
 
+    async def _on_request(self, request: Signal) -> None:
+        """A worker of the web asks for the run to be stopped; the answer says that it has."""
+        if not isinstance(request, Stop):
+            raise NotImplementedError(f"A run answers no {type(request).__name__}.")
+        self._on_signal(request)
+        await self._begun.wait()
+        await self._runs.stop_here(request)
+
     async def _move(self, record: RunRecord) -> None:
         """Has the next attempt, if there must be one, go on where the page is now."""
-        await self._broker.move(record, self._broker.worker)
+        await self._broker.directory.move(record, self._broker.here)

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from time import monotonic
 
-from flash_events.brokers.base import Batch, EventLog
+from flash_events import sse
+from flash_events.brokers.ids import ConnectionId, PageId
+from flash_events.brokers.log import Batch, EventLog
 from flash_events.errors import LogGone
 from flash_events.settings import Settings
 from flash_events.wire import events
@@ -85,9 +87,9 @@ class Connection:
 
     def __init__(
         self,
-        connection_id: str,
+        connection_id: ConnectionId,
         owner: str,
-        page: str,
+        page: PageId,
         log: EventLog,
         settings: Settings,
         on_gone: Callable[["Connection"], None],
@@ -138,7 +140,7 @@ class Connection:
                         logger.info("A client no longer answers; its stream ends.")
                         return
                     self._pulse.beat()
-                    yield events.HEARTBEAT
+                    yield sse.HEARTBEAT
                 if batch is not None:
                     if batch.data:
                         yield batch.data
@@ -252,8 +254,8 @@ class Connections:
         self._on_gone = on_gone
         self._on_closed = on_closed
         self._must_wait = must_wait
-        self._by_id: dict[str, Connection] = {}
-        self._of_page: Counter[str] = Counter()
+        self._by_id: dict[ConnectionId, Connection] = {}
+        self._of_page: Counter[PageId] = Counter()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._by_id.values()))
@@ -261,11 +263,13 @@ class Connections:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def get(self, connection_id: str) -> Connection | None:
+    def get(self, connection_id: ConnectionId) -> Connection | None:
         """The connection with this id, if this worker holds it."""
         return self._by_id.get(connection_id)
 
-    def hold(self, connection_id: str, owner: str, page: str, log: EventLog) -> Connection:
+    def hold(
+        self, connection_id: ConnectionId, owner: str, page: PageId, log: EventLog
+    ) -> Connection:
         """The connection with this id, which this worker holds from now on."""
         connection = self._by_id.get(connection_id)
         if connection is None:
@@ -276,14 +280,14 @@ class Connections:
             self._of_page[page] += 1
         return connection
 
-    def release(self, connection_id: str) -> None:
+    def release(self, connection_id: ConnectionId) -> None:
         """Another worker holds it now."""
         connection = self._by_id.get(connection_id)
         if connection is not None:
             self._remove(connection)
             connection.release()
 
-    def of_page(self, page: str) -> int:
+    def of_page(self, page: PageId) -> int:
         """How many connections a tab has opened."""
         return self._of_page[page]
 

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flash_events.brokers import Broker, EventLog, RunRecord
+from flash_events.brokers import (
+    NOWHERE,
+    Broker,
+    ConnectionId,
+    EventLog,
+    PageId,
+    RunRecord,
+)
 from flash_events.endpoint.connections import Connection, Connections
 from flash_events.endpoint.replies import Reply, accepted, streamed
 from flash_events.errors import BrokerError, LogFull, LogGone, Refused, too_many
@@ -14,7 +21,7 @@ JOIN_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Where a run's events go.
 
     Attributes:
@@ -23,7 +30,7 @@ class Place:
         opened: the connection, where it is new and its stream is the answer.
     """
 
-    connection: str
+    connection: ConnectionId
     log: EventLog
     opened: Connection | None = None
 
@@ -34,7 +41,7 @@ class Place:
         return accepted(connection=self.connection)
 
 
-class Places:
+class Placements:
     """Finds and opens connections.
 
     Args:
@@ -56,10 +63,10 @@ class Places:
     async def place(
         self,
         record: RunRecord,
-        page: str,
-        connections: tuple[str, ...],
-        chosen: Place | None = None,
-    ) -> Place:
+        page: PageId,
+        connections: tuple[ConnectionId, ...],
+        chosen: Placement | None = None,
+    ) -> Placement:
         """A connection for a run: one that the page has open, if it can be reached, or a new one.
 
         Args:
@@ -72,24 +79,27 @@ class Places:
             Refused: there are too many runs or connections, or the id is somebody else's.
         """
         most = self._settings.max_runs_per_connection
-        run, worker, owner = record.run, record.worker or self._broker.worker, record.owner
+        run, owner, logs = record.run, record.owner, self._broker.logs
+        place = record.place if record.place != NOWHERE else self._broker.here
         try:
             for connection_id in (chosen.connection,) if chosen else self._reachable(connections):
-                log = await self._broker.join(connection_id, owner, run, worker, most)
+                log = await logs.join(connection_id, owner, run, place, most)
                 if log is not None:
-                    return Place(connection_id, log, chosen.opened if chosen else None)
+                    return Placement(connection_id, log, chosen.opened if chosen else None)
         except LogFull:
             raise too_many("runs of this connection", "max_runs_per_connection") from None
         self._check_room()
         if self._connections.of_page(page) >= self._settings.max_connections_per_page:
             raise too_many("connections of this page", "max_connections_per_page")
-        opened = await self._broker.open(record.connection, owner, run, worker)
+        opened = await logs.open(record.connection, owner, run, place)
         if opened is None:
             raise unknown_connection()
         connection = self._connections.hold(record.connection, owner, page, opened)
-        return Place(record.connection, opened, connection)
+        return Placement(record.connection, opened, connection)
 
-    async def resume(self, connection_id: str, owner: str, page: str, after: str) -> Reply:
+    async def resume(
+        self, connection_id: ConnectionId, owner: str, page: PageId, after: str
+    ) -> Reply:
         """What follows an event of a connection, which this worker holds from now on.
 
         Raises:
@@ -103,7 +113,7 @@ class Places:
             message = "The server's broker was away for too long."
             raise Refused(HTTPStatus.GONE, "lost", message)
         self.require_broker()
-        log = await self._broker.take(connection_id, owner)
+        log = await self._broker.logs.take(connection_id, owner)
         if log is None:
             raise unknown_connection()
         try:
@@ -116,7 +126,7 @@ class Places:
         if len(self._connections) >= self._settings.max_connections:
             raise too_many("connections to this worker", "max_connections")
 
-    def _reachable(self, connections: tuple[str, ...]) -> tuple[str, ...]:
+    def _reachable(self, connections: tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:
         """Those held here come first: their events need not travel."""
         here = [one for one in connections if self._connections.get(one) is not None]
         elsewhere = [one for one in connections if one not in here and self._broker.is_shared]

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from http import HTTPStatus
 
+from flash_events import sse
 from flash_events.endpoint.replies import STREAM_HEADERS, Reply
 from flash_events.errors import Refused
-from flash_events.wire import events
 
 TICKS = 8
 TICK_SECONDS = 0.25
@@ -63,7 +63,7 @@ class Probes:
             while (left := ends - asyncio.get_running_loop().time()) > 0:
                 if await self._is_closing_within(min(left, heartbeat_seconds)):
                     return
-                yield events.HEARTBEAT
+                yield sse.HEARTBEAT
             yield _event("end", {})
         finally:
             self._open -= 1
@@ -76,4 +76,4 @@ class Probes:
 
 
 def _event(name: str, fields: dict[str, float]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(fields)}\n\n".encode()
+    return sse.frame(name, json.dumps(fields))

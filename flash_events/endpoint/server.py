@@ -12,14 +12,24 @@ from dash import Dash
 
 from flash_events import bridge
 from flash_events.background import Background
-from flash_events.brokers import Broker, RunRecord, open_broker
-from flash_events.brokers.base import QUEUED, SharedBroker
-from flash_events.brokers.signals import Alive, Attach, Failed, Gone, Moved, Signal, Stop
+from flash_events.brokers import (
+    NOWHERE,
+    QUEUED,
+    At,
+    Broker,
+    CallbackId,
+    RunId,
+    RunRecord,
+    WorkerId,
+    broker_of,
+)
+from flash_events.brokers.ids import NO_PAGE
+from flash_events.brokers.messages import Alive, Attach, Failed, Gone, Moved, Signal, Stop
 from flash_events.endpoint.backends import Request
 from flash_events.endpoint.bodies import Bodies
 from flash_events.endpoint.connections import Connection, Connections
 from flash_events.endpoint.loop_watch import LoopWatch
-from flash_events.endpoint.placement import Place, Places, unknown_connection
+from flash_events.endpoint.placement import Placement, Placements, unknown_connection
 from flash_events.endpoint.probe import Probes
 from flash_events.endpoint.replies import Reply, accepted, refused
 from flash_events.endpoint.stats import Stats
@@ -64,22 +74,22 @@ class Server:
     def __init__(self, app: Dash, settings: Settings) -> None:
         self._app = app
         self.settings = settings
-        self._broker: Broker = open_broker(settings.broker, settings.log_limits)
+        self._broker: Broker = broker_of(settings.broker, settings.log_limits)
         self._connections = Connections(
             settings,
             self._on_connection_gone,
             self._on_connection_closed,
             must_wait=lambda: self._broker.is_away,
         )
-        self._places = Places(settings, self._broker, self._connections)
-        self._task_logs = TaskLogs(self._broker) if isinstance(self._broker, SharedBroker) else None
+        self._placements = Placements(settings, self._broker, self._connections)
+        self._task_logs = TaskLogs(self._broker) if self._broker.is_shared else None
         self._runs = LocalRuns(app, settings, self._broker, self._task_logs)
         self._remote = RemoteRuns(app, settings, self._broker)
         self._probes = Probes(settings.heartbeat_seconds)
         self._bodies = Bodies(settings)
-        self._starts: dict[str, asyncio.Future[None]] = {}
+        self._starts: dict[RunId, asyncio.Future[None]] = {}
         """Starts that have not come to their end, by run."""
-        self._losing: set[str] = set()
+        self._losing: set[RunId] = set()
         """Runs of dead workers whose end is being told."""
         self._background = Background()
         self._watch: LoopWatch | None = None
@@ -114,7 +124,7 @@ class Server:
         """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
         if self._starting is None:
             self.check()
-            start = self._broker.start(self._on_signal, self._on_worker_lost)
+            start = self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
             self._starting = asyncio.create_task(start)
             self._watch = LoopWatch()
         await asyncio.shield(self._starting)
@@ -213,7 +223,7 @@ class Server:
                 return await self._stop(requests.parse_stop(body), owner)
 
     async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
-        self._places.require_broker()
+        self._placements.require_broker()
         while (earlier := self._starts.get(request.run)) is not None:
             await asyncio.wait({earlier})  # the page asks again, as its answer was late
         done = self._starts[request.run] = asyncio.get_running_loop().create_future()
@@ -226,7 +236,7 @@ class Server:
     def _ask(self, start: requests.StartRequest, size: int, request: Request) -> Reply:
         """Says whether a large start may come, before it is sent."""
         self._bodies.check(size, request, is_start=True)
-        self._places.require_broker()
+        self._placements.require_broker()
         callback = self._find(start)
         self._refuse_while_draining()
         self._runs.check_limits(callback, start.page, (*start.replaces, start.run))
@@ -247,31 +257,32 @@ class Server:
     async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
         callback = self._find(request)
         self._refuse_while_draining()
-        [known] = await self._broker.find([request.run])
+        [known] = await self._broker.directory.find([request.run])
         if known is not None:  # its answer was lost, and the page asks again
             return await self._start_again(known, request, owner)
         replaces = (*request.replaces, request.run)
         self._runs.check_limits(callback, request.page, replaces)
         call = bridge.open_call(self._app, request.body)
         kept_by = (owner or request.page) if callback.is_kept else ""
-        worker = self._broker.worker if callback.queue is None else QUEUED
-        record = RunRecord(request.run, worker, request.connection, owner, kept_by, callback.id)
+        at = self._broker.here if callback.queue is None else QUEUED
+        callback_id = CallbackId(callback.id)
+        record = RunRecord(request.run, at, request.connection, owner, kept_by, callback_id)
         connections = (*request.connections, request.connection)
-        place: Place | None = None
+        place: Placement | None = None
         try:
-            place = await self._places.place(record, request.page, request.connections)
+            place = await self._placements.place(record, request.page, request.connections)
             record = replace(record, connection=place.connection)
-            known = await self._broker.claim(record)
+            known = await self._broker.directory.claim(record)
             if known is None:
                 self._refuse_while_draining()
         except Refused:
             if place is not None:
-                self._broker.withdraw(record, connections)
-            [known] = await self._broker.find([request.run])
+                self._broker.directory.withdraw(record, connections)
+            [known] = await self._broker.directory.find([request.run])
             if known is None:
                 raise
         except BaseException:  # whatever cuts it, it leaves nothing behind
-            self._broker.withdraw(record, connections)
+            self._broker.directory.withdraw(record, connections)
             raise
         if known is not None:  # it is asked twice at once
             if place is not None and known.connection != place.connection:
@@ -283,7 +294,7 @@ class Server:
             self._runs.start(record, request.page, callback, call, log, replaces)
         else:
             before = partial(self._runs.replace, replaces, owner)
-            self._remote.start(record, callback, call, log, before)
+            self._remote.start(record, callback, call, before)
         self._remote.insist(replaces, owner)
         self.stats.starts += 1
         return place.reply()
@@ -293,37 +304,42 @@ class Server:
     ) -> Reply:
         if known.owner != owner:
             raise unknown_connection()
-        if not known.worker:
+        if known.place == NOWHERE:
             raise Refused(HTTPStatus.GONE, "lost", "The page has gone away.")
         if known.connection in request.connections:
             return accepted(connection=known.connection)
-        return await self._places.resume(known.connection, owner, request.page, "")
+        return await self._placements.resume(known.connection, owner, request.page, "")
 
     async def _resume(self, request: requests.ResumeRequest, owner: str) -> Reply:
         self._refuse_while_draining()
-        return await self._places.resume(request.connection, owner, "", request.last_event_id)
+        return await self._placements.resume(
+            request.connection, owner, NO_PAGE, request.last_event_id
+        )
 
     async def _attach(self, request: requests.AttachRequest, owner: str) -> Reply:
         self._refuse_while_draining()
-        self._places.require_broker()
+        self._placements.require_broker()
         await self._give_up_connections(request, owner)
-        records = await self._broker.find(list(request.runs))
+        records = await self._broker.directory.find(list(request.runs))
         connections = request.connections
-        place: Place | None = None
+        place: Placement | None = None
         for (run, seen), found in zip(request.runs.items(), records, strict=True):
             is_known = found is not None and found.owner == owner and found.kept_by
-            record = found if found and is_known else RunRecord(run, "", "", owner)
+            record = (
+                found if found and is_known else RunRecord(run, NOWHERE, request.connection, owner)
+            )
             record = replace(record, connection=request.connection)
-            place = await self._places.place(record, request.page, connections, place)
+            place = await self._placements.place(record, request.page, connections, place)
             attach = Attach(run, place.connection, seen, request.connection)
             now = await self._remote.show(record, attach, place.log)
             if now is None:
                 continue
-            if now.worker:
-                self._broker.signal(now.worker, attach)
-            else:
-                end = events.Ended(run, 0, Reason.LOST)
-                place.log.leave(run, events.encode(end))
+            match now.place:
+                case At(worker):
+                    self._broker.signals.send(worker, attach)
+                case _:
+                    end = events.Ended(run, 0, Reason.LOST)
+                    place.log.leave(run, events.encode(end))
         if place is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "bad_request", "Expected at least one run.")
         return place.reply()
@@ -346,14 +362,14 @@ class Server:
         connection = self._connections.get(request.connection)
         if connection is not None and connection.owner == owner:
             connection.alive()  # whether the broker answers or not
-        elif not await self._broker.touch(request.connection, owner):
+        elif not await self._broker.logs.touch(request.connection, owner):
             raise unknown_connection()
         return accepted()
 
     async def _stop(self, request: requests.StopRequest, owner: str) -> Reply:
         runs = request.runs
         if request.callbacks:
-            runs += await self._broker.kept(owner or request.page, request.callbacks)
+            runs += await self._broker.directory.kept(owner or request.page, request.callbacks)
         await self._runs.stop(runs, owner)
         self._remote.insist(runs, owner)
         return accepted()
@@ -365,12 +381,9 @@ class Server:
             )
 
     def _on_signal(self, signal: Signal) -> None:
-        self._runs.on_signal(signal)
         match signal:
-            case Stop(runs):
-                for starting in [self._starts[run] for run in runs if run in self._starts]:
-                    starting.add_done_callback(lambda _: self._runs.on_signal(signal))
-                self._remote.on_stop(signal)
+            case Stop():
+                self._background.start(self._stop_here(signal))
             case Alive(connection):
                 if (held := self._connections.get(connection)) is not None:
                     held.alive()
@@ -378,6 +391,22 @@ class Server:
                 self._remote.on_failed(signal)
             case Moved(connection):
                 self._connections.release(connection)
+            case _:
+                self._runs.on_signal(signal)
+
+    async def _on_request(self, request: Signal) -> None:
+        """Another worker asks for runs to be stopped; the answer says that they have."""
+        if not isinstance(request, Stop):
+            raise NotImplementedError(f"A web worker answers no {type(request).__name__}.")
+        await self._stop_here(request)
+
+    async def _stop_here(self, stop: Stop) -> None:
+        """Stops runs of this worker, queued ones, and those whose start is under way."""
+        starting = [self._starts[run] for run in stop.runs if run in self._starts]
+        stops = [self._runs.stop_here(stop), self._remote.stop(stop)]
+        await asyncio.gather(*stops, *([asyncio.wait(starting)] if starting else []))
+        if starting:
+            await self._runs.stop_here(stop)
 
     def _on_connection_gone(self, connection: Connection) -> None:
         self._background.start(self._drop(connection))
@@ -386,26 +415,29 @@ class Server:
         self._runs.on_closed(connection.id)
 
     async def _drop(self, connection: Connection) -> None:
-        runs = await self._broker.drop(connection.id)
-        for worker in set(runs.values()):
-            self._broker.signal(worker, Gone(connection.id))
+        runs = await self._broker.logs.drop(connection.id)
+        for place in set(runs.values()):
+            if isinstance(place, At):
+                self._broker.signals.send(place.worker, Gone(connection.id))
         await self._remote.on_gone(runs)
 
-    def _on_worker_lost(self, worker: str) -> None:
+    def _on_worker_lost(self, worker: WorkerId) -> None:
         if self._task_logs is not None:
             self._task_logs.on_worker_lost(worker)
         for connection in self._connections:
-            for run, home in connection.log.runs.items():
-                if home == worker and run not in self._losing:
+            for run, place in connection.log.runs.items():
+                if place == At(worker) and run not in self._losing:
                     self._losing.add(run)
                     self._background.start(self._lose(connection, run, worker))
 
-    async def _lose(self, connection: Connection, run: str, worker: str) -> None:
+    async def _lose(self, connection: Connection, run: RunId, worker: WorkerId) -> None:
         try:
             event = await self._remote.last_event(run)
-            if event is not None and await connection.log.lose(run, worker, event):
+            if event is None:
+                return
+            if await self._broker.logs.end_run(connection.id, run, At(worker), event):
                 self.stats.lost_with_worker += 1
                 # Should it live after all, what it still sends is refused: it is to stop.
-                self._broker.signal(worker, Stop((run,), connection.owner))
+                self._broker.signals.send(worker, Stop((run,), connection.owner))
         finally:
             self._losing.discard(run)

@@ -5,7 +5,8 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from flash_events.brokers.base import SNAPSHOT_BYTES, EventLog
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.log import SNAPSHOT_BYTES, EventLog
 from flash_events.errors import LogGone
 
 
@@ -25,7 +26,7 @@ class Delivery:
     def __init__(
         self,
         log: EventLog,
-        run: str,
+        run: RunId,
         events: Iterable[bytes],
         on_done: Callable[["Delivery"], object] = lambda _: None,
     ) -> None:

@@ -4,15 +4,18 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dash import Dash
 
 from flash_events import bridge
-from flash_events.background import Background
-from flash_events.brokers.base import Broker, EventLog, RunRecord
+from flash_events.brokers.broker import Broker
+from flash_events.brokers.directory import RunRecord
 from flash_events.brokers.expiring import Expiring
-from flash_events.brokers.signals import Attach, Gone, Lost, Signal, Stop, Stopped
+from flash_events.brokers.ids import ConnectionId, PageId, RunId
+from flash_events.brokers.log import EventLog
+from flash_events.brokers.messages import Attach, Gone, Lost, Signal, Stop
 from flash_events.errors import BrokerError, too_many
 from flash_events.registration import EventCallback
 from flash_events.runs.output import Ending, Output
@@ -41,8 +44,8 @@ class Live:
 
     run: Run
     record: RunRecord
-    page: str
-    connection: str
+    page: PageId
+    connection: ConnectionId
     replaces: list[Run] = field(default_factory=list)
 
     @property
@@ -77,16 +80,13 @@ class LocalRuns:
         self._settings = settings
         self._broker = broker
         self._task_logs = task_logs
-        self._by_id: dict[str, Live] = {}
-        self._of_page: Counter[str] = Counter()
-        self._of_connection: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_id: dict[RunId, Live] = {}
+        self._of_page: Counter[PageId] = Counter()
+        self._of_connection: defaultdict[ConnectionId, set[RunId]] = defaultdict(set)
         self._in_threads = 0
-        self._ended: Expiring[str, Ending] = Expiring(
+        self._ended: Expiring[RunId, Ending] = Expiring(
             KEPT_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
-        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
-        """Futures of those that wait until a run of another worker has stopped."""
-        self._background = Background()
         self._ends: Counter[Reason] = Counter()
         self._updates = 0
         self._collapsed = 0
@@ -97,7 +97,7 @@ class LocalRuns:
     def __iter__(self) -> Iterator[Live]:
         return iter(list(self._by_id.values()))
 
-    def has(self, run: str) -> bool:
+    def has(self, run: RunId) -> bool:
         """Whether this worker has a run that lives."""
         return run in self._by_id
 
@@ -110,7 +110,9 @@ class LocalRuns:
             **{f"ends_{reason}": self._ends[reason] for reason in Reason},
         }
 
-    def check_limits(self, callback: EventCallback, page: str, replaces: Iterable[str]) -> None:
+    def check_limits(
+        self, callback: EventCallback, page: PageId, replaces: Iterable[RunId]
+    ) -> None:
         """Raises `Refused` (429) where another run of this callback is too many."""
         going = [self._by_id[run] for run in set(replaces) if run in self._by_id]
         settings = self._settings
@@ -127,11 +129,11 @@ class LocalRuns:
     def start(
         self,
         record: RunRecord,
-        page: str,
+        page: PageId,
         callback: EventCallback,
         call: bridge.Call,
         log: EventLog | None,
-        replaces: tuple[str, ...] = (),
+        replaces: tuple[RunId, ...] = (),
         attempt: int = 1,
     ) -> Run:
         """Starts a run that writes to `log`, once those that it replaces have stopped.
@@ -144,7 +146,7 @@ class LocalRuns:
         )
         output = Output(record.run, log, snapshot, is_again=attempt > 1)
         replaces = tuple(dict.fromkeys(replaces))
-        here = [self._by_id[run] for run in replaces if self._is_owned(run, record.owner)]
+        here = self._owned(replaces, record.owner)
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
         # What the replaced runs wait for themselves must have stopped, too.
         replaced = [run for live in here for run in (live.run, *live.replaces)]
@@ -173,10 +175,10 @@ class LocalRuns:
         run.start(self._on_ended)
         return run
 
-    async def replace(self, runs: tuple[str, ...], owner: str) -> None:
+    async def replace(self, runs: tuple[RunId, ...], owner: str) -> None:
         """Stops runs wherever they live and waits for their `finally`, for a second at most."""
         here, elsewhere = self._sorted(runs)
-        lives = [self._by_id[run] for run in here if self._is_owned(run, owner)]
+        lives = self._owned(here, owner)
         for live in lives:
             live.run.stop()
         stops: list[Awaitable[object]] = [live.settled() for live in lives]
@@ -184,14 +186,22 @@ class LocalRuns:
             stops.append(self._stop_elsewhere(elsewhere, owner))
         await asyncio.gather(*stops)
 
-    async def stop(self, runs: tuple[str, ...], owner: str) -> None:
+    async def stop(self, runs: tuple[RunId, ...], owner: str) -> None:
         """Stops runs wherever they live, if they are this owner's."""
         here, elsewhere = self._sorted(runs)
-        for run in here:
-            if self._is_owned(run, owner):
-                self._by_id[run].run.stop()
+        for live in self._owned(here, owner):
+            live.run.stop()
         if elsewhere:
-            await self._broker.stop(Stop(elsewhere, owner))
+            located = await self._broker.directory.locate(elsewhere, owner)
+            for worker, runs in located.items():
+                self._broker.signals.send(worker, Stop(runs, owner))
+
+    async def stop_here(self, signal: Stop) -> None:
+        """Stops runs of this worker and waits for their `finally`, for a second at most."""
+        lives = self._owned(signal.runs, signal.owner)
+        for live in lives:
+            live.run.stop()
+        await asyncio.gather(*(live.settled() for live in lives))
 
     async def stop_all(self, reason: Reason) -> None:
         """Stops every run of this worker and waits for its `finally`, for a second at most."""
@@ -205,8 +215,6 @@ class LocalRuns:
         match signal:
             case Stop():
                 self.on_stop(signal)
-            case Stopped():
-                self.on_stopped(signal)
             case Gone():
                 self.on_gone(signal)
             case Lost():
@@ -216,18 +224,8 @@ class LocalRuns:
 
     def on_stop(self, signal: Stop) -> None:
         """Another worker wants runs stopped."""
-        lives = [self._by_id[run] for run in signal.runs if self._is_owned(run, signal.owner)]
-        for live in lives:
+        for live in self._owned(signal.runs, signal.owner):
             live.run.stop()
-        if signal.sender and lives:
-            self._background.start(self._report(signal, lives))
-
-    def on_stopped(self, signal: Stopped) -> None:
-        """Another worker has stopped runs that were replaced."""
-        for run in signal.runs:
-            for waiting in self._waiting.get(run, ()):
-                if not waiting.done():
-                    waiting.set_result(None)
 
     def on_gone(self, signal: Gone) -> None:
         """The viewer of these runs has vanished."""
@@ -236,7 +234,7 @@ class LocalRuns:
             if not live.run.output.detach():
                 live.run.stop()
 
-    def on_closed(self, connection: str) -> None:
+    def on_closed(self, connection: ConnectionId) -> None:
         """The broker knew of no run of a connection, and has closed it.
 
         A run that is left here was forgotten by the broker. It is lost; a kept one goes on, and its
@@ -259,7 +257,7 @@ class LocalRuns:
 
     def on_attach(self, signal: Attach) -> None:
         """A page wants to see a run of this worker."""
-        log = self._broker.writer(signal.connection, signal.run)
+        log = self._broker.logs.writer(signal.connection, signal.run)
         live = self._by_id.get(signal.run)
         ending = self._ended.get(signal.run)
         if live is not None:
@@ -274,37 +272,28 @@ class LocalRuns:
             live.connection = signal.connection
             self._of_connection[live.connection].add(live.run.id)
 
-    def _sorted(self, runs: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    def _sorted(self, runs: tuple[RunId, ...]) -> tuple[list[RunId], tuple[RunId, ...]]:
         runs = tuple(dict.fromkeys(runs))
         here = [run for run in runs if run in self._by_id]
         return here, tuple(run for run in runs if run not in self._by_id)
 
-    def _is_owned(self, run: str, owner: str) -> bool:
-        live = self._by_id.get(run)
-        return live is not None and live.record.owner == owner
+    def _owned(self, runs: Iterable[RunId], owner: str) -> list[Live]:
+        """Those of these runs that live here and are this owner's."""
+        lives = [self._by_id[run] for run in runs if run in self._by_id]
+        return [live for live in lives if live.record.owner == owner]
 
-    async def _stop_elsewhere(self, runs: tuple[str, ...], owner: str) -> None:
+    async def _stop_elsewhere(self, runs: tuple[RunId, ...], owner: str) -> None:
         """Stops runs of other workers and waits for their `finally`, for a second at most."""
-        loop = asyncio.get_running_loop()
-        stopped = {run: loop.create_future() for run in runs}
-        for run, future in stopped.items():
-            self._waiting[run].add(future)
-        try:
+        signals = self._broker.signals
+        with suppress(TimeoutError, BrokerError):
             async with asyncio.timeout(STOP_SECONDS):
-                asked = await self._broker.stop(Stop(runs, owner, self._broker.worker))
-                await asyncio.gather(*(stopped[run] for run in asked))
-        except (TimeoutError, BrokerError):
-            pass
-        finally:
-            for run, future in stopped.items():
-                self._waiting[run].discard(future)
-                if not self._waiting[run]:
-                    del self._waiting[run]
-
-    async def _report(self, signal: Stop, lives: list[Live]) -> None:
-        await asyncio.gather(*(live.settled() for live in lives))
-        runs = tuple(live.record.run for live in lives)
-        self._broker.signal(signal.sender, Stopped(runs))
+                located = await self._broker.directory.locate(runs, owner)
+                stops = (
+                    signals.ask(worker, Stop(those, owner), STOP_SECONDS)
+                    for worker, those in located.items()
+                )
+                # Whatever keeps a worker from an answer, the new run waits no longer than this.
+                await asyncio.gather(*stops, return_exceptions=True)
 
     def _add(self, live: Live) -> None:
         self._by_id[live.run.id] = live
@@ -332,7 +321,7 @@ class LocalRuns:
         self._ends[run.output.reason] += 1
         self._updates += run.output.updates
         self._collapsed += run.output.collapsed
-        self._broker.retire(live.record)
+        self._broker.directory.retire(live.record)
         ending = run.output.ending()
         if ending is not None:
             self._ended.add(run.id, ending)

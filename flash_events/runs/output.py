@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flash_events.brokers.base import EventLog
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.log import EventLog
 from flash_events.errors import LogGone
 from flash_events.runs.delivery import Delivery
 from flash_events.runs.snapshot import Snapshot
@@ -31,7 +32,7 @@ class Ending:
         """How many bytes it has."""
         return sum(map(len, self.events)) + len(self.end)
 
-    def attach(self, run: str, log: EventLog, seen: int) -> bool:
+    def attach(self, run: RunId, log: EventLog, seen: int) -> bool:
         """Tells it where a page attaches that has applied `seen` updates; False if it must not."""
         if seen and not self.is_idempotent:
             return False
@@ -56,7 +57,7 @@ class Output:
 
     def __init__(
         self,
-        run: str,
+        run: RunId,
         log: EventLog | None,
         snapshot: Snapshot | None = None,
         is_again: bool = False,

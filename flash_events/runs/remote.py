@@ -10,15 +10,12 @@ from dash import Dash
 
 from flash_events import bridge
 from flash_events.background import Background
-from flash_events.brokers.base import (
-    QUEUED,
-    SNAPSHOT_BYTES,
-    Broker,
-    EventLog,
-    RunRecord,
-    SharedBroker,
-)
-from flash_events.brokers.signals import Attach, Failed, Stop, Stopped
+from flash_events.brokers.broker import Broker
+from flash_events.brokers.directory import RunRecord
+from flash_events.brokers.ids import NO_RUN, ConnectionId, RunId
+from flash_events.brokers.log import SNAPSHOT_BYTES, EventLog
+from flash_events.brokers.messages import Attach, Failed, Stop
+from flash_events.brokers.place import NOWHERE, QUEUED, At
 from flash_events.errors import ConfigurationError, LogGone, RunRefused, RunTimeout, WorkerLost
 from flash_events.registration import EventCallback
 from flash_events.runs.errors import handle, shows_errors
@@ -66,7 +63,7 @@ class RemoteRuns:
         self._settings = settings
         self._broker = broker
         self._background = Background()
-        self._waiting: set[str] = set()
+        self._waiting: set[RunId] = set()
         """Runs that no worker has begun, as far as is known."""
         self._watch: asyncio.Task[None] | None = None
 
@@ -75,7 +72,7 @@ class RemoteRuns:
 
         Those of no app yet count, too: Dash binds them to this app with its first request.
         """
-        if isinstance(self._broker, SharedBroker):
+        if self._broker.is_shared:
             return
         for callback in (*bridge.app_registry(self._app), *bridge.global_registry()):
             if callback.queue is not None:
@@ -89,7 +86,6 @@ class RemoteRuns:
         record: RunRecord,
         callback: EventCallback,
         call: bridge.Call,
-        log: EventLog,
         before: Callable[[], Awaitable[object]],
     ) -> None:
         """Queues a run, once those that it replaces have stopped (`before`)."""
@@ -100,13 +96,9 @@ class RemoteRuns:
             bridge.dump_context(call),
             shows_errors(self._app, self._settings),
         )
-        self._background.start(self._send(record, callback, callback.queue, order, log, before))
+        self._background.start(self._send(record, callback, callback.queue, order, before))
 
-    def on_stop(self, signal: Stop) -> None:
-        """Runs that wait in a queue shall not start."""
-        self._background.start(self._take_back(signal))
-
-    def insist(self, runs: Iterable[str], owner: str) -> None:
+    def insist(self, runs: Iterable[RunId], owner: str) -> None:
         """Has runs terminated that were asked to stop and do not."""
         asked = list(runs)
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
@@ -122,11 +114,11 @@ class RemoteRuns:
             self._watch.cancel()
         await self._background.finish()
 
-    async def on_gone(self, runs: Iterable[str]) -> None:
+    async def on_gone(self, runs: Iterable[RunId]) -> None:
         """The viewer of these runs has vanished."""
         for record, _ in await self._find(runs):
             if not record.kept_by:
-                self.on_stop(Stop((record.run,), record.owner))
+                self._background.start(self.stop(Stop((record.run,), record.owner)))
                 self.insist([record.run], record.owner)
 
     async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> RunRecord | None:
@@ -134,36 +126,34 @@ class RemoteRuns:
 
         Returns the record of one that has begun, whose worker must be told; None where all is done.
         """
-        broker = self._broker
-        if not isinstance(broker, SharedBroker) or self._queue_of(record) is None:
+        if not self._broker.is_shared or self._queue_of(record) is None:
             return record
-        if record.worker == QUEUED and not record.is_ended:
+        if record.place == QUEUED and not record.is_ended:
             moved = replace(record, connection=attach.connection)
-            now = await broker.move(moved, QUEUED)
+            now = await self._broker.directory.move(moved, QUEUED)
             if now == moved:
                 return None
             record = now or record
         if record.is_ended:
-            self._background.start(self._tell_testament(record.run, log))
+            self._background.start(self._tell_snapshot(record.run, attach.connection, log))
             return None
         return record
 
-    async def _tell_testament(self, run: str, log: EventLog) -> None:
-        """Brings what is kept of an ended run to a log, one event at a time, as it gets room."""
-        assert isinstance(self._broker, SharedBroker)
+    async def _tell_snapshot(self, run: RunId, connection: ConnectionId, log: EventLog) -> None:
+        """Appends the kept snapshot of an ended run to a log, one event at a time."""
         position = 0
-        while len(found := await self._broker.testament(run, position)) > 1:
+        while len(found := await self._broker.directory.snapshot(run, position)) > 1:
             try:
                 # In nobody's name: the run's own worker, which has it still, is gone.
-                await log.append("", found[0], SNAPSHOT_BYTES)
+                await log.append(NO_RUN, found[0], SNAPSHOT_BYTES)
             except LogGone:
                 return
             position += 1
         end = found[0] if found else events.encode(events.Ended(run, 0, Reason.LOST))
         await log.sent()
-        await log.lose(run, "", end)
+        await self._broker.logs.end_run(connection, run, None, end)
 
-    async def last_event(self, run: str) -> bytes | None:
+    async def last_event(self, run: RunId) -> bytes | None:
         """What is told of a run whose worker has died; None where another one will have it."""
         for record, callback in await self._find([run]):
             assert callback.queue is not None
@@ -176,7 +166,7 @@ class RemoteRuns:
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> bytes:
         """Fails a run that nobody drives; returns its last event."""
-        self._broker.retire(record)  # first, or it would be failed twice
+        self._broker.directory.retire(record)  # first, or it would be failed twice
         error = _ERRORS.get(code, RuntimeError)(text)
         failure, body = await handle(error, code, callback, self._app, self._settings)
         return events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
@@ -184,15 +174,14 @@ class RemoteRuns:
     async def _fail_from_here(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> None:
-        assert isinstance(self._broker, SharedBroker)
         event = await self._fail(record, callback, code, text)
-        await self._broker.lose(record.connection, record.run, record.worker, event)
+        await self._broker.logs.end_run(record.connection, record.run, record.place, event)
 
     async def _on_failed(self, signal: Failed) -> None:
         for record, callback in await self._find([signal.run]):
             await self._fail_from_here(record, callback, signal.code, signal.message)
 
-    def _watch_over(self, run: str) -> None:
+    def _watch_over(self, run: RunId) -> None:
         """Looks now and then whether a worker has refused a run."""
         self._waiting.add(run)
         if self._watch is None or self._watch.done():
@@ -207,24 +196,24 @@ class RemoteRuns:
                 logger.exception("The runs that wait in a queue could not be looked after")
 
     async def _look_once(self) -> None:
-        runs_of: dict[RunQueue, dict[str, tuple[RunRecord, EventCallback]]] = {}
+        runs_of: dict[RunQueue, dict[RunId, tuple[RunRecord, EventCallback]]] = {}
         for record, callback in await self._find(self._waiting):
-            if record.worker == QUEUED and callback.queue is not None:
+            if record.place == QUEUED and callback.queue is not None:
                 runs_of.setdefault(callback.queue, {})[record.run] = record, callback
         self._waiting &= {run for runs in runs_of.values() for run in runs}
         for queue, runs in runs_of.items():
             for run, why in (await queue.refused(runs)).items():
-                await self._fail_from_here(*runs[run], "configuration", why)
+                await self._fail_from_here(*runs[RunId(run)], "configuration", why)
 
     def _queue_of(self, record: RunRecord) -> RunQueue | None:
         callback = bridge.find(bridge.app_registry(self._app), record.callback)
         return callback.queue if callback is not None else None
 
-    async def _find(self, runs: Iterable[str]) -> list[tuple[RunRecord, EventCallback]]:
+    async def _find(self, runs: Iterable[RunId]) -> list[tuple[RunRecord, EventCallback]]:
         """Those of these runs that live, and that a queue brings to its workers."""
         found = []
-        for record in await self._broker.find(list(runs)):
-            if record is not None and record.worker and not record.is_ended:
+        for record in await self._broker.directory.find(list(runs)):
+            if record is not None and record.place != NOWHERE and not record.is_ended:
                 callback = bridge.find(bridge.app_registry(self._app), record.callback)
                 if callback is not None and callback.queue is not None:
                     found.append((record, callback))
@@ -236,7 +225,6 @@ class RemoteRuns:
         callback: EventCallback,
         queue: RunQueue,
         order: Order,
-        log: EventLog,
         before: Callable[[], Awaitable[object]],
     ) -> None:
         await before()
@@ -248,25 +236,28 @@ class RemoteRuns:
             refused = RunRefused("queue", QUEUE_TEXT)
             refused.__cause__ = error
             failure, body = await handle(refused, "queue", callback, app, settings)
-            end = events.Ended(record.run, 0, Reason.ERROR, failure, body)
-            await log.lose(record.run, QUEUED, events.encode(end))
-            self._broker.retire(record)
+            end = events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
+            await self._broker.logs.end_run(record.connection, record.run, QUEUED, end)
+            self._broker.directory.retire(record)
 
-    async def _take_back(self, signal: Stop) -> None:
+    async def stop(self, signal: Stop) -> None:
+        """Takes runs back that wait in a queue; has those that have just begun stopped."""
+        signals, stops = self._broker.signals, []
         for record, callback in await self._find(signal.runs):
             if record.owner != signal.owner:
                 continue
-            if record.worker == QUEUED and await self._end(record):
+            if record.place == QUEUED and await self._end(record):
                 assert callback.queue is not None
-                if signal.sender:
-                    self._broker.signal(signal.sender, Stopped((record.run,)))
-                await callback.queue.take_back(record.run)
+                self._background.start(callback.queue.take_back(record.run))
                 continue
             for begun, _ in await self._find([record.run]):
-                if begun.worker != QUEUED:
-                    self._broker.signal(begun.worker, replace(signal, runs=(record.run,)))
+                if isinstance(begun.place, At):
+                    stop = replace(signal, runs=(record.run,))
+                    stops.append(signals.ask(begun.place.worker, stop, STOP_SECONDS))
+        # Whatever keeps a worker from an answer, what it does not stop is terminated (`insist`).
+        await asyncio.gather(*stops, return_exceptions=True)
 
-    async def _insist(self, runs: list[str], owner: str) -> None:
+    async def _insist(self, runs: list[RunId], owner: str) -> None:
         await asyncio.sleep(STOP_SECONDS)
         for record, callback in await self._find(runs):
             if record.owner == owner:
@@ -283,7 +274,7 @@ class RemoteRuns:
                 if not await self._has_ended(record.run):
                     await self._end(record)
 
-    async def _has_ended(self, run: str) -> bool:
+    async def _has_ended(self, run: RunId) -> bool:
         """Waits a little for a process that is terminated, whose `finally` may run."""
         for _ in range(TERMINATE_TRIES):
             await asyncio.sleep(TERMINATE_SECONDS / TERMINATE_TRIES)
@@ -293,12 +284,12 @@ class RemoteRuns:
 
     async def _end(self, record: RunRecord) -> bool:
         """Ends a run for its worker; says whether it is over now."""
-        assert isinstance(self._broker, SharedBroker)
         end = events.encode(events.Ended(record.run, 0, Reason.CANCELLED))
-        has_told = await self._broker.lose(record.connection, record.run, record.worker, end)
-        if not has_told and record.worker == QUEUED:
-            [now] = await self._broker.find([record.run])
-            if now is not None and now.worker != QUEUED:
+        logs, directory = self._broker.logs, self._broker.directory
+        has_told = await logs.end_run(record.connection, record.run, record.place, end)
+        if not has_told and record.place == QUEUED:
+            [now] = await directory.find([record.run])
+            if now is not None and now.place != QUEUED:
                 return False  # a worker has just taken it
-        self._broker.retire(record)
+        self._broker.directory.retire(record)
         return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import ALL, MATCH
 
-from flash_events import bridge
+from flash_events import bridge, sse
 from flash_events.updates import ComponentId, Props, Update
 from flash_events.wire import events
 
@@ -15,10 +15,11 @@ _WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
 
 def events_of(data: bytes) -> Iterator[events.Event]:
     """The events of a log's batch."""
-    for block in data.decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
-        if "event" in fields and (event := events.decode(fields["event"], fields["data"])):
-            yield event
+    for event in sse.split(data):
+        lines = event.decode().split("\n")
+        fields = dict(line.split(": ", 1) for line in lines if ": " in line)
+        if "event" in fields and (decoded := events.decode(fields["event"], fields["data"])):
+            yield decoded
 
 
 def update_of(targets: Iterable[tuple[ComponentId, Props]], alone: bool) -> Update:

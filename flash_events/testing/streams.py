@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from flash_events import bridge
-from flash_events.brokers.memory_log import MemoryLog
+from flash_events.brokers.ids import RunId
+from flash_events.brokers.memory.log import MemoryLog
 from flash_events.registration import registered
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
@@ -24,7 +25,7 @@ from flash_events.wire import events
 from flash_events.wire.events import Reason
 from flash_events.wire.json import to_json
 
-_RUN = "test"
+_RUN = RunId("test")
 
 
 @dataclass(frozen=True, slots=True)

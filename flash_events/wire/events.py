@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flash_events import bridge
+from flash_events import bridge, sse
 from flash_events.errors import EncodingError
 from flash_events.updates import Update
 from flash_events.wire.json import to_json
@@ -17,10 +17,6 @@ from flash_events.wire.unsendable import culprit
 
 VERSION = 1
 """Of the protocol. A page that speaks another version is asked to reload."""
-
-HEARTBEAT = b": heartbeat\n"
-"""A comment, and no empty line after it: that would end an event. Clients such as httpx-sse and
-fetch-event-source remember the last id, and deliver an empty event there."""
 
 _FAILURE = ("code", "ref", "message", "callback", "trace")
 """The members of `error` on the wire; without a value they are left out."""
@@ -138,13 +134,13 @@ Event = Started | Updated | Ended | Opened | Draining | Closed
 
 
 def encode(event: Event) -> bytes:
-    """An event as SSE, without its `id` line, which is its position in a log (see `with_id`)."""
+    """An event as SSE, without its `id` line, which is its position in a log."""
     match event:
         case Updated(run, number, body, is_snapshot):
             mark = b'"snapshot":true,' if is_snapshot else b""
             return encode_numbered(update_head(run), number, mark + body)
         case Started(run):
-            return b'event: start\ndata: {"run":"%b"}\n\n' % run.encode()
+            return _frame("start", {"run": run})
         case Ended():
             return _encode_end(event)
         case Opened(connection, commands, seconds, version):
@@ -165,17 +161,6 @@ def update_head(run: str) -> bytes:
 def encode_numbered(head: bytes, number: int, body: bytes) -> bytes:
     """The event of an update, from its parts; `body` may begin with other members."""
     return b"%b%d,%b}\n\n" % (head, number, body)
-
-
-def with_id(event_id: str, event: bytes) -> bytes:
-    """An encoded event with its position in the log.
-
-    Raises:
-        ValueError: the id would not be one line of SSE.
-    """
-    if not event_id.isprintable():  # CR, LF and NUL among others
-        raise ValueError(f"Expected an event id without line ends and NUL, got {event_id!r:.80}.")
-    return b"id: %b\n%b" % (event_id.encode(), event)
 
 
 def encode_update(update: Update, max_bytes: int) -> bytes:
@@ -267,8 +252,7 @@ def _encode_end(event: Ended) -> bytes:
 
 
 def _frame(name: str, fields: dict[str, Any]) -> bytes:
-    data = json.dumps(fields, separators=(",", ":"))
-    return f"event: {name}\ndata: {data}\n\n".encode()
+    return sse.frame(name, json.dumps(fields, separators=(",", ":")))
 
 
 def _body(fields: dict[str, Any]) -> bytes:

@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from flash_events.brokers.ids import CallbackId, ConnectionId, PageId, RunId
 from flash_events.errors import Refused
 from flash_events.settings import Settings
 from flash_events.wire import events
+
+_Kind = TypeVar("_Kind")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 """16 random bytes in base64url, as the browser mints them."""
@@ -20,8 +23,8 @@ MAX_IDS = 512
 MAX_SILENT_SECONDS = 120.0
 """Of a probe."""
 
-_LENGTH = re.compile(r"[0-9]{1,15}")
 
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,48}-[0-9]{1,15})?")
 """`<epoch>-<n>`, or nothing where no event has come yet."""
 
@@ -40,18 +43,18 @@ class StartRequest:
     """
 
     body: dict[str, Any]
-    run: str
-    page: str
-    connection: str
-    connections: tuple[str, ...]
-    replaces: tuple[str, ...]
+    run: RunId
+    page: PageId
+    connection: ConnectionId
+    connections: tuple[ConnectionId, ...]
+    replaces: tuple[RunId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
     """Goes on with a connection after the last event that the page received ("" for none)."""
 
-    connection: str
+    connection: ConnectionId
     last_event_id: str
 
 
@@ -65,9 +68,9 @@ class StopRequest:
         callbacks: event callbacks whose runs the page's owner keeps without a viewer.
     """
 
-    page: str
-    runs: tuple[str, ...]
-    callbacks: tuple[str, ...]
+    page: PageId
+    runs: tuple[RunId, ...]
+    callbacks: tuple[CallbackId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +84,17 @@ class AttachRequest:
         connections: the connections that the page has open.
     """
 
-    page: str
-    runs: dict[str, int]
-    connection: str
-    connections: tuple[str, ...]
+    page: PageId
+    runs: dict[RunId, int]
+    connection: ConnectionId
+    connections: tuple[ConnectionId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AliveRequest:
     """Answers a heartbeat of a connection."""
 
-    connection: str
+    connection: ConnectionId
 
 
 def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
@@ -135,11 +138,11 @@ def parse_start(body: Any) -> StartRequest:
         raise _bad("Expected 'output' to be the id of a callback.")
     return StartRequest(
         body=body,
-        run=_id(fields, "run"),
-        page=_id(fields, "page"),
-        connection=_id(fields, "connection"),
-        connections=_ids(fields, "connections"),
-        replaces=_ids(fields, "replaces"),
+        run=_id(fields, "run", RunId),
+        page=_id(fields, "page", PageId),
+        connection=_id(fields, "connection", ConnectionId),
+        connections=_ids(fields, "connections", ConnectionId),
+        replaces=_ids(fields, "replaces", RunId),
     )
 
 
@@ -154,7 +157,7 @@ def parse_resume(body: Any) -> ResumeRequest:
     last = fields.get("lastEventId", "")
     if not isinstance(last, str) or not _EVENT_ID.fullmatch(last):
         raise _bad("Expected 'lastEventId' to be the id of an event.")
-    return ResumeRequest(_id(fields, "connection"), last)
+    return ResumeRequest(_id(fields, "connection", ConnectionId), last)
 
 
 def parse_stop(body: Any) -> StopRequest:
@@ -163,7 +166,8 @@ def parse_stop(body: Any) -> StopRequest:
     callbacks = fields.get("callbacks", [])
     if not isinstance(callbacks, list) or not all(isinstance(one, str) for one in callbacks):
         raise _bad("Expected 'callbacks' to be a list of ids of callbacks.")
-    return StopRequest(_id(fields, "page"), _ids(fields, "runs"), tuple(callbacks))
+    page, runs = _id(fields, "page", PageId), _ids(fields, "runs", RunId)
+    return StopRequest(page, runs, tuple(map(CallbackId, callbacks)))
 
 
 def parse_attach(body: Any) -> AttachRequest:
@@ -173,16 +177,16 @@ def parse_attach(body: Any) -> AttachRequest:
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
         raise _bad("Expected 'runs' to be a list of objects.")
     return AttachRequest(
-        page=_id(fields, "page"),
-        runs={_id(run, "run"): _count(run, "seen") for run in runs[:MAX_IDS]},
-        connection=_id(fields, "connection"),
-        connections=_ids(fields, "connections"),
+        page=_id(fields, "page", PageId),
+        runs={_id(run, "run", RunId): _count(run, "seen") for run in runs[:MAX_IDS]},
+        connection=_id(fields, "connection", ConnectionId),
+        connections=_ids(fields, "connections", ConnectionId),
     )
 
 
 def parse_alive(body: Any) -> AliveRequest:
     """Reads the body of an answer to a heartbeat; raises `Refused` where it is not one."""
-    return AliveRequest(_id(_envelope(body), "connection"))
+    return AliveRequest(_id(_envelope(body), "connection", ConnectionId))
 
 
 def parse_probe(body: Any) -> float:
@@ -215,18 +219,18 @@ def _envelope(body: Any) -> dict[str, Any]:
     return fields
 
 
-def _id(fields: dict[str, Any], name: str) -> str:
+def _id(fields: dict[str, Any], name: str, kind: Callable[[str], _Kind]) -> _Kind:
     value = fields.get(name)
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise _bad(f"Expected {name!r} to be 16 random bytes in base64url.")
-    return value
+    return kind(value)
 
 
-def _ids(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+def _ids(fields: dict[str, Any], name: str, kind: Callable[[str], _Kind]) -> tuple[_Kind, ...]:
     values = fields.get(name, [])
     if not isinstance(values, list) or len(values) > MAX_IDS:
         raise _bad(f"Expected {name!r} to be a list of ids.")
-    return tuple(_id({name: value}, name) for value in values)
+    return tuple(_id({name: value}, name, kind) for value in values)
 
 
 def _count(fields: dict[str, Any], name: str, what: str = "updates") -> int:

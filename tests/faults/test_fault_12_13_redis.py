@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +13,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from flash_events.brokers import Broker, EventLog, LogLimits, RunRecord, open_broker
-from flash_events.brokers.signals import Signal, Stopped
+from flash_events.brokers import (
+    Broker,
+    ConnectionId,
+    EventLog,
+    LogLimits,
+    RunId,
+    RunRecord,
+    broker_of,
+)
+from flash_events.brokers.messages import Signal, Stop
+from tests.support.broker import CALLBACK, RUN, new_connection
 from tests.support.machines import connection_of, machines, take_updates
 from tests.support.page import new_id, opened
 from tests.support.proxy import Proxy, proxied
@@ -89,8 +97,8 @@ def has_cut(proxy: Proxy, count: int) -> bool:
 async def started(
     url: str, on_signal: Callable[[Signal], None] = lambda _: None
 ) -> AsyncIterator[Broker]:
-    broker = open_broker(url, LIMITS)
-    await broker.start(on_signal, lambda _: None)
+    broker = broker_of(url, LIMITS)
+    await broker.open(on_signal, lambda _: None)
     try:
         yield broker
     finally:
@@ -99,14 +107,14 @@ async def started(
 
 async def streamed(broker: Broker, at: Callable[[int], object]) -> list[int]:
     """Appends many events, calls `at` with the number of each, and reads them all."""
-    log = await broker.open(secrets.token_urlsafe(16), "", "run", broker.worker)
+    log = await broker.logs.open(new_connection(), "", RUN, broker.here)
     assert log is not None
 
     async def write(log: EventLog) -> None:
         for n in range(APPENDS):
             at(n)
-            await log.append("run", b"data: %d\n\n" % n)
-        log.leave("run", b"data: %d\n\n" % APPENDS)
+            await log.append(RUN, b"data: %d\n\n" % n)
+        log.leave(RUN, b"data: %d\n\n" % APPENDS)
 
     writing = asyncio.create_task(write(log))
     got: list[int] = []
@@ -184,11 +192,11 @@ async def test_fault_12_a_signal_whose_answer_was_lost_is_heard_once(tmp_path: P
             started(redis.url, heard.append) as here,
             started(f"redis://{urlsplit(proxy.url).netloc}/0") as there,
         ):
-            signals = [Stopped((f"run {n}",)) for n in range(20)]
+            signals = [Stop((RunId(f"run {n}"),), "") for n in range(20)]
             for n, signal in enumerate(signals):
                 if n % 4 == 0:
                     proxy.cut_after(0)
-                there.signal(here.worker, signal)
+                there.signals.send(here.worker, signal)
                 await until(partial(has_cut, proxy, n // 4 + 1))
             await until(lambda: signals[-1] in heard)
     assert heard == signals
@@ -198,13 +206,20 @@ async def test_fault_12_what_lives_longer_than_it_is_remembered_is_still_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a kept run could no longer be cancelled after five minutes."""
-    monkeypatch.setattr("flash_events.brokers.redis_records.REMEMBER_MS", 3_000)
-    monkeypatch.setattr("flash_events.brokers.redis.RECORDS_SECONDS", 0.6)
+    monkeypatch.setattr("flash_events.brokers.redis.directory.REMEMBER_MS", 3_000)
+    monkeypatch.setattr("flash_events.brokers.redis.watch.RECORDS_SECONDS", 0.6)
     with redis_server(tmp_path) as redis:
         async with started(redis.url) as broker:
-            record = RunRecord("run", broker.worker, "connection", "owner", "page", "callback")
-            await broker.claim(record)
-            await broker.find(["run"])  # all before it was done
+            record = RunRecord(
+                RUN,
+                broker.here,
+                ConnectionId("connection"),
+                "owner",
+                "page",
+                CALLBACK,
+            )
+            await broker.directory.claim(record)
+            await broker.directory.find([RUN])  # all before it was done
             keys = {entry.kind: entry.key for entry in dump(redis.client)}
 
             def left(kind: str) -> int:
@@ -219,22 +234,22 @@ async def test_fault_12_what_lives_longer_than_it_is_remembered_is_still_known(
             for kind in ("run", "kept"):
                 await until(partial(is_ageing, kind))
                 await until(partial(is_renewed, kind))
-            assert await broker.kept("page", ["callback"]) == ("run",)
+            assert await broker.directory.kept("page", [CALLBACK]) == ("run",)
 
 
 async def test_fault_12_a_log_that_is_taken_late_lives_on(tmp_path: Path) -> None:
     """Its holder has died, and nobody has renewed it since."""
     with redis_server(tmp_path) as redis:
         async with started(redis.url) as died, started(redis.url) as takes:
-            log = await died.open("connection", "", "run", died.worker)
+            log = await died.logs.open(ConnectionId("connection"), "", RUN, died.here)
             assert log is not None
-            await log.append("run", b"data: 1\n\n")
+            await log.append(RUN, b"data: 1\n\n")
             await log.read("")
             kinds = ("log", "meta", "runs")
             entries = [entry for entry in dump(redis.client) if entry.kind in kinds]
             for entry in entries:
                 redis.client.pexpire(entry.key, 2_000)
-            assert await takes.take("connection", "") is not None
+            assert await takes.logs.take(ConnectionId("connection"), "") is not None
             for entry in entries:
                 assert int(redis.client.pttl(entry.key)) > 10_000
 

@@ -11,9 +11,10 @@ from dash import Dash, Input, html
 from redis import Redis
 
 from flash_events import FlashEvents, Update, stream_props
-from flash_events.brokers.redis_keys import key, log_keys
-from flash_events.brokers.redis_pipe import Pipe
-from flash_events.brokers.signals import Stop
+from flash_events.brokers import ConnectionId
+from flash_events.brokers.messages import Stop
+from flash_events.brokers.redis.keys import key, log_keys
+from flash_events.brokers.redis.pipe import Pipe
 from flash_events.runs.remote import RemoteRuns
 from tests.support.page import new_id
 from tests.support.server import until
@@ -161,7 +162,7 @@ def is_gone(client: Redis, run: str, connection: str) -> bool:
     """Whether nothing lives on in Redis: the run may be known as one that has ended."""
     record: Any = client.get(key(run, "run"))
     is_known = record is not None and not json.loads(record)["is_ended"]
-    return not is_known and not client.exists(*log_keys(connection))
+    return not is_known and not client.exists(*log_keys(ConnectionId(connection)))
 
 
 @pytest.mark.parametrize("is_sent", [False, True])
@@ -225,9 +226,13 @@ async def test_fault_27_s6_a_run_that_is_stopped_while_it_starts_does_not_go_on(
 ) -> None:
     """Its claim is there, and its worker does not know yet that it has it."""
     monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 5.0)
-    monkeypatch.setattr("flash_events.brokers.redis_pipe.SILENT_SECONDS", 5.0)
+    monkeypatch.setattr("flash_events.brokers.redis.pipe.SILENT_SECONDS", 5.0)
     heard: list[Stop] = []
-    monkeypatch.setattr(RemoteRuns, "on_stop", lambda _self, signal: heard.append(signal))
+
+    async def note(_runs: RemoteRuns, stop: Stop) -> None:
+        heard.append(stop)
+
+    monkeypatch.setattr(RemoteRuns, "stop", note)
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
     stalled = stall(AWAITS, True)

@@ -53,7 +53,7 @@ async def test_50000_short_runs_leave_what_is_bounded() -> None:
         for _ in range(100):
             asked = [asking.start("brief", page=new_id()) for _ in range(50)]
             assert set(await asyncio.gather(*asked)) == {200}
-        await until(lambda: not server._connections and not server._broker._logs, 60)
+        await until(lambda: not server._connections and not server._broker.logs._logs, 60)
         resident.append(resident_bytes(os.getpid()))
         sizes.append(collections_of(server))
     print([f"{one / MIB:.0f} MiB" for one in resident])

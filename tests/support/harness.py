@@ -11,8 +11,9 @@ from dash import Dash
 from dash._utils import AttributeDict
 
 from flash_events import Settings, bridge
-from flash_events.brokers.base import EventLog, LogLimits
-from flash_events.brokers.memory_log import MemoryLog
+from flash_events.brokers import RunId
+from flash_events.brokers.log import EventLog, LogLimits
+from flash_events.brokers.memory.log import MemoryLog
 from flash_events.callbacks import event_callback_in
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
@@ -20,7 +21,7 @@ from flash_events.runs.snapshot import Snapshot
 from flash_events.wire.events import Ended, Event, Updated, decode
 from tests.support.wire import parse
 
-RUN_ID = "R" * 22
+RUN_ID = RunId("R" * 22)
 LIMITS = LogLimits(2**20, 1000, 2**20, 60)
 
 

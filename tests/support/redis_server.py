@@ -21,14 +21,17 @@ class RedisServer:
     Args:
         directory: of its files.
         appendonly: whether what it has survives a restart.
+        cluster: whether it is a cluster of one node, which refuses commands and scripts whose keys
+            are in several slots.
     """
 
-    def __init__(self, directory: Path, appendonly: bool = False) -> None:
+    def __init__(self, directory: Path, appendonly: bool = False, cluster: bool = False) -> None:
         program = shutil.which("redis-server")
         assert program, "redis-server is needed for the tests: apt-get install redis-server"
         self._program = program
         self._directory = directory
         self._appendonly = appendonly
+        self._cluster = cluster
         self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
         self.client: Redis = Redis.from_url(self.url)
@@ -45,10 +48,21 @@ class RedisServer:
             "appendfsync": "always",
             "enable-protected-configs": "yes",  # so that a test can take its directory away
         }
+        if self._cluster:
+            options |= {"cluster-enabled": "yes", "cluster-port": free_port()}
         arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         with (self._directory / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([self._program, *arguments], stdout=log, stderr=log)
         wait_until(self._answers, 10, "redis-server")
+        if self._cluster:
+            client: Any = self.client  # untyped in parts
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_until(self._has_all_slots, 10, "the cluster")
+
+    def _has_all_slots(self) -> bool:
+        client: Any = self.client  # untyped in parts
+        info: dict[str, str] = client.execute_command("CLUSTER INFO")
+        return info["cluster_state"] == "ok"
 
     def stop(self) -> None:
         """Ends it in an orderly way."""
@@ -74,9 +88,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(directory: Path, appendonly: bool = False) -> Iterator[RedisServer]:
+def redis_server(
+    directory: Path, appendonly: bool = False, cluster: bool = False
+) -> Iterator[RedisServer]:
     """Runs until the block ends."""
-    server = RedisServer(directory, appendonly)
+    server = RedisServer(directory, appendonly, cluster)
     server.start()
     try:
         yield server

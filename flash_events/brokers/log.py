@@ -1,0 +1,189 @@
+"""The contract of event logs: bytes in, bytes out, in order, bounded.
+
+Runs write to a log, on any worker. One worker *holds* it: the one that has the client's response
+open, and reads. Two bounds apply: events that were not handed to the socket yet pause the writers,
+and events that were handed over stay replayable for a while.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flash_events.brokers.ids import NO_RUN, ConnectionId, RunId
+from flash_events.brokers.place import Place
+
+SNAPSHOT_BYTES = 128 * 1024
+"""Maximum of a run's snapshot that waits in one log; the rest follows as this is handed over."""
+
+OVERFULL = 2
+"""A log takes no further run above this multiple of `waiting_bytes`: end events never wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """The bounds of one event log.
+
+    Attributes:
+        waiting_bytes: maximum of events not yet handed to the socket.
+        waiting_events: their maximum number.
+        replay_bytes: maximum of events that were handed over and stay replayable.
+        replay_seconds: how long they stay replayable.
+        orphan_seconds: how long a log is kept whose worker is gone.
+        outage_seconds: how long a log is kept while its store does not answer.
+    """
+
+    waiting_bytes: int
+    waiting_events: int
+    replay_bytes: int
+    replay_seconds: float
+    orphan_seconds: float = 30.0
+    outage_seconds: float = 120.0
+
+    def cost(self, event: bytes) -> int:
+        """What an event costs: its bytes, and at least its share of a log's events."""
+        return max(len(event), self.waiting_bytes // self.waiting_events, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one read returns.
+
+    Attributes:
+        data: whole events with their ids, ready for the socket.
+        last: the id of the last one; the next read goes on after it.
+        finished: whether nothing will follow.
+        runs: the live runs that write to the log, each with its place.
+    """
+
+    data: bytes
+    last: str
+    finished: bool
+    runs: Mapping[RunId, Place] = field(default_factory=dict)
+
+
+class EventLog(ABC):
+    """One log, as one worker sees it.
+
+    Attributes:
+        runs: the live runs that write to it, each with its place, as far as this worker knows.
+        is_given_up: whether the log is lost because its store refused it or was away too long.
+    """
+
+    runs: Mapping[RunId, Place]
+    is_given_up: bool = False
+
+    @abstractmethod
+    def offer(self, run: RunId, event: bytes, most: int | None = None) -> bool:
+        """Appends an encoded event of a run if there is room; returns whether it was appended.
+
+        With `most` there is room only while no more than that many bytes of the run wait.
+        """
+
+    @abstractmethod
+    async def append(self, run: RunId, event: bytes, most: int | None = None) -> None:
+        """Appends an event as soon as there is room; no run can keep the others out for ever.
+
+        Raises `LogGone` if the log was dropped, or takes nothing more from the run.
+        """
+
+    @abstractmethod
+    def append_now(self, event: bytes, run: RunId = NO_RUN) -> None:
+        """Appends an event without waiting; one of a run that this worker has lost is dropped."""
+
+    @abstractmethod
+    def leave(self, run: RunId, event: bytes = b"") -> None:
+        """Appends a run's last event without waiting; the run no longer uses the log."""
+
+    async def sent(self) -> None:
+        """Waits until other workers can read what was appended."""
+        return
+
+    @abstractmethod
+    async def finish_if_idle(self, event: bytes) -> bool:
+        """Appends the very last event unless a run uses the log; returns whether it is finished."""
+
+    @abstractmethod
+    async def check(self, after: str) -> None:
+        """Raises `LogGone` if the log no longer has what follows the event id `after`."""
+
+    @abstractmethod
+    async def read(self, after: str) -> Batch:
+        """Waits for events after `after` ("" for the first), which then counts as handed over.
+
+        May return an empty batch when woken. Raises `LogGone` if the log has a gap, was dropped,
+        or is held by another worker.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Makes a waiting `read` return."""
+
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """About how many bytes wait to be handed over, as far as this worker knows."""
+
+
+class EventLogs(ABC):
+    """The logs of all connections that this worker can reach."""
+
+    @abstractmethod
+    async def open(
+        self, connection: ConnectionId, owner: str, run: RunId, place: Place
+    ) -> EventLog | None:
+        """Creates a log that this worker holds and `run` writes to.
+
+        Returns None if the id belongs to somebody else, or another worker has claimed the run.
+        """
+
+    @abstractmethod
+    async def take(self, connection: ConnectionId, owner: str) -> EventLog | None:
+        """Makes this worker the holder of a log; returns None if it is unknown or foreign."""
+
+    @abstractmethod
+    async def join(
+        self, connection: ConnectionId, owner: str, run: RunId, place: Place, max_runs: int
+    ) -> EventLog | None:
+        """Lets a run write to a log; returns None if it is unknown, foreign or finished.
+
+        Raises `LogFull` if `max_runs` runs use it, or too much waits in it.
+        """
+
+    @abstractmethod
+    async def adopt(self, connection: ConnectionId, run: RunId) -> tuple[EventLog, int] | None:
+        """Lets this worker take over a run that was queued, or whose worker has died.
+
+        Returns the log and the attempt number, from 1; None if the run has ended, or its log is
+        gone or its writers were cancelled.
+        """
+
+    @abstractmethod
+    def writer(self, connection: ConnectionId, run: RunId) -> EventLog:
+        """A log for a run of this worker, after another worker has made the run `join`."""
+
+    @abstractmethod
+    async def touch(self, connection: ConnectionId, owner: str) -> bool:
+        """Tells the holder of a log that its client is alive.
+
+        Returns False if the log is unknown or foreign, as far as this worker can know.
+        """
+
+    @abstractmethod
+    async def drop(self, connection: ConnectionId) -> Mapping[RunId, Place]:
+        """Forgets a log that this worker holds; returns its live runs, each with its place.
+
+        The result is empty if another worker holds it.
+        """
+
+    @abstractmethod
+    async def end_run(
+        self, connection: ConnectionId, run: RunId, place: Place | None, event: bytes
+    ) -> bool:
+        """Ends a run that its own worker does not end; returns whether `event` was appended.
+
+        It is not if the run has left by itself, or is elsewhere than at `place` (None for any).
+        """
+
+    @abstractmethod
+    async def cancel_writers(self, connection: ConnectionId) -> None:
+        """Cancels the writers of a log: nobody reads it any more."""
