@@ -36,5 +36,5 @@ async def owner_of(request: Any, identify: Identify | None) -> str:
         logger.exception("identify failed")
         user = None
     if not user:
-        raise Refused(403, "identity", "Nobody knows who asks. Log in, and reload the page.")
+        raise Refused(403, "identity", "Not signed in. Log in, and reload the page.")
     return hashlib.sha256(user.encode()).hexdigest()

@@ -47,16 +47,16 @@ from flash_events.wire.events import Reason
 logger = logging.getLogger(__name__)
 
 BROKER_SECONDS = 1.5
-"""Longer a request does not wait for the broker; it is refused, and the page asks again."""
+"""Maximum wait for the broker before a request is refused with 503; the page asks again."""
 
 SENT_SECONDS = 0.5
-"""For so long a stopping worker waits for the broker to have taken how its runs have ended."""
+"""Maximum wait of a stopping worker for the broker to take the ends of its runs."""
 
 REPEATED = HTTPStatus.BAD_GATEWAY
-"""A start that is answered with this status, or one above, is repeated some times."""
+"""The page retries a start that is answered with this status or a higher one."""
 
 DRAIN_SECONDS = 1.5
-"""For so long a stopping worker lets its clients read, and tasks of others be stopped."""
+"""Drain timeout: a stopping worker lets its clients read, and stops tasks elsewhere."""
 
 
 class Server:

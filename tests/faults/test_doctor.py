@@ -77,7 +77,7 @@ def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> 
 def test_an_app_that_knows_its_users_is_examined_as_one_of_them(tmp_path: Path) -> None:
     with serving("tests.apps.users:server", tmp_path, IDENTIFY="cookie") as served:
         [refused] = findings(served.url, 1)
-        assert "Nobody knows who asks" in refused.text
+        assert "Not signed in" in refused.text
         assert "--header" in refused.cure
         command = [sys.executable, "-m", "flash_events", "doctor", served.url]
         known = subprocess.run(
