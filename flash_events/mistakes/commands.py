@@ -86,7 +86,7 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
 def _is_usual(value: Any) -> bool:
     """Returns whether points are right and written as most are; False says nothing.
 
-    Thousands of updates a second pass here, and the whole check takes ten times as long.
+    Thousands of updates a second pass here, and the whole check takes several times as long.
     """
     data, count = value, None
     if type(value) is list and len(value) == 3:
