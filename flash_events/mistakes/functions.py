@@ -6,6 +6,7 @@ import inspect
 import logging
 import textwrap
 from collections.abc import Callable, Iterator
+from tokenize import TokenError
 from typing import Any
 
 from flash_events import bridge
@@ -125,7 +126,9 @@ def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):  # its source is not there, or a part of an expression
+    except (OSError, TypeError, SyntaxError, ValueError, TokenError):
+        return  # its source is not there, is a part of an expression, or was changed meanwhile
+    if len(tree.body) != 1:
         return
     [body] = tree.body
     is_async = isinstance(body, ast.AsyncFunctionDef)
