@@ -3,6 +3,7 @@
 Those that only the page can find are in `tests/browser/test_mistakes.py`.
 """
 
+import ast
 import asyncio
 import functools
 import importlib
@@ -311,6 +312,16 @@ def test_t5_a_function_whose_source_has_changed_since_its_import_is_accepted(
     linecache.checkcache()
     decorated(START, function=module.live)()
     decorated(START, function=module.inline)()
+
+
+def test_t5_a_function_that_cpython_fails_to_parse_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def parse(_source: str) -> None:
+        raise SystemError("AST constructor recursion depth mismatch (before=180, after=232)")
+
+    monkeypatch.setattr(ast, "parse", parse)
+    decorated(START)()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)

@@ -126,7 +126,8 @@ def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
     try:
         lines, first = inspect.getsourcelines(function)
         tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError, ValueError, TokenError):
+    except (OSError, TypeError, SyntaxError, ValueError, TokenError, SystemError):
+        # SystemError: a bug of CPython 3.11 (gh-106905) that hits now and then.
         return  # its source is not there, is a part of an expression, or was changed meanwhile
     if len(tree.body) != 1:
         return
