@@ -200,7 +200,7 @@ export function createLanes(options: LanesOptions) {
       return;
     }
     const traces = tracesOf(busy.value).join(", ");
-    const has = `It has ${countTraces(id)} traces, counted from 0.`;
+    const has = `It has ${countTraces(id)} traces, counted from 0. Set its figure first: {"data": [{"x": [], "y": []}]}.`;
     report(`"${id}" has refused its ${busy.prop} of trace ${traces}: ${String(error)} ${has}`);
   }
 

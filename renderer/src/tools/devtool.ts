@@ -6,6 +6,7 @@ import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
 import {VERSION} from "../protocol.ts";
 import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
+import {allowNumbers} from "./numbers.ts";
 import {endpointOf, postRenewed, renewIn} from "../transport/renewal.ts";
 import {watch} from "../runs/watchers.ts";
 
@@ -52,6 +53,13 @@ const BUTTON = {
 };
 const CELL = {padding: "2px 8px 2px 0", verticalAlign: "top", whiteSpace: "nowrap"};
 const CODE = {...CELL, whiteSpace: "pre-wrap", overflowWrap: "anywhere", fontFamily: "monospace"};
+
+interface Page {
+  readonly dash_html_components?: Parameters<typeof allowNumbers>[0];
+}
+
+// The scripts of components come after this one.
+addEventListener("DOMContentLoaded", () => allowNumbers((globalThis as Page).dash_html_components));
 
 const records = createRecords(() => Date.now());
 watch(records.accept);
