@@ -183,10 +183,17 @@ class _Wiring:
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Reply(200, json.dumps(names).encode(), headers)
 
-    def _warn_of_ordinary_callbacks(self) -> None:
+    def is_used(self) -> bool:
+        """Whether the app has event callbacks, or an ordinary one that was meant to be one."""
+        return self.has_callbacks() or any(map(names_stream_props, self._ordinary_functions()))
+
+    def _ordinary_functions(self) -> list[Any]:
         registries = bridge.app_registry(self.app), bridge.global_registry()
+        return list(bridge.ordinary_functions(*registries))
+
+    def _warn_of_ordinary_callbacks(self) -> None:
         has_callbacks = self.has_callbacks()
-        for function in bridge.ordinary_functions(*registries):
+        for function in self._ordinary_functions():
             if has_callbacks or names_stream_props(function):
                 slip = slip_under_callback(function, is_registered(inspect.unwrap(function)))
                 if slip is not None:
@@ -299,7 +306,7 @@ def _wire(app: Dash) -> _Wiring:
     setattr(app, _WIRING, wiring)
     if "event_callback" not in dir(app):  # Dash says nothing useful of an attribute that is missing
         setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
-    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.has_callbacks)
+    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.is_used)
     return wiring
 
 

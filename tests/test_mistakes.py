@@ -8,6 +8,7 @@ import functools
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +30,7 @@ from flash_events.endpoint.loop_watch import _culprit
 from flash_events.settings import _warn_of
 from tests.support.harness import running
 from tests.support.mistakes import MISTAKES, Mistake
+from tests.support.server import serving, wait_until
 
 START = Input("start", "n_clicks")
 TICKER = State("ticker", "value")
@@ -537,6 +539,14 @@ class TestApps:
         assert "test_mistakes.coroutine, line " in message
         assert "is returned under @callback" in message
         assert "return the value itself, or write @event_callback(" in message
+
+    def test_callbacks_that_were_meant_to_stream_are_named_in_the_terminal(
+        self, tmp_path: Path
+    ) -> None:
+        """Also where the app has no event callback; Dash silences other loggers in debug mode."""
+        with serving("tests.apps.half_moved", tmp_path) as served:
+            wait_until(lambda: "__main__.returns, line " in served.log(), 10, "a warning")
+        assert "__main__.yields, line " in served.log()
 
     @pytest.mark.parametrize("worker", ["sync", "gthread"])
     def test_gunicorns_own_workers(
