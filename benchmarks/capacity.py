@@ -1,4 +1,4 @@
-"""What larger deployments need, reckoned from what one of each costs here.
+"""What larger deployments need, calculated from the cost of one operation here.
 
 The formulas stand in docs/performance.md, above the table that this makes.
 """
@@ -176,18 +176,18 @@ def checks(measured: Iterable[Figure]) -> str:
         if figure.contender.startswith("Redis")
     }
     lines = [
-        "| updates a second here | cores of the worker, reckoned | measured | "
-        "cores of Redis, reckoned | measured |",
+        "| updates a second here | cores of the worker, calculated | measured | "
+        "cores of Redis, calculated | measured |",
         "| --: | --: | --: | --: | --: |",
     ]
     for pages in costs.PAGES:
         rate = pages * costs.PER_SECOND
         cells = [f"{rate:,}"]
         for quantity in (costs.WORKER, costs.REDIS):
-            reckoned = found[costs.update_of(costs.PAGES[0]), quantity]
+            calculated = found[costs.update_of(costs.PAGES[0]), quantity]
             cells += [
                 _cores(rate * cost / 1e6)
-                for cost in (reckoned, found[costs.update_of(pages), quantity])
+                for cost in (calculated, found[costs.update_of(pages), quantity])
             ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

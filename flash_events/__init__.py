@@ -1,16 +1,20 @@
-"""Streaming for Dash: an async generator streams prop updates into the live page."""
+"""Streaming for Dash: a generator function streams prop updates into the live page."""
 
 from typing import TYPE_CHECKING, Any
 
 from flash_events.callbacks import event_callback
 from flash_events.errors import (
+    BrokerError,
     CallbackError,
     ConfigurationError,
     EncodingError,
     FlashEventsError,
+    RunAborted,
     RunRefused,
     RunTimeout,
+    TooManyWaiting,
     UpdateError,
+    WorkerLost,
 )
 from flash_events.plugin import FlashEvents
 from flash_events.progress import Progress, track
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BrokerError",
     "CallbackError",
     "ConfigurationError",
     "ConnectionStatus",
@@ -30,12 +35,15 @@ __all__ = [
     "FlashEvents",
     "FlashEventsError",
     "Progress",
+    "RunAborted",
     "RunRefused",
     "RunState",
     "RunTimeout",
     "Settings",
+    "TooManyWaiting",
     "Update",
     "UpdateError",
+    "WorkerLost",
     "event_callback",
     "stream_props",
     "track",
@@ -44,11 +52,11 @@ __all__ = [
 _js_dist = [
     {"namespace": "flash_events", "relative_package_path": "static/flash_events_components.js"}
 ]
-"""What Dash has pages load once a component of ours was imported."""
+"""The scripts that Dash adds to pages once a component of this package was imported."""
 
 
 def __getattr__(name: str) -> Any:
-    """The components, imported by those alone who use them: each page loads their script then."""
+    """Import the components on first use, because pages load their script after the import."""
     if name in ("ConnectionStatus", "RunState"):
         from flash_events import components
 

@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits."""
+"""Background tasks."""
 
 import asyncio
 import contextvars
@@ -12,23 +12,23 @@ logger = logging.getLogger(__name__)
 
 
 class Background:
-    """Tasks whose starter does not wait for them.
+    """Tasks that their starter does not await.
 
-    Each is kept until it is done, and logged if it fails. Each has a context of its own: the
-    current one refers to the request, which would be kept as long.
+    A task is referenced until it is done, and logged if it fails. It has an empty context, because
+    a copy of the current one would keep the request alive.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
-        """Starts a task."""
+        """Start a task."""
         task = asyncio.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
     async def finish(self) -> None:
-        """Waits for all tasks, and for those that they start."""
+        """Wait for all tasks, including those that are started meanwhile."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

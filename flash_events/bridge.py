@@ -1,4 +1,4 @@
-"""Dash's private names are touched here and nowhere else; `tests/test_bridge.py` runs them all."""
+"""All uses of Dash's private names; `tests/test_bridge.py` runs each of them."""
 
 import contextlib
 import functools
@@ -25,10 +25,10 @@ from dash.exceptions import AppNotFoundError, CallbackException, PreventUpdate
 from flash_events.errors import ConfigurationError, NoResponse, Refused
 
 SPEC_KEY = "flash_events"
-"""Our key on a callback's entry: for the browser in the list, for the server in the map."""
+"""Our key in Dash's entries of callbacks, both in the list for the browser and in the map."""
 
 NAMESPACE = "flash_events"
-"""The namespace of the client-side starters, `window.dash_clientside.flash_events`."""
+"""The namespace of the client-side functions that start runs, in `window.dash_clientside`."""
 
 
 NO_UPDATE = no_update.to_plotly_json()
@@ -37,7 +37,12 @@ NO_UPDATE = no_update.to_plotly_json()
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Where Dash keeps callbacks: one pair for the app, one for what is not yet bound to an app."""
+    """Dash's collections of callbacks: those of one app, or those without an app.
+
+    Attributes:
+        entries: the callbacks' specs for the browser.
+        by_id: the callbacks' details for the server, by id.
+    """
 
     entries: list[dict[str, Any]]
     by_id: MutableMapping[str, dict[str, Any]]
@@ -47,18 +52,25 @@ class Registry:
 
 
 def global_registry() -> Registry:
-    """Callbacks of no app yet: the first app that serves a request takes them, as in Dash."""
+    """Return the callbacks without an app; the first app that serves a request takes them."""
     return Registry(dash_callback.GLOBAL_CALLBACK_LIST, dash_callback.GLOBAL_CALLBACK_MAP)
 
 
 def app_registry(app: Dash) -> Registry:
-    """Callbacks of one app."""
+    """Return the callbacks of one app."""
     return Registry(app._callback_list, app.callback_map)
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What Dash made of a callback's Inputs and States."""
+    """A callback's Inputs and States, parsed by Dash.
+
+    Attributes:
+        inputs: the Inputs.
+        state: the States.
+        entry: Dash's entry of the callback for the browser.
+        details: Dash's details of the callback for the server.
+    """
 
     inputs: list[dict[str, Any]]
     state: list[dict[str, Any]]
@@ -69,7 +81,7 @@ class Dependencies:
 def parse_dependencies(
     args: tuple[Any, ...], grouped: dict[str, Any], *, prevent_initial_call: bool
 ) -> Dependencies:
-    """Reads dependencies as `dash.callback` does, without touching Dash's registries."""
+    """Return dependencies as `dash.callback` parses them, without changing Dash's registries."""
 
     async def never_posted(*_args: Any, **_kwargs: Any) -> NoReturn:
         raise PreventUpdate
@@ -90,7 +102,7 @@ def parse_dependencies(
 
 
 def named_arguments(parsed: Dependencies) -> tuple[list[Any], dict[str, Any]]:
-    """A callback's arguments as Dash groups them, with `id.property` in the place of each value."""
+    """Return a callback's arguments in Dash's grouping, with `id.property` for each value."""
     names = [f"{dep['id']}.{dep['property']}" for dep in (*parsed.inputs, *parsed.state)]
     args, kwargs = validate_and_group_input_args(names, parsed.details["inputs_state_indices"])
     return list(args), kwargs
@@ -99,14 +111,14 @@ def named_arguments(parsed: Dependencies) -> tuple[list[Any], dict[str, Any]]:
 def register(
     registry: Registry, callback_id: str, parsed: Dependencies, spec: dict[str, Any], callback: Any
 ) -> None:
-    """Puts an event callback into Dash's registry, in the place of an earlier one with its id.
+    """Add an event callback to a registry of Dash, or replace an earlier one with the same id.
 
     Args:
-        registry: of an app, or the global one.
-        callback_id: takes the place of the id that Dash derives from the Inputs.
-        parsed: from `parse_dependencies`.
-        spec: what the browser must know; travels in `_dash-dependencies`.
-        callback: what `find` returns.
+        registry: the registry of an app, or the global one.
+        callback_id: the id, which replaces the one that Dash derives from the Inputs.
+        parsed: the dependencies from `parse_dependencies`.
+        spec: the spec for the browser, which gets it from `_dash-dependencies`.
+        callback: the object that `find` returns.
     """
     entry = {
         **parsed.entry,
@@ -123,34 +135,34 @@ def register(
 
 
 def find(registry: Registry, callback_id: str) -> Any | None:
-    """The event callback with this id, or None."""
+    """Return the event callback with this id, or None."""
     return registry.by_id.get(callback_id, {}).get(SPEC_KEY)
 
 
 def flatten(grouping: Any) -> list[Any]:
-    """The leaves of nested lists, tuples and dicts of dependencies."""
+    """Return the leaves of nested lists, tuples and dicts of dependencies."""
     return list(flatten_grouping(grouping))
 
 
 def id_of(component_id: object) -> object:
-    """The id itself, or the id of a component instance (which gets one if it has none)."""
+    """Return an id, or the id of a component (which gets a random one if it has none)."""
     if isinstance(component_id, Component):
         return component_id._set_random_id()
     return component_id
 
 
 def wire_id(component_id: str | dict[str, Any]) -> str:
-    """An id as Dash writes it: strings as they are, dicts as sorted JSON, MATCH as `["MATCH"]`."""
+    """Return an id as Dash writes it: strings unchanged, dicts as sorted JSON."""
     return str(stringify_id(component_id))
 
 
 def wire_dependency(dependency: DashDependency) -> dict[str, Any]:
-    """A dependency as Dash writes it for the browser: `{"id": ..., "property": ...}`."""
+    """Return a dependency as Dash writes it for the browser: `{"id": ..., "property": ...}`."""
     return dependency.to_dict()
 
 
 class SetPropsRecorder:
-    """Stands where Dash collects `set_props`, and hands each call on at once, in order."""
+    """Replacement of the dict in which Dash collects `set_props`; passes each call on at once."""
 
     def __init__(self, on_set: Callable[[str, dict[str, Any]], None]) -> None:
         self._on_set = on_set
@@ -164,32 +176,32 @@ class SetPropsRecorder:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a callback, as Dash would make it: its arguments and its `dash.ctx`."""
+    """One call of a callback: arguments and `dash.ctx`, as Dash would create them."""
 
     args: list[Any]
     kwargs: dict[str, Any]
     context: Any
 
     def activate(self, on_set_props: Callable[[str, dict[str, Any]], None]) -> None:
-        """Makes `dash.ctx` and `dash.set_props` work in the current task or thread."""
+        """Make `dash.ctx` and `dash.set_props` work in the current task or thread."""
         self.context.updated_props = SetPropsRecorder(on_set_props)
         context_value.set(self.context)
 
     def deactivate(self) -> None:
-        """What `dash.set_props` sets from now on goes nowhere."""
+        """Ignore calls of `dash.set_props` from now on."""
         self.context.updated_props = SetPropsRecorder(lambda *_: None)
 
 
 def empty_call() -> Call:
-    """Returns a call without Inputs, for handlers of a run that has none or never began."""
+    """Return a call without Inputs, for error handlers of runs that never started."""
     return Call([], {}, as_context({"inputs_list": [], "states_list": [], "triggered_inputs": []}))
 
 
 def open_call(app: Dash, body: Any) -> Call:
-    """Builds arguments and context from the body that Dash's own renderer would post.
+    """Return the call for a body that Dash's own renderer would post; only inside a request.
 
-    Must be called inside the request. Raises `Refused` (400) when the body does not fit the
-    callback's dependencies.
+    Raises:
+        Refused: with status 400, if the body does not match the callback's dependencies.
     """
     details = app.callback_map[body["output"]]
     try:
@@ -209,7 +221,7 @@ def open_call(app: Dash, body: Any) -> Call:
 
 
 def dump_context(call: Call) -> dict[str, Any]:
-    """What of a call's context has a JSON form; what has none (the response, say) is left out."""
+    """Return the fields of a call's context that have a JSON form (the response has none)."""
     fields: dict[str, Any] = {}
     for name, value in call.context.items():
         with contextlib.suppress(TypeError, ValueError):
@@ -218,7 +230,12 @@ def dump_context(call: Call) -> dict[str, Any]:
 
 
 def load_call(fields: dict[str, Any], indices: Any) -> Call:
-    """A call from a dumped context and from how Dash groups arguments (`Dependencies.details`)."""
+    """Return a call from a dumped context.
+
+    Args:
+        fields: the result of `dump_context`.
+        indices: Dash's grouping of the arguments, from `Dependencies.details`.
+    """
     context = as_context(fields)
     values = inputs_to_vals(context.inputs_list + context.states_list)
     args, kwargs = validate_and_group_input_args(values, indices)
@@ -226,24 +243,24 @@ def load_call(fields: dict[str, Any], indices: Any) -> Call:
 
 
 def as_context(value: Any) -> Any:
-    """What has a JSON form as a `dash.ctx`, or a part of it."""
+    """Return a JSON value as a `dash.ctx`, or as a part of one."""
     if isinstance(value, dict):
         return AttributeDict({name: as_context(inner) for name, inner in value.items()})
     return [as_context(inner) for inner in value] if isinstance(value, list) else value
 
 
 def is_debug(app: Dash | None) -> bool:
-    """Whether the app runs with Dash's dev tools."""
+    """Return whether the app runs with Dash's dev tools."""
     return app is not None and bool(app._dev_tools.get("ui"))
 
 
 def prunes_errors(app: Dash | None) -> bool:
-    """Whether Dash leaves its own frames out of the tracebacks that its dev tools show."""
+    """Return whether Dash removes its own frames from the tracebacks in its dev tools."""
     return app is None or bool(app._dev_tools.get("prune_errors", True))
 
 
 def call_app_on_error(app: Dash | None, error: Exception) -> bool:
-    """Calls the app's own `on_error`, if it has one; says whether it had."""
+    """Call the app's own `on_error`; return whether it has one."""
     if app is None or app._on_error is None:
         return False
     app._on_error(error)
@@ -251,7 +268,7 @@ def call_app_on_error(app: Dash | None, error: Exception) -> bool:
 
 
 def current_app() -> Dash | None:
-    """The app that was created last, or whose request this is."""
+    """Return the app of the current request, or the one that was created last."""
     with contextlib.suppress(AppNotFoundError):
         app: Dash = get_app()
         return app
@@ -259,19 +276,19 @@ def current_app() -> Dash | None:
 
 
 def require_async_backend(app: Dash) -> None:
-    """Raises `ConfigurationError` when the app's server cannot stream."""
+    """Raise `ConfigurationError` if the app's server cannot stream."""
     if app.backend.server_type not in ("quart", "fastapi"):
         raise ConfigurationError(
             f"Event callbacks need Quart or FastAPI; this app runs on {app.backend.server_type}. "
             'Create it with Dash(__name__, backend="quart") and install dash[quart]. '
-            "If another app of this process is meant, bind the callback to that one: "
+            "If the callback belongs to another app of this process, bind it to that app: "
             "FlashEvents(app).event_callback(...)."
         )
 
 
 @contextlib.contextmanager
 def replaced_fastapi_request(replace: Callable[[Any], Any]) -> Iterator[Any]:
-    """Yields the request that Dash on FastAPI keeps; another takes its place meanwhile."""
+    """Yield the current request of Dash on FastAPI, and replace it inside the block."""
     from dash.backends import _fastapi
 
     request = _fastapi.get_current_request()
@@ -288,14 +305,18 @@ def wrap_startup(
     before_first_request: Callable[[], None],
     is_used: Callable[[], bool],
 ) -> None:
-    """Hooks into an app's start.
-
-    `hooks.setup` runs before `init_app`, which may swap the server, so routes are added when Dash
-    adds its own. `before_first_request` runs when Dash binds the global callbacks. An app that is
-    not used (`is_used`) when it runs is run as Dash does it.
+    """Hook into an app's start.
 
     Quart runs `_setup_server` in a thread per request, and Dash lets all but the first pass at
-    once: a script that is asked for meanwhile is "not registered" (500). So the others wait.
+    once: a script that is requested meanwhile is "not registered" (500). So the others wait.
+
+    Args:
+        app: the app.
+        add_routes: called when Dash adds its own routes. `hooks.setup` would be too early: it runs
+            before `init_app`, which may replace the server.
+        before_first_request: called just before Dash binds the global callbacks to the app.
+        is_used: function that returns whether the app has event callbacks; without any, `app.run`
+            is not changed.
     """
     setup_routes: Callable[[], None] = app._setup_routes
     setup_server: Callable[[], None] = app._setup_server
@@ -320,9 +341,10 @@ def wrap_startup(
 
 
 def refuse_other_calls(app: Dash) -> None:
-    """Has an app that is served in the place of its ASGI server say so; Dash's own would fail.
+    """Make an app raise a `ConfigurationError` when it is served in place of `app.server`.
 
-    `Dash.__call__` hands a call on to the web framework, whatever protocol the caller speaks.
+    `Dash.__call__` passes all calls on to the web framework, which fails if the caller does not
+    speak ASGI.
     """
     call: Callable[..., Any] = app.backend.__call__
 
@@ -330,9 +352,8 @@ def refuse_other_calls(app: Dash) -> None:
     def checked(*args: Any, **kwargs: Any) -> Any:
         if len(args) + len(kwargs) != 3:  # ASGI's scope, receive and send
             raise ConfigurationError(
-                "Expected the server of the app to be served, got the app itself. Write: "
-                "server = app.server, and start `hypercorn app:server`, with the name of the "
-                "module before the colon."
+                "Expected app.server to be served, got the app itself. Write server = app.server, "
+                "and start `hypercorn app:server`, with the name of the module before the colon."
             )
         return call(*args, **kwargs)
 
@@ -348,7 +369,7 @@ def ordinary_functions(*registries: Registry) -> Iterator[Any]:
 
 
 def unawaited_pages(app: Dash) -> list[str]:
-    """The paths of the pages whose layout is an `async def` that this app will not await."""
+    """Return the paths of pages whose layout is an `async def`, if this app does not await it."""
     if app._use_async:
         return []
     pages = dash.page_registry.values()
@@ -356,10 +377,10 @@ def unawaited_pages(app: Dash) -> list[str]:
 
 
 def keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:
-    """Has every logger speak on when `app.run(debug=True)` serves with Quart.
+    """Keep all loggers enabled when `app.run(debug=True)` serves with Quart.
 
-    Dash calls `dictConfig` there, to silence Quart's log of requests. Unless it is told otherwise,
-    `dictConfig` disables every logger that exists, ours and the app's own among them.
+    Dash calls `dictConfig` to silence Quart's access log. By default, `dictConfig` disables all
+    existing loggers, including those of this package and of the app.
     """
     from dash.backends import _quart
 
@@ -385,24 +406,24 @@ def keep_loggers(app: Dash, is_used: Callable[[], bool]) -> None:
 def add_route(
     app: Dash, name: str, view: Callable[[], Awaitable[Any]], method: str = "POST"
 ) -> None:
-    """Adds a route under the app's routes prefix."""
+    """Add a route under the app's routes prefix."""
     app._add_url(name, view, [method])
 
 
 def add_script(app: Dash, package: str, path: str) -> None:
-    """Has every page of this app load a script that the package carries."""
+    """Make every page of this app load a script from a package."""
     app.scripts.append_script({"namespace": package, "relative_package_path": path})
 
 
 def add_devtool(app: Dash, component: str, props: Callable[[], dict[str, Any]]) -> None:
-    """Shows a component of our namespace in an app's dev tools.
+    """Show a component of our namespace in an app's dev tools.
 
-    `hooks.devtool` would show it in every app of the process, also in those that do not use us.
+    `hooks.devtool` would show it in all apps of the process, even those without event callbacks.
 
     Args:
         app: the app.
-        component: the name that its script gives it.
-        props: called for each page that is served.
+        component: the name of the component in its script.
+        props: function that returns the component's props, called for each page that is served.
     """
     make_config: Callable[[], dict[str, Any]] = app._config
 
@@ -418,12 +439,12 @@ def add_devtool(app: Dash, component: str, props: Callable[[], dict[str, Any]]) 
 
 
 def prop_names(component_type: str) -> list[str] | None:
-    """The props of a component, as its Python class knows them; None where that is not known.
+    """Return the props of a component, from its Python class; None if they are unknown.
 
-    A name that ends with `*` stands for all that begin so.
+    A name that ends with `*` is a prefix.
 
     Args:
-        component_type: the namespace and the name of the component, with a dot between them.
+        component_type: namespace and name of the component, separated by a dot.
     """
     namespace, _, name = component_type.rpartition(".")
     package = sys.modules.get(ComponentRegistry.namespace_to_package.get(namespace, ""))
@@ -433,7 +454,7 @@ def prop_names(component_type: str) -> list[str] | None:
         if isinstance(found, type) and getattr(found, "_namespace", None) == namespace:
             parameters = inspect.signature(found).parameters.values()
             if all(one.kind is not one.VAR_KEYWORD for one in parameters):
-                return None  # not made by Dash's generator: its arguments may differ from its props
+                return None  # a class not generated by Dash may have arguments that are not props
             names = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
             return [*names, "data-*", "aria-*"]
     return None

@@ -1,4 +1,4 @@
-"""`@event_callback`: every check that can be made is made here, when the function is decorated."""
+"""`@event_callback`, which checks and registers a function when it is decorated."""
 
 import hashlib
 import inspect
@@ -35,7 +35,7 @@ R = TypeVar("R", bound=AsyncIterator[Any] | Iterator[Any])
 
 
 class Decorator(Protocol):
-    """Registers a generator function, and returns it as it is."""
+    """A decorator that registers a generator function and returns it unchanged."""
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
 
@@ -56,39 +56,44 @@ def event_callback(
     prevent_initial_call: bool = True,
     **unknown: Never,
 ) -> Decorator:
-    """Streams what a generator function yields into the page.
+    """Return a decorator that streams the updates of a generator function to the page.
+
+        @event_callback(Input("start", "n_clicks"), cancel=[Input("stop", "n_clicks")])
+        async def count(n_clicks):
+            for i in range(100):
+                yield stream_props("out", {"children": i})
+                await asyncio.sleep(1)
 
     Args:
-        dependencies: Inputs and States, as `dash.callback` takes them, in any grouping.
-        inputs: the same by keyword.
-        state: the same by keyword.
-        cancel: what stops a run: Inputs (any change stops it) or `(Input, allowed)` (a change to
-            anything but `allowed` stops it).
-        reset_props: applied once when a run ends as `cancelled`, `error` or `lost`: a list of
-            `(id, {prop: value})` or a dict `{id: {prop: value}}`.
-        running: `(Output, while_running, afterwards)`, one or a list of them; `dash.no_update` as a
-            value leaves the prop alone.
-        on_error: called with the exception when a run fails, and with a `RunRefused` when the
-            server refuses its start; may be async; may return updates, which are applied after
-            `reset_props`. What is no `Exception` (`SystemExit`, say) comes as a `RunAborted` whose
-            `__cause__` it is.
-        overlap: what a trigger does while a run is alive: `"restart"` cancels it, `"skip"` is
-            ignored, `"queue"` waits (at most 16), `"parallel"` runs beside it.
-        on_disconnect: what becomes of a run whose viewer has closed the page or vanished:
-            `"cancel"` stops it, `"finish"` lets it go on; the page, when it is reloaded, gets what
-            it has missed.
-        worker: a Celery app, in whose workers the body then runs; it needs Redis as the broker
-            of events. None runs it in the web server.
-        timeout: seconds after which a run ends as `error`; in a worker they count from its start.
-        keep_alive: lets a run go on when the components that trigger it have left the page.
-        prevent_initial_call: False also starts a run when the page, or the Input's component,
-            appears.
+        dependencies: Inputs and States, in any grouping that `dash.callback` takes.
+        inputs: Inputs by keyword.
+        state: States by keyword.
+        cancel: triggers that cancel a run: Inputs (any change cancels) or pairs `(Input, allowed)`
+            (a change to any value except `allowed` cancels).
+        reset_props: props that are set once when a run ends as `cancelled`, `error` or `lost`: a
+            list of `(id, {prop: value})` or a dict `{id: {prop: value}}`.
+        running: `(Output, while_running, afterwards)`, one or a list of them; with `dash.no_update`
+            as a value the prop is not set.
+        on_error: function that is called with the exception when a run fails, and with a
+            `RunRefused` when the server refuses to start one; may be async. It may return updates,
+            which are applied after `reset_props`. An exception that is not an `Exception` (such as
+            `SystemExit`) is passed as the `__cause__` of a `RunAborted`.
+        overlap: effect of a trigger while a run is live: `"restart"` cancels the run, `"skip"`
+            ignores the trigger, `"queue"` queues it (at most 16), `"parallel"` starts another run.
+        on_disconnect: effect of a closed page or a vanished client: `"cancel"` cancels the run,
+            `"finish"` lets it go on, and a reloaded page gets all updates that it has missed.
+        worker: a Celery app whose workers drive the runs, which needs Redis as the broker of
+            events; None for the web server.
+        timeout: maximum duration of a run in seconds, after which it ends as `error`; in a Celery
+            worker it starts when the worker starts the run. None for no timeout.
+        keep_alive: whether a run goes on when its triggering components are removed from the page.
+        prevent_initial_call: whether no run starts when the page or the Input's component appears.
 
     Returns:
-        A decorator that returns the function itself, so that it can be called and tested.
+        A decorator that returns the function itself, so it can still be called and tested.
 
     Raises:
-        CallbackError: something cannot be registered; says what was expected and the cure.
+        CallbackError: if a function or an option cannot be registered; the message has the cure.
     """
     given = Options(
         inputs=inputs,
@@ -110,18 +115,18 @@ def event_callback(
 def event_callback_in(
     registry: bridge.Registry | None, /, *dependencies: Any, **given: Any
 ) -> Decorator:
-    """`event_callback` for one registry of Dash's.
+    """Return the decorator of `event_callback` for one registry of Dash.
 
     Args:
-        registry: where it is registered; None for any app.
-        dependencies: as `event_callback` takes them.
-        given: options of it; those that are missing have its defaults.
+        registry: the registry; None to choose one when a function is decorated (`_registry_for`).
+        dependencies: the dependencies of `event_callback`.
+        given: the options of `event_callback`; missing ones have its defaults.
 
     Raises:
-        CallbackError: something cannot be registered; says what was expected and the cure.
+        CallbackError: if a function or an option cannot be registered; the message has the cure.
     """
     chosen: dict[str, Any] = {**_DEFAULTS, **given}
-    chosen.pop("concat", None)  # of dash-flash, where it was without effect as well
+    chosen.pop("concat", None)  # an option of dash-flash that has no effect there either
     for name in chosen:
         if name not in _DEFAULTS:
             raise options.unknown_option(name)
@@ -147,7 +152,7 @@ def event_callback_in(
     spec = options.spec_of(chosen, match_keys)
     if prevent_initial_call and all(dep["property"] == "id" for dep in parsed.inputs):
         logger.warning(
-            "%s never changes, so that nothing starts a run. Write: prevent_initial_call=False.",
+            "%s never changes, so no run would start. Write: prevent_initial_call=False.",
             " and ".join(f"{dep['id']}.id" for dep in parsed.inputs),
         )
 
@@ -166,11 +171,11 @@ def event_callback_in(
             is_kept=chosen["on_disconnect"] == "finish",
             queue=queue,
         )
-        home = _home_of(callback_id) if registry is None else registry
-        earlier = bridge.find(home, callback_id)
+        target = _registry_for(callback_id) if registry is None else registry
+        earlier = bridge.find(target, callback_id)
         if earlier is not None:
-            _refuse_twins(earlier, callback)
-        bridge.register(home, callback_id, parsed, spec, callback)
+            _refuse_duplicate(earlier, callback)
+        bridge.register(target, callback_id, parsed, spec, callback)
         if queue is not None:
             stem = function.__module__.rpartition(".")[2]
             short_id = _id_in(stem, function, parsed)
@@ -189,10 +194,10 @@ _DEFAULTS = {
 
 
 def _queue_of(worker: Any) -> RunQueue:
-    """The queue that `@event_callback(worker=...)` means.
+    """Return the task queue for `@event_callback(worker=...)`.
 
     Raises:
-        CallbackError: if it is no Celery app, or if Celery or redis-py is missing.
+        CallbackError: if it is not a Celery app, or if Celery or redis-py is missing.
     """
     try:
         from flash_events.celery.queue import queue_of_app
@@ -201,13 +206,13 @@ def _queue_of(worker: Any) -> RunQueue:
     return queue_of_app(worker)
 
 
-def _home_of(callback_id: str) -> bridge.Registry:
-    """Where a callback of no particular app goes: to the app that has it already, if one does."""
+def _registry_for(callback_id: str) -> bridge.Registry:
+    """Return the registry of the current app if it has this callback, else the global one."""
     app = bridge.current_app()
     if app is not None:
         bridge.require_async_backend(app)
         if bridge.find(bridge.app_registry(app), callback_id) is not None:
-            return bridge.app_registry(app)  # a notebook cell that is run again while it serves
+            return bridge.app_registry(app)  # a notebook cell was run again while the app serves
     return bridge.global_registry()
 
 
@@ -225,7 +230,7 @@ def _id_in(module: str, function: Callable[..., Any], parsed: bridge.Dependencie
 
 
 def _importable_main() -> str:
-    """The name under which another process, such as a worker, imports this program."""
+    """Return the name under which another process, such as a worker, imports this program."""
     main = sys.modules["__main__"]
     if main.__spec__ is not None:
         return main.__spec__.name.removesuffix(".__main__")
@@ -233,8 +238,11 @@ def _importable_main() -> str:
     return Path(path).stem if path else "__main__"
 
 
-def _refuse_twins(earlier: EventCallback, later: EventCallback) -> None:
-    """A reload or a notebook cell that runs again replaces; a function made twice collides."""
+def _refuse_duplicate(earlier: EventCallback, later: EventCallback) -> None:
+    """Raise `CallbackError` if two functions have the same id, unless one replaces the other.
+
+    After a reload, or when a notebook cell runs again, the later function replaces the earlier one.
+    """
     before, after = _code(earlier.function), _code(later.function)
     if before is after and _captured(earlier.function) != _captured(later.function):
         raise CallbackError(
@@ -245,7 +253,7 @@ def _refuse_twins(earlier: EventCallback, later: EventCallback) -> None:
     if before.co_filename == after.co_filename and is_elsewhere:
         logger.warning(
             "%s in line %d replaces the one in line %d: they have the same name, Inputs and "
-            "States. If both are meant, give one another name.",
+            "States. To keep both, rename one of them.",
             later.name,
             after.co_firstlineno,
             before.co_firstlineno,
@@ -258,7 +266,7 @@ def _code(function: Callable[..., Any]) -> CodeType:
 
 
 def _captured(function: Callable[..., Any]) -> list[int]:
-    """What a function has captured, by identity; a name that is not bound yet is itself."""
+    """Return the identities of the objects that a function has captured; 0 for unbound names."""
     captured = [id(getattr(function, "__self__", None))]
     for cell in inspect.unwrap(function).__closure__ or ():
         try:

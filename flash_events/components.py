@@ -1,18 +1,19 @@
-"""Components that say what runs and the connection are at, for the page and for callbacks."""
+"""Components that show the state of runs and of the connection, in the page and to callbacks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from dash.development.base_component import Component
 
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
+from flash_events.updates import ComponentId
 
 RunStateName = Literal["idle", "queued", "running", "done", "cancelled", "error", "lost"]
 ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "lost"]
 
 
 class _Component(Component):
-    """What Dash asks of each component class."""
+    """Base of components, with the attributes that Dash requires."""
 
     _namespace = "flash_events"
     _type = "_Component"
@@ -25,55 +26,57 @@ class _Component(Component):
 
 
 class RunState(_Component):
-    """Shows nothing, and has a prop `state` that ordinary callbacks can take as an Input.
+    """An invisible component with a prop `state`, which ordinary callbacks can take as an Input.
 
-    States that follow one another faster than Dash calls back are skipped; the last one is not.
+    If the state changes faster than Dash calls back, intermediate states are skipped, but never the
+    last one.
 
     Args:
         callback: a function with `@event_callback`.
-        id: of the component. Where the event callback's ids have MATCH, a dict id that has these
-            keys means the runs with its values; any other id means all runs.
+        id: the id of the component. If the event callback's ids have MATCH, a dict id with the same
+            keys selects the runs with its values; any other id selects all runs.
 
     Attributes:
-        state: `idle` before the first run; `queued` until the server has begun it; `running`; and
-            when no run is left, how the last one has ended: `done`, `cancelled`, `error`, `lost`.
+        state: `idle` before the first run, `queued` until the server has started it, `running`,
+            and then the reason of the last run's end: `done`, `cancelled`, `error` or `lost`.
 
     Raises:
-        TypeError: `callback` is no event callback.
+        TypeError: if `callback` is not an event callback.
     """
 
     _type = "RunState"
 
-    def __init__(self, callback: Callable[..., Any], id: str | dict[str, Any]) -> None:
+    def __init__(self, callback: EventFunction, id: ComponentId) -> None:
         found, _ = registered(callback)
         self._set(id=id, callback=found.id, state="idle")
 
 
 class ConnectionStatus(_Component):
-    """Shows in a few words whether the page gets what the server streams.
+    """A short text with the state of the page's connection to the server.
 
     Args:
-        id: of the component.
-        labels: texts instead of the built-in ones, by state, with `{seconds}` for `retry_seconds`.
-        className: of the element.
-        style: of the element.
+        id: the id of the component.
+        labels: texts that replace the built-in ones, by state; `{seconds}` stands for
+            `retry_seconds`.
+        className: the CSS class of the element.
+        style: the CSS style of the element.
 
     Attributes:
-        state: `idle` while nothing streams, which says nothing about the server; `connecting`,
-            `open`, `reconnecting` after a cut, and `lost` when it could not be resumed, or when a
-            start has not reached the server. A page without a shared broker may have several
-            connections; then it is that of the one that changed last.
-        retry_seconds: while it is `reconnecting`, until it is tried again; else None.
+        state: `idle` while nothing streams (the server may be up or down), `connecting`, `open`,
+            `reconnecting` after a cut, or `lost` if the connection could not be resumed or a start
+            did not reach the server. If a page has several connections, which needs several
+            workers without a shared broker, it is the state of the one that changed last.
+        retry_seconds: seconds until the next attempt while `reconnecting`; otherwise None.
     """
 
     _type = "ConnectionStatus"
 
     def __init__(
         self,
-        id: str | dict[str, Any] | None = None,
+        id: ComponentId | None = None,
         labels: Mapping[ConnectionState, str] | None = None,
         className: str | None = None,
-        style: Mapping[str, Any] | None = None,
+        style: Mapping[str, object] | None = None,
     ) -> None:
         self._set(
             id=id,

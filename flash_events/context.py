@@ -1,4 +1,4 @@
-"""What the code that runs now is part of: a run, or a streamed task of a worker."""
+"""Context variables of the current run, or of the current streamed task in a worker."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -8,7 +8,7 @@ from flash_events.updates import Update
 stream_aside: ContextVar[Callable[[Update], None] | None] = ContextVar(
     "flash_events_stream_aside", default=None
 )
-"""Streams an update that does not come by `yield`, in order; None where nothing is streamed."""
+"""Function that streams an update without `yield`, in order; None outside a run or task."""
 
 attempt: ContextVar[int] = ContextVar("flash_events_attempt", default=1)
-"""How often the run has begun; more than once only where a task queue delivers it again."""
+"""Number of starts of the current run; 2 or more if a task queue has delivered it again."""

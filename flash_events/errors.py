@@ -1,7 +1,8 @@
-"""What can go wrong, named by whose fault it is.
+"""The exceptions of this package, grouped by who has to act.
 
-A mistake of the developer raises at import or in the run, a mistake of the client is a
-`Refused` with an HTTP status, a callback's own failure is an `end` event and no class here.
+A developer's mistake raises at import, at start-up or in the run. A client's mistake is a `Refused`
+with an HTTP status. A callback's own exception ends its run with an `end` event and has no class
+here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,52 +12,86 @@ from typing import NoReturn
 
 
 class FlashEventsError(Exception):
-    """Base of every error that this package raises."""
+    """Base class of this package's own errors, except `TaskStopped`.
+
+    Catch it to handle all of them; catch a subclass to handle one.
+    """
 
 
 class ConfigurationError(FlashEventsError):
-    """The app, a setting or the environment cannot serve event callbacks."""
+    """The app, a setting or the environment cannot serve event callbacks.
+
+    Raised at start-up: the app is on Flask, a setting is unknown or has an invalid value, or Redis
+    does not answer or its Python package is missing. Raised in a run or a task if something is
+    missing that is first needed there, such as `FLASH_EVENTS_BROKER` in a Celery worker; `on_error`
+    gets it then. The message says what to set or install.
+    """
 
 
 class CallbackError(FlashEventsError, TypeError):
-    """`@event_callback` was given something that it cannot register."""
+    """`@event_callback` got a function or an argument that it cannot register.
+
+    Raised at decoration, so when the module is imported. The message says what was expected, what
+    came and what to write.
+    """
 
 
 class UpdateError(FlashEventsError, TypeError):
-    """Something that was yielded or streamed is not an update."""
+    """A value that was yielded, emitted or returned by `on_error` is not a valid update.
+
+    Raised by `stream_props`, `track` and `emit` in the line that calls them, or by the run for the
+    value that it got from `yield`. The message says what to write instead.
+    """
 
 
 class EncodingError(UpdateError):
-    """A value of an update cannot be sent as JSON, or is larger than an event may be."""
+    """A value of an update has no JSON form, or the update is larger than `max_event_bytes`.
+
+    The message names the component id, the prop and the type. Convert the value, send less at a
+    time, or raise the setting.
+    """
 
 
 class TooManyWaiting(UpdateError):
-    """Updates that do not come by `yield` wait for a slow reader, more than may."""
+    """Too many updates of `dash.set_props` wait for a slow page.
+
+    Raised by `dash.set_props` in a run. It cannot make the generator wait, so there is a limit:
+    yield `stream_props(id, props)` instead, which waits until the page has caught up.
+    """
 
 
 class RunTimeout(FlashEventsError, TimeoutError):
-    """A run lasted longer than its callback's `timeout`, or than Celery's hard time limit."""
+    """A run took longer than its `timeout`, or than Celery's hard time limit.
+
+    `on_error` gets it. Raise the limit, or split the work.
+    """
 
 
 class RunAborted(FlashEventsError):
-    """A run's body raised something that is no `Exception`, which is the `__cause__` of this.
+    """The body of a run raised something that is not an `Exception`; see `__cause__`.
 
-    `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and the panics of Rust libraries are
-    examples. An `on_error` handler is always called with an `Exception`, so it gets this one.
+    Examples are `SystemExit`, `KeyboardInterrupt`, `asyncio.CancelledError` and the panics of Rust
+    libraries. `on_error` always gets an `Exception`, so it gets this one.
     """
 
 
 class RunRefused(FlashEventsError):
-    """A run could not be started: the server has refused its start. `on_error` gets this.
+    """The server refused to start a run.
+
+    `on_error` gets it, in the web server. Check `code` to tell the user what to do: a file that is
+    `too_large`, for example. The table *Refusals* of the protocol page lists all codes.
 
     Args:
-        code: a short stable word for the reason, such as `too_large` or `bad_inputs`.
+        code: a short, stable word for the reason, such as `too_large` or `bad_inputs`.
         message: what was expected, what came, and what to do.
 
     Attributes:
-        code: as given.
-        message: as given.
+        code: a short, stable word for the reason.
+        message: what was expected, what came, and what to do.
     """
+
+    code: str
+    message: str
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -68,40 +103,59 @@ class RunRefused(FlashEventsError):
 
 
 class WorkerLost(FlashEventsError):
-    """The process that drove a run, or a streamed task, has died."""
+    """The process that ran a run, or a task that a run streams, has died.
+
+    `on_error` gets it when a Celery worker is killed, for example because it ran out of memory. The
+    body's `finally` has not run. With `task_acks_late` and `task_reject_on_worker_lost` Celery
+    starts the run again in another worker instead.
+    """
 
 
 class BrokerError(FlashEventsError):
-    """The broker has refused a command, or has not answered for longer than may be."""
+    """Redis refused a command, or did not answer for `broker_outage_seconds`.
+
+    Raised in a run by `stream_task`, if it cannot open the log that its tasks write to; `on_error`
+    gets it then. Everywhere else the run waits, and then ends as `lost`.
+    """
 
 
 class AskError(FlashEventsError):
-    """Another worker has given no answer to a request."""
+    """Base of the errors of requests to other workers."""
 
 
 class WorkerGone(AskError):
-    """The worker that was asked has ended, or has died."""
+    """Raised if the worker that was asked has ended or died."""
 
 
 class NoAnswer(AskError, TimeoutError):
-    """The worker that was asked has not answered in time; it may still do what was asked."""
+    """Raised if the worker that was asked has not answered before the timeout.
+
+    It may still execute the request.
+    """
 
 
 class RequestFailed(AskError):
-    """The worker that was asked has raised an exception, which the message names."""
+    """Raised if the worker that was asked raised an exception, which the message names."""
 
 
 class GoneCause(StrEnum):
-    """Why an event log is gone for the one who reads it or writes to it."""
+    """The reason why an event log can no longer be read or written; the value is a message."""
 
-    DROPPED = "The event log was dropped, as its client has left or its writers were cancelled."
+    DROPPED = "The event log was deleted: its client has left, or its writers were cancelled."
     NOT_KEPT = "The events after this id are no longer kept."
     TAKEN_OVER = "Another worker has taken over the event log, or the run that wrote to it."
     UNREADABLE = "The broker has refused the event log, or did not answer for too long."
 
 
 class LogGone(FlashEventsError):
-    """An event log no longer has what follows the requested event, or is gone altogether."""
+    """Raised if an event log is gone, or no longer has the events after a given one.
+
+    Args:
+        cause: the reason.
+
+    Attributes:
+        cause: the reason.
+    """
 
     def __init__(self, cause: GoneCause) -> None:
         super().__init__(cause.value)
@@ -109,18 +163,18 @@ class LogGone(FlashEventsError):
 
 
 class LogFull(FlashEventsError):
-    """As many runs use an event log as may."""
+    """An event log already has the maximum number of runs."""
 
 
 class Refused(FlashEventsError):
-    """A request that is answered with an HTTP error before a stream begins.
+    """A request that gets an HTTP error instead of a stream.
 
     Args:
         status: the HTTP status.
         code: a short stable word for programs.
-        message: expected, got, cure; safe to show to the client.
-        retry_after_seconds: sent as `Retry-After` where given.
-        limit: the setting that was reached, if it was one.
+        message: what was expected, what came, what to do; safe to show to the client.
+        retry_after_seconds: sent as `Retry-After` if given.
+        limit: the setting whose limit was reached, if that is the reason.
     """
 
     def __init__(
@@ -140,31 +194,31 @@ class Refused(FlashEventsError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Asks for the known name nearest to a name that is not known; lists them if none is near."""
+    """Return a sentence with the known name that is most similar to an unknown one, or with all."""
     names = sorted(known)
     near = nearest(name, names)
     return f"Did you mean {near}?" if near else f"Known are: {', '.join(names)}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like a name; None if none is like it."""
+    """Return the known name that is most similar to a name; None if none is similar."""
     names = list(known)
     parts = [one for one in names if len(name) > 3 and name in one]
     return next(iter(get_close_matches(name, names, n=1) or parts), None)
 
 
 def too_many(what: str, setting: str) -> Refused:
-    """A refusal that says which limit was reached."""
+    """Return a refusal (429) that names the setting whose limit was reached."""
     message = f"Too many {what}; the limit is the setting {setting}."
     return Refused(429, "too_many", message, retry_after_seconds=5, limit=setting)
 
 
 def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
-    """A refusal (413) that names what has to be raised.
+    """Return a refusal (413) that names the settings to increase.
 
     Args:
-        size: of the body, if it is known.
-        limits: those that it is over, by what sets them.
+        size: size of the body in bytes, if it is known.
+        limits: the exceeded limits in bytes, by the name of their setting.
     """
     has = "is too large" if size is None else f"has {size:,} bytes"
     allowed = " and ".join(f"{most:,} by {name}" for name, most in limits.items())
@@ -172,7 +226,7 @@ def too_large(size: int | None, limits: Mapping[str, int]) -> Refused:
 
 
 class NoResponse:
-    """Stands where Dash has a response to set cookies and headers on, which is never sent."""
+    """The `ctx.response` of an event callback, which raises: the response was already sent."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The packages that the optional parts need, and how to install them."""
+"""The packages of the extras, and how to install them."""
 
 EXTRAS = {
     "celery": ("celery>=5.7,<6", "redis[hiredis]>=6.4,<9"),
@@ -11,9 +11,8 @@ EXTRAS = {
 def how_to_install(extra: str) -> str:
     """Return the sentence of an error message that says how to install an extra.
 
-    It names the packages and not the extra: pip would look for flash-events on an index, whereas
-    the packages can be installed wherever flash_events itself came from. Double quotes, because
-    the Windows command line knows no others.
+    It names the packages rather than the extra, because flash-events itself may not come from a
+    package index. It uses double quotes, because the Windows command line has no other ones.
     """
     packages = " ".join(f'"{package}"' for package in EXTRAS[extra])
     return f"To install what is missing: pip install {packages}"

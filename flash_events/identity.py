@@ -1,4 +1,4 @@
-"""Whose request it is, as the app says."""
+"""The owner of a request, from the app's `identify` function."""
 
 import hashlib
 import logging
@@ -14,12 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 async def owner_of(request: Any, identify: Identify | None) -> str:
-    """The owner of what a request opens and starts; "" where the app does not say.
+    """Return the owner of a request's connections and runs; "" if the app has no `identify`.
 
-    Hashed, so that no name gets into a log, a key or a message between workers.
+    The owner is a hash of the user, so that no name appears in logs, keys and messages.
+
+    Args:
+        request: the request of the web framework.
+        identify: the setting `identify`.
 
     Raises:
-        Refused: 403; `identify` knows nobody, or failed.
+        Refused: with status 403, if `identify` returns None or "", or raises.
     """
     if identify is None:
         return ""
@@ -28,13 +32,13 @@ async def owner_of(request: Any, identify: Identify | None) -> str:
         if isawaitable(user):
             user = await user
         if user is not None and not isinstance(user, str):
-            kind = type(user).__name__  # its value may be a name
+            kind = type(user).__name__  # the value itself may be a user's name
             raise TypeError(
                 f"Expected identify to return a string or None, got {kind}. Write str(...)."
             )
-    except Exception:  # the app's own code; what it raised is no concern of the client
+    except Exception:  # the app's own code may raise anything; the client gets no details
         logger.exception("identify failed")
         user = None
     if not user:
-        raise Refused(403, "identity", "Nobody knows who asks. Log in, and reload the page.")
+        raise Refused(403, "identity", "Not signed in. Sign in, and reload the page.")
     return hashlib.sha256(user.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The options of `@event_callback`, checked and written as the browser reads them."""
+"""The options of `@event_callback`: checks, and conversion to the form that the browser reads."""
 
 import inspect
 import logging
@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypedDict, get_args
 
-from dash import MATCH, Input, NoUpdate, Output
+from dash import MATCH, Input, Output
 from dash.dependencies import DashDependency
 from dash.development.base_component import Component
 
 from flash_events import bridge
 from flash_events.errors import CallbackError, UpdateError, did_you_mean
 from flash_events.updates import (
+    Answer,
     ComponentId,
     Props,
-    Update,
     check_wildcards,
     checked_id,
     is_no_update,
@@ -32,7 +32,7 @@ Dependencies = DashDependency | Sequence["Dependencies"] | Mapping[str, "Depende
 """Inputs and States, in any grouping that `dash.callback` takes."""
 
 Cancel = Input | tuple[Input, Any] | Sequence[Input | tuple[Input, Any]]
-"""Inputs, each of which any change stops a run, or only one to another than the allowed value."""
+"""Inputs that cancel a run at any change, or pairs of an Input and a value that does not cancel."""
 
 _Pair = tuple[ComponentId | Component, Props]
 ResetProps = Mapping[str, Props] | Sequence[_Pair] | _Pair
@@ -41,25 +41,22 @@ ResetProps = Mapping[str, Props] | Sequence[_Pair] | _Pair
 Running = tuple[Output, Any, Any] | Sequence[tuple[Output, Any, Any]]
 """`(Output, while_running, afterwards)`, one or several."""
 
-Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
-"""The updates that a handler of errors returns."""
-
 OnError = Callable[[Exception], Answer | Awaitable[Answer]]
-"""A handler of errors; may be async."""
+"""An error handler; may be async."""
 
 
 class CeleryApp(Protocol):
-    """A `celery.Celery`; Celery has no types, and may be missing."""
+    """A `celery.Celery`, as a protocol because Celery has no types and may not be installed."""
 
     def send_task(self, *args: Any, **kwargs: Any) -> Any:
-        """Sends a task."""
+        """Send a task."""
 
     def task(self, *args: Any, **kwargs: Any) -> Any:
-        """Makes a task."""
+        """Return a task."""
 
 
 class Options(TypedDict, total=False):
-    """The options of `@event_callback`, which its docstring describes."""
+    """The options of `@event_callback`; see its docstring."""
 
     inputs: Dependencies | None
     state: Dependencies | None
@@ -84,12 +81,12 @@ _EXAMPLES = {"cancel": _CANCEL, "running": _RUNNING}
 _KNOWN = tuple(Options.__annotations__)
 
 _NO_BACKGROUND = (
-    "An event callback never holds up the page: leave it out. Where the work belongs into the "
-    "workers of Celery, write worker=celery_app."
+    "An event callback never blocks the page: remove it. To run the work in Celery workers, write "
+    "worker=celery_app."
 )
 _NO_PROGRESS = "Yield stream_props(id, {prop: value}) as the work goes on, or use track(...)."
 _NO_OUTPUT = "An event callback has no Outputs: yield stream_props(id, {prop: value}) instead."
-_OF_DASH = "It is an option of dash.callback that an event callback does not have: leave it out."
+_OF_DASH = "It is an option of dash.callback that an event callback does not have: remove it."
 _CURES = {
     **dict.fromkeys(("background", "manager", "interval"), _NO_BACKGROUND),
     **dict.fromkeys(("progress", "progress_default"), _NO_PROGRESS),
@@ -102,14 +99,14 @@ _CURES = {
         _OF_DASH,
     ),
 }
-"""What to write in the place of an option that other decorators have."""
+"""The cures for options that only other decorators have."""
 
 COUNTERS = ("n_clicks", "n_submit", "n_blur", "n_close", "n_clicks_left")
-"""Props that count from 0, so that a value above it comes once."""
+"""Props that count up from 0, so each value above 0 occurs only once."""
 
 
 def unknown_option(name: str) -> CallbackError:
-    """The error for an option that `@event_callback` does not have."""
+    """Return the error for an option that `@event_callback` does not have."""
     cure = _CURES.get(name) or did_you_mean(name, _KNOWN)
     return CallbackError(f"Unknown option {name!r} of @event_callback. {cure}")
 
@@ -119,7 +116,7 @@ def _name_of(thing: Any) -> str:
 
 
 def _as_input(got: Any) -> str:
-    """What somebody has meant who has written this in the place of an Input."""
+    """Return the source of an Input that was probably intended by another value."""
     if isinstance(got, str) and got.count(".") == 1:
         component_id, prop = got.split(".")
         return f'Input("{component_id}", "{prop}")'
@@ -127,7 +124,7 @@ def _as_input(got: Any) -> str:
 
 
 def _check_dependency_id(dependency: DashDependency) -> None:
-    """Raises `CallbackError` where an id can be no component's."""
+    """Raise `CallbackError` if the id or the prop of a dependency is invalid."""
     kind = type(dependency).__name__
     if not isinstance(dependency.component_id, str | dict):
         raise CallbackError(
@@ -147,7 +144,7 @@ def _check_dependency_id(dependency: DashDependency) -> None:
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Raises `CallbackError` where an option has no meaning."""
+    """Raise `CallbackError` if an option has an invalid value."""
     for name, literal in (("overlap", Overlap), ("on_disconnect", OnDisconnect)):
         if given[name] not in get_args(literal):
             expected = ", ".join(map(repr, get_args(literal)))
@@ -164,10 +161,10 @@ def check_options(given: Mapping[str, Any]) -> None:
 
 
 def spec_of(given: Mapping[str, Any], match_keys: frozenset[str]) -> dict[str, Any]:
-    """What the browser must know of a callback's options.
+    """Return the spec of a callback's options for the browser.
 
     Raises:
-        CallbackError: an entry of `cancel`, `reset_props` or `running` has no meaning.
+        CallbackError: if an entry of `cancel`, `reset_props` or `running` is invalid.
     """
     return {
         "overlap": given["overlap"],
@@ -189,7 +186,7 @@ def _check_on_error(on_error: Any) -> None:
         raise CallbackError(
             f"Expected on_error to return its updates, got generator {_name_of(on_error)}. {write}"
         )
-    with suppress(ValueError):  # some that are written in C have no signature
+    with suppress(ValueError):  # some functions that are written in C have no signature
         try:
             inspect.signature(on_error).bind(None)
         except TypeError:
@@ -200,10 +197,10 @@ def _check_on_error(on_error: Any) -> None:
 
 
 def refuse_outputs(groupings: list[Any]) -> None:
-    """Raises `CallbackError` for anything but Inputs and States."""
+    """Raise `CallbackError` if the dependencies have anything but Inputs and States."""
     if len(groupings) == 1 and callable(groupings[0]) and not isinstance(groupings[0], type):
         raise CallbackError(
-            f"Expected Inputs and States, got {_name_of(groupings[0])}: a decorator without "
+            f"Expected Inputs and States, got {_name_of(groupings[0])}: the decorator has no "
             f"parentheses. Write: @event_callback({_INPUT})."
         )
     for dependency in bridge.flatten(groupings):
@@ -220,7 +217,7 @@ def refuse_outputs(groupings: list[Any]) -> None:
 
 
 def match_keys_of(dependencies: Iterable[DashDependency]) -> frozenset[str]:
-    """The keys at which the ids of these dependencies say MATCH."""
+    """Return the keys with MATCH in the ids of these dependencies."""
     return frozenset(
         key
         for dependency in dependencies
@@ -231,7 +228,7 @@ def match_keys_of(dependencies: Iterable[DashDependency]) -> frozenset[str]:
 
 
 def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, Any]]:
-    """`cancel` as `{id, property, allowed?}` each."""
+    """Return the entries of `cancel` as `{id, property, allowed?}` each."""
     entries: list[dict[str, Any]] = []
     seen: set[str] = set()
     for entry in _as_list(cancel, "cancel"):
@@ -245,7 +242,7 @@ def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, An
         _warn_of_counter(trigger, allowed)
         check_wildcards(trigger.component_id, match_keys, CallbackError)
         if str(trigger) in seen:
-            raise CallbackError(f"{trigger!r} stands twice in cancel. Keep one of them.")
+            raise CallbackError(f"{trigger!r} is in cancel twice. Keep one of them.")
         seen.add(str(trigger))
         wire = bridge.wire_dependency(trigger)
         wire.pop("allow_optional", None)
@@ -256,13 +253,13 @@ def cancel_entries(cancel: Any, match_keys: frozenset[str]) -> list[dict[str, An
 
 
 def _warn_of_counter(trigger: Input, allowed: list[Any]) -> None:
-    """Warns where the value that does not cancel is the number of a press.
+    """Warn if the value that does not cancel is the number of a click.
 
-    The second value of a pair is 1 in dash-event-callback's own example, where any change cancels.
+    dash-event-callback's own example has pairs with the value 1, but there any change cancels.
     """
     if trigger.component_property in COUNTERS and allowed and allowed[0] not in (0, None):
         logger.warning(
-            "cancel=[(%r, %r)]: a change to %r does not cancel, so press number %r does nothing. "
+            "cancel=[(%r, %r)]: a change to %r does not cancel, so click number %r does nothing. "
             "Write: cancel=[Input(%r, %r)].",
             trigger,
             *[allowed[0]] * 3,
@@ -272,14 +269,14 @@ def _warn_of_counter(trigger: Input, allowed: list[Any]) -> None:
 
 
 def reset_entries(reset_props: Any, match_keys: frozenset[str]) -> list[list[Any]]:
-    """`reset_props` as `[id, props]` each."""
+    """Return the entries of `reset_props` as `[id, props]` each."""
     pairs = list(reset_props.items()) if isinstance(reset_props, Mapping) else reset_props
     if not isinstance(pairs, list | tuple):
         raise CallbackError(
             "Expected reset_props to be a list of (id, {prop: value}) or a dict, "
             f"got {type(reset_props).__name__} {reset_props!r:.80}. Write: {_RESET}."
         )
-    if len(pairs) == 2 and isinstance(pairs[1], Mapping):  # one pair, not wrapped in a list
+    if len(pairs) == 2 and isinstance(pairs[1], Mapping):  # a single pair without a list
         pairs = [pairs]
     entries = []
     for pair in pairs:
@@ -295,7 +292,7 @@ def reset_entries(reset_props: Any, match_keys: frozenset[str]) -> list[list[Any
 
 
 def running_entries(running: Any, match_keys: frozenset[str]) -> list[list[Any]]:
-    """`running` as `[id, property, while_running, afterwards]` each."""
+    """Return the entries of `running` as `[id, property, while_running, afterwards]` each."""
     entries = []
     for entry in _as_list(running, "running"):
         if not isinstance(entry, list | tuple) or len(entry) != 3:
@@ -310,7 +307,7 @@ def running_entries(running: Any, match_keys: frozenset[str]) -> list[list[Any]]
                 f"Write: {_RUNNING}."
             )
         check_wildcards(output.component_id, match_keys, CallbackError)
-        # The browser leaves the prop alone where a value is `no_update`, which it knows as Dash's.
+        # The browser recognises Dash's JSON form of `no_update`, and does not set the prop.
         values = [bridge.NO_UPDATE if is_no_update(value) else value for value in (on, off)]
         for value in values:
             if value is not bridge.NO_UPDATE:
@@ -333,7 +330,7 @@ def _as_list(value: Any, option: str) -> list[Any]:
 
 
 def _is_one_entry(value: Any) -> bool:
-    """Whether this is one `(dependency, value, ...)` that was not wrapped in a list."""
+    """Return whether this is a single `(dependency, value, ...)` without a list."""
     return (
         isinstance(value, tuple)
         and len(value) > 1

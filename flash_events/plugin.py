@@ -1,4 +1,4 @@
-"""Wires apps: importing this package, or having it installed, is all that an app needs."""
+"""Integration into Dash apps, which happens when this package is installed and imported."""
 
 import functools
 import hashlib
@@ -37,32 +37,32 @@ SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
 LOADED_ON_USE = ("connections", "room")
-"""Scripts that the page's script loads, by the last part of their names."""
+"""Scripts that the page's script loads on use, by the last part of their names."""
 
 WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")
-"""Modules of gunicorn, which it imports for the worker class that it is started with."""
+"""Modules of gunicorn's WSGI worker classes; only the one in use is imported."""
 
 _WIRING = "_flash_events_wiring"
-"""The attribute of an app that holds what we add to it."""
+"""The attribute of an app that holds its `_Wiring`."""
 
 
 class FlashEvents:
-    """The event callbacks of one app, for those who want to set something.
+    """The event callbacks and settings of one app.
 
-    Without this call an app works with the settings of the environment. A later call for the same
-    app returns the same object.
+    It is optional: without it, an app has the settings of the environment. A later call for the
+    same app returns the same object.
 
     Args:
         app: the app.
-        settings: see `flash_events.settings.Settings`; each may also come from the environment,
-            as `FLASH_EVENTS_HEARTBEAT_SECONDS` and so on. Only the first call sets them.
+        settings: see `flash_events.settings.Settings`; each may also come from an environment
+            variable, such as `FLASH_EVENTS_HEARTBEAT_SECONDS`. Only the first call sets them.
 
     Attributes:
-        settings: those of the app.
+        settings: the settings of the app.
 
     Raises:
-        ConfigurationError: an unknown setting, one that differs from what the app has already, or
-            an app whose server cannot stream.
+        ConfigurationError: if a setting is unknown, if it differs from the one that the app has
+            already, or if the app's server cannot stream.
     """
 
     settings: Settings
@@ -70,8 +70,8 @@ class FlashEvents:
     def __new__(cls, app: Dash, **_settings: Unpack[SettingsOptions]) -> Self:
         if not isinstance(app, Dash):
             raise ConfigurationError(
-                f"Expected the app that Dash(...) has made, got {type(app).__name__} {app!r:.80}. "
-                "Write: FlashEvents(app), and not app.server."
+                f"Expected the app that Dash(...) returns, got {type(app).__name__} {app!r:.80}. "
+                "Write: FlashEvents(app), not FlashEvents(app.server)."
             )
         wiring: _Wiring | None = getattr(app, _WIRING, None)
         known = wiring.handle if wiring is not None else None
@@ -80,7 +80,7 @@ class FlashEvents:
     def __init__(self, app: Dash, **settings: Unpack[SettingsOptions]) -> None:
         bridge.require_async_backend(app)
         wiring: _Wiring | None = getattr(app, _WIRING, None)
-        if wiring is None:  # the app is older than our hook
+        if wiring is None:  # the app was created before this package was imported
             wiring = _wire(app)
             wiring.add_routes()
         self.settings = wiring.configure(settings)
@@ -88,19 +88,19 @@ class FlashEvents:
         wiring.handle = self
 
     def event_callback(self, *dependencies: Dependencies, **options: Unpack[Options]) -> Decorator:
-        """Binds an event callback to this app; takes what `flash_events.event_callback` takes."""
+        """Return the decorator of `flash_events.event_callback`, bound to this app."""
         registry = bridge.app_registry(self._wiring.app)
         decorate = event_callback_in(registry, *dependencies, **options)
         self._wiring.add_script()
         return decorate
 
     def stats(self) -> dict[str, int]:
-        """What happens in this worker: counters and gauges by name (see `endpoint.stats`)."""
+        """Return the counters and gauges of this worker by name (see `endpoint.stats`)."""
         return self._wiring.ready().stats.snapshot()
 
 
 class _Wiring:
-    """What we add to one app; nothing that shows as long as it has no event callbacks."""
+    """Routes, scripts and server of one app; pages without event callbacks do not change."""
 
     def __init__(self, app: Dash) -> None:
         self.app = app
@@ -113,10 +113,10 @@ class _Wiring:
         self._watch: ShutdownWatch | None = None
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
-        """Returns the app's settings, which the first call sets.
+        """Return the app's settings, which the first call sets.
 
         Raises:
-            ConfigurationError: a setting is unknown, has no meaning, or differs from the app's.
+            ConfigurationError: if a setting is unknown, invalid, or differs from the app's.
         """
         wanted = Settings.load(**given)
         if self._settings is None:
@@ -151,7 +151,7 @@ class _Wiring:
             bridge.add_script(self.app, "flash_events", SCRIPT)
 
     def before_first_request(self) -> None:
-        """Dash is about to bind the global callbacks to this app."""
+        """Check and complete the app, before Dash binds the global callbacks to it."""
         self._warn_of_ordinary_callbacks()
         if self.has_callbacks():
             bridge.require_async_backend(self.app)
@@ -161,22 +161,22 @@ class _Wiring:
             self._add_devtool()
 
     def _add_devtool(self) -> None:
-        """Puts our panel, and the checks of ids and props, into Dash's dev tools."""
+        """Add the panel, and the checks of ids and props, to Dash's dev tools."""
         if bridge.is_debug(self.app) and not self._has_devtool:
             self._has_devtool = True
             bridge.add_script(self.app, "flash_events", DEVTOOL)
             bridge.add_devtool(self.app, "Devtool", self._devtool_props)
 
     def _devtool_props(self) -> dict[str, Any]:
-        """What the dev tools know of the event callbacks, by id."""
-        told = {one.id: one for one in bridge.app_registry(self.app)}
-        props: dict[str, Any] = {"names": {one: callback.name for one, callback in told.items()}}
+        """Return names and source locations of the event callbacks, by id."""
+        by_id = {one.id: one for one in bridge.app_registry(self.app)}
+        props: dict[str, Any] = {"names": {one: callback.name for one, callback in by_id.items()}}
         if shows_errors(self.app, self.configure({})):
-            props["places"] = {one: place_of(callback.function) for one, callback in told.items()}
+            props["places"] = {one: place_of(callback.function) for one, callback in by_id.items()}
         return props
 
     async def _prop_names(self, request: Request) -> Reply:
-        """The props of a component, for the dev tools, which know some components only by name."""
+        """Return the props of a component, for the dev tools, which know some only by name."""
         if not bridge.is_debug(self.app):
             return Reply(404, b"Not found.\n")
         names = bridge.prop_names(request.query.get("type", ""))
@@ -203,16 +203,16 @@ class _Wiring:
         paths = bridge.unawaited_pages(self.app)
         if paths:
             logger.error(
-                "The layout of %s is an `async def`, which Dash does not await as it is installed "
-                "here: these pages are answered with 500. Install dash[async], or write `def`.",
+                "The layout of %s is an `async def`, which Dash awaits only with dash[async]: "
+                "these pages are answered with status 500. Install dash[async], or write `def`.",
                 ", ".join(paths),
             )
 
     def ready(self) -> Server:
-        """The app's server, made with the environment's settings if nobody has set any.
+        """Return the app's server, which is created with the settings so far.
 
-        Each process makes its own: what it draws, such as the worker's id, must not be shared with
-        those that are forked from it (`gunicorn --preload`).
+        Each process creates its own, because forked processes (`gunicorn --preload`) must not share
+        random values such as the worker's id.
         """
         if self._server is None or self._process != os.getpid():
             self._server, self._process = Server(self.app, self.configure({})), os.getpid()
@@ -220,7 +220,7 @@ class _Wiring:
         return self._server
 
     def has_callbacks(self) -> bool:
-        """Whether the app has event callbacks, or may get those that no app has yet."""
+        """Return whether the app has event callbacks, or may get global ones."""
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
 
     def _answering(self, action: str) -> Handler:
@@ -233,19 +233,22 @@ class _Wiring:
     async def _metrics(self, _request: Request) -> Reply:
         server = self.ready()
         if not server.settings.metrics:
-            return Reply(404, b"Not found. Switch it on: metrics=True.\n")
+            return Reply(404, b"Not found. To enable it, set metrics=True.\n")
         return Reply(200, server.stats.openmetrics().encode(), {"Content-Type": OPENMETRICS})
 
     async def _start(self) -> None:
         server = self._server
         if server is not None and (server.has_ended or server.is_elsewhere):
-            self._server = self._watch = None  # served again in the same process, as tests do
+            self._server = self._watch = None  # the app is served a second time, as in tests
         if self.has_callbacks():
             await self.ready().start()
             self._watch_shutdown()
 
     def _watch_shutdown(self) -> ShutdownWatch:
-        """At the latest with the first request: an app within another one hears of no start."""
+        """Return the shutdown watch, which is created at the first request at the latest.
+
+        An app that is mounted in another one gets no notice of the server's start.
+        """
         if self._watch is None:
             self._watch = watch_shutdown(self.ready().drain)
         return self._watch
@@ -253,7 +256,7 @@ class _Wiring:
     async def _close(self) -> None:
         server = self._server
         if server is None or server.is_elsewhere:
-            return  # another event loop serves the app by now
+            return  # another event loop serves the app now
         if self._watch is not None:
             self._watch.close()
         await server.drain()
@@ -261,15 +264,16 @@ class _Wiring:
 
 @functools.cache
 def _script(name: str) -> tuple[bytes, str]:
-    """A script and its version, which `renderer/build.mjs` writes into the page's script."""
+    """Return a script and its version, which `renderer/build.mjs` writes into the page's script."""
     script = (STATIC / name).read_bytes()
     return script, hashlib.sha256(script).hexdigest()[:16]
 
 
 async def _worker(request: Request) -> Reply:
-    """The script of the worker that the tabs of a browser share.
+    """Return the script of the SharedWorker of a browser's tabs.
 
-    A page of another deploy gets none, and owns its connection itself: it may not understand this.
+    A page of another version gets a 404 and uses its own connection, because the two versions may
+    not be compatible.
     """
     script, version = _script("flash_events_worker.js")
     if request.query.get("v") != version:
@@ -278,9 +282,9 @@ async def _worker(request: Request) -> Reply:
 
 
 def _script_of(name: str) -> Handler:
-    """Serves a script that the page's script loads when it needs it.
+    """Return a handler for a script that the page's script loads on use.
 
-    A page of another deploy gets it, too: it could not go on without it.
+    A page of another version gets it, too, because it cannot work without the script.
     """
 
     async def answer(request: Request) -> Reply:
@@ -297,14 +301,14 @@ def _javascript(script: bytes, is_current: bool) -> Reply:
 
 
 def _event_callback(app: Dash, *dependencies: Any, **options: Any) -> Callable[[Any], Any]:
-    """`@app.event_callback(...)`, for those who write it as `@app.callback(...)`."""
+    """Return the decorator for `@app.event_callback(...)`, written like `@app.callback(...)`."""
     return FlashEvents(app).event_callback(*dependencies, **options)
 
 
 def _wire(app: Dash) -> _Wiring:
     wiring = _Wiring(app)
     setattr(app, _WIRING, wiring)
-    if "event_callback" not in dir(app):  # Dash says nothing useful of an attribute that is missing
+    if "event_callback" not in dir(app):
         setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
     bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.is_used)
     return wiring
@@ -326,14 +330,15 @@ def _warn_once(message: str) -> None:
 
 
 def _warn_of_wsgi() -> None:
-    """Says what to start instead of a worker of gunicorn's own, which cannot call the app at all.
+    """Log an error if gunicorn was started with a WSGI worker class.
 
-    Each request would fail within gunicorn, with an error that names neither.
+    Each request would fail inside gunicorn, with an error that names neither the worker class nor
+    the cure.
     """
     workers = [name for name in WSGI_WORKERS if f"gunicorn.workers.{name}" in sys.modules]
     if workers:
         _warn_once(
-            f"gunicorn's worker class {workers[0]} serves WSGI apps, and this one is ASGI: each "
+            f"gunicorn's worker class {workers[0]} serves WSGI apps, but this app is ASGI: each "
             "request will fail. Start it with `hypercorn app:server`, or with `gunicorn -k "
             "uvicorn_worker.UvicornWorker app:server` (pip install uvicorn-worker)."
         )

@@ -1,4 +1,4 @@
-"""`track(items, "bar")`: the items as they are, and their progress streamed into a component."""
+"""`track(items, "bar")`, which yields the items and streams the progress to a component."""
 
 from collections import deque
 from collections.abc import (
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from operator import index
 from time import monotonic
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 from dash.development.base_component import Component
 
@@ -26,22 +26,24 @@ from flash_events.updates import ComponentId, Props, Update, checked_id, stream_
 T = TypeVar("T")
 
 INTERVAL_SECONDS = 0.1
-"""No more often than this, however fast the items come; an eye cannot follow more."""
+"""Minimum time between two reports; more frequent ones would not be readable."""
 
 RATE_SECONDS = 5.0
+"""Minimum time over which the rate is measured."""
+
 RATE_REPORTS = 10
-"""The rate is that of the last seconds, and of so many reports where items take long."""
+"""Minimum number of reports over which the rate is measured, for slow items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an iteration has come.
+    """The progress of an iteration.
 
     Attributes:
-        done: items that are done. One is done when the next one is asked for.
-        total: how many there are; None where that is not known.
-        seconds: since the iteration began.
-        rate: items per second of late; None until one can be told.
+        done: number of finished items. An item is finished when the next one is requested.
+        total: total number of items; None if unknown.
+        seconds: seconds since the iteration started.
+        rate: recent items per second; None until measurable.
     """
 
     done: int
@@ -51,14 +53,14 @@ class Progress:
 
     @property
     def percent(self) -> float | None:
-        """0 to 100, to one decimal, rounded down: 100 is all. None where the total is unknown."""
+        """Percentage, 0 to 100, rounded down to one decimal; None if the total is unknown."""
         if self.total is None:
             return None
         return min(self.done * 1000 // self.total, 1000) / 10 if self.total else 100.0
 
     @property
     def remaining_seconds(self) -> float | None:
-        """What the rest takes at this rate; None where that cannot be told."""
+        """Estimated time for the remaining items; None if total or rate is unknown."""
         if self.total is None:
             return None
         if self.done >= self.total:
@@ -66,7 +68,7 @@ class Progress:
         return (self.total - self.done) / self.rate if self.rate else None
 
     def __str__(self) -> str:
-        """`42 %, 1,234/s, 0:12 left`, or without a total `1,234, 310/s, 0:04`."""
+        """Return `42 %, 1,234/s, 0:12 left`, or without a total `1,234, 310/s, 0:04`."""
         percent, remaining = self.percent, self.remaining_seconds
         parts = [f"{self.done:,}" if percent is None else f"{int(percent)} %"]
         if self.rate is not None:
@@ -97,33 +99,37 @@ def track(
     props: Callable[[Progress], Props] | None = None,
 ) -> AsyncGenerator[T, None]: ...
 def track(
-    items: Any,
+    items: Iterable[T] | AsyncIterable[T],
     component_id: ComponentId | Component,
     *,
     total: int | None = None,
     label: ComponentId | Component | None = None,
     props: Callable[[Progress], Props] | None = None,
-) -> Any:
-    """Yields the items unchanged, and streams how far they have come, ten times a second at most.
+) -> Generator[T, None, None] | AsyncGenerator[T, None]:
+    """Yield items unchanged, and stream the progress to a component, at most ten times a second.
 
-    The first update comes when the iteration begins, the last one when the items are exhausted;
-    an iteration that is left early streams nothing more. Outside of a run nothing is streamed.
+    The first update comes when the iteration starts, the last one when the items are exhausted. An
+    iteration that is left early streams no last update. Outside a run, nothing is streamed.
+
+        for row in track(rows, "bar", label="progress-text"):
+            work_on(row)
 
     Args:
-        items: an iterable or an async iterable; what is both is taken as an iterable. An async
-            generator is closed with the tracker: `async with aclosing(track(...)) as items`.
-        component_id: gets `{"value": percent}`, 0 to 100; as for `stream_props`.
-        total: how many items there are; by default `len(items)`. Without either no `value` is
+        items: an iterable or an async iterable; an object that is both is used as an iterable. An
+            async generator is closed with the tracker: `async with aclosing(track(...)) as items`.
+        component_id: the component that gets `{"value": percent}`, 0 to 100; a string id, a dict id
+            or a component, as in `stream_props`.
+        total: total number of items; defaults to `len(items)`. If neither is known, no `value` is
             streamed.
         label: a component whose `children` gets `42 %, 1,234/s, 0:12 left`, or without a total
             `1,234, 310/s, 0:04`.
-        props: makes the props of `component_id` in place of `{"value": percent}`.
+        props: function that returns the props of `component_id` from a `Progress`, in place of
+            `{"value": percent}`.
 
     Raises:
-        UpdateError: an argument is of the wrong kind.
+        UpdateError: if an argument has the wrong type.
     """
-    is_plain = isinstance(items, Iterable)
-    if not is_plain and not isinstance(items, AsyncIterable):
+    if not isinstance(items, Iterable | AsyncIterable):
         raise UpdateError(
             "Expected an iterable or an async iterable to track, "
             f"got {type(items).__name__} {items!r:.80}. "
@@ -135,7 +141,7 @@ def track(
         None if label is None else checked_id(label),
         props,
     )
-    return _track(items, meter) if is_plain else _track_async(items, meter)
+    return _track(items, meter) if isinstance(items, Iterable) else _track_async(items, meter)
 
 
 def _track(items: Iterable[T], meter: "_Meter") -> Generator[T, None, None]:
@@ -163,15 +169,18 @@ async def _track_async(items: AsyncIterable[T], meter: "_Meter") -> AsyncGenerat
 
 
 def _closing(iterator: AsyncIterator[T]) -> AbstractAsyncContextManager[object]:
-    """Closes a generator; a stream, which may have an `aclose` too, is left to its owner."""
+    """Return a context manager that closes an async generator; other iterators stay open.
+
+    Streams may have an `aclose`, too, but their owner closes them.
+    """
     return aclosing(iterator) if isinstance(iterator, AsyncGenerator) else nullcontext()
 
 
 class _Meter:
-    """Knows how far one iteration has come, and streams it.
+    """Meter of one iteration, which measures and streams the progress.
 
     Attributes:
-        due: the time of the next report.
+        due: time of the next report, on the monotonic clock.
     """
 
     def __init__(
@@ -208,17 +217,17 @@ class _Meter:
         if self._label is not None:
             targets.append((self._label, {"children": str(progress)}))
         if targets:
-            with suppress(TooManyWaiting):  # the next report says more than this one
+            with suppress(TooManyWaiting):  # the next report replaces this one
                 self._stream(stream_props(targets))
         self.due = now + INTERVAL_SECONDS
 
     def end(self, done: int) -> None:
         if self._total is not None:
-            self._total = done  # whatever was expected, it was all
+            self._total = done  # the given total may have been wrong
         self.report(done)
 
     def _rate(self, now: float, done: int) -> float | None:
-        """Over a window rather than the last interval, so that the remaining time is steady."""
+        """Return the rate over a window of reports, which makes the remaining time steady."""
         reports = self._reports
         while len(reports) > RATE_REPORTS and now - reports[1][0] >= RATE_SECONDS:
             reports.popleft()
@@ -243,12 +252,12 @@ def _checked(total: int) -> int:
 def _length(items: object) -> int | None:
     try:
         return len(items) if isinstance(items, Sized) else None
-    except TypeError:  # some have __len__ and no length, a DataLoader over a stream for one
+    except TypeError:  # some have a __len__ that raises, such as a DataLoader over a stream
         return None
 
 
 def _as_clock(seconds: float) -> str:
-    """`0:12` or `1:02:03`."""
+    """Return a duration as `0:12` or `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

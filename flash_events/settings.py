@@ -1,4 +1,4 @@
-"""What can be set, by keyword, by `FLASH_EVENTS_*` environment variables, or left alone."""
+"""The settings, from keywords and from `FLASH_EVENTS_*` environment variables."""
 
 import functools
 import inspect
@@ -19,13 +19,14 @@ logger = logging.getLogger(__name__)
 PREFIX = "FLASH_EVENTS_"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*\s]+")
 _LIKE_PREFIX = re.compile("FLASH_?EVENTS?_?", re.IGNORECASE)
-"""How the names of variables begin that are likely meant for us."""
+"""Start of the names of environment variables that are likely intended for this package."""
 
 MAX_HEARTBEAT_SECONDS = 30.0
+"""Maximum of `heartbeat_seconds`; proxies commonly cut connections that are silent for 60 s."""
 
 
 class SettingsOptions(TypedDict, total=False):
-    """The settings as keywords; `Settings` describes them."""
+    """The keywords of the settings; see `Settings`."""
 
     broker: str
     broker_outage_seconds: float
@@ -57,48 +58,52 @@ class SettingsOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set; the defaults fit the field.
+    """The settings of an app. The defaults suit most deployments.
+
+    All numbers must be above 0. Environment variables separate the items of lists by commas.
 
     Attributes:
-        broker: where event logs live: `memory://` (this process only) or `redis://host:port/db`
-            (all workers on all machines; also `rediss://` and `unix://`).
-        broker_outage_seconds: how long streams wait for a Redis that does not answer, or refuses
-            every command, before they end as lost.
-        heartbeat_seconds: between two signs of life on a connection, which the page answers; the
-            grace begins when it leaves two in a row unanswered.
-        grace_seconds: how long runs go on after their client vanished without a word.
-        linger_seconds: how long a connection stays open after its last run ended.
-        log_bytes: event log not yet handed to the socket, above which runs wait.
-        log_events: the same bound as a number of events.
-        replay_bytes: how much of what was handed to the socket stays replayable.
-        replay_seconds: for how long it stays replayable.
-        max_event_bytes: of one update.
-        max_body_bytes: of one start, which holds the values of all Inputs and States; Quart's
-            `MAX_CONTENT_LENGTH` bounds it, too.
-        max_uploading_bytes: of all starts above 1 MiB that this worker receives at the same time.
-        max_runs_per_page: live runs of one tab.
-        max_runs_per_connection: live runs of one connection.
-        max_connections_per_page: connections that one tab has opened.
-        max_runs: live runs of this worker.
-        max_connections: connections that this worker holds.
-        max_threads: plain generators that run at the same time in this worker.
-        max_kept_bytes: what a run that goes on without a viewer keeps for a page that attaches.
-        max_ended_bytes: what all such runs of this worker that have ended keep, the newest first,
-            for at most 5 minutes.
-        identify: says whose request it is: takes the request (Quart's, or Starlette's under
-            FastAPI), returns a string, plain or async. Connections and runs then belong to that
-            user, and those of others look like unknown ones. None, or an exception, refuses the
-            request.
+        broker: store of event logs: `memory://` (in one process) or `redis://host:port/db` (shared
+            by all workers on all machines; also `rediss://` and `unix://`).
+        broker_outage_seconds: timeout after which streams end as `lost` if Redis does not answer,
+            or refuses all commands.
+        heartbeat_seconds: time between two heartbeats of a connection, 30 at most. The page answers
+            them; the grace period starts when it leaves two in a row unanswered.
+        grace_seconds: grace period, for which runs go on after their client has vanished.
+        linger_seconds: time for which a connection stays open after its last run has ended.
+        log_bytes: maximum size of the events of a connection that wait to be written to the socket;
+            above it, its runs wait.
+        log_events: maximum number of these events.
+        replay_bytes: maximum size of the sent events that are kept for replay after a cut.
+        replay_seconds: maximum time for which sent events are kept for replay.
+        max_event_bytes: maximum size of one update.
+        max_body_bytes: maximum size of a start, which holds the values of all Inputs and States.
+            Quart's `MAX_CONTENT_LENGTH` limits it, too.
+        max_uploading_bytes: maximum total size of the starts above 1 MiB that a worker receives
+            concurrently.
+        max_runs_per_page: maximum number of live runs of one tab.
+        max_runs_per_connection: maximum number of live runs of one connection.
+        max_connections_per_page: maximum number of connections of one tab.
+        max_runs: maximum number of live runs of one worker.
+        max_connections: maximum number of connections of one worker.
+        max_threads: maximum number of concurrent plain generators of one worker.
+        max_kept_bytes: maximum size of the snapshot of a run with `on_disconnect="finish"`.
+        max_ended_bytes: maximum total size of the snapshots of ended runs in one worker, which are
+            kept for 5 minutes; the oldest are dropped first.
+        identify: function that takes the request (Quart's, or Starlette's under FastAPI) and
+            returns the id of the user as a string; may be async. Connections and runs belong to
+            this user, and other users get the same error as for unknown ones. None or an exception
+            refuses the request.
         metrics: whether `_dash-flash-events/metrics` serves counters as OpenMetrics text.
-        allowed_origins: other origins whose pages may call, such as `https://portal.example`;
-            as an environment variable separated by commas.
-        command_props: props besides dcc.Graph's `extendData`, AgGrid's `rowTransaction` and the
-            like of which every value does something, so that none may collapse into the next:
-            `play`, or `my_lib.Player.play` for one type of component; as an environment variable
-            separated by commas.
-        trust_forwarded_host: whether a proxy in front sets `X-Forwarded-Host`.
-        debug: whether errors reach the browser with their text and their traceback, and updates
-            with the line that made them; None follows Dash's dev tools.
+        allowed_origins: other origins whose pages may send requests, such as
+            `https://portal.example`.
+        command_props: further props whose values are actions, so that no value may be merged into
+            the next: `play`, or `my_lib.Player.play` for one component type. dcc.Graph's
+            `extendData`, AgGrid's `rowTransaction` and similar props are known already.
+        trust_forwarded_host: whether to trust the header `X-Forwarded-Host`, which a proxy must
+            set.
+        debug: whether the browser gets messages and tracebacks of errors, and the source lines of
+            updates; None follows Dash's dev tools.
     """
 
     broker: str = "memory://"
@@ -147,8 +152,8 @@ class Settings:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigurationError(
                     "Expected allowed_origins to name each origin as browsers send it, such as "
-                    f"https://portal.example or http://localhost:3000, got {origin!r}: without "
-                    "path, slash at the end and wildcard."
+                    f"https://portal.example or http://localhost:3000, got {origin!r}. Remove "
+                    "path, trailing slash and wildcards."
                 )
         if self.heartbeat_seconds > MAX_HEARTBEAT_SECONDS:
             raise ConfigurationError(
@@ -158,7 +163,7 @@ class Settings:
 
     @property
     def log_limits(self) -> LogLimits:
-        """The bounds of each event log."""
+        """The limits of each event log."""
         return LogLimits(
             self.log_bytes,
             self.log_events,
@@ -169,11 +174,15 @@ class Settings:
         )
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] = os.environ, **given: Any) -> Self:
-        """Reads settings; what is given by keyword wins over the environment.
+    def load(cls, environment: Mapping[str, str] = os.environ, **given: object) -> Self:
+        """Return settings from the environment and from keywords, which take precedence.
+
+        Args:
+            environment: environment variables.
+            given: settings by keyword.
 
         Raises:
-            ConfigurationError: an unknown setting, or a value of the wrong kind.
+            ConfigurationError: if a setting is unknown, or a value has the wrong type.
         """
         known = {field.name: field.default for field in fields(cls)}
         for name in given:
@@ -186,7 +195,7 @@ class Settings:
                 _warn_of(variable, f"Did you mean {PREFIX}{near.upper()}?" if near else "")
         if environment.get(PREFIX + "IDENTIFY"):
             raise ConfigurationError(
-                f"{PREFIX}IDENTIFY has no meaning, since identify is a function. Pass it: "
+                f"{PREFIX}IDENTIFY cannot be set, since identify is a function. Write: "
                 "FlashEvents(app, identify=...)."
             )
         values: dict[str, Any] = {}
@@ -218,18 +227,18 @@ _NUMBERS = [
 def _takes_a_request(identify: Any) -> bool:
     try:
         inspect.signature(identify).bind(None)
-    except ValueError:  # written in C, and without a signature
+    except ValueError:  # some functions that are written in C have no signature
         return True
-    except TypeError:  # not callable, or with other parameters
+    except TypeError:  # it is not callable, or has other parameters
         return False
     return True
 
 
 @functools.cache
 def _warn_of(variable: str, hint: str) -> None:
-    """Warns of a variable that sets nothing, once in a process."""
+    """Warn of an unknown environment variable, once in a process."""
     logger.warning(
-        "The environment variable %s is no setting of flash_events, and sets nothing. %s",
+        "The environment variable %s is not a setting of flash_events and has no effect. %s",
         variable,
         hint or f"The settings are {PREFIX} and one of {', '.join(_NAMES)}.",
     )

@@ -1,4 +1,4 @@
-"""Task queues: where the runs of a callback wait for a worker that is not one of the web's."""
+"""Interface of task queues, whose workers drive runs outside the web server."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker must know to drive a run; the rest stands in the run's record.
+    """The message that makes a worker drive a run; the run's record holds the rest.
 
     Attributes:
-        run: its id.
-        callback: the id of its event callback.
-        context: what of `dash.ctx` has a JSON form, arguments included.
-        debug: whether the web server shows errors with their text.
+        run: the id of the run.
+        callback: the id of the event callback.
+        context: the JSON part of `dash.ctx`, with the arguments.
+        debug: whether the browser gets error details.
     """
 
     run: str
@@ -24,36 +24,36 @@ class Order:
 
 
 class RunQueue(ABC):
-    """Brings runs to workers."""
+    """A queue that delivers runs to workers."""
 
     @property
     @abstractmethod
     def redelivers(self) -> bool:
-        """Whether a run whose worker has died is brought to another one."""
+        """Whether a run whose worker has died is delivered again, to another worker."""
 
     @abstractmethod
     def register(self, callback: Any, indices: Any, short_id: str) -> None:
-        """Makes an event callback known.
+        """Register an event callback, so that workers can find it by its id.
 
         Args:
             callback: the event callback.
-            indices: how Dash groups its arguments.
-            short_id: its id in a web server that was started as `python package/module.py`, and
+            indices: Dash's grouping of its arguments.
+            short_id: its id in a web server that was started as `python package/module.py`, and so
                 knows only the last part of the module's name.
         """
 
     @abstractmethod
     async def send(self, order: Order) -> None:
-        """Queues a run."""
+        """Queue a run."""
 
     @abstractmethod
     async def refused(self, runs: Iterable[str]) -> dict[str, str]:
-        """Which of these a worker has taken and cannot drive, each with the reason."""
+        """Return the runs that a worker has refused, each with the reason."""
 
     @abstractmethod
-    async def take_back(self, run: str) -> None:
-        """A run that waits shall not be started."""
+    async def revoke(self, run: str) -> None:
+        """Cancel a queued run."""
 
     @abstractmethod
     async def terminate(self, run: str) -> None:
-        """Ends the process that drives a run and has not stopped when it was asked to."""
+        """Terminate the process of a run that did not stop when it was cancelled."""

@@ -1,7 +1,7 @@
-"""Times that are promised to users (docs/semantics.md), and that several modules must keep."""
+"""Times that docs/semantics.md promises to users, and that several modules use."""
 
 STOP_SECONDS = 1.0
-"""Maximum time for the `finally` of a run, or of a task, that was asked to stop."""
+"""Maximum time for the `finally` of a cancelled run or task."""
 
 KEPT_SECONDS = 300.0
-"""Time for which the end of a run is known after it, so that a page can still attach to it."""
+"""Time after the end of a kept run during which pages can still attach to it."""

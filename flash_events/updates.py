@@ -1,7 +1,7 @@
-"""`stream_props(...)` makes an `Update`: a set of (component id, props) that belong together."""
+"""`stream_props(...)`, which returns an `Update`: props of components, to be applied together."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType
@@ -16,25 +16,28 @@ from flash_events.errors import UpdateError
 from flash_events.mistakes import commands, cures
 
 ComponentId = str | dict[str, Any]
-"""A string id, or a dict id; in a dict, MATCH and ALL stand for what they mean in Dash."""
+"""A string id or a dict id; in a dict, MATCH and ALL have their meaning in Dash."""
 
 Props = Mapping[str, Any]
 
 Batch = Iterable[tuple[ComponentId | Component, Props]] | Mapping[str, Props]
-"""Pairs of id and props, or a dict of them, as `reset_props` takes it."""
+"""Pairs of id and props, or a dict of props by id."""
 
 _LIKE_NO_UPDATE = frozenset((NoUpdate, type, dict))
-"""Types of the forms of `dash.no_update`: its instance, its class, and what JSON makes of it."""
+"""Types of the forms of `dash.no_update`: its instance, its class, and its JSON form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a run yields: props for one or several components, applied together.
+    """Props for one or several components, applied together; an event callback yields it.
+
+    Create it with `stream_props`.
 
     Attributes:
-        targets: pairs of component id and props, in the order given; none without props.
-        alone: never collapses with another update; for components on which setting a prop *does*
-            something.
+        targets: pairs of component id and props, in the given order; pairs without props are left
+            out.
+        alone: whether the update is never merged with another one, which is right if setting a prop
+            is an action.
     """
 
     targets: tuple[tuple[ComponentId, Props], ...]
@@ -42,7 +45,10 @@ class Update:
 
 
 _PARTS = (str, int, float, bool, Wildcard, NoneType)
-"""What the values of a dict id may be."""
+"""Types that the values of a dict id may have."""
+
+Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
+"""What `on_error`, `on_state` and `emit` take: one or several updates, or nothing."""
 
 NOTHING = Update(())
 """The update that sets nothing."""
@@ -62,28 +68,28 @@ def stream_props(
 def stream_props(*, batch: Batch, alone: bool = False) -> Update: ...
 def stream_props(
     *args: Any,
-    component_id: Any = None,
-    props: Any = None,
-    batch: Any = None,
+    component_id: ComponentId | Component | None = None,
+    props: Props | None = None,
+    batch: Batch | None = None,
     alone: bool = False,
-    **unknown: Any,
+    **unknown: object,
 ) -> Update:
-    """Makes an update; a run streams it into the page by yielding it.
+    """Return an update; an event callback yields it to stream it to the page.
 
     Forms: `stream_props("id", {"children": 1})`, `stream_props([("a", {...}), ("b", {...})])`, and
     the same by keyword: `component_id=, props=` or `batch=`.
 
     Args:
-        component_id: a string id, a dict id or a component. In a dict id MATCH means the
-            triggering component's value and ALL every component on the page that fits.
-        props: the props to set: anything that Dash can send, Patch included. A prop whose value is
-            `dash.no_update` is left alone.
-        batch: several such pairs, or a dict of them; their state props are applied in one React
-            commit.
-        alone: the update never collapses with another, before or after it.
+        component_id: a string id, a dict id or a component. In a dict id, MATCH stands for the
+            value of the triggering component, and ALL for every matching component on the page.
+        props: the props to set, with any values that Dash can send, including Patch. A prop with
+            the value `dash.no_update` is not set.
+        batch: several pairs of id and props, or a dict of props by id; their state props are
+            applied in one React commit.
+        alone: whether the update is never merged with an earlier or later one.
 
     Raises:
-        UpdateError: the arguments are none of these forms.
+        UpdateError: if the arguments have none of these forms.
     """
     if unknown:
         call = _call(args, component_id=component_id, props=props, batch=batch, **unknown)
@@ -101,12 +107,12 @@ def stream_props(
 
 
 def together(updates: Iterable[object], verb: str = "yield") -> Update:
-    """Several updates as one, so that they are applied in one commit.
+    """Return several updates as one, so that they are applied in one commit.
 
-    None and `no_update` among them are skipped. `verb` is for `as_update`.
+    None and `no_update` are skipped. See `as_update` for `verb`.
 
     Raises:
-        UpdateError: one of them is not an update.
+        UpdateError: if one of them is not an update.
     """
     targets: list[tuple[ComponentId, Props]] = []
     alone = False
@@ -124,11 +130,11 @@ def as_update(item: object, verb: str = "yield") -> Update:
     """Return a yielded item as one update; an empty one for None and `no_update`.
 
     Args:
-        item: what was yielded, returned or emitted.
-        verb: says in an error which of these it was: "yield", "return" or "emit".
+        item: the item that was yielded, returned or emitted.
+        verb: "yield", "return" or "emit", for the error message.
 
     Raises:
-        UpdateError: it is neither an update nor a list of them.
+        UpdateError: if it is neither an update nor a list of updates.
     """
     if is_nothing(item):
         return NOTHING
@@ -140,39 +146,39 @@ def as_update(item: object, verb: str = "yield") -> Update:
 
 
 def is_no_update(value: object) -> bool:
-    """Whether a value is `dash.no_update` in one of its forms."""
+    """Return whether a value is `dash.no_update` in one of its forms."""
     return type(value) in _LIKE_NO_UPDATE and NoUpdate.is_no_update(value)
 
 
 def is_nothing(item: object) -> bool:
-    """Whether what was yielded, emitted or returned in place of an update sets nothing."""
+    """Return whether an item sets nothing: None or `dash.no_update`."""
     return item is None or is_no_update(item)
 
 
 def not_an_update(got: object, verb: str = "yield") -> UpdateError:
-    """The error for a value that stands where an update was expected; `verb` as of `as_update`."""
-    who = {"yield": "the generator to yield", "return": "the function to return"}
+    """Return the error for a value in place of an update; see `as_update` for `verb`."""
+    expected = {"yield": "the generator to yield", "return": "the function to return"}
     return UpdateError(
-        f"Expected {who.get(verb, 'emit to get')} stream_props(...), a list of them or None, "
+        f"Expected {expected.get(verb, 'emit to get')} stream_props(...), a list of them or None, "
         f"got {type(got).__name__} {got!r:.80}. {cures.instead_of_yielded(got, verb)}"
     )
 
 
 def checked_id(component_id: object) -> ComponentId:
-    """An id, or the id of a component.
+    """Return an id, or the id of a component.
 
     Raises:
-        UpdateError: it is no component id.
+        UpdateError: if it is not a component id.
     """
     return _target(component_id, {})[0]
 
 
-def _of_one(component_id: Any, props: Any, alone: bool) -> Update:
+def _of_one(component_id: object, props: object, alone: bool) -> Update:
     target = _target(component_id, props)
     return Update((target,) if target[1] else (), alone)
 
 
-def _targets(batch: Any) -> Iterable[tuple[ComponentId, Props]]:
+def _targets(batch: object) -> Iterable[tuple[ComponentId, Props]]:
     pairs = batch.items() if isinstance(batch, Mapping) else batch
     if isinstance(pairs, str | Component) or not isinstance(pairs, Iterable):
         raise UpdateError(
@@ -205,7 +211,7 @@ def _target(component_id: Any, props: Any) -> tuple[ComponentId, Props]:
     for prop, value in props.items():
         if type(prop) is not str:
             raise UpdateError(f"Expected prop names of {component_id!r} as strings, got {prop!r}.")
-        if type(value) in _LIKE_NO_UPDATE and is_no_update(value):  # a call less for most values
+        if type(value) in _LIKE_NO_UPDATE and is_no_update(value):  # saves a call for most values
             del given[prop]
         elif prop in commands.PROPS:
             commands.check_command(component_id, prop, value)
@@ -250,21 +256,24 @@ def _not_a_part(component_id: dict[Any, Any], key: object, part: object) -> Upda
     cure = "int(...)" if is_number else "str(...)"
     return UpdateError(
         f"Expected the {expected} of a dict id to be {kinds}, got {type(got).__name__} {got!r:.40} "
-        f"in {component_id!r:.80}. Write {cure} around it, in the layout, too."
+        f"in {component_id!r:.80}. Write {cure} around it, also in the layout."
     )
 
 
 def _check_characters(text: str, component_id: object) -> None:
-    """Line ends would part an event in two, wherever an id is written as it is: wire, log, key."""
+    """Raise `UpdateError` if an id has line ends or NUL, which would split events and keys."""
     if any(character in text for character in "\r\n\0"):
         raise UpdateError(
             f"Expected a component id without CR, LF and NUL, got {component_id!r:.80}. "
-            "Take them out of the id, in the layout too."
+            "Remove them from the id, also in the layout."
         )
 
 
 def _check_json(component_id: str) -> None:
-    """A string may be a dict id as Dash writes it, as `dash.set_props` does."""
+    """Raise `UpdateError` unless a string with "{" is the JSON form of a dict id.
+
+    `dash.set_props` passes dict ids in this form.
+    """
     try:
         is_dict = isinstance(json.loads(component_id), dict)
     except ValueError:
@@ -289,7 +298,7 @@ def _call(args: tuple[Any, ...], **named: Any) -> str:
 
 
 def check_wildcards(component_id: Any, match_keys: frozenset[str], error: type[Exception]) -> None:
-    """Raises `error` where a wildcard in an id stands for nothing."""
+    """Raise `error` if a wildcard in an id has no meaning."""
     if not isinstance(component_id, dict):
         return
     for key, value in component_id.items():

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "wire": {"bridge", "brokers", "errors", "mistakes", "settings", "sse", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
     "registration": {"errors", "options", "task_queue", "updates"},
-    "components": {"registration"},
+    "components": {"registration", "updates"},
     "runs": {
         "background", "bridge", "brokers", "context", "errors", "registration", "settings",
         "sse", "task_queue", "times", "updates", "wire",

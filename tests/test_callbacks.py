@@ -103,7 +103,7 @@ def test_anything_but_a_generator_function_is_refused(
         ((START,), {"cancel": "stop"}, "Expected cancel to be a list"),
         ((START,), {"cancel": [(START, 0, 1)]}, "Expected cancel entries to be an Input"),
         ((START,), {"cancel": [(START, object())]}, "cannot be sent to the browser"),
-        ((START,), {"cancel": [START, (START, 0)]}, "stands twice in cancel"),
+        ((START,), {"cancel": [START, (START, 0)]}, "is in cancel twice"),
         (
             (START,),
             {"cancel": [Input({"i": MATCH}, "n")]},

@@ -87,7 +87,7 @@ def test_a_worker_that_lacks_the_broker_fails_its_runs(page: Page, name: str) ->
     assert time.monotonic() - begun < 15
     assert end_of(events)["reason"] == "error"
     [message] = sets(events, "message")
-    assert message.startswith("sorry: ConfigurationError A worker that streams needs Redis")
+    assert message.startswith("sorry: ConfigurationError A Celery worker that streams needs Redis")
     assert "Set FLASH_EVENTS_BROKER=redis://host:port/db for the workers" in message
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import flash_events
+import flash_events.errors
 from flash_events import celery, stream_props, testing
 from flash_events.plugin import ACTIONS
 from flash_events.wire import events
@@ -97,3 +98,17 @@ def test_the_stream_that_is_shown_is_what_is_sent() -> None:
         events.Ended(run, 1, Reason.DONE),
     )
     assert re.sub(r"id: .*\n", "", stream) == b"".join(map(events.encode, sent)).decode()
+
+
+def test_every_error_of_users_is_exported_and_has_a_row() -> None:
+    asking = {"AskError", "NoAnswer", "RequestFailed", "WorkerGone"}  # between processes
+    internal = {"LogFull", "LogGone", "Refused", *asking}
+    errors = {
+        name
+        for name, value in vars(flash_events.errors).items()
+        if isinstance(value, type) and issubclass(value, flash_events.FlashEventsError)
+    }
+    assert errors - internal <= set(flash_events.__all__)
+    table = REFERENCE.split("\n## Errors\n")[1].split("\n:::")[0]
+    listed = {*re.findall(r"`(\w+)`", table)}
+    assert (errors - internal) | {"TaskStopped"} <= listed

@@ -337,10 +337,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "beside an int key": ({1: "a", 2: {3}}, "set at p[2]"),
     "a tuple as key": (
         {"a": [{(1, 2): 1}]},
-        "tuple (1, 2) at p['a'][0] has no JSON form as the key of a dict",
+        "tuple (1, 2) at p['a'][0] has no JSON form as a dict key",
     ),
-    "bytes as key": ({b"a": 1}, "bytes b'a' at p has no JSON form as the key"),
-    "numpy.int64 as key": ({np.int64(1): 1}, "int64 np.int64(1) at p has no JSON form as the key"),
+    "bytes as key": ({b"a": 1}, "bytes b'a' at p has no JSON form as a dict key"),
+    "numpy.int64 as key": (
+        {np.int64(1): 1},
+        "int64 np.int64(1) at p has no JSON form as a dict key",
+    ),
     "a frozenset as key": (
         b({frozenset(): 1}),
         "frozenset frozenset() at p['props']['children']",
@@ -406,7 +409,7 @@ def test_s17_what_dash_refuses_is_refused_by_id_prop_and_type(name: str) -> None
     ids=["list", "component", "dict"],
 )
 def test_p14_a_part_of_a_value_cannot_be_left_alone(value: Any, path: str) -> None:
-    with pytest.raises(EncodingError, match="only a whole prop can be left alone") as raised:
+    with pytest.raises(EncodingError, match="only a whole prop can be left unchanged") as raised:
         by_us(value)
     assert f"'p' of component 'a' cannot be sent: no_update at {path} is" in str(raised.value)
 

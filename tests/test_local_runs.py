@@ -156,7 +156,7 @@ async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None
     assert runs.all.has(RunId("1"))
     runs.all.on_closed(ConnectionId("C"))
     await until(lambda: not runs.all.has(RunId("1")))
-    assert runs.all.counted()["ends_lost"] == 1
+    assert runs.all.counters()["ends_lost"] == 1
     await kept.start(RunId("2"), PageId("P"))
     kept.all.on_closed(ConnectionId("C"))
     await asyncio.sleep(0)

@@ -96,15 +96,15 @@ def decorated(
 AT_DECORATION: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     "no parentheses": (
         lambda: event_callback(live),  # type: ignore[arg-type] # the test's point
-        ("function 'live'", "without parentheses", 'Write: @event_callback(Input("start", '),
+        ("function 'live'", "has no parentheses", 'Write: @event_callback(Input("start", '),
     ),
     "background": (
         decorated(START, background=True),
-        ("Unknown option 'background'", "leave it out", "worker=celery_app"),
+        ("Unknown option 'background'", "remove it", "worker=celery_app"),
     ),
     "progress": (decorated(START, progress=[Output("a", "b")]), ("'progress'", "track(...)")),
     "output by keyword": (decorated(START, output=Output("a", "b")), ("yield stream_props(id",)),
-    "websocket": (decorated(START, websocket=True), ("an option of dash.callback", "leave it")),
+    "websocket": (decorated(START, websocket=True), ("an option of dash.callback", "remove it")),
     "misspelt option": (decorated(START, cancle=[]), ("Did you mean cancel?",)),
     "unknown option": (decorated(START, colour=1), ("Known are: cancel, inputs, ",)),
     "Output": (
@@ -281,8 +281,8 @@ def resets(allowed: object, prop: str = "n_clicks") -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (resets(1), ["press number 1 does nothing", "cancel=[Input('reset', 'n_clicks')]"]),
-        (resets(3), ["press number 3 does nothing"]),
+        (resets(1), ["click number 1 does nothing", "cancel=[Input('reset', 'n_clicks')]"]),
+        (resets(3), ["click number 3 does nothing"]),
         (resets(0), []),
         (resets(None), []),
         (resets(1, "value"), []),
@@ -431,7 +431,9 @@ class TestBlocking:
             return _culprit(sys._getframe())
 
         _, cure = await asyncio.create_task(blocks())
-        assert "await what waits (`await asyncio.sleep(...)`, not `time.sleep(...)`)" in cure
+        assert (
+            "calls that can be awaited (`await asyncio.sleep(...)`, not `time.sleep(...)`)" in cure
+        )
         assert "plain `def`" not in cure
 
     async def test_in_a_callback_that_is_not(self) -> None:
@@ -604,7 +606,7 @@ def test_t13_a_misspelt_variable_is_warned_about_once(
     for _ in range(2):
         Settings.load({variable: "memory://"})
     expected = (
-        [f"The environment variable {variable} is no setting of flash_events"] if says else []
+        [f"The environment variable {variable} is not a setting of flash_events"] if says else []
     )
-    assert [message.partition(",")[0] for message in caplog.messages] == expected
+    assert [message.partition(" and has")[0] for message in caplog.messages] == expected
     assert all(str(says) in message for message in caplog.messages)

@@ -336,7 +336,7 @@ class TestCancel:
         self,
     ) -> None:
         let_go = asyncio.Event()
-        heard = Heard("goes on 1 s after it was cancelled")
+        heard = Heard("is still running 1 s after it was cancelled")
         logging.getLogger("flash_events").addHandler(heard)
 
         async def stubborn(n: int) -> AsyncIterator[Update]:

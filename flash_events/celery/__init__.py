@@ -1,9 +1,9 @@
-"""Celery: tasks stream into the page, and whole event callbacks run in workers."""
+"""Celery: tasks that stream to pages, and event callbacks that run in Celery workers."""
 
 from flash_events.extras import how_to_install
 
 try:
-    import flash_events.celery.refusals  # noqa: F401 - it hears signals of Celery
+    import flash_events.celery.refusals  # noqa: F401 - it connects handlers to Celery's signals
     from flash_events.celery.messages import TaskState, TaskStatus, TaskUpdate
     from flash_events.celery.streams import TaskStream, stream_task
     from flash_events.celery.tasks import TaskStopped, emit

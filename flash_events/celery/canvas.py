@@ -1,7 +1,7 @@
-"""Celery's canvas, seen as parts: the single tasks of a signature, group, chain or chord.
+"""The parts of a Celery canvas: the single tasks of a signature, group, chain or chord.
 
-A part's number travels in a header of its message, so it survives that Celery rebuilds a canvas
-when it sends it.
+Each part carries its number in a header of its message, because Celery rebuilds a canvas when it
+sends it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,12 @@ from celery.result import AsyncResult, GroupResult
 
 
 def canvas_of(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
-    """A copy of a signature, or a task with its arguments; raises `TypeError` for anything else."""
+    """Return a signature of a task and its arguments, or a copy of a signature.
+
+    Raises:
+        TypeError: if `task` is neither a task nor a signature, or a signature has arguments beside
+            it.
+    """
     if isinstance(task, Signature):
         if args or kwargs:
             raise TypeError(
@@ -32,7 +37,7 @@ def canvas_of(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signa
 
 
 def parts_of(canvas: Signature) -> Iterator[Signature]:
-    """The single tasks, in the order in which they are written."""
+    """Yield the single tasks, in the order in which they are written."""
     for inner in _inner(canvas):
         if inner is canvas:
             yield inner
@@ -41,7 +46,7 @@ def parts_of(canvas: Signature) -> Iterator[Signature]:
 
 
 def first_of(canvas: Signature) -> list[int]:
-    """The numbers of the parts that are sent at once; the others follow when these are done."""
+    """Return the numbers of the parts that are sent at once; others are sent when these end."""
     numbers = count()
 
     def look(inner: Signature, is_first: bool) -> Iterator[int]:
@@ -60,7 +65,7 @@ def first_of(canvas: Signature) -> list[int]:
 
 
 def followers_of(canvas: Signature) -> dict[int, set[int]]:
-    """By number: the parts that are never sent if this one brings no result."""
+    """Return, by part, the parts that are never sent if this one has no result."""
     numbers = count()
     followers: dict[int, set[int]] = {}
 
@@ -80,14 +85,14 @@ def followers_of(canvas: Signature) -> dict[int, set[int]]:
 
 
 def label(canvas: Signature, header: str, note: Mapping[str, Any]) -> None:
-    """Writes a header into each part's options: the note, and the part's number."""
+    """Write a header with the note and the part's number into each part's options."""
     for number, part in enumerate(parts_of(canvas)):
         headers = {**(part.options.get("headers") or {}), header: {**note, "part": number}}
         part.set(headers=headers)
 
 
 def result_of(canvas: Signature, results: Mapping[int, Any] | Sequence[Any]) -> Any:
-    """The result of the whole from those of its parts, as Celery would give it."""
+    """Return the result of the canvas from those of its parts, in the shape that Celery uses."""
     numbers = iter(range(len(results)))
 
     def assemble(inner: Signature) -> Any:
@@ -101,7 +106,7 @@ def result_of(canvas: Signature, results: Mapping[int, Any] | Sequence[Any]) -> 
 
 
 def ids_of(result: AsyncResult | GroupResult | None) -> set[str]:
-    """The ids of the tasks that are known once a canvas has been sent."""
+    """Return the ids of the tasks that are known once a canvas has been sent."""
     ids: set[str] = set()
     while result is not None:
         if isinstance(result, GroupResult):
@@ -114,7 +119,7 @@ def ids_of(result: AsyncResult | GroupResult | None) -> set[str]:
 
 
 def _copy(canvas: Signature) -> Signature:
-    """One of which no part is shared: Celery's own clone shares the tasks of a group."""
+    """Return a deep copy; Celery's own clone shares the tasks of a group."""
     copied = canvas.clone()
     if isinstance(copied, group | chain | chord):
         copied.tasks = [_copy(task) for task in copied.tasks]

@@ -1,4 +1,4 @@
-"""What the web's workers ask of Celery, each in a thread, as Celery waits for its broker."""
+"""Calls of Celery from the event loop: each in a thread, as Celery blocks while it waits."""
 
 import asyncio
 import logging
@@ -12,34 +12,34 @@ from celery.result import AsyncResult
 logger = logging.getLogger(__name__)
 
 REFUSED = "flash_events_refused"
-"""The remote control command by which workers tell what they have taken and cannot do."""
+"""The remote control command that asks workers which tasks they have refused."""
 
 REFUSED_SECONDS = 1.0
 """Timeout for the answers of workers."""
 
 
 class Control:
-    """Sends and revokes tasks of one Celery app."""
+    """Async access to one Celery app: send and revoke tasks, and inspect its queues."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     async def send(self, canvas: Signature, **options: Any) -> AsyncResult:
-        """Sends a task or a canvas."""
+        """Send a task or a canvas."""
         return await asyncio.to_thread(canvas.apply_async, **options)
 
     async def revoke(self, task_ids: Iterable[str], terminate: bool = False) -> None:
-        """Has tasks not started any more or, with `terminate`, their processes end."""
+        """Cancel queued tasks; with `terminate`, terminate the processes of running ones."""
         ids = list(task_ids)
         if ids:
             await asyncio.to_thread(self._app.control.revoke, ids, terminate=terminate)
 
     async def waiting(self, part: Signature) -> int | None:
-        """How many tasks wait in the queue of one, where the broker can tell."""
+        """Return the length of a task's queue, or None if the broker cannot tell."""
         return await asyncio.to_thread(self._count, part)
 
     async def refused(self, keys: Iterable[str]) -> dict[str, str]:
-        """Which of these a worker has taken and cannot do, each with the reason."""
+        """Return the tasks that a worker has refused, each with the reason."""
         return await asyncio.to_thread(self._ask, list(keys))
 
     def _ask(self, keys: list[str]) -> dict[str, str]:
@@ -48,13 +48,13 @@ class Control:
                 REFUSED, {"keys": keys}, reply=True, timeout=REFUSED_SECONDS
             )
         except Exception as error:  # each driver raises its own, and some have no remote control
-            logger.debug("The workers cannot be asked: %s", error)
+            logger.debug("The workers cannot be asked for refused tasks: %s", error)
             return {}
         refused: dict[str, str] = {}
         for answer in answers:
-            for told in answer.values():
-                if "error" not in told:  # of a worker that does not know the command, say
-                    refused |= told
+            for reasons in answer.values():
+                if "error" not in reasons:  # the worker does not know the command, for example
+                    refused |= reasons
         return refused
 
     def _count(self, part: Signature) -> int | None:
@@ -64,15 +64,15 @@ class Control:
                 found = connection.default_channel.queue_declare(
                     getattr(queue, "name", queue), passive=True
                 )
-        except Exception as error:  # each driver raises its own, and a length is a courtesy
+        except Exception as error:  # each driver raises its own, and the length is optional
             if str(getattr(error, "reply_code", "")) == "404":
-                return 0  # a queue that is empty may not be there
-            logger.debug("The length of a queue is not known: %s", error)
+                return 0  # some brokers delete empty queues
+            logger.debug("The length of a queue is unknown: %s", error)
             return None
         return int(found.message_count)
 
 
 def redelivers(task: Any) -> bool:
-    """Whether Celery runs a task again whose process has died."""
+    """Return whether Celery delivers a task again if its process dies."""
     is_rejected = task.acks_late and task.reject_on_worker_lost
     return bool(is_rejected or getattr(task, "retry_on_worker_lost", False))

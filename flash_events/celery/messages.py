@@ -1,6 +1,7 @@
-"""What tasks tell the run that streams them: updates and changes of their state, as bytes.
+"""Messages from tasks to the run that streams them: updates and state changes, as bytes.
 
-An update is `<part> <attempt> <what events.encode_update makes>`, the change of a state is JSON.
+An update is `<part> <attempt> <body>`, where the body is encoded by `events.encode_update`. A state
+change is JSON.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from flash_events.wire import events
 
 
 class TaskState(StrEnum):
-    """Where a task is in its life."""
+    """State of a task."""
 
     QUEUED = "queued"
     STARTED = "started"
@@ -27,24 +28,25 @@ class TaskState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
+        """Whether no other state can follow."""
         return self not in (TaskState.QUEUED, TaskState.STARTED, TaskState.RETRY)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """Where one task is.
+    """Status of one streamed task.
 
     Attributes:
-        part: which task it is, of those that are streamed together; counts from 0.
-        name: of the task.
+        part: index of the task among those that are streamed together, from 0.
+        name: name of the task.
         state: see `TaskState`.
-        attempt: counts from 1; 0 while it has not started. Larger after a retry or a redelivery:
-            what it streams then comes a second time, so reset what must not double. Larger, too,
-            in the task by which it has replaced itself.
-        waiting: about how many tasks wait before it in its queue, where the broker can tell.
-        task_id: as Celery knows it.
-        error: why it has failed.
+        attempt: number of starts; 0 while the task is queued, 2 or more after a retry, after a
+            redelivery, and in a task by which it has replaced itself. Each attempt streams its
+            updates anew, so the page must reset whatever accumulates.
+        waiting: approximate number of tasks before it in its queue; None if the broker cannot
+            tell.
+        task_id: Celery's id of the task.
+        error: the exception with which it failed.
     """
 
     part: int
@@ -57,7 +59,7 @@ class TaskStatus:
 
 
 def key_of_part(feed: str, part: int) -> str:
-    """Name of a streamed task in the list of refusals of a worker."""
+    """Return the key of a streamed task in a worker's list of refusals."""
     return f"{feed}/{part}"
 
 
@@ -66,8 +68,8 @@ class TaskUpdate(events.Encoded):
     """An update that a task has emitted.
 
     Attributes:
-        part: which task it is, of those that are streamed together; counts from 0.
-        attempt: of the task; counts from 1, and is larger after a retry or a redelivery.
+        part: index of the task among those that are streamed together, from 0.
+        attempt: attempt of the task, from 1; larger after a retry or a redelivery.
     """
 
     part: int = 0
@@ -76,17 +78,17 @@ class TaskUpdate(events.Encoded):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A task has got into another state.
+    """A change of a task's state.
 
     Attributes:
-        part: which task.
-        attempt: of the task; 0 where who tells does not know.
-        state: the new one.
-        task_id: as Celery knows the task.
-        pool: of the worker, in state `STARTED`.
-        result: in state `SUCCESS`, as kombu's JSON; None where that says something else.
-        is_kept: in state `SUCCESS`, whether Celery's result backend has the result.
-        error: in state `FAILURE`, as Celery's backends keep it.
+        part: index of the task among those that are streamed together, from 0.
+        attempt: attempt of the task, from 1; 0 if the sender does not know it.
+        state: the new state.
+        task_id: Celery's id of the task.
+        pool: the worker's pool, in state `STARTED`.
+        result: the result as kombu's JSON, in state `SUCCESS`; None if JSON would change it.
+        is_kept: whether Celery's result backend has the result, in state `SUCCESS`.
+        error: the exception in the form of Celery's result backends, in state `FAILURE`.
     """
 
     part: int
@@ -100,18 +102,18 @@ class Changed:
 
 
 def encode_update(part: int, attempt: int, body: bytes) -> bytes:
-    """An update that a task has emitted."""
+    """Return the message of an update that a task has emitted."""
     return b"%d %d %b%b" % (part, attempt, body, sse.END)
 
 
 def encode(change: Changed) -> bytes:
-    """The change of a task's state."""
+    """Return the message of a change of a task's state."""
     text: str = dumps(asdict(change))
     return text.encode() + sse.END
 
 
 def decode(message: bytes) -> TaskUpdate | Changed:
-    """What a task has told, without the line ends."""
+    """Return the content of a message, which has no line ends any more."""
     if message.startswith(b"{"):
         fields = loads(message)
         return Changed(**{**fields, "state": TaskState(fields["state"])})

@@ -1,4 +1,4 @@
-"""In the web: sends whole runs to the workers of a Celery app, and has them ended."""
+"""The task queue of a Celery app, which sends event callbacks to Celery workers."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -17,10 +17,11 @@ _QUEUE = "_flash_events_queue"
 
 
 class CeleryQueue(RunQueue):
-    """The workers of one Celery app, which know its event callbacks when they have imported them.
+    """The task queue of one Celery app; its workers must import the modules of the callbacks.
 
     Args:
-        app: gets one more task, which drives runs; routes and options may be set for its name.
+        app: the Celery app. It gets one more task, named TASK, which drives runs; Celery's routes
+            and options can be set for this name.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -28,7 +29,7 @@ class CeleryQueue(RunQueue):
         self._callbacks: dict[str, tuple[EventCallback, Any]] = {}
         self._ids_by_short_id: dict[str, set[str]] = {}
 
-        # A shared task would take the place of that of each other app of the process.
+        # A shared task would replace the task of the same name of other apps in this process.
         def run(order: dict[str, Any]) -> None:  # Celery takes functions, not methods
             self._drive(Order(**order))
 
@@ -49,7 +50,7 @@ class CeleryQueue(RunQueue):
     async def refused(self, runs: Iterable[str]) -> dict[str, str]:
         return await self._control.refused(runs)
 
-    async def take_back(self, run: str) -> None:
+    async def revoke(self, run: str) -> None:
         await self._control.revoke([run])
 
     async def terminate(self, run: str) -> None:
@@ -60,10 +61,10 @@ class CeleryQueue(RunQueue):
         drive(order, callback, indices)
 
     def find(self, callback_id: str) -> tuple[EventCallback, Any]:
-        """A registered event callback, with how Dash groups its arguments.
+        """Return a registered event callback, and Dash's grouping of its arguments.
 
         Raises:
-            ConfigurationError: this worker does not know it, or knows several of that name.
+            ConfigurationError: if the id is unknown, or is the short id of several callbacks.
         """
         known = self._callbacks.get(callback_id)
         if known is not None:
@@ -74,25 +75,29 @@ class CeleryQueue(RunQueue):
         if ids:
             names = sorted(self._callbacks[one][0].name for one in ids)
             raise ConfigurationError(
-                f"This worker knows several event callbacks of that name: {', '.join(names)}. "
+                f"This worker has several event callbacks of that name: {', '.join(names)}. "
                 "Start the web server as `python -m package.module`, not as "
-                "`python package/module.py`, so that it knows the whole name."
+                "`python package/module.py`, so that it knows the full name."
             )
         raise ConfigurationError(
-            f"No event callback {callback_id!r} in this worker. Let it import the module that "
-            "defines the callback, by the name that the web server knows it by: "
-            "celery -A <that module>, or include=[...]. Where the web server is started as a "
-            "program, write `python -m package.module`."
+            f"No event callback {callback_id!r} in this worker. Make it import the module that "
+            "defines the callback, under the same name as the web server: "
+            "celery -A <that module>, or include=[...]. If the web server is started as a "
+            "program, use `python -m package.module`."
         )
 
 
 def has_queue(app: Celery) -> bool:
-    """Whether event callbacks run in the workers of a Celery app."""
+    """Return whether event callbacks run in the workers of a Celery app."""
     return hasattr(app, _QUEUE)
 
 
 def queue_of_app(app: Any) -> CeleryQueue:
-    """The queue of a Celery app; raises `CallbackError` where it is none."""
+    """Return the task queue of a Celery app.
+
+    Raises:
+        CallbackError: if `app` is not a Celery app.
+    """
     if not isinstance(app, Celery):
         raise CallbackError(
             f"Expected worker to be a Celery app, got {type(app).__name__} {app!r:.80}. "

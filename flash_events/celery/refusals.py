@@ -1,7 +1,7 @@
-"""Work that a worker refuses: runs in a pool of greenlets, and all that streams without Redis.
+"""Refusals of a Celery worker: runs in a greenlet pool, and streamed tasks without Redis.
 
-The first ends the worker when it starts. The second it can only tell over Celery's remote control,
-when the web asks what has become of its tasks.
+A greenlet pool makes the worker exit at its start. Without Redis, the worker can report a refusal
+only through Celery's remote control, when the web server polls for it.
 """
 
 from collections import OrderedDict
@@ -18,15 +18,18 @@ from flash_events.celery.worker_runs import TASK
 from flash_events.errors import ConfigurationError
 
 GREENLETS = ("gevent", "eventlet")
+"""Names of Celery's greenlet pools."""
 
-MOST = 10_000
-"""Limit of remembered refusals."""
+MAX_REFUSALS = 10_000
+"""Maximum number of remembered refusals; the oldest are dropped."""
 
 _refused: OrderedDict[str, str] = OrderedDict()
+"""Reasons of refusals, by the id of a run or by `key_of_part`."""
 
 
 def _on_worker_init(sender: Any, **_: Any) -> None:
-    from celery.worker.control import inspect_command  # the web does not need it
+    """Register the remote control command; exit if the worker would drive runs in greenlets."""
+    from celery.worker.control import inspect_command  # the web server does not need it
 
     inspect_command(name=REFUSED, visible=False)(_answer)
     module = getattr(sender.pool_cls, "__module__", str(sender.pool_cls)).partition(":")[0]
@@ -35,17 +38,18 @@ def _on_worker_init(sender: Any, **_: Any) -> None:
         raise SystemExit(
             f"Event callbacks with worker= cannot run in the pool {pool!r}: each needs an event "
             "loop of its own, and greenlets share a thread. Start the worker with --pool prefork "
-            f"or --pool threads, or route the task {TASK!r} to a queue that this one does not take."
+            f"or --pool threads, or route the task {TASK!r} to a queue that it does not consume."
         )
 
 
 def _takes_runs(app: Any) -> bool:
-    """Whether the worker that starts here takes from the queue of runs."""
+    """Return whether this worker consumes the queue of runs."""
     queue = app.amqp.router.route({}, TASK)["queue"]
     return getattr(queue, "name", queue) in app.amqp.queues.consume_from
 
 
 def _on_received(request: Any, **_: Any) -> None:
+    """Remember a refusal if a run or a streamed task arrives and no Redis is configured."""
     headers = request.request_dict
     note = headers.get(HEADER)
     if headers["task"] == TASK:
@@ -58,11 +62,12 @@ def _on_received(request: Any, **_: Any) -> None:
         worker_settings()
     except ConfigurationError as error:
         _refused[key] = str(error)
-        while len(_refused) > MOST:
+        while len(_refused) > MAX_REFUSALS:
             _refused.popitem(last=False)
 
 
 def _answer(_state: Any, keys: Iterable[str]) -> dict[str, str]:
+    """Answer the remote control command with the reasons of those that were refused."""
     return {key: _refused[key] for key in keys if key in _refused}
 
 

@@ -1,7 +1,7 @@
-"""Celery's soft time limit, raised inside the generator of a run, wherever that is.
+"""Celery's soft time limit, raised inside the generator of a run.
 
-The signal comes to the main thread, which runs an event loop. An exception raised there would hit
-the loop rather than the body, which may wait for something, or run in a thread of its own.
+Celery's signal interrupts the main thread, which runs an event loop. An exception raised there
+would hit the loop rather than the generator, which may be suspended or run in another thread.
 """
 
 import asyncio
@@ -22,20 +22,21 @@ from flash_events.registration import EventCallback
 
 
 class SoftLimit:
-    """Used around an event loop in the main thread of a process of Celery's prefork pool.
+    """Context manager around the event loop of a Celery process.
 
-    Elsewhere it does nothing: only there Celery has soft time limits.
+    It does nothing outside the main thread of a prefork process, since Celery has soft time limits
+    only there.
     """
 
     def __init__(self) -> None:
         self._is_due = False
-        """The limit is over, and the body has not learned it yet."""
+        """Whether the limit is over and was not raised in the generator yet."""
         self._is_stepping = False
-        """The body runs right now, in the main thread."""
+        """Whether an async generator runs right now, in the main thread."""
         self._waiting: asyncio.Task[Any] | None = None
-        """The task of an async body, while that waits for something."""
+        """The task of an async generator, while that awaits something."""
         self._thread: int | None = None
-        """The thread in which a plain body runs right now."""
+        """The id of the thread in which a plain generator runs right now."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -51,7 +52,7 @@ class SoftLimit:
             signal.signal(SIG_SOFT_TIMEOUT, soft_timeout_sighandler)
 
     def watch(self, callback: EventCallback) -> EventCallback:
-        """The same event callback, whose body hears of the limit."""
+        """Return the event callback with a function that raises the limit in its generator."""
         if not self._is_used:
             return callback
         wrap = self._wrap_async if callback.is_async else self._wrap_plain
@@ -70,10 +71,10 @@ class SoftLimit:
 
     def _interrupt(self) -> None:
         if self._is_due and self._waiting is not None:
-            self._waiting.cancel()  # `_step` makes something else of it
+            self._waiting.cancel()  # `_step` turns it into SoftTimeLimitExceeded
 
     def _take(self) -> bool:
-        """Whether the body is to learn of the limit now; it learns it once."""
+        """Return whether to raise the limit now, and clear the flag: it is raised only once."""
         is_due, self._is_due = self._is_due, False
         return is_due
 
@@ -101,7 +102,7 @@ class SoftLimit:
 
     @types.coroutine
     def _step(self, step: Any) -> Generator[Any, Any, Any]:
-        """Awaits a step of a body; what cancels it because of the limit is raised as the limit."""
+        """Await a step of a generator; raise SoftTimeLimitExceeded if `_interrupt` cancels it."""
         task = asyncio.current_task()
         assert task is not None
         resume, value = step.send, None
@@ -116,7 +117,7 @@ class SoftLimit:
             self._waiting = task
             try:
                 resume, value = step.send, (yield future)
-            except BaseException as error:  # whatever is raised into the body
+            except BaseException as error:  # passed on to the generator
                 resume, value = step.throw, error
                 if isinstance(error, asyncio.CancelledError) and self._take():
                     task.uncancel()
@@ -152,6 +153,6 @@ class SoftLimit:
 
 
 def _raise_in(thread: int) -> None:
-    """Raises the limit in another thread, as soon as it runs Python code."""
+    """Raise SoftTimeLimitExceeded in another thread, as soon as it runs Python code."""
     kind = ctypes.py_object(SoftTimeLimitExceeded)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind)

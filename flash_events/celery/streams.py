@@ -1,4 +1,4 @@
-"""In a run: `stream_task` sends a task, and is what the task emits, as it emits it."""
+"""`stream_task` for event callbacks: send a Celery task and iterate over the updates it emits."""
 
 import asyncio
 from collections import deque
@@ -10,6 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from celery import Task
 from celery.canvas import Signature
 from celery.exceptions import TaskRevokedError, WorkerLostError
 from celery.result import AsyncResult, GroupResult
@@ -36,46 +37,55 @@ from flash_events.celery.messages import (
     encode,
     key_of_part,
 )
-from flash_events.celery.tasks import HEADER, PREFORK, say_once
+from flash_events.celery.tasks import HEADER, PREFORK, warn_once
 from flash_events.errors import ConfigurationError
 from flash_events.runs.task_log import TaskLog, task_logs
 from flash_events.times import STOP_SECONDS
-from flash_events.updates import Update, as_update
+from flash_events.updates import Answer, Update, as_update
 
-LOOK_SECONDS = 1.0
-"""So often the length of the queue is looked at, and the log is read although nothing was told."""
+QUEUE_POLL_SECONDS = 1.0
+"""Time between two polls of the queue's length while no message comes."""
 
-ASK_SECONDS = 5.0
-"""So often workers are asked whether they have refused a task that waits."""
+REFUSAL_POLL_SECONDS = 5.0
+"""Time between two polls of the workers for queued tasks that they have refused."""
 
 RESULT_SECONDS = 10.0
+"""Timeout for the result backend."""
 
 TERMINATE_SECONDS = 5.0
+"""Maximum wait until the processes of terminated tasks have ended."""
 
 _GOOD = {TaskState.SUCCESS, TaskState.IGNORED}
 
-OnState = Callable[[TaskStatus], Any]
+OnState = Callable[[TaskStatus], Answer]
+"""Called when a task changes its state; may return updates."""
 
 
 def stream_task(
-    task: Any, *args: Any, on_state: OnState | None = None, **kwargs: Any
+    task: Task | Signature, *args: object, on_state: OnState | None = None, **kwargs: object
 ) -> "TaskStream":
-    """Sends a task to Celery, and streams what it emits.
+    """Return a stream that sends a task to Celery and yields the updates it emits.
 
-    Use it in an async event callback: `async with stream_task(crunch, 10_000) as task:` and, in
-    it, `async for update in task: yield update`. Who leaves early, for instance because the run is
-    cancelled, stops the task: its next `emit` raises, so that its `finally` runs; what has not
-    ended after a second is terminated.
+    Use it in an async event callback:
+
+        async with stream_task(crunch, 10_000) as task:
+            async for update in task:
+                yield update
+
+    When the block is left early, because the run is cancelled for example, the task is stopped: its
+    next `emit` raises `TaskStopped`, so its `finally` runs. A task that has not ended after one
+    second is terminated.
 
     Args:
         task: a Celery task, or a signature, group, chain or chord.
-        args: of the task; none for a signature, which has its own.
-        on_state: called with a `TaskStatus` whenever a task gets into another state; what it
-            returns (an update, a list of them, None) is streamed in order with the rest.
-        kwargs: of the task.
+        args: positional arguments of the task; a signature must have none, as it has its own.
+        on_state: called with a `TaskStatus` whenever the state of a task changes; its return value
+            (an update, a list of updates, or None) is streamed in order with the task's updates.
+        kwargs: keyword arguments of the task.
 
     Raises:
-        ConfigurationError: outside a run, or without Redis as the broker of events.
+        ConfigurationError: on entering the block, outside a run or without a Redis broker.
+        TypeError: if `task` is neither a Celery task nor a signature.
     """
     return TaskStream(canvas_of(task, args, kwargs), on_state)
 
@@ -96,21 +106,25 @@ class TaskStream:
         self._task_logs = task_logs.get()
         self._log: TaskLog | None = None
         self._sent: AsyncResult | GroupResult | None = None
-        self._look_due = monotonic() + LOOK_SECONDS
-        self._ask_due = monotonic() + ASK_SECONDS
+        self._queue_poll_due = monotonic() + QUEUE_POLL_SECONDS
+        self._refusal_poll_due = monotonic() + REFUSAL_POLL_SECONDS
         self._refused: dict[int, str] = {}
-        """Parts that a worker has taken and cannot do, with the reason."""
+        """Parts that a worker has refused, with the reason."""
         self._in_processes: set[str] = set()
-        """Ids of tasks that have a process of Celery's own, which can be terminated."""
+        """Ids of tasks in processes of a prefork pool, which can be terminated."""
 
     @property
     def parts(self) -> tuple[TaskStatus, ...]:
-        """Where each task is: of one that was sent alone, the only one."""
+        """The status of each task, in the order in which they are written."""
         return tuple(self._status)
 
     @property
     def state(self) -> TaskState:
-        """Where the whole is: that of its task, or of the part that says most."""
+        """The state of the whole.
+
+        With several tasks, the first of these that any of them has: failure, lost, revoked,
+        started. Otherwise success or ignored if all have ended, else retry or queued.
+        """
         states = {status.state for status in self._status}
         for state in (TaskState.FAILURE, TaskState.LOST, TaskState.REVOKED, TaskState.STARTED):
             if state in states:
@@ -121,48 +135,51 @@ class TaskStream:
 
     @property
     def attempt(self) -> int:
-        """Of the task that has begun most often; counts from 1, and is 0 while none has started."""
+        """The highest number of starts of any task; 0 while none has started."""
         return max(status.attempt for status in self._status)
 
     @property
     def waiting(self) -> int | None:
-        """About how many tasks wait before the first one, where the broker can tell."""
+        """Approximate number of tasks before the first one in its queue; None if unknown."""
         return self._status[0].waiting
 
     async def result(self) -> Any:
-        """What the task returns; for a group the list of results, for a chain the last one.
+        """Wait until the task has ended, and return its result.
 
-        Waits for the end. Updates that nobody has iterated until then are dropped. A task that
-        raises Celery's `Ignore` has None.
+        Updates that were not iterated until then are dropped.
+
+        Returns:
+            The task's return value; for a group the list of results, for a chain the last result.
+            None for a task that raises Celery's `Ignore`.
 
         Raises:
-            ConfigurationError: the result cannot travel as JSON, and Celery does not keep it.
-            Exception: what the task has raised, as the same class where it can be imported here.
-            TaskRevokedError: somebody else has revoked it.
-            WorkerLostError: its process has died.
+            ConfigurationError: if the result has no JSON form and Celery does not keep it.
+            Exception: the exception of the task, of the same class if that can be imported here.
+            TaskRevokedError: if someone else has revoked the task.
+            WorkerLostError: if the task's process has died.
         """
         async for _ in self:
             pass
         return await self._fetch(result_of(self._canvas, range(len(self._parts))))
 
     async def _fetch(self, numbers: int | list[Any]) -> Any:
-        """The results of parts, in place of their numbers."""
+        """Return a structure of part numbers with each number replaced by the part's result."""
         if isinstance(numbers, list):
             return [await self._fetch(one) for one in numbers]
-        told = self._successes.get(numbers)
-        if told is not None and numbers not in self._fetched:
-            self._fetched[numbers] = await self._result_of(told)
+        success = self._successes.get(numbers)
+        if success is not None and numbers not in self._fetched:
+            self._fetched[numbers] = await self._result_of(success)
         return self._fetched.get(numbers)
 
     async def __aenter__(self) -> Self:
         if self._task_logs is None:
             raise ConfigurationError(
-                "stream_task works in an event callback whose app has Redis as its broker: set "
+                "stream_task needs an event callback of an app whose broker is Redis. Set "
                 "FLASH_EVENTS_BROKER=redis://host:port/db for the web server and for the workers."
             )
         if self._canvas.app.conf.task_always_eager:
             raise ConfigurationError(
-                "stream_task sends its task to a worker, and task_always_eager keeps it here. "
+                "stream_task needs a worker, but task_always_eager runs tasks in this process. "
                 "Set task_always_eager=False and start a worker."
             )
         numbers = [RunId(str(status.part)) for status in self._status]
@@ -171,8 +188,8 @@ class TaskStream:
         try:
             waiting = await self._control.waiting(self._parts[0])
             self._sent = await self._control.send(self._canvas)
-        except BaseException:  # also of a run that is cancelled meanwhile; it is raised again
-            self._task_logs.background.start(self._call_off(log))
+        except BaseException:  # the run may be cancelled meanwhile
+            self._task_logs.background.start(self._cancel(log))
             raise
         for n, part in enumerate(self._first):
             self._change(part, waiting=None if waiting is None else waiting + n)
@@ -190,7 +207,7 @@ class TaskStream:
         if all(status.state.is_final for status in self._status):
             self._task_logs.background.start(self._task_logs.close(log))
         else:
-            self._task_logs.background.start(self._call_off(log))
+            self._task_logs.background.start(self._cancel(log))
 
     def __aiter__(self) -> Self:
         return self
@@ -209,33 +226,33 @@ class TaskStream:
         if self._log is None:
             raise RuntimeError("Expected the task to be iterated inside its `async with` block.")
         try:
-            async with asyncio.timeout(self._look_due - monotonic()):
+            async with asyncio.timeout(self._queue_poll_due - monotonic()):
                 messages = await self._log.read()
         except TimeoutError:
-            self._look_due = monotonic() + LOOK_SECONDS
+            self._queue_poll_due = monotonic() + QUEUE_POLL_SECONDS
             if self._queued():
-                await self._look()
-            self._look_for_refused()
+                await self._poll_queue()
+            self._fail_refused()
             return
-        for message in messages:
-            told = decode(message)
-            if isinstance(told, TaskUpdate):
-                self._ready.append(told)
+        for encoded in messages:
+            message = decode(encoded)
+            if isinstance(message, TaskUpdate):
+                self._ready.append(message)
             else:
-                await self._on_changed(told)
+                await self._on_changed(message)
 
-    def _look_for_refused(self) -> None:
-        """Fails what a worker has taken and cannot do, and has that asked now and then."""
+    def _fail_refused(self) -> None:
+        """Fail the tasks that a worker has refused, and start the next poll if it is due."""
         assert self._task_logs is not None
         while self._refused:
             part, why = self._refused.popitem()
             if self._status[part].state in (TaskState.QUEUED, TaskState.RETRY):
                 self._change(part, state=TaskState.FAILURE, error=ConfigurationError(why))
-        if monotonic() > self._ask_due:
-            self._ask_due = monotonic() + ASK_SECONDS
-            self._task_logs.background.start(self._ask())
+        if monotonic() > self._refusal_poll_due:
+            self._refusal_poll_due = monotonic() + REFUSAL_POLL_SECONDS
+            self._task_logs.background.start(self._poll_refusals())
 
-    async def _ask(self) -> None:
+    async def _poll_refusals(self) -> None:
         log = self._log
         waiting = [
             one.part for one in self._status if one.state in (TaskState.QUEUED, TaskState.RETRY)
@@ -246,12 +263,12 @@ class TaskStream:
                 self._refused[parts[key]] = why
 
     def _queued(self) -> list[TaskStatus]:
-        """Those that wait in a queue, in its order."""
+        """Return the status of the queued tasks, in the queue's order."""
         first = [self._status[part] for part in self._first]
         return [status for status in first if status.state is TaskState.QUEUED]
 
-    async def _look(self) -> None:
-        """How far the queue has moved."""
+    async def _poll_queue(self) -> None:
+        """Update the number of tasks that wait before each queued one."""
         length = await self._control.waiting(self._parts[0])
         queued = self._queued()
         for n, status in enumerate(queued):
@@ -260,15 +277,15 @@ class TaskStream:
                 if waiting != status.waiting:
                     self._change(status.part, waiting=waiting)
 
-    async def _on_changed(self, told: Changed) -> None:
-        part, state = told.part, told.state
+    async def _on_changed(self, change: Changed) -> None:
+        part, state = change.part, change.state
         error: Exception | None = None
-        self._note_pool(told)
+        self._note_pool(change)
         match state:
             case TaskState.SUCCESS:
-                self._successes[part] = told
+                self._successes[part] = change
             case TaskState.FAILURE:
-                error = self._canvas.app.backend.exception_to_python(told.error)
+                error = self._canvas.app.backend.exception_to_python(change.error)
             case TaskState.REVOKED:
                 error = TaskRevokedError("revoked")
             case TaskState.IGNORED:
@@ -276,25 +293,26 @@ class TaskStream:
                     self._change(follower, state=TaskState.IGNORED, waiting=None)
             case TaskState.LOST:
                 error = WorkerLostError("The process that ran the task has died.")
-        attempt = told.attempt or self._status[part].attempt
-        ident = told.task_id or self._status[part].task_id
-        self._change(part, state=state, attempt=attempt, task_id=ident, waiting=None, error=error)
+        attempt = change.attempt or self._status[part].attempt
+        task_id = change.task_id or self._status[part].task_id
+        self._change(part, state=state, attempt=attempt, task_id=task_id, waiting=None, error=error)
 
-    def _note_pool(self, told: Changed) -> None:
-        if told.pool == PREFORK:
-            self._in_processes.add(told.task_id)
+    def _note_pool(self, change: Changed) -> None:
+        if change.pool == PREFORK:
+            self._in_processes.add(change.task_id)
 
-    async def _result_of(self, told: Changed) -> Any:
-        if told.result is not None:
-            return loads(told.result)
-        if not told.is_kept:
+    async def _result_of(self, success: Changed) -> Any:
+        if success.result is not None:
+            return loads(success.result)
+        if not success.is_kept:
             raise ConfigurationError(
-                f"The result of {self._parts[told.part].task} is large, or is not the same as "
-                "JSON, and Celery does not keep it (ignore_result=True, or no result backend). "
-                "Have Celery keep it, or do not ask for it."
+                f"The result of {self._parts[success.part].task} is too large or changes as JSON, "
+                "and Celery does not keep it (ignore_result=True, or no result backend). Configure "
+                "a result backend, or do not call result()."
             )
-        result = self._canvas.app.AsyncResult(told.task_id)
-        get = partial(result.get, RESULT_SECONDS, disable_sync_subtasks=False)  # not in a task
+        result = self._canvas.app.AsyncResult(success.task_id)
+        # Celery's guard against tasks that wait for tasks would also refuse a run in a worker.
+        get = partial(result.get, RESULT_SECONDS, disable_sync_subtasks=False)
         return await asyncio.to_thread(get)
 
     def _change(self, part: int, **changes: Any) -> None:
@@ -304,15 +322,18 @@ class TaskStream:
             self._ready.append(update)
 
     def _on_lost(self, part: str) -> bytes | None:
-        """A process has died; its task comes again if it says so."""
+        """Handle the death of a task's process: return the end event, or None if it is redelivered.
+
+        See `TaskLog`.
+        """
         task = self._canvas.app.tasks.get(self._parts[int(part)].task)
         if task is not None and redelivers(task):
             self._change(int(part), state=TaskState.QUEUED)
             return None
         return encode(Changed(int(part), 0, TaskState.LOST))
 
-    async def _call_off(self, log: TaskLog) -> None:
-        """The tasks are wanted no more: they stop at their next `emit`, or are terminated."""
+    async def _cancel(self, log: TaskLog) -> None:
+        """Stop the tasks at their next `emit`, terminate the others, and delete the log."""
         assert self._task_logs is not None
         self._on_state = None
         try:
@@ -326,29 +347,29 @@ class TaskStream:
         if not await self._ended(log, STOP_SECONDS):
             running = {self._status[int(part)].task_id for part in self._running(log)}
             if running - self._in_processes:
-                say_once(
-                    "A task goes on that nobody wants any more: only Celery's prefork pool can "
-                    "terminate one. It stops at its next emit()."
+                warn_once(
+                    "A cancelled task is still running: only Celery's prefork pool can terminate "
+                    "tasks. It stops at its next emit()."
                 )
             await self._control.revoke(running & self._in_processes, terminate=True)
             await self._ended(log, TERMINATE_SECONDS)
 
     async def _ended(self, log: TaskLog, seconds: float) -> bool:
-        """Waits until no task runs any more; says whether that is so."""
+        """Wait until no task runs, or the timeout is over; return whether none runs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._running(log):
-                    for message in await log.read():
-                        told = decode(message)
-                        if isinstance(told, Changed):
-                            status = replace(self._status[told.part], state=told.state)
-                            self._status[told.part] = replace(status, task_id=told.task_id)
-                            self._note_pool(told)
+                    for encoded in await log.read():
+                        message = decode(encoded)
+                        if isinstance(message, Changed):
+                            status = replace(self._status[message.part], state=message.state)
+                            self._status[message.part] = replace(status, task_id=message.task_id)
+                            self._note_pool(message)
                 return True
         return False
 
     def _running(self, log: TaskLog) -> list[str]:
-        """Those that a process has begun and not ended."""
+        """Return the parts that a process has started and not ended."""
         assert self._task_logs is not None
         return [
             part

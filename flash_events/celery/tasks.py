@@ -1,4 +1,4 @@
-"""In a worker: `emit`, and what Celery tells of the tasks that are streamed."""
+"""`emit` for Celery tasks, and handlers of Celery's signals that report the states of tasks."""
 
 import functools
 import logging
@@ -23,19 +23,24 @@ from flash_events.brokers.redis.task_writer import TaskWriter
 from flash_events.celery.messages import Changed, TaskState, encode, encode_update
 from flash_events.errors import ConfigurationError, GoneCause, LogGone
 from flash_events.settings import Settings
-from flash_events.updates import Update, as_update
+from flash_events.updates import Answer, Update, as_update
 from flash_events.wire import events
 
 logger = logging.getLogger(__name__)
 
 HEADER = "flash_events"
-"""The header of a task's message that says where the task streams to."""
+"""The header of a streamed task's message: the id of its log ("feed") and its number ("part")."""
 
 PREFORK = "prefork"
+"""The pool in `Changed.pool` for tasks whose process can be terminated."""
 
 
 class TaskStopped(Ignore):  # type: ignore[misc] # Celery has no types
-    """Nobody wants any more what the task emits; its `finally` runs, and it counts as revoked."""
+    """The run that streams this task is over, so the task should stop.
+
+    Raised by `emit`. Let it pass and clean up in `finally`: Celery then counts the task as revoked.
+    It is a subclass of Celery's `Ignore`, not of `FlashEventsError`.
+    """
 
 
 class _Stream:
@@ -51,13 +56,13 @@ class _Stream:
         self.is_wanted = self.writer.adopt()
         self.was_stopped = False
         self.is_handed_on = False
-        """Whether another message goes on where this one ends."""
+        """Whether the task has sent a retry or a replacement of itself."""
 
     def emit(self, update: Update) -> None:
         body = events.encode_update(update, self.settings.max_event_bytes)
         self._write(self.writer.emit, encode_update(self.part, self.writer.attempt, body))
 
-    def tell(self, state: TaskState, **details: Any) -> None:
+    def report(self, state: TaskState, **details: Any) -> None:
         if state is TaskState.SUCCESS and self.writer.error is not None:
             state, details = TaskState.FAILURE, _error(self.task, self.writer.error)
         change = Changed(self.part, self.writer.attempt, state, self.task.request.id, **details)
@@ -80,34 +85,35 @@ class _Stream:
 _stream: ContextVar[tuple[str, _Stream | ConfigurationError] | None] = ContextVar(
     "flash_events_stream", default=None
 )
-"""The id of the task that runs, and where it streams to, or why it cannot."""
+"""The id of the current task, and its stream or the reason why it has none."""
 
 
 def _stream_of(task: Any) -> _Stream | ConfigurationError | None:
-    """Of this very task, not of one that calls it."""
+    """Return the stream of a task, unless it is the stream of another task that calls this one."""
     task_id, stream = _stream.get() or ("", None)
     return stream if task_id == task.request.id else None
 
 
-def emit(update: Any) -> None:
-    """Streams an update out of a task, to the run that streams this task.
+def emit(update: Answer) -> None:
+    """Send an update from a Celery task to the run that streams the task.
 
-    The update is on its way when it returns. It waits while the run is far behind, and while
-    Redis is restarted. In a task that nobody streams it does nothing, and says so once; so it does
-    in a thread that the task starts, unless that runs in a copy of the task's context.
+    The update is sent in the background. `emit` blocks only while many updates wait, because the
+    run is far behind or Redis restarts. It does nothing, apart from one warning, in a task that is
+    not streamed and in a thread that the task has started without a copy of its context
+    (`contextvars.copy_context`).
 
     Args:
         update: `stream_props(...)`, or a list of them that belong together. None and `no_update`
             emit nothing.
 
     Raises:
-        TaskStopped: the run is over. Let it pass; clean up in `finally`.
-        UpdateError: it is no update, or cannot be sent.
-        ConfigurationError: this worker does not know Redis.
+        TaskStopped: if the run is over. Do not catch it; clean up in `finally`.
+        UpdateError: if `update` is not an update, or cannot be sent.
+        ConfigurationError: if this worker has no Redis broker configured.
     """
     _, stream = _stream.get() or ("", None)
     if stream is None:
-        say_once("emit() does nothing here: it is not called in a task that a run streams.")
+        warn_once("emit() does nothing here: this task is not streamed by stream_task().")
     elif isinstance(stream, _Stream):
         made = as_update(update, "emit")
         if made.targets:
@@ -117,26 +123,30 @@ def emit(update: Any) -> None:
 
 
 @functools.cache
-def say_once(message: str) -> None:
-    """Warns, the first time."""
+def warn_once(message: str) -> None:
+    """Log a warning the first time it is called with a message."""
     logger.warning(message)
 
 
 @functools.cache
 def worker_settings() -> Settings:
-    """Those of the environment; raises `ConfigurationError` where they do not name Redis."""
+    """Return the settings of this worker's environment.
+
+    Raises:
+        ConfigurationError: if the broker is not Redis.
+    """
     settings = Settings.load()
     if settings.broker == "memory://":
         raise ConfigurationError(
-            "A worker that streams needs Redis, and its setting broker is 'memory://'. Set "
-            "FLASH_EVENTS_BROKER=redis://host:port/db for the workers as for the web server."
+            "A Celery worker that streams needs Redis, but its setting broker is 'memory://'. Set "
+            "FLASH_EVENTS_BROKER=redis://host:port/db for the workers and for the web server."
         )
     return settings
 
 
 @functools.cache
 def process_of(_pid: int) -> RedisProcess:
-    """One for each process; a child must not use its parent's connections."""
+    """Return the Redis connections of a process; a child must not use those of its parent."""
     settings = worker_settings()
     return RedisProcess(settings.broker, settings.log_limits)
 
@@ -155,9 +165,9 @@ def _on_prerun(task: Any, **_: Any) -> None:
         _stream.set((task.request.id, stream))
         context.stream_aside.set(stream.emit)
         if stream.is_wanted:
-            stream.tell(TaskState.STARTED, pool=pool())
+            stream.report(TaskState.STARTED, pool=pool())
     except TaskStopped:
-        pass  # the first `emit` says so
+        pass  # the first `emit` raises it again
     except ConfigurationError as error:
         _stream.set((task.request.id, error))
 
@@ -170,34 +180,34 @@ def _on_postrun(task: Any, retval: Any, state: str, **_: Any) -> None:
     context.stream_aside.set(None)
     if isinstance(stream, _Stream) and stream.is_wanted:
         try:
-            _tell_end(stream, retval, state)
+            _report_end(stream, retval, state)
         except TaskStopped:
             pass  # the run is over
-        except Exception as error:  # whatever it was, or the run would wait for ever
-            logger.exception("The end of a task could not be told as it was")
-            stream.tell(TaskState.FAILURE, **_error(task, RuntimeError(repr(error))))
+        except Exception as error:  # any; without an end the run would wait forever
+            logger.exception("The end of a task could not be reported; it is reported as failed")
+            stream.report(TaskState.FAILURE, **_error(task, RuntimeError(repr(error))))
 
 
-def _tell_end(stream: _Stream, retval: Any, state: str) -> None:
+def _report_end(stream: _Stream, retval: Any, state: str) -> None:
     task = stream.task
     match state:
         case states.SUCCESS:
-            stream.tell(TaskState.SUCCESS, result=_json(task, retval), is_kept=_is_kept(task))
+            stream.report(TaskState.SUCCESS, result=_json(task, retval), is_kept=_is_kept(task))
         case states.FAILURE:
-            stream.tell(TaskState.FAILURE, **_error(task, retval))
+            stream.report(TaskState.FAILURE, **_error(task, retval))
         case states.RETRY:
-            stream.tell(TaskState.RETRY)
+            stream.report(TaskState.RETRY)
         case states.REJECTED if retval.requeue:
-            stream.tell(TaskState.QUEUED)
+            stream.report(TaskState.QUEUED)
         case states.REJECTED:
-            stream.tell(TaskState.FAILURE, **_error(task, retval))
+            stream.report(TaskState.FAILURE, **_error(task, retval))
         case states.IGNORED if stream.was_stopped:
             task.backend.mark_as_revoked(task.request.id, "stopped", task.request)
-            stream.tell(TaskState.REVOKED)
+            stream.report(TaskState.REVOKED)
         case states.IGNORED if stream.is_handed_on:
-            stream.tell(TaskState.QUEUED)
+            stream.report(TaskState.QUEUED)
         case states.IGNORED:
-            stream.tell(TaskState.IGNORED)
+            stream.report(TaskState.IGNORED)
 
 
 def _error(task: Any, error: Exception) -> dict[str, Any]:
@@ -205,13 +215,13 @@ def _error(task: Any, error: Exception) -> dict[str, Any]:
 
 
 def _is_kept(task: Any) -> bool:
-    """Whether `AsyncResult.get()` brings the result."""
+    """Return whether Celery's result backend keeps the task's result."""
     is_ignored = get_actual_ignore_result(task, task.request)
     return not is_ignored and not isinstance(task.backend, DisabledBackend)
 
 
 def _json(task: Any, result: Any) -> str | None:
-    """A result as JSON; None where `AsyncResult.get()` would bring something else."""
+    """Return a result as JSON; None if it is too large, or JSON would change it."""
     try:
         text: str = dumps(result)
     except (TypeError, ValueError, RecursionError):
@@ -223,14 +233,14 @@ def _json(task: Any, result: Any) -> str | None:
 
 
 def pool() -> str:
-    """Only a child process of Celery's own can be terminated."""
+    """Return PREFORK in a child process of Celery's prefork pool, which can be terminated."""
     return "" if current_process().name == "MainProcess" else PREFORK
 
 
 def _on_publish(headers: dict[str, Any], body: Any, **_: Any) -> None:
-    """A task sends itself again, or what replaces it, which streams to where the task does.
+    """Make the retry or the replacement of a streamed task stream to the same log.
 
-    What it has emitted comes before what the next one emits.
+    The flush puts the task's updates before those of its successor.
     """
     task_id, stream = _stream.get() or ("", None)
     if not isinstance(stream, _Stream):
@@ -247,7 +257,7 @@ def _on_publish(headers: dict[str, Any], body: Any, **_: Any) -> None:
 
 
 def _sent_with(body: Any, task_id: str) -> Any:
-    """The signature with this id that a message brings along, as the rest of a chain or chord."""
+    """Return the signature with this id in the rest of a chain or chord that a message carries."""
     embed = body[2] if isinstance(body, list | tuple) and len(body) == 3 else {}
     for signature in (*(embed.get("chain") or ()), embed.get("chord")):
         while signature and signature.get("subtask_type") in ("chain", "chord"):
@@ -259,12 +269,12 @@ def _sent_with(body: Any, task_id: str) -> Any:
 
 
 def _on_revoked(request: Any, **_: Any) -> None:
-    """The main process of a worker has discarded a task, or terminated its child."""
+    """Report a task that the main process has discarded, or whose process it has terminated."""
     _end_from_outside(request, TaskState.REVOKED)
 
 
 def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
-    """The main process has lost a child; what a task raises itself is told by `_on_postrun`."""
+    """Report a task whose process has died; `_on_postrun` reports what a task itself raises."""
     if _stream_of(sender) is None:
         is_lost = isinstance(exception, WorkerLostError)
         error = {} if is_lost else _error(sender, exception)
@@ -277,23 +287,23 @@ def _end_from_outside(request: Any, state: TaskState, **details: Any) -> None:
         part = int(note["part"])
         event = encode(Changed(part, 0, state, request.id, **details))
 
-        def tell() -> None:
+        def report() -> None:
             writer = TaskWriter(process_of(os.getpid()), note["feed"], RunId(str(part)))
             writer.end(event, anyone=True)
 
-        beside(tell)
+        in_thread(report)
 
 
-def beside(tell: Callable[[], object]) -> None:
-    """Does something in a thread: the main process of a worker must not wait for Redis."""
-    threading.Thread(target=tell, daemon=True).start()
+def in_thread(function: Callable[[], object]) -> None:
+    """Call a function in a thread: the main process of a worker must not wait for Redis."""
+    threading.Thread(target=function, daemon=True).start()
 
 
-for _signal, _hear in (
+for _signal, _handler in (
     (signals.task_prerun, _on_prerun),
     (signals.task_postrun, _on_postrun),
     (signals.before_task_publish, _on_publish),
     (signals.task_revoked, _on_revoked),
     (signals.task_failure, _on_failure),
 ):
-    _signal.connect(_hear, weak=False)
+    _signal.connect(_handler, weak=False)

@@ -1,4 +1,4 @@
-"""In a Celery worker: drives whole runs, in an event loop of the task's own."""
+"""Runs in Celery workers: each is driven in its own event loop, inside a Celery task."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ from flash_events.brokers.redis.task_writer import (
 )
 from flash_events.celery.control import redelivers
 from flash_events.celery.soft_limit import SoftLimit
-from flash_events.celery.tasks import PREFORK, beside, pool, process_of, worker_settings
+from flash_events.celery.tasks import PREFORK, in_thread, pool, process_of, worker_settings
 from flash_events.errors import ConfigurationError
 from flash_events.registration import EventCallback
 from flash_events.runs.local import LocalRuns
@@ -40,15 +40,23 @@ from flash_events.wire.events import Failure, Reason
 logger = logging.getLogger(__name__)
 
 TASK = "flash_events.run"
-"""The name of the task that drives a run, for Celery's own options and routes."""
+"""The name of the task that drives a run, for Celery's options and routes."""
 
 RETRY_SECONDS = 1.0
+"""Time between two attempts to connect to the broker."""
+
 FINISH_SECONDS = 2.0
-"""For so long tasks that the run has streamed, and left, may take to stop."""
+"""Maximum wait, at the end of a run, for cancelled tasks that it has streamed."""
 
 
 def drive(order: Order, callback: EventCallback, indices: Any) -> None:
-    """Drives a run from its start to its end."""
+    """Drive a run from start to end.
+
+    Args:
+        order: the message from the web server.
+        callback: the event callback.
+        indices: Dash's grouping of its arguments.
+    """
     with SoftLimit() as limit:
         drive = _Drive(order, limit.watch(callback), indices)
         with _termination(drive.on_terminated):
@@ -56,15 +64,15 @@ def drive(order: Order, callback: EventCallback, indices: Any) -> None:
 
 
 @contextmanager
-def _termination(tell: Callable[[], object]) -> Iterator[None]:
-    """Calls `tell` when this process, one of Celery's prefork pool, is about to be ended."""
+def _termination(on_terminated: Callable[[], object]) -> Iterator[None]:
+    """Call `on_terminated` if Celery terminates this process of its prefork pool in the block."""
     before = signal.getsignal(signal.SIGTERM)
     if pool() != PREFORK or not callable(before):
         yield
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        tell()
+        on_terminated()
         before(number, frame)
 
     signal.signal(signal.SIGTERM, on_signal)
@@ -75,22 +83,22 @@ def _termination(tell: Callable[[], object]) -> Iterator[None]:
 
 
 def attempt() -> int:
-    """How often the current run has begun: 2 and more after its worker has died.
+    """Return the number of starts of the current run; it is 2 or more if its worker has died.
 
-    A run begins anew then, so what the page must not get twice is to be reset first.
+    Such a run starts from the beginning, so it must first reset whatever accumulates in the page.
     """
     return context.attempt.get()
 
 
 def _on_failure(sender: Any, exception: Any, **_: Any) -> None:
-    """The task itself has failed, which says nothing of the generator, and does not come again."""
+    """End a run whose task has failed outside its generator, and is not delivered again."""
     if sender.name == TASK:
         is_lost = isinstance(exception, WorkerLostError) and not redelivers(sender)
         _end(RunId(sender.request.id), Reason.ERROR, exception, is_lost)
 
 
 def _on_revoked(sender: Any, request: Any, terminated: bool, **_: Any) -> None:
-    """The task has expired, or somebody has revoked it before it could begin."""
+    """End a run whose task has expired, or was revoked before it started."""
     if sender.name == TASK and not terminated:
         _end(RunId(request.id), Reason.CANCELLED)
 
@@ -99,14 +107,14 @@ def _end(run: RunId, reason: Reason, error: Exception | None = None, is_lost: bo
     try:
         process = process_of(os.getpid())
     except ConfigurationError:
-        return  # the web asks, and is told so
+        return  # the web server learns it when it polls for refusals
     failure = failed = None
     if error is not None:
         failed = Failed(run, _code_of(error), _text_of(error))
         failure = Failure(failed.code, secrets.token_hex(4))
-        logger.error("A run ends as its task has failed: %s (ref %s)", failed.message, failure.ref)
+        logger.error("A run ends because its task failed: %s (ref %s)", failed.message, failure.ref)
     event = events.encode(events.Ended(run, 0, reason, failure))
-    beside(lambda: process.end_run(run, event, is_lost, failed))
+    in_thread(lambda: process.end_run(run, event, is_lost, failed))
 
 
 def _code_of(error: Exception) -> str:
@@ -131,14 +139,14 @@ signals.task_revoked.connect(_on_revoked, weak=False)
 
 
 class _Drive:
-    """One attempt of one run; what other workers tell before it has begun is kept for then."""
+    """One attempt of one run; signals that arrive before its start are handled when it starts."""
 
     def __init__(self, order: Order, callback: EventCallback, indices: Any) -> None:
         self._order = order
         self._callback = callback
         self._indices = indices
         settings = worker_settings()
-        if settings.debug is None:  # the worker itself has no dev tools
+        if settings.debug is None:  # unset means the web server's mode, as the worker has none
             settings = replace(settings, debug=order.debug)
         broker = self._broker = broker_of(settings.broker, settings.log_limits)
         self._task_logs = TaskLogs(broker)
@@ -148,12 +156,15 @@ class _Drive:
         self._was_stopped = False
 
     def on_terminated(self) -> None:
-        """The process ends before the run. Who has it ended knows why, and says so to the page."""
+        """Send no end event if the process is terminated before the run was stopped.
+
+        The main process of the worker ends the run, as it knows the reason.
+        """
         if not self._was_stopped:
             self._broker.mute()
 
     async def run(self) -> None:
-        """From the start to the end."""
+        """Drive the run from start to end."""
         while True:
             try:
                 await self._broker.open(
@@ -161,10 +172,10 @@ class _Drive:
                 )
                 break
             except ConfigurationError as error:
-                logger.warning("%s Trying on.", error)
+                logger.warning("%s Next attempt in %.0f s.", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
         try:
-            record = await self._turn()
+            record = await self._wait_until_free()
             if record is not None:
                 mine = replace(record, place=self._broker.here)
                 if await self._broker.directory.move(mine, record.place) == mine:
@@ -175,10 +186,10 @@ class _Drive:
                     await self._task_logs.background.finish()
             await self._broker.close()
 
-    async def _turn(self) -> RunRecord | None:
-        """Waits until nobody else drives the run; None where it is over.
+    async def _wait_until_free(self) -> RunRecord | None:
+        """Wait until no other worker drives the run; return its record, or None if it has ended.
 
-        A run is delivered twice when Celery's broker takes a worker for dead that lives.
+        Celery's broker delivers a run a second time if it wrongly assumes that a worker is dead.
         """
         missed, since = 0, monotonic()
         while True:
@@ -200,40 +211,40 @@ class _Drive:
         self._record = record
         adopted = await self._broker.logs.adopt(record.connection, record.run)
         if adopted is None and not self._callback.is_kept:
-            self._broker.directory.retire(record)  # nobody waits for it any more
+            self._broker.directory.retire(record)  # its page is gone
             await self._broker.directory.find([record.run])
             return
         log, attempt = adopted or (None, 1)
         call = bridge.load_call(self._order.context, self._indices)
         run = self._runs.start(record, NO_PAGE, self._callback, call, log, attempt=attempt)
         self._begun.set()
-        for told in self._early:
-            self._on_signal(told)
+        for early in self._early:
+            self._on_signal(early)
         await run.ended()
         await run.output.delivered()
         ending = run.output.ending()
         if ending is not None:
             await self._broker.directory.keep_snapshot(record.run, ending.events, ending.end)
-        await self._broker.directory.find([record.run])  # so what was told before is told
+        await self._broker.directory.find([record.run])  # answered when earlier commands are done
 
-    def _on_signal(self, told: Signal) -> None:
+    def _on_signal(self, received: Signal) -> None:
         if not self._begun.is_set():
-            self._early.append(told)
+            self._early.append(received)
             return
-        self._was_stopped = self._was_stopped or isinstance(told, Stop | Gone)
-        self._runs.on_signal(told)
-        if isinstance(told, Attach):
-            self._record = replace(self._record, connection=told.connection)
+        self._was_stopped = self._was_stopped or isinstance(received, Stop | Gone)
+        self._runs.on_signal(received)
+        if isinstance(received, Attach):
+            self._record = replace(self._record, connection=received.connection)
             self._task_logs.background.start(self._move(self._record))
 
     async def _on_request(self, request: Signal) -> None:
-        """A worker of the web asks for the run to be stopped; the answer says that it has."""
+        """Stop the run at the request of a web worker; returning is the answer."""
         if not isinstance(request, Stop):
-            raise NotImplementedError(f"A run answers no {type(request).__name__}.")
+            raise NotImplementedError(f"A run cannot answer {type(request).__name__}.")
         self._on_signal(request)
         await self._begun.wait()
         await self._runs.stop_here(request)
 
     async def _move(self, record: RunRecord) -> None:
-        """Has the next attempt, if there must be one, go on where the page is now."""
+        """Store the run's new connection, so that a later attempt continues there."""
         await self._broker.directory.move(record, self._broker.here)

@@ -1,1 +1,1 @@
-"""The endpoint: what a page asks of the server, and what it gets."""
+"""The HTTP endpoint: requests of pages, and the event streams that answer them."""

@@ -1,8 +1,8 @@
-"""Connections: an event log as chunks of Server-Sent Events, with replay, live tail and heartbeat.
+"""Connections: streams of Server-Sent Events from an event log, with replay and heartbeats.
 
-A connection belongs to one browser and carries all its runs, on whichever workers they live. It
-outlives the HTTP response that it was opened with: a client that lost the response resumes it from
-the last event that it received, on this worker or, through a shared broker, on another one.
+A connection belongs to one browser and carries all of its runs, from all workers. It outlives the
+HTTP response that opened it: a client that lost the response resumes the connection after the last
+event that it received, on this worker or, with a shared broker, on another one.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ from flash_events.wire import events
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 0.1
-"""What has not come by then does not keep a draining connection."""
+"""Maximum wait for further events before a draining connection ends."""
 
 UNANSWERED_HEARTBEATS = 2
-"""A client that has answered heartbeats, and now leaves so many unanswered, is gone."""
+"""Number of unanswered heartbeats after which a client that has answered before counts as gone."""
 
 ANSWER_SECONDS = 0.5
-"""For so long the last of them is waited for, and for those before until the next is due."""
+"""Timeout for the answer to the last of them; for earlier ones it is `heartbeat_seconds`."""
 
 _CLOSED = events.encode(events.Closed())
 
 
 class _Pulse:
-    """When heartbeats are due, and whether the client answers them.
+    """The heartbeats of one connection, and the client's answers.
 
-    A proxy may go on taking what it is sent for a client that has gone. Only a client that has
-    answered once must go on answering.
+    The answers matter because a proxy may accept data for a client that is gone. Only a client that
+    has answered once is expected to answer.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -47,26 +47,26 @@ class _Pulse:
 
     @property
     def due_seconds(self) -> float:
-        """Until the next heartbeat."""
+        """Time until the next heartbeat."""
         return self._due - monotonic()
 
     @property
     def has_stopped(self) -> bool:
-        """Whether there is no answer when the next heartbeat is due."""
+        """Whether the client counts as gone if it does not answer before `due_seconds` is over."""
         return self._unanswered == UNANSWERED_HEARTBEATS
 
     def answer(self) -> None:
-        """The client lives."""
+        """Record an answer of the client."""
         self._unanswered = 0
 
     def restart(self) -> None:
-        """A client has come, which is as good as an answer."""
+        """Record a new client, which counts as an answer."""
         self._due = monotonic() + self._seconds
         if self._unanswered is not None:
             self._unanswered = 0
 
     def beat(self) -> None:
-        """A heartbeat is sent."""
+        """Record a heartbeat that is sent."""
         seconds = self._seconds
         if self._unanswered is not None:
             self._unanswered += 1
@@ -79,10 +79,10 @@ class Connection:
     """One event stream to one browser, held by this worker.
 
     Attributes:
-        id: minted by the browser.
-        owner: whose it is.
-        page: the tab that opened it.
-        log: what its runs append to.
+        id: the id, chosen at random by the browser.
+        owner: the owner of the page (see `identify`).
+        page: the id of the tab that opened the connection.
+        log: the log that its runs append to.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Connection:
         self._is_draining = False
         self._unread: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._start_grace()  # the client may not wait for the answer
+        self._start_grace()  # the client may be gone before the response begins
 
     @property
     def is_read(self) -> bool:
@@ -115,11 +115,11 @@ class Connection:
         return self._timer is None
 
     async def stream(self, after: str = "") -> AsyncGenerator[bytes, None]:
-        """Yields what follows the event `after` until the connection is closed.
+        """Yield the events after the event `after`, until the connection is closed.
 
-        A later call takes over from an earlier one, whose client must have lost it. Where the log
-        is gone, or the client has stopped answering, the body just ends: a client that is there
-        resumes, and is told.
+        A later call takes over: an earlier stream ends, as its client must have lost it. The stream
+        also ends if the log is gone, or if the client no longer answers heartbeats. A client that
+        is still there then tries to resume, and gets an error for a log that is gone.
         """
         self._readers += 1
         reader = self._readers
@@ -149,13 +149,13 @@ class Connection:
                     if batch.finished:
                         return
                 if self._is_draining and (batch is None or (batch.data and not is_idle)):
-                    # What runs elsewhere may send is read elsewhere.
+                    # The client reads later events of other workers' runs on another worker.
                     if is_idle and await self._close_if_idle():
                         continue
                     yield events.encode(events.Draining())
                     return
                 # Hypercorn's send does not suspend after the client has gone (its drain raises at
-                # once and is swallowed): without a turn of the loop this would spin for ever.
+                # once and is swallowed): without this sleep the loop would be blocked forever.
                 await asyncio.sleep(0)
         except LogGone as error:
             logger.warning("A connection was lost: %s", error)
@@ -166,32 +166,32 @@ class Connection:
                 self._start_grace()
 
     def alive(self) -> None:
-        """Its client has answered a heartbeat."""
+        """Record that the client has answered a heartbeat."""
         self._pulse.answer()
 
-    def wait_on(self) -> None:
-        """Has its client have the grace anew, as no worker can answer it now."""
+    def extend_grace(self) -> None:
+        """Restart the grace period, because no worker could answer the client during it."""
         self._start_grace()
 
     def release(self) -> None:
-        """Another worker holds it now: its response here ends."""
+        """End the response here, because another worker holds the connection now."""
         self._readers += 1
         self._stop_grace()
         self.log.wake()
 
     def drain(self) -> None:
-        """This worker stops: its client is sent elsewhere once it has got what is there."""
+        """Send the client to another worker after the events that are already in the log."""
         self._is_draining = True
         self.log.wake()
 
     async def drained(self) -> None:
-        """Waits until no client reads it here."""
+        """Wait until no client reads the connection from this worker."""
         if self.is_read:
             self._unread = asyncio.Event()
             await self._unread.wait()
 
     async def _next(self, after: str, is_idle: bool) -> Batch | None:
-        """What comes next; None when something else is due before."""
+        """Return the next events; None if a heartbeat, a drain or the idle timeout is due first."""
         seconds = self._pulse.due_seconds
         if self._is_draining:
             seconds = DRAIN_SECONDS
@@ -212,7 +212,7 @@ class Connection:
         return None
 
     async def _close_if_idle(self) -> bool:
-        """Appends `close` unless a run uses the log; returns whether it did."""
+        """Append `close` unless a run uses the log; return whether it was appended."""
         is_closed = await self.log.finish_if_idle(_CLOSED)
         if is_closed:
             self._on_closed(self)
@@ -224,7 +224,7 @@ class Connection:
             self._settings.grace_seconds,
             self._on_gone,
             self,
-            context=contextvars.Context(),  # its own, or the request would be kept until then
+            context=contextvars.Context(),  # a copy of the current one would keep the request alive
         )
 
     def _stop_grace(self) -> None:
@@ -238,9 +238,10 @@ class Connections:
 
     Args:
         settings: limits and times.
-        on_gone: called with one whose client has vanished for good.
-        on_closed: called with one that was closed, as no run is left that the broker knows.
-        must_wait: whether clients cannot come back now, as no worker could answer them.
+        on_gone: called with a connection whose client did not come back in the grace period.
+        on_closed: called with a connection that was closed because the broker knows no run on it.
+        must_wait: function that returns whether the grace period must be extended, because no
+            worker can answer clients at present.
     """
 
     def __init__(
@@ -264,13 +265,13 @@ class Connections:
         return len(self._by_id)
 
     def get(self, connection_id: ConnectionId) -> Connection | None:
-        """The connection with this id, if this worker holds it."""
+        """Return the connection with this id; None if this worker does not hold it."""
         return self._by_id.get(connection_id)
 
     def hold(
         self, connection_id: ConnectionId, owner: str, page: PageId, log: EventLog
     ) -> Connection:
-        """The connection with this id, which this worker holds from now on."""
+        """Return the connection with this id, which is created if this worker does not hold it."""
         connection = self._by_id.get(connection_id)
         if connection is None:
             connection = Connection(
@@ -281,21 +282,21 @@ class Connections:
         return connection
 
     def release(self, connection_id: ConnectionId) -> None:
-        """Another worker holds it now."""
+        """Forget a connection that another worker holds now, and end its response here."""
         connection = self._by_id.get(connection_id)
         if connection is not None:
             self._remove(connection)
             connection.release()
 
     def of_page(self, page: PageId) -> int:
-        """How many connections a tab has opened."""
+        """Return the number of connections that a tab has opened."""
         return self._of_page[page]
 
     def _forget(self, connection: Connection) -> None:
         if self._by_id.get(connection.id) is not connection:
-            return  # another worker holds it now, or this one has taken it anew
+            return  # it was released, and perhaps taken again
         if self._must_wait() and not connection.log.is_given_up:
-            connection.wait_on()
+            connection.extend_grace()
             return
         self._remove(connection)
         self._on_gone(connection)

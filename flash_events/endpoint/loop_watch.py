@@ -1,6 +1,6 @@
-"""Says in the log who blocks the event loop: every stream of the worker waits for it.
+"""Warnings about code that blocks the event loop, and with it all streams of the worker.
 
-Dash on Quart runs ordinary `def` callbacks on the loop, so this is what a slow one looks like.
+Dash on Quart runs ordinary `def` callbacks on the loop, so a slow one shows up here.
 """
 
 import asyncio
@@ -19,39 +19,42 @@ from flash_events.registration import is_event_callback
 logger = logging.getLogger(__name__)
 
 BLOCKED_SECONDS = 1.0
-"""A loop that takes longer for one step is worth a line."""
+"""Duration of one step of the loop above which a warning is logged."""
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
+"""Time between two checks of the loop."""
 
 _BELOW = (
     asyncio.Handle._run.__code__,
     asyncio.BaseEventLoop.run_forever.__code__,
     asyncio.Runner.run.__code__,
 )
-"""Where a step of the loop begins; what has started the loop is not to blame for a step."""
+"""Functions that call a step of the loop; the frames below them have only started the loop."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _OTHERS = (_PACKAGE, "/site-packages/", "/dist-packages/", f"{sys.base_prefix}/lib/", "<frozen")
-"""Parts of the paths of code that is not the app's own."""
+"""Path fragments of code that is not the app's own."""
 
 
-_AWAIT = "await what waits (`await asyncio.sleep(...)`, not `time.sleep(...)`)"
-_TO_THREAD = "write `await asyncio.to_thread(function, ...)`"
+_AWAIT = (
+    "use calls that can be awaited (`await asyncio.sleep(...)`, not `time.sleep(...)`), and "
+    "`await asyncio.to_thread(function, ...)` for calls that block"
+)
 
 _IN_EVENT_CALLBACK = (
-    "It is an `async def`: write a plain `def` with `yield`, which has a thread of its own, "
-    f"or {_AWAIT}, and for what cannot be awaited {_TO_THREAD}."
+    "It is an `async def`: write a plain `def` with `yield`, which runs in its own thread, "
+    f"or {_AWAIT}."
 )
-_IN_COROUTINE = f"In an `async def`, {_AWAIT}, and for what cannot be awaited {_TO_THREAD}."
+_IN_COROUTINE = f"In an `async def`, {_AWAIT}."
 _IN_FUNCTION = (
-    "A `def` without `yield` is run on the event loop. Write a callback with `yield` under "
-    "@event_callback: then it has a thread of its own. Or write `async def`, and in it "
-    "`await asyncio.to_thread(function, ...)` for what blocks."
+    "A `def` without `yield` runs on the event loop. Write a callback with `yield` under "
+    "@event_callback, which runs in its own thread, or an `async def` that uses "
+    "`await asyncio.to_thread(function, ...)` for calls that block."
 )
 
 
 class LoopWatch:
-    """Looks from a thread whether the running loop still turns, until it is closed."""
+    """A thread that checks, until `close`, whether the running event loop is blocked."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -62,7 +65,7 @@ class LoopWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Stops looking."""
+        """Stop checking."""
         self._closed.set()
 
     def _turn(self) -> None:
@@ -70,7 +73,7 @@ class LoopWatch:
 
     def _watch(self) -> None:
         reported = 0.0
-        while not self._closed.wait(LOOK_SECONDS):
+        while not self._closed.wait(POLL_SECONDS):
             turned = self._turned
             if time.monotonic() - turned > BLOCKED_SECONDS:
                 if turned != reported:
@@ -93,14 +96,14 @@ class LoopWatch:
 
 
 def _culprit(frame: FrameType | None) -> tuple[str, str]:
-    """The outermost function of a step of the loop that is the app's own, and the cure.
+    """Return the app's outermost function in the current step of the loop, and the cure.
 
-    That is a callback, likely.
+    The outermost function is most likely a callback.
     """
     found, cure = "code that is not the app's own", _IN_COROUTINE
     while frame is not None and frame.f_code not in _BELOW:
         code = frame.f_code
-        is_own = code.co_name != "<module>"  # below the loop, where that is written in C
+        is_own = code.co_name != "<module>"  # with a loop written in C, a module starts the step
         if is_own and not any(part in code.co_filename for part in _OTHERS):
             found = f"{frame.f_globals.get('__name__')}.{code.co_qualname}, line {frame.f_lineno}"
             line = linecache.getline(code.co_filename, frame.f_lineno).strip()
@@ -111,7 +114,7 @@ def _culprit(frame: FrameType | None) -> tuple[str, str]:
 
 
 def _cure(code: CodeType) -> str:
-    """What to write in the place of a function with this code."""
+    """Return the advice for a function with this code."""
     if is_event_callback(code):
         return _IN_EVENT_CALLBACK
     is_async = code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)

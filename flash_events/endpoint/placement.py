@@ -1,4 +1,4 @@
-"""Where a run's events go: into a connection that the page has open, or into a new one."""
+"""Choice of the connection for a run: one that the page has open, or a new one."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,17 +17,17 @@ from flash_events.errors import BrokerError, LogFull, LogGone, Refused, too_many
 from flash_events.settings import Settings
 
 JOIN_TRIES = 4
-"""So many of a page's open connections are tried before a new one is opened."""
+"""Maximum number of a page's open connections to try before a new one is opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a run's events go.
+    """The connection that carries a run's events.
 
     Attributes:
-        connection: its id.
-        log: of this connection.
-        opened: the connection, where it is new and its stream is the answer.
+        connection: the id of the connection.
+        log: the log of the connection.
+        opened: the connection if it is new, so that its stream is the response; otherwise None.
     """
 
     connection: ConnectionId
@@ -35,19 +35,19 @@ class Placement:
     opened: Connection | None = None
 
     def reply(self) -> Reply:
-        """Tells the page where, or is the stream itself."""
+        """Return the stream of a new connection, or a 202 with the id of an open one."""
         if self.opened is not None:
             return streamed(self.opened)
         return accepted(connection=self.connection)
 
 
 class Placements:
-    """Finds and opens connections.
+    """Finds, opens and resumes connections.
 
     Args:
-        settings: limits.
-        broker: knows the connections of all workers.
-        connections: that this worker holds.
+        settings: the limits.
+        broker: the broker, which reaches the connections of all workers.
+        connections: the connections that this worker holds.
     """
 
     def __init__(self, settings: Settings, broker: Broker, connections: Connections) -> None:
@@ -56,9 +56,9 @@ class Placements:
         self._connections = connections
 
     def require_broker(self) -> None:
-        """Raises `BrokerError` where the broker is away: what is asked would pile up."""
+        """Raise `BrokerError` if the broker is unavailable, so that requests do not pile up."""
         if self._broker.is_away:
-            raise BrokerError("It is away.")
+            raise BrokerError("It is unavailable.")
 
     async def place(
         self,
@@ -67,16 +67,17 @@ class Placements:
         connections: tuple[ConnectionId, ...],
         chosen: Placement | None = None,
     ) -> Placement:
-        """A connection for a run: one that the page has open, if it can be reached, or a new one.
+        """Return a placement in an open connection that can be reached, or in a new one.
 
         Args:
-            record: of the run; its connection is the id for a new one.
-            page: the tab that asks.
-            connections: that the page has open.
-            chosen: where another run of the same request goes.
+            record: the record of the run; its connection is the id for a new connection.
+            page: the id of the tab that asks.
+            connections: the ids of the connections that the page has open.
+            chosen: the placement of another run of the same request, which is used again.
 
         Raises:
-            Refused: there are too many runs or connections, or the id is somebody else's.
+            Refused: if there are too many runs or connections, or the id of the new connection
+                belongs to another owner.
         """
         most = self._settings.max_runs_per_connection
         run, owner, logs = record.run, record.owner, self._broker.logs
@@ -100,17 +101,23 @@ class Placements:
     async def resume(
         self, connection_id: ConnectionId, owner: str, page: PageId, after: str
     ) -> Reply:
-        """What follows an event of a connection, which this worker holds from now on.
+        """Return a stream of a connection's events; this worker takes over the connection.
+
+        Args:
+            connection_id: the id of the connection.
+            owner: the owner of the page that asks.
+            page: the id of the tab that asks.
+            after: the id of the last event that the page received; "" for none.
 
         Raises:
-            Refused: the connection is unknown or foreign, or no longer has what follows, or this
-                worker holds too many.
+            Refused: if the connection is unknown or belongs to another owner, if its log no longer
+                has the next event, or if this worker holds too many connections.
         """
         held = self._connections.get(connection_id)
         if held is None:
             self._check_room()
         elif held.owner == owner and held.log.is_given_up:
-            message = "The server's broker was away for too long."
+            message = "The server's broker was unavailable for too long."
             raise Refused(HTTPStatus.GONE, "lost", message)
         self.require_broker()
         log = await self._broker.logs.take(connection_id, owner)
@@ -127,12 +134,12 @@ class Placements:
             raise too_many("connections to this worker", "max_connections")
 
     def _reachable(self, connections: tuple[ConnectionId, ...]) -> tuple[ConnectionId, ...]:
-        """Those held here come first: their events need not travel."""
+        """Return the connections to try; first those of this worker, which need no broker."""
         here = [one for one in connections if self._connections.get(one) is not None]
         elsewhere = [one for one in connections if one not in here and self._broker.is_shared]
         return tuple((here + elsewhere)[:JOIN_TRIES])
 
 
 def unknown_connection() -> Refused:
-    """What is foreign is refused in the same words."""
+    """Return the refusal for an unknown connection, and for one of another owner."""
     return Refused(HTTPStatus.NOT_FOUND, "lost", "No such connection.")

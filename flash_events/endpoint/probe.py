@@ -1,7 +1,7 @@
-"""A stream that shows what lies between this server and its clients, for the doctor.
+"""Probe streams, with which the doctor tests the proxies between a server and its clients.
 
-First it ticks, so that a client sees whether events come one by one; then it is silent but for the
-heartbeats, so that it sees whether somebody ends silent streams.
+A probe first sends a few events ("ticks"), which must arrive one by one, and then only heartbeats,
+to find proxies that cut silent streams.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from flash_events.errors import Refused
 
 TICKS = 8
 TICK_SECONDS = 0.25
-AT_ONCE = 4
-"""So many a worker has at the same time: they are for a person who looks."""
+MAX_PROBES = 4
+"""Maximum number of concurrent probes of a worker."""
 
 
 class Probes:
     """The probes of one worker.
 
     Args:
-        heartbeat_seconds: between heartbeats.
+        heartbeat_seconds: time between two heartbeats.
     """
 
     def __init__(self, heartbeat_seconds: float) -> None:
@@ -33,24 +33,27 @@ class Probes:
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """The worker stops."""
+        """End the open probes, because the worker stops."""
         self._closing.set()
 
     def reply(self, silent_seconds: float) -> Reply:
-        """Answers with a probe.
+        """Return a probe stream.
+
+        Args:
+            silent_seconds: duration of the part with nothing but heartbeats.
 
         Raises:
-            Refused: 429; there are too many.
+            Refused: with status 429, if MAX_PROBES are open.
         """
-        if self._open >= AT_ONCE:
+        if self._open >= MAX_PROBES:
             raise Refused(
                 HTTPStatus.TOO_MANY_REQUESTS, "probes", "Too many probes; try again later.", 10
             )
         return Reply(headers=STREAM_HEADERS, stream=self._stream(silent_seconds))
 
     async def _stream(self, silent_seconds: float) -> AsyncGenerator[bytes, None]:
-        if self._open >= AT_ONCE:
-            return  # they were answered together
+        if self._open >= MAX_PROBES:
+            return  # requests that came together all pass the check in `reply`
         self._open += 1
         try:
             for n in range(TICKS):

@@ -1,4 +1,4 @@
-"""Answers of the endpoint, free of any web framework."""
+"""HTTP responses of the endpoint, independent of the web framework."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ STREAM_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: what it says, or a stream."""
+    """An HTTP response, with either content or a stream."""
 
     status: int = 200
     content: bytes = b""
@@ -28,17 +28,22 @@ class Reply:
 
 
 def accepted(**fields: Any) -> Reply:
-    """It is being done."""
+    """Return a 202 with these fields as JSON."""
     return Reply(HTTPStatus.ACCEPTED, to_json(fields), JSON_HEADERS)
 
 
 def streamed(connection: Connection, after: str = "") -> Reply:
-    """What follows an event of a connection."""
+    """Return a stream of a connection's events after the event `after`."""
     return Reply(headers=STREAM_HEADERS, stream=connection.stream(after))
 
 
 def refused(refusal: Refused, body: bytes | None = None) -> Reply:
-    """A refusal as JSON with its status, and with what `on_error` streams (`encode_update`)."""
+    """Return a refusal as JSON with its status.
+
+    Args:
+        refusal: the refusal.
+        body: the update of `on_error`, encoded by `encode_update`.
+    """
     fields = {"error": refusal.code, "message": refusal.message}
     if refusal.limit is not None:
         fields["limit"] = refusal.limit

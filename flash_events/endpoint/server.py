@@ -1,4 +1,4 @@
-"""The endpoint: starts and stops runs, resumes connections, attaches to runs that went on alone."""
+"""The server side of an app: starts and stops runs, resumes connections, attaches to kept runs."""
 
 import asyncio
 import contextlib
@@ -47,28 +47,28 @@ from flash_events.wire.events import Reason
 logger = logging.getLogger(__name__)
 
 BROKER_SECONDS = 1.5
-"""Longer a request does not wait for the broker; it is refused, and the page asks again."""
+"""Maximum wait for the broker before a 503, after which the page retries."""
 
 SENT_SECONDS = 0.5
-"""For so long a stopping worker waits for the broker to have taken how its runs have ended."""
+"""Maximum wait of a stopping worker until the broker has stored the end events of its runs."""
 
-REPEATED = HTTPStatus.BAD_GATEWAY
-"""A start that is answered with this status, or one above, is repeated some times."""
+RETRIED_STATUS = HTTPStatus.BAD_GATEWAY
+"""Lowest HTTP status after which a page retries a start."""
 
 DRAIN_SECONDS = 1.5
-"""For so long a stopping worker lets its clients read, and tasks of others be stopped."""
+"""Drain timeout: the wait of a stopping worker until clients have left and tasks are cancelled."""
 
 
 class Server:
     """One app's runs and connections in this worker.
 
     Args:
-        app: whose callbacks are run.
+        app: the app.
         settings: limits and times.
 
     Attributes:
         settings: limits and times.
-        stats: counts what happens.
+        stats: counters and gauges of this worker.
     """
 
     def __init__(self, app: Dash, settings: Settings) -> None:
@@ -88,9 +88,9 @@ class Server:
         self._probes = Probes(settings.heartbeat_seconds)
         self._bodies = Bodies(settings)
         self._starts: dict[RunId, asyncio.Future[None]] = {}
-        """Starts that have not come to their end, by run."""
+        """Start requests in progress, by run."""
         self._losing: set[RunId] = set()
-        """Runs of dead workers whose end is being told."""
+        """Runs of dead workers that are being ended."""
         self._background = Background()
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -99,12 +99,12 @@ class Server:
 
     @property
     def is_serving(self) -> bool:
-        """Whether it has begun to serve, and can go on."""
+        """Whether it has started to serve and has not ended."""
         return self._starting is not None and not self.has_ended
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was drained, or its event loop is gone."""
+        """Whether it is draining or drained, or its event loop is closed."""
         starting = self._starting
         return self._draining is not None or (
             starting is not None and starting.get_loop().is_closed()
@@ -112,16 +112,20 @@ class Server:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether it serves, or has served, on another event loop than the running one."""
+        """Whether it was started on another event loop than the running one."""
         starting = self._starting
         return starting is not None and starting.get_loop() is not asyncio.get_running_loop()
 
     def check(self) -> None:
-        """Raises `ConfigurationError` where the broker does not suit the app's callbacks."""
+        """Raise `ConfigurationError` if the app's callbacks need another broker."""
         self._remote.check()
 
     async def start(self) -> None:
-        """Joins the other workers; raises `ConfigurationError` where the broker is not there."""
+        """Connect to the broker, unless that has been done.
+
+        Raises:
+            ConfigurationError: if the broker cannot be reached, or `check` fails.
+        """
         if self._starting is None:
             self.check()
             start = self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
@@ -130,9 +134,9 @@ class Server:
         await asyncio.shield(self._starting)
 
     async def drain(self) -> bool:
-        """The worker stops: starts are refused, runs end as `lost`, clients go elsewhere.
+        """Drain the worker: refuse starts, end runs as `lost`, send clients to other workers.
 
-        Says whether they have left.
+        Return whether all clients have left.
         """
         if self._starting is not None:
             if self._draining is None:
@@ -143,7 +147,7 @@ class Server:
     async def _drain(self) -> None:
         self._probes.close()
         await self._runs.stop_all(Reason.LOST)
-        with contextlib.suppress(TimeoutError):  # how they have ended comes before the farewell
+        with contextlib.suppress(TimeoutError):  # clients must get the end events before `drain`
             async with asyncio.timeout(SENT_SECONDS):
                 await asyncio.gather(*(connection.log.sent() for connection in self._connections))
         for connection in self._connections:
@@ -161,10 +165,14 @@ class Server:
             self._watch.close()
 
     async def answer(self, action: str, request: Request) -> Reply:
-        """Answers a request; a refusal is JSON with its status, before a stream begins.
+        """Return the response to a request; a refusal is JSON with an error status.
 
-        Nothing of the body is read, and no `on_error` is called, for a page of another origin or a
-        user that `identify` does not know.
+        If the page has another origin, or `identify` does not accept the user, the body is not read
+        and `on_error` is not called.
+
+        Args:
+            action: the last part of the URL: start, ask, resume, attach, probe, alive or stop.
+            request: the request.
         """
         try:
             requests.check_headers(request.headers, self.settings)
@@ -183,7 +191,7 @@ class Server:
             async with asyncio.timeout(BROKER_SECONDS):
                 return await self._act(action, body, request, owner)
         except (TimeoutError, BrokerError) as error:
-            logger.warning("A %s is refused, as the broker does not answer. %s", action, error)
+            logger.warning("A %s is refused because the broker does not answer. %s", action, error)
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, "broker", "The server is busy; try again.", 1
             ) from None
@@ -193,10 +201,13 @@ class Server:
         return refused(refusal, body)
 
     async def _on_refused(self, action: str, request: Request, refusal: Refused) -> bytes | None:
-        """What `on_error` streams for a start that was refused for good; None for others."""
+        """Return the encoded update of `on_error` for a start that the page will not retry.
+
+        None for other requests, and if there is no update.
+        """
         waits = refusal.status == HTTPStatus.TOO_MANY_REQUESTS
-        comes_back = refusal.status >= REPEATED and not requests.is_last_try(request.headers)
-        if action not in ("start", "ask") or waits or comes_back or refusal.code == "lost":
+        retries = refusal.status >= RETRIED_STATUS and not requests.is_last_try(request.headers)
+        if action not in ("start", "ask") or waits or retries or refusal.code == "lost":
             return None
         callback_id = requests.callback_of(request.headers)
         callback = bridge.find(bridge.app_registry(self._app), callback_id)
@@ -225,7 +236,7 @@ class Server:
     async def _start(self, request: requests.StartRequest, owner: str) -> Reply:
         self._placements.require_broker()
         while (earlier := self._starts.get(request.run)) is not None:
-            await asyncio.wait({earlier})  # the page asks again, as its answer was late
+            await asyncio.wait({earlier})  # this is a retry, as the first response was late
         done = self._starts[request.run] = asyncio.get_running_loop().create_future()
         try:
             return await self._start_once(request, owner)
@@ -234,7 +245,7 @@ class Server:
             done.set_result(None)
 
     def _ask(self, start: requests.StartRequest, size: int, request: Request) -> Reply:
-        """Says whether a large start may come, before it is sent."""
+        """Return a 202 if the page may send a large start; raise `Refused` if not."""
         self._bodies.check(size, request, is_start=True)
         self._placements.require_broker()
         callback = self._find(start)
@@ -258,7 +269,7 @@ class Server:
         callback = self._find(request)
         self._refuse_while_draining()
         [known] = await self._broker.directory.find([request.run])
-        if known is not None:  # its answer was lost, and the page asks again
+        if known is not None:  # this is a retry, as the first response was lost
             return await self._start_again(known, request, owner)
         replaces = (*request.replaces, request.run)
         self._runs.check_limits(callback, request.page, replaces)
@@ -281,10 +292,10 @@ class Server:
             [known] = await self._broker.directory.find([request.run])
             if known is None:
                 raise
-        except BaseException:  # whatever cuts it, it leaves nothing behind
+        except BaseException:  # cleanup after a timeout or a cancellation, too
             self._broker.directory.withdraw(record, connections)
             raise
-        if known is not None:  # it is asked twice at once
+        if known is not None:  # a concurrent retry has claimed the run
             if place is not None and known.connection != place.connection:
                 place.log.leave(request.run)
             return await self._start_again(known, request, owner)
@@ -295,7 +306,7 @@ class Server:
         else:
             before = partial(self._runs.replace, replaces, owner)
             self._remote.start(record, callback, call, before)
-        self._remote.insist(replaces, owner)
+        self._remote.terminate_unless_stopped(replaces, owner)
         self.stats.starts += 1
         return place.reply()
 
@@ -345,9 +356,9 @@ class Server:
         return place.reply()
 
     async def _give_up_connections(self, request: requests.AttachRequest, owner: str) -> None:
-        """Drops what the page no longer has open, if it carries no more than is asked for now.
+        """Drop connections that the page has left, if all of their runs are in this request.
 
-        Otherwise each would keep its part of a snapshot for the grace.
+        Otherwise each would keep parts of snapshots until the end of its grace period.
         """
         open_ones = (request.connection, *request.connections)
         for connection in self._connections:
@@ -361,7 +372,7 @@ class Server:
     async def _alive(self, request: requests.AliveRequest, owner: str) -> Reply:
         connection = self._connections.get(request.connection)
         if connection is not None and connection.owner == owner:
-            connection.alive()  # whether the broker answers or not
+            connection.alive()  # needs no broker
         elif not await self._broker.logs.touch(request.connection, owner):
             raise unknown_connection()
         return accepted()
@@ -371,13 +382,13 @@ class Server:
         if request.callbacks:
             runs += await self._broker.directory.kept(owner or request.page, request.callbacks)
         await self._runs.stop(runs, owner)
-        self._remote.insist(runs, owner)
+        self._remote.terminate_unless_stopped(runs, owner)
         return accepted()
 
     def _refuse_while_draining(self) -> None:
         if self._draining is not None:
             raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This worker stops; try again.", 1
+                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This worker is stopping; try again.", 1
             )
 
     def _on_signal(self, signal: Signal) -> None:
@@ -395,13 +406,13 @@ class Server:
                 self._runs.on_signal(signal)
 
     async def _on_request(self, request: Signal) -> None:
-        """Another worker asks for runs to be stopped; the answer says that they have."""
+        """Stop runs at the request of another worker; returning is the answer."""
         if not isinstance(request, Stop):
-            raise NotImplementedError(f"A web worker answers no {type(request).__name__}.")
+            raise NotImplementedError(f"A web worker cannot answer {type(request).__name__}.")
         await self._stop_here(request)
 
     async def _stop_here(self, stop: Stop) -> None:
-        """Stops runs of this worker, queued ones, and those whose start is under way."""
+        """Stop an owner's runs: of this worker, queued ones, and those that are being started."""
         starting = [self._starts[run] for run in stop.runs if run in self._starts]
         stops = [self._runs.stop_here(stop), self._remote.stop(stop)]
         await asyncio.gather(*stops, *([asyncio.wait(starting)] if starting else []))
@@ -437,7 +448,7 @@ class Server:
                 return
             if await self._broker.logs.end_run(connection.id, run, At(worker), event):
                 self.stats.lost_with_worker += 1
-                # Should it live after all, what it still sends is refused: it is to stop.
+                # If the worker is alive after all, its events are refused, so the run must stop.
                 self._broker.signals.send(worker, Stop((run,), connection.owner))
         finally:
             self._losing.discard(run)

@@ -1,4 +1,4 @@
-"""What happens in one worker, in numbers."""
+"""Counters and gauges of one worker, as a dict and as OpenMetrics text."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,15 @@ from flash_events.endpoint.connections import Connections
 from flash_events.runs.local import LocalRuns
 
 _HELP = {
-    "runs": ("gauge", "Runs that live in this worker."),
+    "runs": ("gauge", "Live runs in this worker."),
     "connections": ("gauge", "Connections that this worker holds."),
-    "connections_read": ("gauge", "Connections whose client reads them here."),
-    "queued_bytes": ("gauge", "Bytes that wait to be handed to a socket."),
+    "connections_read": ("gauge", "Connections with a client that reads from this worker."),
+    "queued_bytes": ("gauge", "Bytes that wait to be written to a socket."),
     "starts": ("counter", "Runs that were started."),
     "resumes": ("counter", "Requests to resume a connection."),
     "refusals": ("counter", "Requests that were refused."),
     "updates": ("counter", "Updates that runs have sent."),
-    "collapsed_updates": ("counter", "Values that a later one has made needless, in kept runs."),
+    "collapsed_updates": ("counter", "Values in snapshots of kept runs, replaced by later ones."),
     "ends_done": ("counter", "Runs that ended by themselves."),
     "ends_cancelled": ("counter", "Runs that were stopped."),
     "ends_error": ("counter", "Runs that failed."),
@@ -27,7 +27,7 @@ class Stats:
     """Counters and gauges of one worker.
 
     Attributes:
-        starts, resumes, refusals, lost_with_worker: counted by the server.
+        starts, resumes, refusals, lost_with_worker: counters that the server increments.
     """
 
     def __init__(self, runs: LocalRuns, connections: Connections) -> None:
@@ -39,7 +39,7 @@ class Stats:
         self.lost_with_worker = 0
 
     def snapshot(self) -> dict[str, int]:
-        """All of them by name, as of now."""
+        """Return the current values by name."""
         runs, connections = self._runs, list(self._connections)
         values = {
             "runs": len(runs),
@@ -50,12 +50,12 @@ class Stats:
             "resumes": self.resumes,
             "refusals": self.refusals,
             "lost_with_worker": self.lost_with_worker,
-            **runs.counted(),
+            **runs.counters(),
         }
         return {name: values[name] for name in _HELP}
 
     def openmetrics(self) -> str:
-        """The same as OpenMetrics text (https://openmetrics.io)."""
+        """Return the current values as OpenMetrics text (https://openmetrics.io)."""
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:

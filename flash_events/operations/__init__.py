@@ -1,1 +1,1 @@
-"""What keeps a server going: shutdown, checks, the demo."""
+"""Operation of a server: shutdown, the doctor, the demo."""

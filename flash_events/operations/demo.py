@@ -1,4 +1,4 @@
-"""`python -m flash_events demo`: serves the gallery of examples."""
+"""The command `python -m flash_events demo`, which serves the gallery of examples."""
 
 import asyncio
 import errno
@@ -17,7 +17,8 @@ from flash_events.extras import how_to_install
 NEEDED = ("dash_ag_grid", "dash_mantine_components", "pandas", "PIL")
 """The modules that the extra `examples` installs."""
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
+"""Time between two attempts to connect to the starting server."""
 
 
 def serve_gallery(address: str, port: int) -> int:
@@ -32,22 +33,22 @@ def serve_gallery(address: str, port: int) -> int:
     except OSError as error:
         by_make = package == "examples" and "MAKELEVEL" in os.environ
         option = "make demo PORT=" if by_make else "--port "
-        print(why_not(error, address, port, option), file=sys.stderr)
+        print(bind_error(error, address, port, option), file=sys.stderr)
         return 1
     gallery = import_module(f"{package}.gallery")
-    asyncio.run(serve_and_say_so(gallery.server, bound))
+    asyncio.run(serve_and_announce(gallery.server, bound))
     return 0
 
 
 def bound_socket(address: str, port: int) -> socket.socket:
-    """Return a socket that has the port and does not listen yet.
+    """Return a socket that is bound to the port and does not listen yet.
 
     Raises:
-        OSError: if it cannot have the port.
+        OSError: if the port cannot be bound.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     try:
-        if os.name == "posix":  # elsewhere this would share a port that is taken
+        if os.name == "posix":  # on Windows this would share a port that is in use
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, port))
     except OSError:
@@ -56,32 +57,39 @@ def bound_socket(address: str, port: int) -> socket.socket:
     return bound
 
 
-def why_not(error: OSError, address: str, port: int, option: str) -> str:
-    """Return the message for a port that cannot be had; `option` is how to name another one."""
+def bind_error(error: OSError, address: str, port: int, option: str) -> str:
+    """Return the message for a port that cannot be bound.
+
+    Args:
+        error: the exception of `bound_socket`.
+        address: the address.
+        port: the port.
+        option: the option that sets the port, such as "--port ".
+    """
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} is taken by another program. Use another port: {option}{port + 1}"
     return f"Cannot serve at {address}, port {port}: {error.strerror}."
 
 
-async def serve_and_say_so(app: Any, bound: socket.socket) -> None:
+async def serve_and_announce(app: Any, bound: socket.socket) -> None:
     """Serve an app, and print its address as soon as it can be opened."""
     host, port = bound.getsockname()[:2]
     config = Config.from_mapping(bind=f"fd://{bound.detach()}", loglevel="WARNING")
-    saying = asyncio.create_task(say_when_open(host, port))
+    announcing = asyncio.create_task(announce(host, port))
     try:
         await serve(app, config)
     finally:
-        saying.cancel()
+        announcing.cancel()
 
 
-async def say_when_open(host: str, port: int) -> None:
-    """Wait until somebody listens at the address, then print it."""
+async def announce(host: str, port: int) -> None:
+    """Wait until the server accepts connections, then print its address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     while True:
         try:
             _, writer = await asyncio.open_connection(host, port)
         except ConnectionRefusedError:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             continue
         writer.close()
         break

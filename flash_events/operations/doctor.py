@@ -1,6 +1,6 @@
-"""`python -m flash_events doctor URL`: says whether a deployment carries streams as it should.
+"""The command `python -m flash_events doctor URL`, which checks a deployment's streaming.
 
-It asks the app at the URL for a probe (see probe.py) and watches how that arrives.
+It requests a probe stream (see `endpoint/probe.py`) and reports how its events arrive.
 """
 
 import json
@@ -18,24 +18,24 @@ from flash_events.settings import MAX_HEARTBEAT_SECONDS
 from flash_events.wire import events
 
 SILENT_SECONDS = 45.0
-"""By default; longer than the usual time-outs of proxies and two heartbeats."""
+"""Default duration of the silent part; longer than common proxy timeouts and two heartbeats."""
 
-LATE_SECONDS = MAX_HEARTBEAT_SECONDS + 5
-"""When nothing has come for so long, the doctor gives up."""
+TIMEOUT_SECONDS = MAX_HEARTBEAT_SECONDS + 5
+"""Timeout for the next data."""
 
-LOG_IN = "Say who asks, as your browser does: --header 'Cookie: session=...'."
+LOG_IN = "Send the headers of a signed-in user, as in --header 'Cookie: session=...'."
 
 PROBE = "_dash-flash-events/probe"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found.
+    """One result of the examination.
 
     Attributes:
-        is_good: nothing needs to be done.
-        text: what was seen.
-        cure: what to change.
+        is_good: whether nothing needs to be changed.
+        text: the observation.
+        cure: the advice; "" if there is none.
     """
 
     is_good: bool
@@ -45,14 +45,22 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
+    """An event or heartbeat of the probe.
+
+    Attributes:
+        seconds: time since the request.
+        name: the name of the event; "" for a heartbeat.
+        data: the data of the event.
+    """
+
     seconds: float
-    """Since the request."""
     name: str
-    """Of the event; "" for a heartbeat."""
     data: str = ""
 
 
-class _Sick(Exception):
+class _Failed(Exception):
+    """The examination cannot go on."""
+
     def __init__(self, text: str, cure: str = "") -> None:
         super().__init__(text)
         self.finding = Finding(False, text, cure)
@@ -61,37 +69,37 @@ class _Sick(Exception):
 def examine(
     url: str, silent_seconds: float = SILENT_SECONDS, headers: Mapping[str, str] | None = None
 ) -> Generator[Finding, None, None]:
-    """Yields what it finds, as soon as it is known.
+    """Yield the findings about a deployment, each as soon as it is known.
 
     Args:
-        url: of the app's page.
-        silent_seconds: for how long a stream is left silent, but for heartbeats; 120 at most.
-        headers: to send, such as the cookie of somebody who is logged in.
+        url: the URL of the app's page.
+        silent_seconds: duration of the silent part, with nothing but heartbeats; 120 at most.
+        headers: additional request headers, such as the cookie of a signed-in user.
     """
     try:
         begun = time.monotonic()
         with ExitStack() as stack:
-            response = _ask(url, silent_seconds, headers or {}, stack)
+            response = _request_probe(url, silent_seconds, headers or {}, stack)
             arrivals = _arrivals(response, begun)
-            yield from _look_at_ticks(arrivals)
-            yield from _look_at_silence(arrivals, silent_seconds)
-    except _Sick as sick:
-        yield sick.finding
+            yield from _check_ticks(arrivals)
+            yield from _check_silence(arrivals, silent_seconds)
+    except _Failed as failed:
+        yield failed.finding
 
 
-def _ask(
+def _request_probe(
     url: str, silent_seconds: float, more_headers: Mapping[str, str], stack: ExitStack
 ) -> HTTPResponse:
     parts = urlsplit(url)
     try:
         is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # of the port
+    except ValueError:  # raised by `parts.port`
         is_url = False
     if not is_url or parts.hostname is None:
-        raise _Sick(f"Expected the URL of an app, as http://host:8050/, got {url!r}.")
+        raise _Failed(f"Expected the URL of an app, as http://host:8050/, got {url!r}.")
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = stack.enter_context(
-        closing(kind(parts.hostname, parts.port, timeout=LATE_SECONDS))
+        closing(kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS))
     )
     path = f"{parts.path.rstrip('/')}/{PROBE}"
     body = {"version": events.VERSION, "silent_seconds": silent_seconds}
@@ -105,10 +113,10 @@ def _ask(
         connection.request("POST", path, json.dumps({"flash_events": body}), headers)
         response = stack.enter_context(closing(connection.getresponse()))
     except (OSError, HTTPException) as error:
-        raise _Sick(
+        raise _Failed(
             f"The server does not answer: {error or type(error).__name__}.",
-            "Is the app up, and is this its URL? If it is up, a proxy may hold streams back until "
-            "they end: switch its buffering off (nginx: proxy_buffering off).",
+            "Check that the app is running and that this is its URL. If so, a proxy may hold "
+            "streams back until they end: switch its buffering off (nginx: proxy_buffering off).",
         ) from error
     content_type = response.headers["Content-Type"] or ""
     if response.status != 200 or not content_type.startswith("text/event-stream"):
@@ -117,34 +125,34 @@ def _ask(
 
 
 def _origin(parts: SplitResult) -> str:
-    """As a browser says it: without the port that the scheme means anyway."""
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    """Return the origin as browsers write it, without the scheme's default port."""
+    default = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, default) else f":{parts.port}"
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
-def _refusal(response: HTTPResponse) -> _Sick:
+def _refusal(response: HTTPResponse) -> _Failed:
     text = ""
     with suppress(OSError, HTTPException):
         text = response.read(10_000).decode("utf-8", "replace")
     try:
         fields = json.loads(text)
         cure = LOG_IN if fields["error"] == "identity" else ""
-        return _Sick(f"The server refuses with {response.status}: {fields['message']}", cure)
+        return _Failed(f"The server refuses with {response.status}: {fields['message']}", cure)
     except (ValueError, KeyError, TypeError):
         pass
     cures = {
-        **dict.fromkeys((302, 303, 307, 401), f"A login stands before the app. {LOG_IN}"),
-        403: "Something before the app refuses: let POST requests to _dash-flash-events/ pass.",
-        404: "Is this the URL of the app's page? Does it have event callbacks?",
-        405: "Something before the app allows no POST: let it pass to _dash-flash-events/.",
-        413: "Raise the proxy's limit of bodies (nginx: client_max_body_size).",
+        **dict.fromkeys((302, 303, 307, 401), f"The app needs a login. {LOG_IN}"),
+        403: "A proxy refuses the request: allow POST requests to _dash-flash-events/.",
+        404: "Check that this is the URL of the app's page, and that it has event callbacks.",
+        405: "A proxy refuses POST requests: allow them to _dash-flash-events/.",
+        413: "Increase the proxy's limit of request bodies (nginx: client_max_body_size).",
     }
     cure = cures.get(
         response.status,
-        "It does not come from flash_events: look at the server's log, and at the proxy.",
+        "It does not come from flash_events: check the logs of the server and of the proxy.",
     )
-    return _Sick(f"The answer is {response.status}, and no event stream.", cure)
+    return _Failed(f"The response has status {response.status} and is not an event stream.", cure)
 
 
 def _arrivals(response: HTTPResponse, begun: float) -> Iterator[_Arrival]:
@@ -156,9 +164,9 @@ def _arrivals(response: HTTPResponse, begun: float) -> Iterator[_Arrival]:
         try:
             part = response.read1(65536)
         except TimeoutError:
-            raise _Sick(
-                "Nothing comes any more, not even heartbeats.",
-                "Something holds them back: switch buffering off (nginx: proxy_buffering off).",
+            raise _Failed(
+                "The stream went silent: not even heartbeats arrive.",
+                "A proxy holds them back: switch its buffering off (nginx: proxy_buffering off).",
             ) from None
         except (OSError, HTTPException):
             part = b""
@@ -177,7 +185,7 @@ def _arrivals(response: HTTPResponse, begun: float) -> Iterator[_Arrival]:
                 yield _Arrival(seconds, "")  # a heartbeat
 
 
-def _look_at_ticks(arrivals: Iterator[_Arrival]) -> Iterator[Finding]:
+def _check_ticks(arrivals: Iterator[_Arrival]) -> Iterator[Finding]:
     ticks: list[_Arrival] = []
     for arrival in arrivals:
         if arrival.name == "silence":
@@ -185,46 +193,47 @@ def _look_at_ticks(arrivals: Iterator[_Arrival]) -> Iterator[Finding]:
         if arrival.name == "tick":
             ticks.append(arrival)
     else:
-        raise _Sick(
+        raise _Failed(
             f"The stream is cut after {len(ticks)} of {TICKS} events.",
-            "Look at the logs of the server and of what lies before it.",
+            "Check the logs of the server and of the proxies before it.",
         )
-    first = f"The first event comes after {ticks[0].seconds:.2f} s" if ticks else "No event comes"
+    first = f"The first event arrives after {ticks[0].seconds:.2f} s" if ticks else "No event comes"
     gaps = [later.seconds - earlier.seconds for earlier, later in pairwise(ticks)]
     together = sum(gap < TICK_SECONDS / 4 for gap in gaps)
     if together >= TICKS / 2:
         yield Finding(
             False,
-            f"{first}; {together + 1} of {TICKS} that were sent one by one come together.",
-            "Something gathers them: switch off buffering (nginx: proxy_buffering off), "
-            "compression, and what caches or transforms _dash-flash-events/.",
+            f"{first}; {together + 1} of {TICKS} that were sent one by one arrive together.",
+            "A proxy buffers them: for _dash-flash-events/, switch off buffering (nginx: "
+            "proxy_buffering off), compression, caching and transformations.",
         )
     else:
-        yield Finding(True, f"{first}, and each as it is sent.")
+        yield Finding(True, f"{first}, and each event arrives when it is sent.")
 
 
-def _look_at_silence(arrivals: Iterator[_Arrival], silent_seconds: float) -> Iterator[Finding]:
+def _check_silence(arrivals: Iterator[_Arrival], silent_seconds: float) -> Iterator[Finding]:
     begun = time.monotonic()
     heartbeats = 0
     for arrival in arrivals:
         heartbeats += not arrival.name
         if arrival.name == "end":
             yield Finding(
-                True, f"{silent_seconds:.0f} s with no more than {heartbeats} heartbeats end well."
+                True,
+                f"A silent stream stays open: {silent_seconds:.0f} s with {heartbeats} heartbeats.",
             )
             return
     lasted = time.monotonic() - begun
     if heartbeats:
         yield Finding(
             False,
-            f"A stream is cut after {lasted:.0f} s, although heartbeats come.",
-            "Something limits how long an answer may take in all: raise that. Until then pages "
-            "reconnect each time, and go on without a gap.",
+            f"A silent stream is cut after {lasted:.0f} s, although heartbeats arrive.",
+            "A proxy limits the total duration of a response: increase this limit. Until then, "
+            "pages reconnect each time and continue without a gap.",
         )
     else:
         yield Finding(
             False,
-            f"A stream with nothing to say is cut after {lasted:.0f} s.",
-            "Raise the time-out of what lies before the server (nginx: proxy_read_timeout), or "
-            f"have heartbeats come sooner: heartbeat_seconds={max(1, int(lasted / 2))}.",
+            f"A silent stream is cut after {lasted:.0f} s.",
+            "Increase the proxy's timeout (nginx: proxy_read_timeout), or send heartbeats more "
+            f"often: heartbeat_seconds={max(1, int(lasted / 2))}.",
         )

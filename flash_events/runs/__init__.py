@@ -1,1 +1,1 @@
-"""Runs: generators that stream into the page."""
+"""Runs: executions of event callbacks that stream updates to pages."""

@@ -1,4 +1,4 @@
-"""Brings the snapshot of a run to a page that attaches to it, as the page's log gets room."""
+"""Delivery of a run's snapshot to a page that attaches to the run."""
 
 import asyncio
 import contextvars
@@ -11,16 +11,16 @@ from flash_events.errors import LogGone
 
 
 class Delivery:
-    """Events of a run that wait for room in one log, in order, and then perhaps its end.
+    """Events of a run that wait, in order, for room in one log.
 
-    A snapshot may be many times larger than what may wait in a log, so it enters in pieces: the
-    next one when those before were handed over.
+    A snapshot may be many times larger than the log's limit, so it is appended in pieces: each
+    piece waits until the earlier ones have been handed over.
 
     Args:
-        log: where they go.
-        run: whose events they are.
-        events: of the snapshot.
-        on_done: called when all are in the log, or the log is gone.
+        log: the log that the events are appended to.
+        run: the id of the run.
+        events: the snapshot's events, encoded.
+        on_done: called when all events are in the log, or when the log is gone.
     """
 
     def __init__(
@@ -38,31 +38,31 @@ class Delivery:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Appends what there is room for; the rest follows by itself."""
+        """Append as many events as there is room for; a task appends the rest."""
         while self._events and self._log.offer(self._run, self._events[0], SNAPSHOT_BYTES):
             self._events.popleft()
         if self._events:
-            # In a context of its own, or the request would be kept.
+            # An own context: a copy of the current one would keep the request alive.
             self._task = asyncio.create_task(self._work(), context=contextvars.Context())
         else:
             self._finish()
 
     def add(self, event: bytes) -> None:
-        """Appends another event after those that wait."""
+        """Append another event after the waiting ones."""
         self._events.append(event)
 
     def end(self, event: bytes) -> None:
-        """Has the run leave the log with its last event, after those that wait."""
+        """Append the run's end event after the waiting ones, and detach the run from the log."""
         self._end = event
 
     def cancel(self) -> None:
-        """Appends no more."""
-        self._events.clear()  # what was cancelled is in a cycle with its task until it is collected
+        """Drop the waiting events."""
+        self._events.clear()  # the task keeps them in a reference cycle until it is collected
         if self._task is not None:
             self._task.cancel()
 
     async def finished(self) -> None:
-        """Waits until all is in the log, or nothing more will come."""
+        """Wait until all events are in the log, or the delivery is cancelled."""
         if self._task is not None:
             await asyncio.wait({self._task})
 

@@ -1,4 +1,4 @@
-"""From what a run yields to the body of an `update` event."""
+"""Encoding of yielded items as bodies of `update` events."""
 
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
@@ -12,26 +12,26 @@ from flash_events.wire.events import encode_update, with_place
 
 
 class Encoder:
-    """Encodes the updates of one event callback.
+    """Encoder of the updates of one event callback.
 
-    Every method returns None for an item that sets nothing, as None and `no_update` do, and raises
-    `UpdateError` for one that is no update or cannot be sent.
+    Every method returns None for an item that sets nothing, such as None or `no_update`, and raises
+    `UpdateError` if an item is not an update or cannot be sent.
 
     Args:
-        callback: says which keys of an id may be MATCH.
-        settings: limit the size of an event.
-        tells_places: whether each update says which line has made it, as in debug mode.
+        callback: the event callback; it determines which keys of an id may be MATCH.
+        settings: the settings, which limit the size of an event.
+        with_places: whether each update names the source line that made it (debug mode).
     """
 
     def __init__(
-        self, callback: EventCallback, settings: Settings, tells_places: bool = False
+        self, callback: EventCallback, settings: Settings, with_places: bool = False
     ) -> None:
         self._match_keys = callback.match_keys
         self._max_bytes = settings.max_event_bytes
-        self._tells_places = tells_places
+        self._with_places = with_places
 
     def encode(self, item: Any) -> bytes | None:
-        """Encodes an item."""
+        """Return an item, encoded."""
         update = item if type(item) is Update else as_update(item)
         if not update.targets:
             return None
@@ -43,19 +43,22 @@ class Encoder:
     def encode_yielded(
         self, item: Any, generator: AsyncGenerator[Any] | Generator[Any]
     ) -> bytes | None:
-        """Encodes what a generator has just yielded; an error names the line of the `yield`."""
+        """Return an item that a generator has just yielded, encoded.
+
+        An error names the line of the `yield`.
+        """
         try:
             body = self.encode(item)
         except UpdateError as error:
             note_yield(error, generator)
             raise
-        if self._tells_places and body is not None:
+        if self._with_places and body is not None:
             return with_place(body, yield_place(generator))
         return body
 
     def encode_called(self, update: Update) -> bytes | None:
-        """Encodes the update of a call, such as `dash.set_props`, that is running now."""
+        """Return the update of a call in progress, such as `dash.set_props`, encoded."""
         body = self.encode(update)
-        if self._tells_places and body is not None:
+        if self._with_places and body is not None:
             return with_place(body, caller_place())
         return body

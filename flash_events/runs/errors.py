@@ -1,4 +1,4 @@
-"""Errors of runs: logged in full, answered by handlers, shown to the browser without their text."""
+"""Errors of runs: logged in full, passed to error handlers, sent to the browser without details."""
 
 import asyncio
 import logging
@@ -32,19 +32,19 @@ async def handle(
     settings: Settings,
     activate: Callable[[OnSetProps], object] | None = None,
 ) -> tuple[Failure, bytes | None]:
-    """Logs an error, lets the callback's or the app's handler answer it, hides its text.
+    """Log an error and call the error handler of its callback or app.
 
     Args:
-        error: what has failed the run.
-        code: a short stable word for it.
-        callback: whose run it was.
-        app: for its error handler.
-        settings: limits, and whether errors show their text.
-        activate: makes `dash.ctx` and `dash.set_props` work in the handlers; without it there is a
-            `dash.ctx` that has no Inputs.
+        error: the exception that ended the run.
+        code: a short, stable word for the kind of error, such as "timeout".
+        callback: the event callback that failed.
+        app: the app, whose `on_error` is the fallback handler.
+        settings: the limits, and whether the browser gets error details.
+        activate: makes `dash.ctx` and `dash.set_props` work in the handler. Without it, the handler
+            gets a `dash.ctx` that has no Inputs.
 
     Returns:
-        What the browser may know, and what it shall apply.
+        The failure as the browser may see it, and the handler's encoded update or None.
     """
     ref = secrets.token_hex(4)
     logger.error("%s failed (ref %s)", callback.name, ref, exc_info=error)
@@ -64,10 +64,10 @@ async def handle(
 async def handle_refusal(
     refusal: Refused, callback: EventCallback, app: Dash, settings: Settings
 ) -> bytes | None:
-    """Let the callback's or the app's handler answer a start that was refused.
+    """Call the error handler of a callback or app for a start that was refused.
 
     Returns:
-        What the browser shall apply, as `encode_update` returns it.
+        The handler's update, encoded by `encode_update`; None if it sets nothing.
     """
     ref, error = secrets.token_hex(4), RunRefused(refusal.code, refusal.message)
     error.__cause__ = refusal.__cause__
@@ -86,14 +86,14 @@ async def _answer(
     settings: Settings,
     activate: Callable[[OnSetProps], object],
 ) -> tuple[bytes | None, BaseException | None]:
-    """Returns what the handler streams, and what it has raised."""
+    """Return the handler's encoded update, and the exception that the handler raised."""
     task = asyncio.current_task()
     encoder = Encoder(callback, settings)
     pushed: list[Update] = []
 
     def push(component_id: str, props: dict[str, Any]) -> None:
         update = stream_props(component_id, props)
-        encoder.encode(update)  # the handler is told what cannot be sent
+        encoder.encode(update)  # raises in the handler's own line if the update cannot be sent
         pushed.append(update)
 
     def encoded(*answer: Any) -> bytes | None:
@@ -115,12 +115,12 @@ async def _answer(
         failed = raised
     try:
         return encoded(), failed
-    except EncodingError:  # each can be sent; together they are too large, as was logged
+    except EncodingError:  # each can be sent, but together they are too large; logged above
         return None, failed
 
 
 def shows_errors(app: Dash | None, settings: Settings) -> bool:
-    """Returns whether a browser may know the text and the place of an error."""
+    """Return whether the browser gets the message and the traceback of an error (debug mode)."""
     return bridge.is_debug(app) if settings.debug is None else settings.debug
 
 
@@ -136,10 +136,10 @@ def _shown(
 
 
 def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
-    """Returns whether an exception that code of a task sees ends the task from outside.
+    """Return whether an exception in a task comes from outside the task.
 
-    That is a cancellation of the task, or its disposal after its loop has ended. False for an
-    exception that code of the task has raised by itself, whatever its class.
+    That is a cancellation of the task, or its disposal after its loop has ended. An exception that
+    the task's own code has raised does not count, whatever its class.
     """
     if not is_running(task):
         return True
@@ -147,7 +147,7 @@ def ends_task(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
 
 
 def is_running(task: "asyncio.Task[Any] | None") -> bool:
-    """Returns whether a task is the one that runs now: one that is thrown away does not."""
+    """Return whether a task is the current one; a task that is being disposed of is not."""
     try:
         return asyncio.current_task() is task
     except RuntimeError:  # no loop runs

@@ -1,4 +1,4 @@
-"""The runs of this worker, those that live and those that a page may still want to see."""
+"""The runs of this worker: live ones, and ended ones that a page may still attach to."""
 
 import asyncio
 import logging
@@ -35,11 +35,11 @@ class Live:
     """A run that has not ended.
 
     Attributes:
-        run: drives its generator.
-        record: what other workers may know of it.
-        page: the tab that started it.
-        connection: that carries its events now.
-        replaces: runs that it takes the place of.
+        run: the run, which drives the generator.
+        record: the run's record in the run directory, shared with other workers.
+        page: the id of the tab that started the run.
+        connection: the id of the connection that carries the run's events now.
+        replaces: the earlier runs that this one replaces, until they have stopped.
     """
 
     run: Run
@@ -50,23 +50,23 @@ class Live:
 
     @property
     def is_in_thread(self) -> bool:
-        """Whether a thread of this worker serves it alone."""
+        """Whether the run has a thread of its own."""
         return not self.run.callback.is_async
 
     async def settled(self) -> None:
-        """Waits until it and those that it replaces have stopped, for a second at most."""
+        """Wait, one second at most, until this run and those that it replaces have stopped."""
         runs = (self.run, *self.replaces)
         await asyncio.gather(*(run.stopped(STOP_SECONDS) for run in runs))
 
 
 class LocalRuns:
-    """Starts, finds and stops the runs of this worker.
+    """The runs of this worker, by id: starts, stops, and attaching pages.
 
     Args:
-        app: whose callbacks are run.
-        settings: limits.
-        broker: tells other workers.
-        task_logs: for what the runs stream of tasks; None without a shared broker.
+        app: the app that owns the callbacks.
+        settings: the limits.
+        broker: the broker that reaches other workers.
+        task_logs: the logs that runs read Celery tasks from; None without a shared broker.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class LocalRuns:
         return iter(list(self._by_id.values()))
 
     def has(self, run: RunId) -> bool:
-        """Whether this worker has a run that lives."""
+        """Return whether this worker has a live run with this id."""
         return run in self._by_id
 
-    def counted(self) -> dict[str, int]:
-        """Updates and ends, so far."""
+    def counters(self) -> dict[str, int]:
+        """Return the number of updates and of ends, by reason, since the worker started."""
         outputs = [live.run.output for live in self]
         return {
             "updates": self._updates + sum(output.updates for output in outputs),
@@ -113,7 +113,13 @@ class LocalRuns:
     def check_limits(
         self, callback: EventCallback, page: PageId, replaces: Iterable[RunId]
     ) -> None:
-        """Raises `Refused` (429) where another run of this callback is too many."""
+        """Raise `Refused` (429) if another run of this callback would exceed a limit.
+
+        Args:
+            callback: the event callback to start.
+            page: the id of the tab that asks.
+            replaces: ids of runs that end when the new one starts, and so do not count.
+        """
         going = [self._by_id[run] for run in set(replaces) if run in self._by_id]
         settings = self._settings
         if len(self) - len(going) >= settings.max_runs:
@@ -136,9 +142,16 @@ class LocalRuns:
         replaces: tuple[RunId, ...] = (),
         attempt: int = 1,
     ) -> Run:
-        """Starts a run that writes to `log`, once those that it replaces have stopped.
+        """Start a run, which waits until the runs that it replaces have stopped.
 
-        `attempt` is 2 or more where another worker has had it, and died.
+        Args:
+            record: the run's record in the run directory.
+            page: the id of the tab that asks.
+            callback: the event callback.
+            call: the arguments and the context of the call.
+            log: the log that the run writes to; None if no page watches it.
+            replaces: the ids of the runs that this one replaces.
+            attempt: 1, or more if earlier workers died while they drove the run.
         """
         settings = self._settings
         snapshot = (
@@ -148,7 +161,7 @@ class LocalRuns:
         replaces = tuple(dict.fromkeys(replaces))
         here = self._owned(replaces, record.owner)
         elsewhere = tuple(run for run in replaces if run not in self._by_id)
-        # What the replaced runs wait for themselves must have stopped, too.
+        # A replaced run may itself still wait for the runs that it replaces.
         replaced = [run for live in here for run in (live.run, *live.replaces)]
 
         async def before() -> None:
@@ -176,8 +189,8 @@ class LocalRuns:
         return run
 
     async def replace(self, runs: tuple[RunId, ...], owner: str) -> None:
-        """Stops runs wherever they live and waits for their `finally`, for a second at most."""
-        here, elsewhere = self._sorted(runs)
+        """Stop an owner's runs on all workers; wait for their `finally`, one second at most."""
+        here, elsewhere = self._by_worker(runs)
         lives = self._owned(here, owner)
         for live in lives:
             live.run.stop()
@@ -187,8 +200,8 @@ class LocalRuns:
         await asyncio.gather(*stops)
 
     async def stop(self, runs: tuple[RunId, ...], owner: str) -> None:
-        """Stops runs wherever they live, if they are this owner's."""
-        here, elsewhere = self._sorted(runs)
+        """Stop an owner's runs on all workers."""
+        here, elsewhere = self._by_worker(runs)
         for live in self._owned(here, owner):
             live.run.stop()
         if elsewhere:
@@ -197,21 +210,21 @@ class LocalRuns:
                 self._broker.signals.send(worker, Stop(runs, owner))
 
     async def stop_here(self, signal: Stop) -> None:
-        """Stops runs of this worker and waits for their `finally`, for a second at most."""
+        """Stop an owner's runs of this worker; wait for their `finally`, one second at most."""
         lives = self._owned(signal.runs, signal.owner)
         for live in lives:
             live.run.stop()
         await asyncio.gather(*(live.settled() for live in lives))
 
     async def stop_all(self, reason: Reason) -> None:
-        """Stops every run of this worker and waits for its `finally`, for a second at most."""
+        """Stop all runs of this worker; wait for their `finally`, one second at most."""
         lives = list(self)
         for live in lives:
             live.run.stop(reason)
         await asyncio.gather(*(live.settled() for live in lives))
 
     def on_signal(self, signal: Signal) -> None:
-        """Another worker tells something that may be about these runs."""
+        """Handle a signal from another worker; ignore those that do not concern runs."""
         match signal:
             case Stop():
                 self.on_stop(signal)
@@ -223,22 +236,22 @@ class LocalRuns:
                 self.on_attach(signal)
 
     def on_stop(self, signal: Stop) -> None:
-        """Another worker wants runs stopped."""
+        """Stop runs that another worker asks to stop."""
         for live in self._owned(signal.runs, signal.owner):
             live.run.stop()
 
     def on_gone(self, signal: Gone) -> None:
-        """The viewer of these runs has vanished."""
+        """Stop the runs of a vanished connection; kept runs go on without it."""
         for run in self._of_connection.get(signal.connection, ()):
             live = self._by_id[run]
             if not live.run.output.detach():
                 live.run.stop()
 
     def on_closed(self, connection: ConnectionId) -> None:
-        """The broker knew of no run of a connection, and has closed it.
+        """Stop the runs of a connection that the broker closed because it knew of no runs on it.
 
-        A run that is left here was forgotten by the broker. It is lost; a kept one goes on, and its
-        page attaches to it.
+        The broker has lost such a run, so it ends as `lost`. A kept run goes on, and its page
+        attaches to it again.
         """
         for run in self._of_connection.get(connection, ()):
             live = self._by_id[run]
@@ -249,14 +262,14 @@ class LocalRuns:
                 live.run.stop(Reason.LOST)
 
     def on_lost(self, signal: Lost) -> None:
-        """The log of these runs is lost."""
+        """Stop the runs of a connection whose log is lost; kept runs go on without it."""
         for run in list(self._of_connection.get(signal.connection, ())):
             live = self._by_id[run]
             if not live.run.output.lose():
                 live.run.stop(Reason.LOST)
 
     def on_attach(self, signal: Attach) -> None:
-        """A page wants to see a run of this worker."""
+        """Attach a page to a run of this worker, live or ended."""
         log = self._broker.logs.writer(signal.connection, signal.run)
         live = self._by_id.get(signal.run)
         ending = self._ended.get(signal.run)
@@ -265,25 +278,25 @@ class LocalRuns:
         else:
             is_attached = ending is not None and ending.attach(signal.run, log, signal.seen)
         if not is_attached:
-            # The page is told; the run goes on to its end, as was promised.
+            # Only the page gets `lost`; a kept run still goes on to its end.
             log.leave(signal.run, events.encode(events.Ended(signal.run, 0, Reason.LOST)))
         elif live is not None:
             self._leave_connection(live)
             live.connection = signal.connection
             self._of_connection[live.connection].add(live.run.id)
 
-    def _sorted(self, runs: tuple[RunId, ...]) -> tuple[list[RunId], tuple[RunId, ...]]:
+    def _by_worker(self, runs: tuple[RunId, ...]) -> tuple[list[RunId], tuple[RunId, ...]]:
         runs = tuple(dict.fromkeys(runs))
         here = [run for run in runs if run in self._by_id]
         return here, tuple(run for run in runs if run not in self._by_id)
 
     def _owned(self, runs: Iterable[RunId], owner: str) -> list[Live]:
-        """Those of these runs that live here and are this owner's."""
+        """Return those of these runs that are live in this worker and belong to this owner."""
         lives = [self._by_id[run] for run in runs if run in self._by_id]
         return [live for live in lives if live.record.owner == owner]
 
     async def _stop_elsewhere(self, runs: tuple[RunId, ...], owner: str) -> None:
-        """Stops runs of other workers and waits for their `finally`, for a second at most."""
+        """Stop runs of other workers; wait for their `finally`, one second at most."""
         signals = self._broker.signals
         with suppress(TimeoutError, BrokerError):
             async with asyncio.timeout(STOP_SECONDS):
@@ -292,7 +305,7 @@ class LocalRuns:
                     signals.ask(worker, Stop(those, owner), STOP_SECONDS)
                     for worker, those in located.items()
                 )
-                # Whatever keeps a worker from an answer, the new run waits no longer than this.
+                # A worker that fails or does not answer must not keep the new run from starting.
                 await asyncio.gather(*stops, return_exceptions=True)
 
     def _add(self, live: Live) -> None:

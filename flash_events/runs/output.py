@@ -1,4 +1,4 @@
-"""Where a run's events go: into its connection's log, and those of a kept run into a snapshot."""
+"""Output of a run: events to its connection's log, and updates of a kept run to a snapshot."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,9 +18,10 @@ class Ending:
     """Snapshot and end event for pages that attach to a kept run after its end.
 
     Attributes:
-        events: the snapshot.
-        end: the run's last event.
-        is_idempotent: whether a page that has seen a part of it may apply it all.
+        events: the snapshot's events, encoded.
+        end: the run's end event, encoded.
+        is_idempotent: whether a page that has applied a part of the updates may apply the whole
+            snapshot.
     """
 
     events: tuple[bytes, ...]
@@ -29,11 +30,20 @@ class Ending:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Size in bytes."""
         return sum(map(len, self.events)) + len(self.end)
 
     def attach(self, run: RunId, log: EventLog, seen: int) -> bool:
-        """Tells it where a page attaches that has applied `seen` updates; False if it must not."""
+        """Deliver snapshot and end to the log of a page that attaches.
+
+        Args:
+            run: the id of the run.
+            log: the log of the page's connection.
+            seen: the number of the last update that the page has applied.
+
+        Returns:
+            Whether the page can attach; False if it would apply an update twice.
+        """
         if seen and not self.is_idempotent:
             return False
         delivery = Delivery(log, run, self.events)
@@ -43,16 +53,16 @@ class Ending:
 
 
 class Output:
-    """The way of one run's events to whoever watches.
+    """The events of one run: numbered, appended to a log, and kept in a snapshot.
 
-    A run that is kept without a viewer (`on_disconnect="finish"`) has a snapshot: it goes on when
-    its log is gone, and another connection can be attached.
+    A kept run (`on_disconnect="finish"`) has a snapshot: it goes on when its log is gone, and
+    another connection can attach to it.
 
     Args:
-        run: its id.
-        log: of the connection that carries its events.
-        snapshot: of a kept run.
-        is_again: whether another worker had the run, and died.
+        run: the id of the run.
+        log: the log of the connection that carries the events; None if no page watches.
+        snapshot: the snapshot of a kept run; None for other runs.
+        is_again: whether the run was started before by a worker that died.
     """
 
     def __init__(
@@ -69,13 +79,13 @@ class Output:
         self._head = events.update_head(run)
         self._number = 0
         self._is_appending = False
-        # Only a kept run can be moved, and an event's empty deque has 760 bytes.
+        # Only a kept run can move to another log; the empty deque of an Event takes 760 bytes.
         self._moved = asyncio.Event() if snapshot is not None else None
         self._delivery: Delivery | None = None
         self._request = ""
         self._end: bytes | None = None
         self.reason = Reason.LOST
-        """Why it has ended, once it has."""
+        """The reason of the run's end; LOST until it has ended."""
 
     @property
     def has_ended(self) -> bool:
@@ -84,25 +94,28 @@ class Output:
 
     @property
     def updates(self) -> int:
-        """How many updates it has sent."""
+        """Number of updates sent."""
         return self._number
 
     @property
     def collapsed(self) -> int:
-        """How many values its snapshot has dropped because a later one made them needless."""
+        """Number of values that the snapshot has replaced with later ones."""
         return self._snapshot.collapsed if self._snapshot is not None else 0
 
     async def start(self) -> None:
-        """Says that the generator is about to start."""
-        if self._is_again:  # the page must count from 1 again
+        """Send the `start` event."""
+        if self._is_again:  # an empty snapshot makes the page count from 1 again
             nothing = events.Updated(self.run, 0, b'"set":[]', is_snapshot=True)
             await self._deliver(events.encode(nothing))
         await self._deliver(events.encode(events.Started(self.run)))
 
     def offer(self, body: bytes) -> bool:
-        """Sends an encoded update if it can be sent now; says whether it did."""
+        """Send an encoded update if there is room; return whether it was sent.
+
+        After the end, updates are dropped and count as sent.
+        """
         if self._end is not None:
-            return True  # of no use any more
+            return True
         if self._is_appending or self._delivery is not None:
             return False
         log = self._log
@@ -117,10 +130,10 @@ class Output:
         return True
 
     async def send(self, body: bytes) -> None:
-        """Sends an encoded update, waiting for room.
+        """Send an encoded update; wait until there is room.
 
         Raises:
-            LogGone: the log was dropped, and the run is not kept.
+            LogGone: if the log was dropped and the run is not kept.
         """
         if self.offer(body):
             return
@@ -137,7 +150,14 @@ class Output:
         failure: Failure | None = None,
         body: bytes | None = None,
     ) -> None:
-        """Sends what is late, then the run's one `end` event; a second end does nothing."""
+        """Send the remaining updates, then the `end` event; do nothing if the run has ended.
+
+        Args:
+            reason: why the run ended.
+            late: encoded updates that were pushed, but not yet sent.
+            failure: the error as the browser may see it, with reason ERROR.
+            body: the encoded update of `on_error`.
+        """
         if self.has_ended:
             return
         for update in late:
@@ -156,31 +176,37 @@ class Output:
         self._on_moved()
 
     def detach(self) -> bool:
-        """The viewer is gone for good; says whether the run can go on without."""
+        """Drop the log of a viewer that is gone; return whether the run may go on without one."""
         self._stop_delivery()
         self._log = None
         self._on_moved()
         return self._snapshot is not None
 
     def lose(self) -> bool:
-        """The log is lost: says so where others can still read it; returns as `detach` does."""
+        """Drop a lost log; return whether the run may go on without one.
+
+        The end event of a kept run, with reason LOST, is for readers that still have the log.
+        """
         if self._snapshot is not None and self._log is not None:
             self._log.leave(self.run, events.encode(events.Ended(self.run, 0, Reason.LOST)))
         return self.detach()
 
     def attach(self, log: EventLog, seen: int, request: str = "") -> bool:
-        """Goes on with another connection, after all that it has missed; the run waits meanwhile.
+        """Move the run to another connection: snapshot first, then new updates.
+
+        The generator waits while the snapshot is delivered.
 
         Args:
-            log: of the connection.
+            log: the log of the connection.
             seen: the number of the last update that its page has applied.
-            request: the same when the page asks again because the answer was lost.
+            request: an id of the page's request; a retry of the request has the same one.
 
         Returns:
-            False where that is not to be had.
+            Whether the page is attached; False if the run has no complete snapshot, or the page
+            would apply an update twice.
         """
         if request and request == self._request and log is self._log:
-            return True  # it must not be told twice
+            return True  # a retry; the snapshot must not be sent twice
         self._request = request
         snapshot = self._snapshot
         if snapshot is None or not snapshot.is_complete or (seen and not snapshot.is_idempotent):
@@ -199,7 +225,7 @@ class Output:
         return True
 
     def ending(self) -> Ending | None:
-        """Snapshot and end event for pages that attach late; None if there is nothing to show."""
+        """Return snapshot and end event for pages that attach later; None if there are none."""
         if self._snapshot is None or not self._snapshot.is_complete or self._end is None:
             return None
         return Ending(
@@ -207,7 +233,7 @@ class Output:
         )
 
     async def delivered(self) -> None:
-        """Waits until what it has sent is where others can read it."""
+        """Wait until all events sent so far are stored where other workers can read them."""
         if self._delivery is not None:
             await self._delivery.finished()
         if self._log is not None:
@@ -247,7 +273,7 @@ class Output:
             self._moved.set()
 
     def _must_pause(self) -> bool:
-        """Whether nobody watches, and what they would have to be told is too much already."""
+        """Return whether nobody watches and the snapshot is full."""
         return self._log is None and self._snapshot is not None and self._snapshot.is_full
 
     async def _deliver(self, event: bytes, body: bytes = b"") -> None:
@@ -265,7 +291,7 @@ class Output:
                 return
 
     async def _append(self, log: EventLog, event: bytes, body: bytes) -> bool:
-        """Appends unless the log goes away, or the run moves to another one meanwhile."""
+        """Append an event; return False if the log is gone or the run moves to another one."""
         if self._moved is None:
             return await self._put(log, event, body)
         appending = asyncio.ensure_future(self._put(log, event, body))
@@ -283,10 +309,13 @@ class Output:
         return False
 
     async def _put(self, log: EventLog, event: bytes, body: bytes) -> bool:
-        """Appends and counts in one step: a snapshot, or a cancel, comes before both or after."""
+        """Append and count an update; return False if it must be sent again, after a snapshot.
+
+        There is no `await` between the two, so a snapshot or a cancel sees both or neither.
+        """
         await log.append(self.run, event)
         if self._snapshot is not None and (log is not self._log or self._delivery is not None):
-            return False  # it is before the snapshot, where the page that attaches ignores it
+            return False  # the event precedes the snapshot, so the attaching page ignores it
         if body:
             self._sent(body)
         return True

@@ -1,4 +1,4 @@
-"""Runs that the workers of a task queue drive, as the web's workers see them."""
+"""Runs that task queue workers drive: the web worker's side (queue, stop, attach, fail)."""
 
 import asyncio
 import contextvars
@@ -27,35 +27,37 @@ from flash_events.wire.events import Reason
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
-"""So often workers are asked whether they have refused a run that waits."""
+REFUSAL_POLL_SECONDS = 5.0
+"""Time between two polls of the task queue for queued runs that its workers have refused."""
 
 QUEUE_TEXT = (
-    "The task queue has not taken the run. Look whether Celery's message broker (broker_url) is "
+    "The task queue did not accept the run. Check that Celery's message broker (broker_url) is "
     "reachable from the web server."
 )
 
-LOST_TEXT = "The process that drove the run has died."
+LOST_TEXT = "The worker process of the run has died."
 
 _ERRORS: dict[str, type[Exception]] = {
     "worker_lost": WorkerLost,
     "timeout": RunTimeout,
     "configuration": ConfigurationError,
 }
-"""The exceptions that `on_error` gets, by the code that the page gets."""
+"""Exception classes that `on_error` gets, by the error code that the page gets."""
 
 TERMINATE_SECONDS = 2.0
-TERMINATE_TRIES = 20
-"""So often and for so long it is looked whether a terminated process has told its end itself."""
+"""Maximum wait until a terminated process has ended its run itself."""
+
+TERMINATE_POLLS = 20
+"""Number of polls in this time."""
 
 
 class RemoteRuns:
-    """Sends runs to task queues and sees to it that they end.
+    """The runs that this worker has sent to task queues.
 
     Args:
-        app: whose callbacks are run.
-        settings: whether errors show their text.
-        broker: where the runs' records are; without a shared one there are no such runs.
+        app: the app that owns the callbacks.
+        settings: the settings: whether the browser gets error details.
+        broker: the broker that holds the runs' records; these runs need a shared one.
     """
 
     def __init__(self, app: Dash, settings: Settings, broker: Broker) -> None:
@@ -64,13 +66,13 @@ class RemoteRuns:
         self._broker = broker
         self._background = Background()
         self._waiting: set[RunId] = set()
-        """Runs that no worker has begun, as far as is known."""
+        """Runs that no worker has started yet, as far as this worker knows."""
         self._watch: asyncio.Task[None] | None = None
 
     def check(self) -> None:
-        """Raises `ConfigurationError` where callbacks run in workers that cannot reach us.
+        """Raise `ConfigurationError` if callbacks need a task queue, but the broker is not shared.
 
-        Those of no app yet count, too: Dash binds them to this app with its first request.
+        This includes callbacks without an app: Dash binds them to this app at its first request.
         """
         if self._broker.is_shared:
             return
@@ -88,7 +90,14 @@ class RemoteRuns:
         call: bridge.Call,
         before: Callable[[], Awaitable[object]],
     ) -> None:
-        """Queues a run, once those that it replaces have stopped (`before`)."""
+        """Send a run to its task queue.
+
+        Args:
+            record: the run's record in the run directory.
+            callback: the event callback, which has a queue.
+            call: the arguments and the context of the call.
+            before: awaited first; waits until the runs that this one replaces have stopped.
+        """
         assert callback.queue is not None
         order = Order(
             record.run,
@@ -98,33 +107,35 @@ class RemoteRuns:
         )
         self._background.start(self._send(record, callback, callback.queue, order, before))
 
-    def insist(self, runs: Iterable[RunId], owner: str) -> None:
-        """Has runs terminated that were asked to stop and do not."""
+    def terminate_unless_stopped(self, runs: Iterable[RunId], owner: str) -> None:
+        """Terminate the worker processes of runs that have not stopped STOP_SECONDS from now."""
         asked = list(runs)
         if asked and any(callback.queue for callback in bridge.app_registry(self._app)):
-            self._background.start(self._insist(asked, owner))
+            self._background.start(self._terminate_unless_stopped(asked, owner))
 
     def on_failed(self, signal: Failed) -> None:
-        """A worker says that a run has failed which it does not drive."""
+        """End a run that has failed outside its own process, as a worker reports."""
         self._background.start(self._on_failed(signal))
 
     async def finish(self) -> None:
-        """Waits for all that has begun."""
+        """Stop polling, and wait for the background tasks."""
         if self._watch is not None:
             self._watch.cancel()
         await self._background.finish()
 
     async def on_gone(self, runs: Iterable[RunId]) -> None:
-        """The viewer of these runs has vanished."""
+        """Stop the runs of a vanished connection; kept runs go on without it."""
         for record, _ in await self._find(runs):
             if not record.kept_by:
                 self._background.start(self.stop(Stop((record.run,), record.owner)))
-                self.insist([record.run], record.owner)
+                self.terminate_unless_stopped([record.run], record.owner)
 
     async def show(self, record: RunRecord, attach: Attach, log: EventLog) -> RunRecord | None:
-        """A page wants to see a run that may not have begun, or be over.
+        """Attach a page to a run that is queued or has ended.
 
-        Returns the record of one that has begun, whose worker must be told; None where all is done.
+        Returns:
+            None if the page is attached. The record if the run is live: the caller must send
+            `attach` to its worker.
         """
         if not self._broker.is_shared or self._queue_of(record) is None:
             return record
@@ -135,16 +146,16 @@ class RemoteRuns:
                 return None
             record = now or record
         if record.is_ended:
-            self._background.start(self._tell_snapshot(record.run, attach.connection, log))
+            self._background.start(self._deliver_ending(record.run, attach.connection, log))
             return None
         return record
 
-    async def _tell_snapshot(self, run: RunId, connection: ConnectionId, log: EventLog) -> None:
-        """Appends the kept snapshot of an ended run to a log, one event at a time."""
+    async def _deliver_ending(self, run: RunId, connection: ConnectionId, log: EventLog) -> None:
+        """Append the stored snapshot and end event of an ended run, one by one as there is room."""
         position = 0
         while len(found := await self._broker.directory.snapshot(run, position)) > 1:
             try:
-                # In nobody's name: the run's own worker, which has it still, is gone.
+                # Without a run id: the log still counts the run to its own worker, which is gone.
                 await log.append(NO_RUN, found[0], SNAPSHOT_BYTES)
             except LogGone:
                 return
@@ -154,7 +165,10 @@ class RemoteRuns:
         await self._broker.logs.end_run(connection, run, None, end)
 
     async def last_event(self, run: RunId) -> bytes | None:
-        """What is told of a run whose worker has died; None where another one will have it."""
+        """Return the end event of a run whose worker has died.
+
+        None if the task queue delivers the run again, to another worker.
+        """
         for record, callback in await self._find([run]):
             assert callback.queue is not None
             if callback.queue.redelivers:
@@ -165,13 +179,13 @@ class RemoteRuns:
     async def _fail(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> bytes:
-        """Fails a run that nobody drives; returns its last event."""
-        self._broker.directory.retire(record)  # first, or it would be failed twice
+        """Fail a run that no worker drives, and return its end event."""
+        self._broker.directory.retire(record)  # first, or another worker could fail it, too
         error = _ERRORS.get(code, RuntimeError)(text)
         failure, body = await handle(error, code, callback, self._app, self._settings)
         return events.encode(events.Ended(record.run, 0, Reason.ERROR, failure, body))
 
-    async def _fail_from_here(
+    async def _fail_and_send(
         self, record: RunRecord, callback: EventCallback, code: str, text: str
     ) -> None:
         event = await self._fail(record, callback, code, text)
@@ -179,23 +193,23 @@ class RemoteRuns:
 
     async def _on_failed(self, signal: Failed) -> None:
         for record, callback in await self._find([signal.run]):
-            await self._fail_from_here(record, callback, signal.code, signal.message)
+            await self._fail_and_send(record, callback, signal.code, signal.message)
 
-    def _watch_over(self, run: RunId) -> None:
-        """Looks now and then whether a worker has refused a run."""
+    def _watch_for_refusal(self, run: RunId) -> None:
+        """Poll the task queue until a worker starts or refuses a run."""
         self._waiting.add(run)
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look(), context=contextvars.Context())
+            self._watch = asyncio.create_task(self._poll(), context=contextvars.Context())
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while self._waiting:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(REFUSAL_POLL_SECONDS)
             try:
-                await self._look_once()
-            except Exception:  # whatever the queue's driver raises; it is looked again
-                logger.exception("The runs that wait in a queue could not be looked after")
+                await self._fail_refused()
+            except Exception:  # each queue driver raises its own; the next poll is a retry
+                logger.exception("The task queue could not be polled for refused runs")
 
-    async def _look_once(self) -> None:
+    async def _fail_refused(self) -> None:
         runs_of: dict[RunQueue, dict[RunId, tuple[RunRecord, EventCallback]]] = {}
         for record, callback in await self._find(self._waiting):
             if record.place == QUEUED and callback.queue is not None:
@@ -203,14 +217,14 @@ class RemoteRuns:
         self._waiting &= {run for runs in runs_of.values() for run in runs}
         for queue, runs in runs_of.items():
             for run, why in (await queue.refused(runs)).items():
-                await self._fail_from_here(*runs[RunId(run)], "configuration", why)
+                await self._fail_and_send(*runs[RunId(run)], "configuration", why)
 
     def _queue_of(self, record: RunRecord) -> RunQueue | None:
         callback = bridge.find(bridge.app_registry(self._app), record.callback)
         return callback.queue if callback is not None else None
 
     async def _find(self, runs: Iterable[RunId]) -> list[tuple[RunRecord, EventCallback]]:
-        """Those of these runs that live, and that a queue brings to its workers."""
+        """Return record and callback of those runs that are live and belong to a task queue."""
         found = []
         for record in await self._broker.directory.find(list(runs)):
             if record is not None and record.place != NOWHERE and not record.is_ended:
@@ -230,8 +244,8 @@ class RemoteRuns:
         await before()
         try:
             await queue.send(order)
-            self._watch_over(record.run)
-        except Exception as error:  # whatever the queue's driver raises
+            self._watch_for_refusal(record.run)
+        except Exception as error:  # each queue driver raises its own
             app, settings = self._app, self._settings
             refused = RunRefused("queue", QUEUE_TEXT)
             refused.__cause__ = error
@@ -241,55 +255,61 @@ class RemoteRuns:
             self._broker.directory.retire(record)
 
     async def stop(self, signal: Stop) -> None:
-        """Takes runs back that wait in a queue; has those that have just begun stopped."""
+        """Cancel queued runs, and stop those that a worker has started meanwhile."""
         signals, stops = self._broker.signals, []
         for record, callback in await self._find(signal.runs):
             if record.owner != signal.owner:
                 continue
             if record.place == QUEUED and await self._end(record):
                 assert callback.queue is not None
-                self._background.start(callback.queue.take_back(record.run))
+                self._background.start(callback.queue.revoke(record.run))
                 continue
             for begun, _ in await self._find([record.run]):
                 if isinstance(begun.place, At):
                     stop = replace(signal, runs=(record.run,))
                     stops.append(signals.ask(begun.place.worker, stop, STOP_SECONDS))
-        # Whatever keeps a worker from an answer, what it does not stop is terminated (`insist`).
+        # Errors do not matter here: `terminate_unless_stopped` ends the runs of a silent worker.
         await asyncio.gather(*stops, return_exceptions=True)
 
-    async def _insist(self, runs: list[RunId], owner: str) -> None:
+    async def _terminate_unless_stopped(self, runs: list[RunId], owner: str) -> None:
         await asyncio.sleep(STOP_SECONDS)
         for record, callback in await self._find(runs):
             if record.owner == owner:
                 logger.warning(
-                    "%s goes on %.0f s after it was cancelled; its process is terminated.",
+                    "%s is still running %.0f s after it was cancelled; its process is terminated.",
                     callback.name,
                     STOP_SECONDS,
                 )
                 assert callback.queue is not None
                 try:
                     await callback.queue.terminate(record.run)
-                except Exception:  # whatever the queue's driver raises; its run ends all the same
-                    logger.exception("A process could not be terminated")
+                except Exception:  # each queue driver raises its own; the run still ends below
+                    logger.exception("The process of a run could not be terminated")
                 if not await self._has_ended(record.run):
                     await self._end(record)
 
     async def _has_ended(self, run: RunId) -> bool:
-        """Waits a little for a process that is terminated, whose `finally` may run."""
-        for _ in range(TERMINATE_TRIES):
-            await asyncio.sleep(TERMINATE_SECONDS / TERMINATE_TRIES)
+        """Wait, TERMINATE_SECONDS at most, for a process whose `finally` may end its run.
+
+        Return whether the run has ended.
+        """
+        for _ in range(TERMINATE_POLLS):
+            await asyncio.sleep(TERMINATE_SECONDS / TERMINATE_POLLS)
             if not await self._find([run]):
                 return True
         return False
 
     async def _end(self, record: RunRecord) -> bool:
-        """Ends a run for its worker; says whether it is over now."""
+        """End a run in place of its worker.
+
+        Return whether it has ended; False if a worker has started the queued run meanwhile.
+        """
         end = events.encode(events.Ended(record.run, 0, Reason.CANCELLED))
         logs, directory = self._broker.logs, self._broker.directory
-        has_told = await logs.end_run(record.connection, record.run, record.place, end)
-        if not has_told and record.place == QUEUED:
+        is_sent = await logs.end_run(record.connection, record.run, record.place, end)
+        if not is_sent and record.place == QUEUED:
             [now] = await directory.find([record.run])
             if now is not None and now.place != QUEUED:
-                return False  # a worker has just taken it
+                return False
         self._broker.directory.retire(record)
         return True

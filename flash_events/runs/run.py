@@ -1,4 +1,4 @@
-"""Runs: one execution of an event callback, driven into an event log."""
+"""A run: one execution of an event callback, from start to end event."""
 
 import asyncio
 import logging
@@ -28,24 +28,25 @@ from flash_events.wire.events import Failure, Reason
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.005
-"""A generator that never awaits gives way to the worker's other work this often."""
+"""Maximum time that a generator which never awaits keeps the event loop."""
 
 GIVE_UP_SECONDS = 9.0
-"""After this further time a cancelled run counts as ended, whatever its generator does."""
+"""Further wait, after STOP_SECONDS, until a cancelled run that does not stop counts as ended."""
 
 
 class Run:
     """One execution of an event callback.
 
     Args:
-        callback: whose generator is driven.
-        call: its arguments and context.
-        output: takes its events.
-        app: for its error handler.
-        settings: limits, and whether errors show their text.
-        before: awaited first: that the runs which it replaces have stopped.
-        attempt: how often it has begun, this time included.
-        task_logs: for what its generator streams of tasks; None without a shared broker.
+        callback: the event callback.
+        call: the arguments and the context of the call.
+        output: the run's output, which takes its events.
+        app: the app, for its error handler.
+        settings: the limits, and whether the browser gets error details.
+        before: awaited first; waits until the runs that this one replaces have stopped.
+        attempt: number of starts of this run, this one included.
+        task_logs: the logs that the generator reads Celery tasks from; None without a shared
+            broker.
     """
 
     def __init__(
@@ -77,60 +78,60 @@ class Run:
         self._stopper: asyncio.Task[None] | None = None
 
     def start(self, on_end: Callable[["Run"], None]) -> None:
-        """Begins to drive the generator; `on_end` is called once, when it has stopped."""
+        """Start the generator; `on_end` is called once, when it has stopped."""
         self._on_end = on_end
         self._task = asyncio.create_task(self._drive(), name=f"flash_events {self.callback.name}")
         self._task.add_done_callback(self._on_stopped)
 
     def stop(self, reason: Reason = Reason.CANCELLED) -> None:
-        """Cancels the run: its generator's `finally` runs, then its `end` event is sent."""
+        """Cancel the run: its generator's `finally` runs, then its `end` event is sent."""
         if self._task is None or self._task.done() or self._stopper is not None:
             return
         self._stop_reason = reason
         self._task.cancel()
-        self._stopper = asyncio.create_task(self._insist(self._task))
+        self._stopper = asyncio.create_task(self._give_up_unless_stopped(self._task))
 
     async def ended(self) -> None:
-        """Waits until the generator has stopped, however long that takes."""
+        """Wait until the generator has stopped, without a timeout."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
     async def stopped(self, within_seconds: float = STOP_SECONDS) -> bool:
-        """Waits until the generator has stopped; says whether it has."""
+        """Wait until the generator has stopped, or the timeout is over; return whether it has."""
         if self._task is None:
             return True
         done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
         return bool(done)
 
     def _on_stopped(self, task: asyncio.Task[None]) -> None:
-        if not self.output.has_ended:  # it may never have begun
-            unasked = Reason.LOST if task.cancelled() else Reason.ERROR
-            self.output.end(self._stop_reason or unasked)
-        # Task and call refer to the run, which is not to wait for the garbage collector.
+        if not self.output.has_ended:  # the task was cancelled before its first step
+            reason = Reason.LOST if task.cancelled() else Reason.ERROR
+            self.output.end(self._stop_reason or reason)
+        # Task and call refer to the run; without these cycles it needs no garbage collector.
         self._task = None
         self._call.deactivate()
         self._on_end(self)
 
-    async def _insist(self, task: asyncio.Task[None]) -> None:
+    async def _give_up_unless_stopped(self, task: asyncio.Task[None]) -> None:
         if await self.stopped():
             return
         # No second cancel yet: the generator may be in its `finally`, which must not be cut short.
         logger.warning(
-            "%s goes on %.0f s after it was cancelled. A plain generator stops at its next yield; "
-            "an async one must let asyncio.CancelledError pass.",
+            "%s is still running %.0f s after it was cancelled. A plain generator stops at its "
+            "next yield; an async generator must let asyncio.CancelledError pass.",
             self.callback.name,
             STOP_SECONDS,
         )
         if not await self.stopped(GIVE_UP_SECONDS):
-            logger.error("%s does not stop; its updates are no longer sent.", self.callback.name)
+            logger.error("%s does not stop; its updates are dropped.", self.callback.name)
             self.output.end(self._stop_reason or Reason.CANCELLED)
             task.cancel()
 
     async def _drive(self) -> None:
-        """Runs the generator to its end, whatever that is, and sends one `end` event.
+        """Run the generator to its end, and send one `end` event.
 
-        The reason is `cancelled` only if somebody asked for that (`stop`). A `CancelledError` says
-        nothing: the body may have raised it, or awaited something that a library had cancelled.
+        The reason is `cancelled` only after a call of `stop`. A `CancelledError` alone is no proof:
+        the body may have raised it, or awaited something that a library had cancelled.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -153,16 +154,16 @@ class Run:
             pass
         except LogGone:
             self._stop_reason = Reason.LOST
-        except BaseException as error:  # a generator may raise what it likes, SystemExit, too
+        except BaseException as error:  # a generator may raise anything, even SystemExit
             if not is_running(task):
                 raise
-            if _ends_process(error):  # somebody has asked for that
+            if _ends_process(error):
                 self._stop_reason = self._stop_reason or Reason.CANCELLED
                 raise
             if self._stop_reason is None and ends_task(error, task) and _loop_ends():
                 self._stop_reason = Reason.LOST
             if self._stop_reason is None:
-                while task.cancelling():  # by the body itself, or by a library
+                while task.cancelling():  # the body itself, or a library, has cancelled the task
                     task.uncancel()
                 reason = Reason.ERROR
                 failure, body = await self._handle(error)
@@ -190,9 +191,9 @@ class Run:
                     if not output.offer(body):
                         await output.send(body)
                 if self._stop_reason:
-                    return  # the generator swallowed its cancellation, and is closed now
+                    return  # the generator swallowed its cancellation; `finally` closes it
                 if perf_counter() > turn_ends:
-                    if self._is_late():  # soon enough: a time-out takes longer than a turn
+                    if self._is_late():  # a check per turn is enough: turns are short
                         return
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
@@ -214,12 +215,12 @@ class Run:
                 for body in bodies:
                     if not self.output.offer(body):
                         await self.output.send(body)
-                await asyncio.sleep(0)  # more may be there already
+                await asyncio.sleep(0)  # `thread` may not suspend while it has items
 
     def _activate(self) -> None:
-        """Sets what the generator's code finds around it: `dash.ctx`, and the variables of a run.
+        """Set `dash.ctx`, `dash.set_props` and this package's context variables for the generator.
 
-        Updates that do not come by `yield` are pushed, encoded.
+        Updates from calls (rather than `yield`) are encoded at once and pushed.
         """
         self._call.activate(self._set_props)
         context.stream_aside.set(self._stream_aside)
@@ -238,10 +239,10 @@ class Run:
         code = "callback_error"
         if isinstance(error, TimeoutError) and self._is_late():
             late = RunTimeout(f"It ran longer than timeout={self.callback.timeout} seconds.")
-            late.__cause__ = error  # its traceback says where the generator was
+            late.__cause__ = error  # its traceback shows where the generator was
             error, code = late, "timeout"
         elif isinstance(error, asyncio.CancelledError):
-            error = _aborted("Something that the generator awaits was cancelled.", error)
+            error = _aborted("The generator awaited something that was cancelled.", error)
         elif not isinstance(error, Exception):
             error = _aborted(f"The body raised {type(error).__name__}: {error}", error)
         return await handle(
@@ -256,15 +257,15 @@ def _aborted(message: str, cause: BaseException) -> RunAborted:
 
 
 def _loop_ends() -> bool:
-    """Whether the event loop is about to end: every task of it is cancelled then."""
+    """Return whether the event loop is shutting down: then all of its tasks are being cancelled."""
     return all(task.cancelling() for task in asyncio.all_tasks())
 
 
 def _ends_process(error: BaseException) -> bool:
-    """Returns whether a signal handler, which has interrupted the body, has called `sys.exit`.
+    """Return whether a signal handler that interrupted the body has called `sys.exit`.
 
-    The process is to end then, as the processes of a Celery worker do when they are terminated. A
-    handler gets the frame that it has interrupted, and no other function does.
+    The process must exit then, as the processes of a Celery worker do when they are terminated.
+    A signal handler is recognised by its argument, the interrupted frame.
     """
     return isinstance(error, SystemExit) and any(
         isinstance(frame.f_locals.get(name), FrameType)

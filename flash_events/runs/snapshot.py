@@ -1,13 +1,13 @@
-"""The state that a run has streamed so far, folded, for a page that comes late.
+"""Snapshot of a run: its updates so far, reduced, for pages that attach late.
 
-Of a state prop the last value is kept, in its place in the order of all updates. `extendData` is
-joined and cut to its maxPoints. Notifications are over when they have been shown. Everything else
-that does something (Patch, transactions) is kept in order.
+- State props: only the last value is kept, at its position in the order of all updates.
+- `extendData`: the values are joined, and cut to maxPoints.
+- Notifications: dropped, since they were shown when they came.
+- Other commands (Patch, transactions): all are kept, in order.
 
-To leave out an earlier value of a prop, and to keep the last one in its place, is right even where
-values draw components. Until the last value comes, only what the prop holds may differ, and the
-last value replaces all of that. What was set inside of it meanwhile is hidden, so it is left out,
-too.
+It is safe to drop the earlier values of a state prop even if values contain components: the last
+value replaces the whole content of the prop. Updates of components inside an earlier value are
+hidden by it, so they are dropped, too.
 """
 
 import json
@@ -21,19 +21,19 @@ from flash_events.wire.json import to_json
 COMMANDS = frozenset(
     ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
 )
-"""Props of which every value does something; the same as in renderer/src/apply/commands.ts."""
+"""Command props: each value is an action. The same list is in renderer/src/apply/commands.ts."""
 
 PIECE_BYTES = 128 * 1024
-"""Of one update of a snapshot, unless a single value is larger."""
+"""Maximum size of one update of a snapshot; a single value may be larger."""
 
-_FORGOTTEN = frozenset(("sendNotifications",))
+_DROPPED = frozenset(("sendNotifications",))
 _REPLACES = {"figure": ("extendData", "prependData"), "rowData": ("rowTransaction",)}
-"""What a new value of a prop makes needless."""
+"""Commands that a new value of a state prop replaces."""
 
-_MOVE_POINTS = frozenset(("figure", "extendData", "prependData"))
+_CHANGE_TRACES = frozenset(("figure", "extendData", "prependData"))
 
 _COMPONENT = b'"namespace":'
-"""Stands in every update that draws components."""
+"""Bytes that every encoded update with components contains."""
 
 
 @dataclass(slots=True)
@@ -48,27 +48,27 @@ class _Entry:
 
 
 class Snapshot:
-    """What a run's updates come to.
+    """The reduced updates of one run.
 
     Args:
-        limit_bytes: above which it holds no more.
-        command_props: commands besides those that are known.
+        limit_bytes: size at which the snapshot is full.
+        command_props: command props besides the known ones.
 
     Attributes:
-        size: about how many bytes it holds.
-        collapsed: how many values a later one has made needless.
-        is_complete: False once something had to be left out.
+        size: approximate size in bytes.
+        collapsed: number of values that were replaced by later ones.
+        is_complete: whether it holds all updates; False after `abandon`.
     """
 
     def __init__(self, limit_bytes: int, command_props: tuple[str, ...] = ()) -> None:
         self._limit_bytes = limit_bytes
-        # What type a component has is not known here: `namespace.Type.prop` may be any `prop`.
+        # The types of components are not known here, so `namespace.Type.prop` matches any `prop`.
         self._commands = COMMANDS | {name.rpartition(".")[2] for name in command_props}
         self._entries: dict[int, _Entry] = {}
         self._of_prop: dict[str, dict[str, list[int]]] = {}
         self._drawn_by: dict[str, int] = {}
         self._next = 0
-        self._last_moved = ""
+        self._last_changed = ""
         self._barrier = 0
         self.size = 0
         self.collapsed = 0
@@ -76,16 +76,16 @@ class Snapshot:
 
     @property
     def is_full(self) -> bool:
-        """Whether another update may not fit."""
+        """Whether the size limit is reached."""
         return self.size >= self._limit_bytes
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether a page that has seen a part of it may apply it all."""
+        """Whether a page that has applied a part of the updates may apply the whole snapshot."""
         return all(entry.is_state for entry in self._entries.values())
 
     def add(self, body: bytes) -> None:
-        """Takes an update, encoded by `protocol.encode_update`."""
+        """Add an update that `wire.events.encode_update` has encoded."""
         if not self.is_complete:
             return
         fields = json.loads(b"{%b}" % body)
@@ -95,11 +95,11 @@ class Snapshot:
         for component, props in fields["set"]:
             for prop, value in props.items():
                 self._add(component, prop, value, len(body) // count + 1, is_alone, draws)
-                if draws:  # what an id means may have changed
+                if draws:  # the same id may belong to another component from here on
                     self._barrier = self._next
 
     def abandon(self) -> None:
-        """Gives up: it got too large while somebody watched."""
+        """Drop the content for good, because the snapshot is full while a page watches the run."""
         self.is_complete = False
         self._entries.clear()
         self._of_prop.clear()
@@ -107,7 +107,7 @@ class Snapshot:
         self.size = 0
 
     def bodies(self) -> list[bytes]:
-        """Encoded updates that bring a fresh page to the state of the run."""
+        """Return encoded updates that bring a fresh page to the current state of the run."""
         bodies: list[bytes] = []
         together: list[Any] = []
         size = 0
@@ -138,7 +138,7 @@ class Snapshot:
         is_alone: bool,
         draws: bool,
     ) -> None:
-        if prop in _FORGOTTEN:
+        if prop in _DROPPED:
             return
         is_patch = isinstance(value, dict) and "__dash_patch_update" in value
         is_state = prop not in self._commands and not is_patch
@@ -149,12 +149,12 @@ class Snapshot:
         if draws:
             for one in _ids_anywhere(value):
                 self._drawn_by.pop(one, None)
-            if is_state and prop == "children":  # others may only hold what looks like components
+            if is_state and prop == "children":  # other props may hold mere look-alikes
                 drawn = tuple(_ids_drawn(value))
-                for one in drawn:  # a new component has nothing of what was set before
+                for one in drawn:  # earlier updates went to an earlier component with this id
                     self._remove_all(one)
-        if prop in _MOVE_POINTS:
-            self._note_move(component)
+        if prop in _CHANGE_TRACES:
+            self._note_change(component)
         if prop == "extendData" and not is_alone and self._extend(component, value, size):
             return
         self._next += 1
@@ -164,14 +164,17 @@ class Snapshot:
         self._drawn_by.update(dict.fromkeys(drawn, self._next))
         self.size += size
 
-    def _note_move(self, component: str) -> None:
-        """Two ids may mean one component if one is a wildcard: nothing is joined across them."""
-        before, self._last_moved = self._last_moved, component
+    def _note_change(self, component: str) -> None:
+        """Set a barrier for joins between two ids that may match the same component (wildcards)."""
+        before, self._last_changed = self._last_changed, component
         if before != component and (_is_wildcard(before) or _is_wildcard(component)):
             self._barrier = self._next
 
     def _extend(self, component: str, value: Any, size: int) -> bool:
-        """Joins points to earlier ones of the same traces, if nothing between touches these."""
+        """Join points to earlier ones of the same traces, unless an update between changes these.
+
+        Return whether they were joined.
+        """
         for position in reversed(self._positions(component, "extendData")):
             if position <= self._barrier or self._has_changed_since(component, position):
                 return False
@@ -186,7 +189,7 @@ class Snapshot:
         return False
 
     def _has_changed_since(self, component: str, position: int) -> bool:
-        """Whether the graph has got something else that moves points."""
+        """Return whether a later figure or prependData of the graph changes its traces."""
         for prop in ("figure", "prependData"):
             positions = self._positions(component, prop)
             if positions and positions[-1] > position:
@@ -197,7 +200,7 @@ class Snapshot:
         return self._of_prop.get(component, {}).get(prop, [])
 
     def _remove(self, component: str, prop: str) -> None:
-        """Removes all values of a prop, and what was set inside of what they have drawn."""
+        """Remove all values of a prop, and all updates of components inside these values."""
         props = self._of_prop.get(component, {})
         positions = props.pop(prop, ())
         if not props:
@@ -217,7 +220,7 @@ class Snapshot:
 
 
 def _ids_drawn(children: Any) -> Iterator[str]:
-    """The ids of the components in a value of `children`, and in the `children` of these."""
+    """Yield the ids of the components in a value of `children`, at any depth."""
     waiting = [children]
     while waiting:
         one = waiting.pop()
@@ -229,7 +232,7 @@ def _ids_drawn(children: Any) -> Iterator[str]:
 
 
 def _ids_anywhere(value: Any) -> Iterator[str]:
-    """The ids of all that looks like a component."""
+    """Yield the ids of everything in a value that looks like a component."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -252,7 +255,7 @@ def _id_of(component: Any) -> Iterator[str]:
 
 
 def _join(earlier: _Entry, value: Any, size: int) -> bool:
-    """Joins two values of extendData if they speak of the same traces; says whether it could."""
+    """Join two values of extendData if they have the same traces; return whether they had."""
     before, more = _parts(earlier.value), _parts(value)
     if earlier.is_alone or before is None or more is None or before[1:] != more[1:]:
         return False
@@ -287,13 +290,13 @@ _Parts = tuple[dict[str, list[list[Any]]], list[int] | None, int | None]
 
 
 def _parts(value: Any) -> _Parts | None:
-    """Arrays, trace indices, maxPoints; None for what cannot be joined (typed arrays, say)."""
+    """Return arrays, trace indices and maxPoints; None if they cannot be joined (typed arrays)."""
     arrays, indices, max_points = value, None, None
     if isinstance(value, list):
         arrays, indices, max_points = [*value, None, None, None][:3]
     if not isinstance(arrays, dict) or not (max_points is None or type(max_points) is int):
         return None
-    if max_points is not None and max_points < 0:  # to plotly.js it is no limit
+    if max_points is not None and max_points < 0:  # plotly.js treats it as no limit
         max_points = None
     is_plain = (indices is None or _are_plain(indices)) and all(
         isinstance(traces, list) and all(isinstance(trace, list) for trace in traces)
@@ -303,7 +306,7 @@ def _parts(value: Any) -> _Parts | None:
 
 
 def _are_plain(indices: Any) -> bool:
-    """Whether each names another trace; -1 means the last one, whichever that is."""
+    """Return whether trace indices are distinct and not negative (-1 means the last trace)."""
     return (
         isinstance(indices, list)
         and all(type(index) is int and index >= 0 for index in indices)

@@ -1,4 +1,4 @@
-"""Task logs: tasks of a task queue write to them, and a run reads them."""
+"""Task logs: event logs that Celery tasks write to and a run reads."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from flash_events.brokers.place import At, Place
 
 
 class TaskLog:
-    """One log with the parts that write to it, each a task.
+    """One log that a run reads; its writers ("parts") are tasks.
 
     Args:
-        broker: where it lives.
-        log: held by this worker.
-        log_id: its id.
-        on_lost: called with a part whose worker has died; returns the part's last event, or None
-            where it may come again.
+        broker: the shared broker that stores the log.
+        log: the event log, held by this worker.
+        log_id: the id of the log.
+        on_lost: called with a part whose worker has died; returns the part's end event, or None
+            if the task queue may deliver the task again.
     """
 
     def __init__(
@@ -35,37 +35,44 @@ class TaskLog:
         self._log = log
         self._on_lost = on_lost
         self._after = ""
-        self._told: set[tuple[RunId, WorkerId]] = set()
-        """Parts that come again, each with its worker that has died."""
+        self._awaiting_retry: set[tuple[RunId, WorkerId]] = set()
+        """(part, dead worker) of the tasks that the task queue may deliver again."""
 
     @property
     def places(self) -> Mapping[RunId, Place]:
-        """The parts that have not ended, each with its place, as far as is known."""
+        """The place of each part that has not ended, as far as it is known."""
         return self._log.runs
 
     async def read(self) -> list[bytes]:
-        """Waits for what comes next; may be empty. Raises `LogGone` where it was lost."""
+        """Wait for the next events and return them; the list may be empty.
+
+        Raises:
+            LogGone: if the log was lost.
+        """
         batch = await self._log.read(self._after)
         self._after = batch.last or self._after
         return [sse.without_id(event) for event in sse.split(batch.data)]
 
     async def cancel_writers(self) -> None:
-        """Cancels the writers: nobody wants any more what comes."""
+        """Cancel the log's writers."""
         await self._broker.logs.cancel_writers(self.id)
         self._log.wake()
 
     async def close(self) -> None:
-        """Forgets it."""
+        """Delete the log."""
         await self._broker.logs.drop(self.id)
 
     async def lose(self, worker: WorkerId) -> None:
-        """A worker has died; it is told so again until no part is left there."""
+        """End the parts of a worker that has died, except those that may be delivered again.
+
+        The broker reports a dead worker repeatedly, as long as parts belong to it.
+        """
         for part, place in list(self._log.runs.items()):
-            if place != At(worker) or (part, worker) in self._told:
+            if place != At(worker) or (part, worker) in self._awaiting_retry:
                 continue
             event = self._on_lost(part)
             if event is None:
-                self._told.add((part, worker))
+                self._awaiting_retry.add((part, worker))
             else:
                 await self._broker.logs.end_run(self.id, part, At(worker), event)
         self._log.wake()
@@ -75,10 +82,10 @@ class TaskLogs:
     """The task logs that this worker holds.
 
     Args:
-        broker: where they live.
+        broker: the shared broker that stores the logs.
 
     Attributes:
-        background: what must still be done when their readers have left.
+        background: cleanup tasks that outlive the readers of the logs.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -88,13 +95,18 @@ class TaskLogs:
 
     @property
     def here(self) -> At:
-        """The place of what this worker drives."""
+        """The place of this worker's runs."""
         return self._broker.here
 
     async def open(
         self, parts: Sequence[RunId], on_lost: Callable[[RunId], bytes | None]
     ) -> TaskLog:
-        """Opens a log that these parts may write to."""
+        """Open a log that these parts may write to.
+
+        Args:
+            parts: the ids of the parts, one at least.
+            on_lost: see `TaskLog`.
+        """
         log_id, first, *more = ConnectionId(secrets.token_urlsafe(16)), *parts
         log = await self._broker.logs.open(log_id, "", first, self.here)
         assert log is not None  # the id is new
@@ -102,21 +114,21 @@ class TaskLogs:
         try:
             for part in more:
                 await self._broker.logs.join(log_id, "", part, self.here, len(parts))
-        except BaseException:  # the run is cancelled meanwhile, say
+        except BaseException:  # the run may be cancelled meanwhile
             self.background.start(self.close(task_log))
             raise
         return task_log
 
     async def close(self, task_log: TaskLog) -> None:
-        """Forgets one."""
+        """Delete a log."""
         self._logs.pop(task_log.id, None)
         await task_log.close()
 
     def on_worker_lost(self, worker: WorkerId) -> None:
-        """A worker has died."""
+        """End the parts of a worker that has died, in all logs."""
         for task_log in list(self._logs.values()):
             self.background.start(task_log.lose(worker))
 
 
 task_logs: ContextVar[TaskLogs | None] = ContextVar("flash_events_task_logs", default=None)
-"""Those of the worker that drives the current run; None outside a run, or without Redis."""
+"""The task logs of the worker that drives the current run; None outside a run or without Redis."""

@@ -1,6 +1,7 @@
-"""Drives a plain generator in one thread for its whole life, and hands its items to the loop.
+"""A thread that runs a plain generator from start to end and passes its items to the event loop.
 
-One thread, because what a generator opens (a sqlite3 cursor, say) often may not change threads.
+It is always the same thread, because many resources that a generator may open, such as a sqlite3
+cursor, must not change threads.
 """
 
 import asyncio
@@ -13,21 +14,20 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 AHEAD = 64
-"""Items that may wait for the loop, so that they are handed over in bunches. As many again may be
-in the bunch that the loop has taken last."""
+"""Maximum number of items that wait for the event loop. As many again may be in the batch that the
+loop has taken last."""
 
 
 class GeneratorThread(Generic[T, U]):
-    """An async iterator over what `convert` makes of a plain generator's items, in bunches.
+    """An async iterator over batches of a plain generator's converted items.
 
-    A bunch is what has come since the last one; nothing waits for a bunch to fill. The generator
-    and `convert` run in the thread, with the context variables of the caller. `push` hands over
-    something that was produced during a step, in order.
+    A batch holds all items since the last batch; none waits for a batch to fill. The generator and
+    `convert` run in the thread, with the context variables of the caller.
 
     Args:
-        generator: a plain generator; closed in the thread, so that its `finally` runs there.
-        convert: makes what is handed over from an item; None where there is nothing.
-        name: of the thread, for debuggers.
+        generator: a plain generator; it is closed in the thread, so its `finally` runs there.
+        convert: returns the value to pass on for an item, or None to skip the item.
+        name: the name of the thread, for debuggers.
     """
 
     def __init__(
@@ -48,7 +48,10 @@ class GeneratorThread(Generic[T, U]):
         )
 
     def push(self, item: U) -> None:
-        """Hands an item over; waits while the loop is far behind. Not for the loop's thread."""
+        """Add an item from the generator's code, in order with the yielded ones.
+
+        It blocks while AHEAD items wait, so it must not be called in the event loop's thread.
+        """
         with self._changed:
             while len(self._items) >= AHEAD and not self._stopped:
                 self._changed.wait()
@@ -64,7 +67,7 @@ class GeneratorThread(Generic[T, U]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stops the generator at its next yield and waits until its `finally` has run."""
+        """Stop the generator at its next yield, and wait until its `finally` has run."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -74,7 +77,7 @@ class GeneratorThread(Generic[T, U]):
                 await self._finished.wait()
             except asyncio.CancelledError as error:  # a thread cannot be interrupted
                 cancelled = error
-        if self._error is not None:  # of its `finally`
+        if self._error is not None:  # raised by the generator's `finally`
             self._raise()
         if cancelled is not None:
             raise cancelled
@@ -100,7 +103,7 @@ class GeneratorThread(Generic[T, U]):
     def _raise(self) -> NoReturn:
         assert self._error is not None
         error, self._error = self._error, None
-        if isinstance(error, StopAsyncIteration):  # it would only end the iteration
+        if isinstance(error, StopAsyncIteration):  # raised as it is, it would end the iteration
             raise RuntimeError("generator raised StopAsyncIteration") from error
         raise error
 
@@ -115,8 +118,8 @@ class GeneratorThread(Generic[T, U]):
                     if self._stopped:
                         break
             finally:
-                items.close()  # and not by losing it, which hides what its `finally` raises
-        except BaseException as error:  # any: it is raised again in the loop, where it belongs
+                items.close()  # the garbage collector would hide exceptions of its `finally`
+        except BaseException as error:  # raised again in the event loop
             self._error = error
         self._loop.call_soon_threadsafe(self._end)
 
@@ -126,7 +129,7 @@ class GeneratorThread(Generic[T, U]):
 
 
 def _with_returned(generator: Generator[T, Any, Any]) -> Generator[T, Any, None]:
-    """The items of a generator, and last what it returns, unless that is None."""
+    """Yield the items of a generator, then its return value unless that is None."""
     returned = yield from generator
     if returned is not None:
         yield returned

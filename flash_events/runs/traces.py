@@ -1,4 +1,4 @@
-"""Places in an app's own code: for the log, and in debug mode for the page."""
+"""Source locations in an app's own code, for the log and, in debug mode, for the page."""
 
 import asyncio
 import inspect
@@ -15,7 +15,7 @@ import dash
 from flash_events.errors import EncodingError
 
 MAX_CHARACTERS = 20_000
-"""Of a traceback that is shown in a page; of a longer one the end is shown."""
+"""Maximum length of a traceback in a page; a longer one is cut at its start."""
 
 _NOT_THE_APPS = tuple(
     f"{home}{os.sep}"
@@ -25,17 +25,17 @@ _NOT_THE_APPS = tuple(
         Path(asyncio.__file__).parent,
     )
 )
-"""How the names of files of this package, of Dash and of asyncio begin."""
+"""Path prefixes of this package, of Dash and of asyncio."""
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """The file and the line in which a function is written, as `file:line`; empty if unknown."""
+    """Return the source location of a function as `file:line`; "" if unknown."""
     code = getattr(inspect.unwrap(function), "__code__", None)  # a partial has none
     return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, CodeType) else ""
 
 
 def note_yield(error: Exception, generator: AsyncGenerator[Any] | Generator[Any]) -> None:
-    """Adds the line of the `yield` at which a generator waits to an error that this has made."""
+    """Add a note with the line of the generator's current `yield` to an error."""
     frame = _frame_of(generator)
     if frame is not None:
         place = FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
@@ -43,13 +43,13 @@ def note_yield(error: Exception, generator: AsyncGenerator[Any] | Generator[Any]
 
 
 def yield_place(generator: AsyncGenerator[Any] | Generator[Any]) -> str:
-    """The file and the line of the `yield` at which a generator waits; empty where it has ended."""
+    """Return the source location of the generator's current `yield`; "" if it has ended."""
     frame = _frame_of(generator)
     return "" if frame is None else _place(frame)
 
 
 def caller_place() -> str:
-    """The file and the line of the app's code that runs now; empty where there is none."""
+    """Return the source location of the app's code that called; "" if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_APPS):
         frame = frame.f_back
@@ -57,20 +57,20 @@ def caller_place() -> str:
 
 
 def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool) -> str:
-    """The text about an error of a run that Dash's dev tools show.
+    """Return the text about a failed run that Dash's dev tools show.
 
     Args:
-        error: with its causes.
-        function: whose run has failed.
-        prune: whether frames of Dash, of asyncio and of this package are left out.
+        error: the exception.
+        function: the function of the event callback.
+        prune: whether to leave out frames of Dash, of asyncio and of this package.
     """
-    told = TracebackException.from_exception(error)
+    trace = TracebackException.from_exception(error)
     if prune:
-        _prune(told)
-        if isinstance(error, EncodingError):  # it says all that the encoders have said, and more
-            told.__cause__ = None
-            told.__suppress_context__ = True
-    text = "".join(told.format())
+        _prune(trace)
+        if isinstance(error, EncodingError):  # its message includes that of its cause
+            trace.__cause__ = None
+            trace.__suppress_context__ = True
+    text = "".join(trace.format())
     if len(text) > MAX_CHARACTERS:
         text = "...\n" + text[-MAX_CHARACTERS:]
     name = getattr(function, "__qualname__", repr(function))
@@ -78,8 +78,8 @@ def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool)
     return f'{name} in "{file}", line {line}\n\n{text}' if file else f"{name}\n\n{text}"
 
 
-def _prune(told: TracebackException) -> None:
-    waiting, seen = [told], set()
+def _prune(trace: TracebackException) -> None:
+    waiting, seen = [trace], set()
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
@@ -92,11 +92,11 @@ def _prune(told: TracebackException) -> None:
 
 
 def _frame_of(generator: AsyncGenerator[Any] | Generator[Any]) -> FrameType | None:
-    """The frame of a generator that waits, or of the innermost one that it delegates to."""
+    """Return the frame of a suspended generator, or of the innermost one it delegates to."""
     inner: Any = generator
     while isinstance(delegate := getattr(inner, "gi_yieldfrom", None), Generator):
         inner = delegate
-    # What another compiler than Python's has made may have neither.
+    # A generator that another compiler (Cython, say) has made may have neither.
     frame = getattr(inner, "ag_frame", None) or getattr(inner, "gi_frame", None)
     return frame if isinstance(frame, FrameType) else None
 

@@ -1,4 +1,4 @@
-"""Tests of event callbacks without a browser or a server.
+"""Helpers to test event callbacks without a browser or a server.
 
     async def test_it_counts_until_it_is_stopped():
         with fake_clock() as clock:
@@ -10,8 +10,8 @@
         assert end.reason == "cancelled"
         assert clock.seconds == 99
 
-`record` does the same for a plain test function. What a stream holds is what the page gets: values
-have been JSON, so a component is a dict and a numpy array a list.
+`record` does the same in a plain test function. Values are in the form that the page gets, decoded
+from JSON: a component is a dict, and a numpy array is a list.
 """
 
 from flash_events.testing.clock import Clock, fake_clock

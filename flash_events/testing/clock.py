@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 LIMIT_SECONDS = 5.0
-"""In a test, what has not happened after this time, in reality, does not happen."""
+"""Timeout of waits in tests, in real time."""
 
 _CLOCK = "_flash_events_clock"
 """The attribute of a loop that holds its fake clock."""
@@ -16,7 +16,7 @@ class Clock:
     """A fake clock.
 
     Attributes:
-        seconds: that have passed on it.
+        seconds: seconds that have passed on this clock.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,15 @@ class Clock:
 
 @contextmanager
 def fake_clock() -> Iterator[Clock]:
-    """Lets the running event loop's time pass at once whenever all of its tasks wait for it.
+    """Skip the running event loop's waiting times in the block, and yield the clock.
 
-    `asyncio.sleep` and time-outs take no time then, in the order that they would have. While
-    something is waited for outside of the loop, a socket or `asyncio.to_thread`, time passes as
-    ever. `time.time()` is not touched.
+    When all tasks wait for time to pass, `asyncio.sleep` and timeouts end at once, in their usual
+    order. While a task waits for a socket or for `asyncio.to_thread`, time passes at its real
+    speed. `time.time()` is not changed.
 
     Raises:
-        TypeError: the event loop is not asyncio's own.
-        AssertionError: all wait, and for nothing that could come.
+        TypeError: if the event loop is not one of asyncio's own.
+        AssertionError: if all tasks wait for something that cannot happen.
     """
     loop: Any = asyncio.get_running_loop()
     if has_fake_clock():
@@ -51,10 +51,12 @@ def fake_clock() -> Iterator[Clock]:
         found = select(0)
         if found or (timeout is not None and timeout <= 0):
             return found
-        waits_outside = in_threads or len(selector.get_map()) > 1  # the loop has a socket itself
+        waits_outside = in_threads or len(selector.get_map()) > 1  # one socket is the loop's own
         if timeout is None:
             found = select(None if waits_outside else LIMIT_SECONDS)
-            assert found, "All wait for something that does not come. Does the generator, too?"
+            assert found, (
+                "All tasks wait for something that does not happen; check the generator's `await`s."
+            )
             return found
         if waits_outside:
             found = select(timeout)
@@ -82,5 +84,5 @@ def fake_clock() -> Iterator[Clock]:
 
 
 def has_fake_clock() -> bool:
-    """Whether `fake_clock` is in force."""
+    """Return whether `fake_clock` is active in the running event loop."""
     return hasattr(asyncio.get_running_loop(), _CLOCK)

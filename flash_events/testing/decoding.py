@@ -1,4 +1,4 @@
-"""Updates from what is on the wire."""
+"""Decoding of events and updates from their wire format."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ _WILDCARDS: dict[str, Any] = {'["ALL"]': ALL, '["MATCH"]': MATCH}
 
 
 def events_of(data: bytes) -> Iterator[events.Event]:
-    """The events of a log's batch."""
+    """Yield the events of a batch of a log."""
     for event in sse.split(data):
         lines = event.decode().split("\n")
         fields = dict(line.split(": ", 1) for line in lines if ": " in line)
@@ -23,12 +23,12 @@ def events_of(data: bytes) -> Iterator[events.Event]:
 
 
 def update_of(targets: Iterable[tuple[ComponentId, Props]], alone: bool) -> Update:
-    """An update from what is on the wire."""
+    """Return an update from its ids and props on the wire."""
     return Update(tuple((_id(component), props) for component, props in targets), alone)
 
 
 def values_of(updates: Iterable[Update], component_id: ComponentId, prop: str) -> list[Any]:
-    """All values that updates set a prop to, in order."""
+    """Return all values that updates set a prop to, in order."""
     wanted = bridge.wire_id(component_id)
     return [
         props[prop]
@@ -39,13 +39,13 @@ def values_of(updates: Iterable[Update], component_id: ComponentId, prop: str) -
 
 
 def update_in(body: bytes) -> Update:
-    """An update from an event's body."""
+    """Return the update in the body of an event."""
     decoded = events.decode_update(body)
     return update_of(decoded.targets, decoded.alone)
 
 
 def _id(component: ComponentId) -> ComponentId:
-    """An id as the callback wrote it."""
+    """Return an id in the form that the callback used, from its form on the wire."""
     if isinstance(component, dict) or not component.startswith("{"):
         return component
     return {

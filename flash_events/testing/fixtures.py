@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def record_stream() -> Iterator[Callable[..., Stream]]:
-    """`flash_events.testing.record`; event callbacks that the test declares are forgotten after it.
+    """Yield `flash_events.testing.record`, and unregister the test's event callbacks at the end.
 
     So each test may declare a callback of the same name, as apps in factories do.
     """
@@ -28,7 +28,7 @@ def record_stream() -> Iterator[Callable[..., Stream]]:
 
 @pytest.fixture
 def page_streams(dash_duo: Any) -> "PageStreams":
-    """The runs in the page of `dash_duo`, which needs `pip install "dash[testing]"`."""
+    """Return the runs in the page of `dash_duo`; it needs `pip install "dash[testing]"`."""
     from flash_events.testing.page import PageStreams
 
     return PageStreams(dash_duo)

@@ -1,4 +1,4 @@
-"""What the dev tools' panel has recorded, for tests."""
+"""Recordings that the dev tools' panel has saved, for tests."""
 
 import asyncio
 import json
@@ -20,10 +20,10 @@ class Recording:
 
     Attributes:
         callback: module and name of the event callback.
-        triggered: what has triggered it, as `id.property`.
-        updates: seconds since its start, and the update, in order.
-        reason: how it has ended: `done`, `cancelled`, `error` or `lost`; "" where it had not.
-        is_cut: there was more than the panel keeps.
+        triggered: the triggers, as `id.property`.
+        updates: pairs of seconds since the start and update, in order.
+        reason: reason of the end: `done`, `cancelled`, `error` or `lost`; "" for a live run.
+        is_cut: whether updates are missing because the panel's limit was reached.
     """
 
     callback: str
@@ -33,31 +33,31 @@ class Recording:
     is_cut: bool = False
 
     def values(self, component_id: ComponentId, prop: str) -> list[Any]:
-        """All values that the run has streamed to a prop, in order."""
+        """Return all values that the run has streamed to a prop, in order."""
         return values_of((update for _, update in self.updates), component_id, prop)
 
 
 def recordings(path: str | PathLike[str]) -> list[Recording]:
-    """Reads a file that the panel in Dash's dev tools has saved; the latest run is the last.
+    """Return the runs in a file that the panel in Dash's dev tools has saved, the latest last.
 
     Raises:
-        ValueError: it is none.
+        ValueError: if it is not such a file.
     """
     with open(path, encoding="utf-8") as file:
         found = json.load(file)
     if not isinstance(found, dict) or found.get("flash_events") != 1:
         raise ValueError(
-            f"Expected what the dev tools' panel has saved (streams.json), got {path}."
+            f"Expected a file that the dev tools' panel has saved (streams.json), got {path}."
         )
     return [recording_of(one) for one in found["runs"]]
 
 
 async def replay(recording: Recording, speed: float = 1.0) -> AsyncIterator[Update]:
-    """Yields what was recorded, with its pauses: the body of an event callback for tests.
+    """Yield the updates of a recording, with its pauses, in place of a generator's own updates.
 
     Args:
-        recording: from `recordings`.
-        speed: 2 is twice as fast; the pauses are skipped with `float("inf")`.
+        recording: a recording from `recordings`.
+        speed: factor of speed: 2 is twice as fast, `float("inf")` skips the pauses.
     """
     passed = 0.0
     for seconds, update in recording.updates:
@@ -67,7 +67,7 @@ async def replay(recording: Recording, speed: float = 1.0) -> AsyncIterator[Upda
 
 
 def recording_of(fields: dict[str, Any]) -> Recording:
-    """A recording from what the page's script makes of it."""
+    """Return a recording from its JSON form."""
     updates = [
         (one["ms"] / 1000, update_of(one["event"]["set"], one["event"].get("alone", False)))
         for one in fields["events"]

@@ -1,10 +1,10 @@
-"""Runs without a browser or a server, and what they stream."""
+"""Runs without a browser or a server, and their streams of updates."""
 
 import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,7 +12,7 @@ from typing import Any, Self
 from flash_events import bridge
 from flash_events.brokers.ids import RunId
 from flash_events.brokers.memory.log import MemoryLog
-from flash_events.registration import registered
+from flash_events.registration import EventFunction, registered
 from flash_events.runs.output import Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
@@ -30,13 +30,13 @@ _RUN = RunId("test")
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a run has ended.
+    """The end of a run.
 
     Attributes:
         reason: `done`, `cancelled`, `error` or `lost`.
-        updates: how many it has sent.
-        error: with reason `error`: the exception's class and text.
-        answer: what `on_error` or the app's error handler has streamed.
+        updates: number of updates that the run has sent.
+        error: class and text of the exception, with reason `error`.
+        answer: the update of `on_error` or of the app's error handler.
     """
 
     reason: str
@@ -46,16 +46,15 @@ class End:
 
 
 class Stream:
-    """What a run streams, read when it is asked for.
+    """The stream of a run's updates, read on demand.
 
-    A run whose stream is not read goes on until its event log is full, and waits, as it does for a
-    slow browser.
+    A run whose stream is not read waits when its event log is full, as it does for a slow browser.
 
     Attributes:
-        updates: those that were read so far.
-        props: what the page would show by now, by id and prop: the last value of each, with
+        updates: the updates that were read so far.
+        props: the last value of each prop, by id and prop, as the page would show it: with
             `running` and, at the end, `reset_props`. Ids are strings, as Dash writes them.
-        end: how the run has ended, once that was read.
+        end: the end of the run; None until it was read.
     """
 
     def __init__(self, run: Run, log: MemoryLog, spec: dict[str, Any]) -> None:
@@ -71,14 +70,14 @@ class Stream:
             self._set_running(component, prop, value)
 
     def values(self, component_id: ComponentId, prop: str) -> list[Any]:
-        """All values that the run has streamed to a prop, in order."""
+        """Return all values read so far that the run has streamed to a prop, in order."""
         return values_of(self.updates, component_id, prop)
 
     async def next(self) -> Update:
-        """The next update.
+        """Wait for the next update and return it.
 
         Raises:
-            AssertionError: there is none: the run ends first, or the time is up.
+            AssertionError: if the run ends before, or the timeout (5 s) is over.
         """
         async with _limit(self):
             update = await self._read()
@@ -86,18 +85,18 @@ class Stream:
         return update
 
     async def take(self, count: int) -> list[Update]:
-        """The next updates, so many.
+        """Wait for the next `count` updates and return them.
 
         Raises:
-            AssertionError: there are not so many: the run ends first, or the time is up.
+            AssertionError: if the run ends before, or an update does not come within 5 s.
         """
         return [await self.next() for _ in range(count)]
 
     async def ended(self) -> End:
-        """Reads until the run has ended by itself.
+        """Wait until the run has ended by itself, and return its end.
 
         Raises:
-            AssertionError: it has not when the time is up.
+            AssertionError: if it has not ended within 5 s.
         """
         ends = time.monotonic() + LIMIT_SECONDS
         async with _limit(self):
@@ -107,15 +106,19 @@ class Stream:
         return self.end
 
     async def stop(self) -> End:
-        """Cancels the run, as a cancel trigger does, and waits until its `finally` has run.
+        """Cancel the run, as a cancel trigger does, and wait until its `finally` has run.
 
-        What it has sent and nobody has read is dropped, as by the page, unless it had ended.
+        Updates that were not read are dropped, as in the page, unless the run had ended before.
+
+        Returns:
+            The end of the run.
 
         Raises:
-            AssertionError: it has not stopped within a second.
+            AssertionError: if it has not stopped within one second.
         """
         self._run.stop()
-        assert await self._run.stopped(STOP_SECONDS), "The generator goes on after it was cancelled"
+        has_stopped = await self._run.stopped(STOP_SECONDS)
+        assert has_stopped, "The generator is still running 1 s after it was cancelled."
         while not any(isinstance(event, events.Ended) for event in self._unread):
             await self._receive()
         ended = self._unread[-1]
@@ -184,24 +187,25 @@ class Stream:
 
 @asynccontextmanager
 async def run(
-    callback: Callable[..., Any], /, *args: Any, triggered: str = "", **kwargs: Any
+    callback: EventFunction, /, *args: object, triggered: str = "", **kwargs: object
 ) -> AsyncIterator[Stream]:
-    """Starts a run of an event callback; it is stopped when the block ends.
+    """Start a run of an event callback and yield its stream; stop the run when the block ends.
 
     Args:
         callback: the decorated function.
-        args: what it is called with, as the page would: values of its Inputs and States.
-        triggered: what `dash.ctx` says has triggered it, as `id.property`.
-        kwargs: more arguments.
+        args: positional arguments of the function: the values of its Inputs and States.
+        triggered: the trigger in `dash.ctx`, as `id.property`.
+        kwargs: keyword arguments of the function.
 
     Raises:
-        TypeError: it is no event callback, or one whose generator a fake clock cannot drive.
+        TypeError: if `callback` is not an event callback, or if it is a plain generator function
+            and `fake_clock` is active.
     """
     found, spec = registered(callback)
     if not found.is_async and has_fake_clock():
         raise TypeError(
-            f"{found.name} is a plain generator, which runs in a thread: its time.sleep takes its "
-            "time. Test it without fake_clock."
+            f"{found.name} is a plain generator, which runs in a thread, so fake_clock cannot skip "
+            "its time.sleep. Test it without fake_clock."
         )
     settings = Settings(debug=True)
     log = MemoryLog(settings.log_limits)
@@ -218,25 +222,31 @@ async def run(
 
 
 def record(
-    callback: Callable[..., Any], /, *args: Any, at_most: int | None = None, **kwargs: Any
+    callback: EventFunction,
+    /,
+    *args: object,
+    at_most: int | None = None,
+    triggered: str = "",
+    **kwargs: object,
 ) -> Stream:
-    """Runs an event callback to its end, for tests that are plain functions.
+    """Run an event callback to its end, and return its stream; for tests that are plain functions.
 
-    An async generator's sleeps take no time.
+    An async generator runs with `fake_clock`, so its sleeps take no time.
 
     Args:
         callback: the decorated function.
-        args: what it is called with.
-        at_most: after so many updates the run is stopped, as by a cancel trigger.
-        kwargs: more arguments, and `triggered` as `run` takes it.
+        args: positional arguments of the function.
+        at_most: number of updates after which the run is stopped, as by a cancel trigger.
+        triggered: the `id.property` of the trigger in `dash.ctx`.
+        kwargs: keyword arguments of the function.
 
     Raises:
-        AssertionError: it has not ended within 5 s.
+        AssertionError: if the run has not ended within 5 s.
     """
 
     async def drive() -> Stream:
         ends = time.monotonic() + LIMIT_SECONDS
-        async with run(callback, *args, **kwargs) as stream:
+        async with run(callback, *args, triggered=triggered, **kwargs) as stream:
             while at_most is None or len(stream.updates) < at_most:
                 assert time.monotonic() < ends, _late(stream)
                 async with _limit(stream):
@@ -268,6 +278,6 @@ async def _limit(stream: Stream) -> AsyncIterator[None]:
 
 def _late(stream: Stream) -> str:
     return (
-        f"Not within {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. Is the stream "
-        "endless (take some, or say at_most=)? Does the generator sleep (see fake_clock)?"
+        f"Timeout of {LIMIT_SECONDS:.0f} s, after {len(stream.updates)} updates. If the stream is "
+        "endless, use take() or at_most=; if the generator sleeps, use fake_clock."
     )

@@ -1,1 +1,1 @@
-"""The wire: events, requests, and values as JSON."""
+"""The wire format: events, requests, and values as JSON."""

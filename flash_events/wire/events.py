@@ -1,7 +1,7 @@
-"""Events <-> bytes: the only place in Python that knows the wire.
+"""Encoding and decoding of events; no other Python module knows their wire format.
 
-The wire is Server-Sent Events, UTF-8, one line of JSON per event; `docs/protocol.md` describes it,
-and `tests/vectors/` holds examples that pytest and vitest both read.
+The format is Server-Sent Events in UTF-8, with one line of JSON per event. `docs/protocol.md`
+describes it, and `tests/vectors/` holds examples that pytest and vitest both read.
 """
 
 import json
@@ -16,10 +16,10 @@ from flash_events.wire.json import to_json
 from flash_events.wire.unsendable import culprit
 
 VERSION = 1
-"""Of the protocol. A page that speaks another version is asked to reload."""
+"""Version of the protocol. A page that uses another version is asked to reload."""
 
 _FAILURE = ("code", "ref", "message", "callback", "trace")
-"""The members of `error` on the wire; without a value they are left out."""
+"""The members of `error` on the wire; members without a value are omitted."""
 
 
 class Reason(StrEnum):
@@ -33,14 +33,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a browser may know of an error.
+    """The part of an error that is sent to the browser.
 
     Attributes:
-        code: a short stable word: `callback_error`, `timeout`, ...
-        ref: stands in the server's log beside the traceback.
+        code: a short, stable word for the kind of error: `callback_error`, `timeout`, ...
+        ref: a reference, which the server's log has beside the traceback.
         message: the error's own text; only in debug mode.
         callback: the name of the failed function; only in debug mode.
-        trace: where the function is, and the traceback; only in debug mode.
+        trace: the source location of the function, and the traceback; only in debug mode.
     """
 
     code: str
@@ -52,6 +52,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The first event of a run, unless it is attached to."""
+
     run: str
 
 
@@ -60,10 +62,10 @@ class Updated:
     """One update of a run.
 
     Attributes:
-        run: the run's id.
-        number: counts the run's updates from 1.
-        body: from `encode_update`.
-        is_snapshot: stands for all updates up to this number.
+        run: the id of the run.
+        number: the number of the update in its run, from 1.
+        body: the update, encoded by `encode_update`.
+        is_snapshot: whether it belongs to a snapshot, which replaces all updates up to `number`.
     """
 
     run: str
@@ -77,11 +79,11 @@ class Ended:
     """The last event of a run.
 
     Attributes:
-        run: the run's id.
-        number: how many updates it sent.
-        reason: why it ended.
-        failure: with reason `error`.
-        body: what `on_error` streams, from `encode_update`.
+        run: the id of the run.
+        number: the number of updates that the run has sent.
+        reason: why the run ended.
+        failure: the error, with reason `error`.
+        body: the update of `on_error`, encoded by `encode_update`.
     """
 
     run: str
@@ -96,11 +98,11 @@ class Opened:
     """The first event of every stream.
 
     Attributes:
-        connection: its id.
-        commands: props that are commands besides those that the browser knows.
-        heartbeat_seconds: time between two heartbeats, at most, from which a client knows when the
-            connection is cut.
-        version: of the protocol.
+        connection: the id of the connection.
+        commands: command props besides those that the browser knows.
+        heartbeat_seconds: maximum time between two heartbeats, from which the client derives its
+            timeout for a silent connection.
+        version: version of the protocol.
     """
 
     connection: str
@@ -111,12 +113,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    pass
+    """The last event of a stream on a stopping worker: the client resumes on another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    pass
+    """The last event of a connection without runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Encoded(Update):
     """An update that another process has encoded already.
 
     Attributes:
-        body: from `encode_update`.
+        body: the update, encoded by `encode_update`.
     """
 
     body: bytes = b""
@@ -134,7 +136,7 @@ Event = Started | Updated | Ended | Opened | Draining | Closed
 
 
 def encode(event: Event) -> bytes:
-    """An event as SSE, without its `id` line, which is its position in a log."""
+    """Return an event as SSE, without its `id` line, which is its position in a log."""
     match event:
         case Updated(run, number, body, is_snapshot):
             mark = b'"snapshot":true,' if is_snapshot else b""
@@ -154,24 +156,25 @@ def encode(event: Event) -> bytes:
 
 
 def update_head(run: str) -> bytes:
-    """How each update of a run begins, made once for all of them; see `encode_numbered`."""
+    """Return the common start of all updates of a run, for `encode_numbered`."""
     return b'event: update\ndata: {"run":"%b","n":' % run.encode()
 
 
 def encode_numbered(head: bytes, number: int, body: bytes) -> bytes:
-    """The event of an update, from its parts; `body` may begin with other members."""
+    """Return the event of an update from its parts; `body` may begin with further members."""
     return b"%b%d,%b}\n\n" % (head, number, body)
 
 
 def encode_update(update: Update, max_bytes: int) -> bytes:
-    """The members `"set"` and `"alone"` of an update's JSON, without the braces.
+    """Return the members `"set"` and `"alone"` of an update's JSON, without the braces.
 
     Args:
-        update: what the run yielded.
-        max_bytes: the largest allowed result.
+        update: the update.
+        max_bytes: maximum size of the result.
 
     Raises:
-        EncodingError: a value cannot be sent (names id, prop and type), or it is too large.
+        EncodingError: if a value cannot be sent (the message names id, prop and type), or if the
+            update is too large.
     """
     if isinstance(update, Encoded):
         return _checked(update.body, max_bytes)
@@ -189,18 +192,18 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
 
 
 def with_place(body: bytes, place: str) -> bytes:
-    """An encoded update that says where in the app's code it was made; only in debug mode."""
+    """Return an encoded update with the source location that made it; only for debug mode."""
     return b'%b,"at":%b' % (body, to_json(place))
 
 
 def decode_update(body: bytes) -> Encoded:
-    """An update from what `encode_update` has made of it; its ids are as they are on the wire.
+    """Return an update from its encoded form; its ids are those on the wire.
 
-    It is encoded anew: what another process has put into a queue may hold more than an update, and
-    line ends that would split the event.
+    It is encoded anew, because data from another process may contain other members, or line ends
+    that would split the event.
 
     Raises:
-        EncodingError: it is no update.
+        EncodingError: if `body` is not an update.
     """
     try:
         fields = json.loads(b"{%b}" % body)
@@ -213,7 +216,7 @@ def decode_update(body: bytes) -> Encoded:
 
 
 def decode(name: str, data: str) -> Event | None:
-    """An event from its SSE fields; None for an event that this version does not know."""
+    """Return an event from its SSE fields; None for a kind that this version does not know."""
     fields = json.loads(data)
     match name:
         case "start":
@@ -243,8 +246,8 @@ def decode(name: str, data: str) -> Event | None:
 def _encode_end(event: Ended) -> bytes:
     fields: dict[str, Any] = {"run": event.run, "n": event.number, "reason": event.reason}
     if event.failure is not None:
-        told = {name: getattr(event.failure, name) for name in _FAILURE}
-        fields["error"] = {name: value for name, value in told.items() if value is not None}
+        values = {name: getattr(event.failure, name) for name in _FAILURE}
+        fields["error"] = {name: value for name, value in values.items() if value is not None}
     frame = _frame("end", fields)
     if event.body is None:
         return frame
@@ -264,6 +267,6 @@ def _checked(body: bytes, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise EncodingError(
             f"An update of {len(body):,} bytes is larger than max_event_bytes={max_bytes:,}. "
-            "Stream it in parts, or raise max_event_bytes in FlashEvents(app, ...)."
+            "Stream it in parts, or increase max_event_bytes in FlashEvents(app, ...)."
         )
     return body

@@ -1,6 +1,6 @@
-"""Values to JSON, as Dash encodes them.
+"""Encoding of values as JSON, with the same result as Dash's own encoder.
 
-`tests/test_encoding.py` compares the two over many kinds of values.
+`tests/test_encoding.py` compares the two encoders over many kinds of values.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from plotly.utils import PlotlyJSONEncoder
 
 
 class _Encoder(PlotlyJSONEncoder):  # type: ignore[misc] # Plotly has no types
-    """Plotly's encoder, which knows no number as too large, and no nesting as too deep."""
+    """Plotly's encoder, used for values with numbers too large or nesting too deep for orjson."""
 
     def default(self, value: object) -> Any:
         if is_component_like(value):
             return _with_text_keys(_default(value))
         try:
             return orjson.loads(orjson.dumps(value, _default, orjson.OPT_NON_STR_KEYS))
-        except TypeError:  # what it holds is too large, or too deep
+        except TypeError:  # its content has numbers too large, or is nested too deeply
             return _with_text_keys(_parts(value))
 
 
@@ -31,23 +31,25 @@ _plotly = PlotlyJSONEncoder().default
 
 
 def to_json(value: object) -> bytes:
-    """Encodes as Dash does (components, figures, Patch, numpy, pandas, dates), NaN as null.
+    """Return a value as JSON, as Dash encodes it; NaN becomes null.
+
+    Components, figures, Patch, numpy, pandas, dates and dataclasses are supported.
 
     Raises:
-        TypeError: a value has no JSON form.
-        ValueError: a value contains itself.
+        TypeError: if a value has no JSON form.
+        ValueError: if a value contains itself.
     """
     try:
         return orjson.dumps(value, _default)
     except TypeError:
         try:  # a dict with many keys takes twice as long with this option
             return orjson.dumps(value, _default, orjson.OPT_NON_STR_KEYS)
-        except TypeError:  # also of large numbers, lone surrogates, deep nesting
+        except TypeError:  # orjson also refuses large numbers, lone surrogates, deep nesting
             return _encode_slowly(value).encode()
 
 
 def has_key(key: object) -> bool:
-    """Whether a dict with this key can be sent."""
+    """Return whether a dict with this key can be sent."""
     try:
         to_json({key: None})
     except (TypeError, ValueError):
@@ -56,12 +58,12 @@ def has_key(key: object) -> bool:
 
 
 def is_component_like(value: object) -> bool:
-    """Whether a value, such as a component, a figure or a Patch, says what its JSON form is."""
+    """Return whether a value defines its JSON form, as components, figures and Patch do."""
     return hasattr(type(value), "to_plotly_json")
 
 
 def children_of(value: object) -> Any:
-    """What a component or figure holds, to search a value that cannot be sent for the culprit."""
+    """Return the content of a component, figure or dataclass; other values as they are."""
     if is_component_like(value) and not isinstance(value, NoUpdate):
         return value.to_plotly_json()  # type: ignore[attr-defined] # was just checked
     return _parts(value) if _is_record(value) else value
@@ -79,8 +81,8 @@ def _default(value: object) -> Any:
     if isinstance(value, Component):
         return value.to_plotly_json()
     if isinstance(value, NoUpdate):
-        raise TypeError("no_update is a part of it, and only a whole prop can be left alone")
-    if isinstance(value, tuple):  # a named one
+        raise TypeError("no_update is inside it, but only a whole prop can be left unchanged")
+    if isinstance(value, tuple):  # a namedtuple; orjson encodes plain tuples itself
         return list(value)
     if hasattr(value, "tolist") and (encoded := _encode_numpy(value)) is not None:
         return encoded
@@ -88,24 +90,24 @@ def _default(value: object) -> Any:
 
 
 def _encode_numpy(value: Any) -> orjson.Fragment | str | None:
-    """The numbers of an array, a Series or a scalar as orjson writes them, or None.
+    """Return the numbers of an array, a Series or a scalar as orjson writes them, or None.
 
-    Dates are left to Plotly: orjson would write other texts, and a figure may show them.
+    Dates are left to Plotly: orjson would format them differently, and a figure may show them.
     """
-    np: Any = sys.modules.get("numpy")  # not imported where nobody uses it
+    np: Any = sys.modules.get("numpy")  # avoids the import in apps without numpy
     if np is None or isinstance(value, np.ma.MaskedArray):
         return None
     if isinstance(value, np.datetime64):
         return str(value)  # tolist() makes an int of nanoseconds
     if getattr(getattr(value, "dtype", None), "kind", "") not in tuple("biuf"):
         return None
-    array = getattr(value, "values", value)
+    array = getattr(value, "values", value)  # the array of a pandas Series
     if not isinstance(array, np.ndarray | np.generic):
         return None
     try:
         numbers = np.ascontiguousarray(array) if array.shape else array
         return orjson.Fragment(orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY))
-    except TypeError:  # another byte order, or more bits
+    except TypeError:  # orjson refuses other byte orders and some sizes, such as longdouble
         return None
 
 
@@ -126,10 +128,10 @@ def _parts(value: object) -> Any:
 
 
 def _with_text_keys(value: Any) -> Any:
-    """A copy whose dicts have the keys that orjson writes, where `json` has none or others."""
+    """Return a copy with the dict keys that orjson writes, since `json` writes some differently."""
     try:
         return _copy(value)
-    except RecursionError:  # it may contain itself, which `json` notices
+    except RecursionError:  # if it contains itself, `json` raises a better error
         return value
 
 
@@ -142,6 +144,7 @@ def _copy(value: Any) -> Any:
 
 
 def _text_key(key: object) -> Any:
+    """Return a dict key as orjson writes it: floats, dates, UUIDs and so on as text."""
     if type(key) in (str, int):  # orjson refuses lone surrogates and large numbers
         return key
     [text] = orjson.loads(orjson.dumps({key: None}, option=orjson.OPT_NON_STR_KEYS))

@@ -1,4 +1,4 @@
-"""What a page may ask, and every check that needs no more than the request itself."""
+"""Requests of pages: parsing, and all checks that need only the request itself."""
 
 import json
 import re
@@ -15,31 +15,31 @@ from flash_events.wire import events
 _Kind = TypeVar("_Kind")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
-"""16 random bytes in base64url, as the browser mints them."""
+"""An id that the browser has chosen: 16 random bytes in base64url."""
 
 MAX_IDS = 512
-"""Of a list of ids."""
+"""Maximum length of a list of ids."""
 
 MAX_SILENT_SECONDS = 120.0
-"""Of a probe."""
+"""Maximum duration of the silent part of a probe."""
 
 
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _EVENT_ID = re.compile(r"([A-Za-z0-9_-]{1,48}-[0-9]{1,15})?")
-"""`<epoch>-<n>`, or nothing where no event has come yet."""
+"""An event id, `<epoch>-<n>`, or "" if the page has received no event yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Starts a run.
+    """Request to start a run.
 
     Attributes:
-        body: what Dash's own renderer would post.
+        body: the body, which includes the one that Dash's own renderer would post.
         run: the id of the new run.
-        page: the tab that asks.
-        connection: the id for a new connection, should one be needed.
-        connections: the connections that the page has open.
-        replaces: runs that this one takes the place of.
+        page: the id of the tab that asks.
+        connection: the id for a new connection, if one is needed.
+        connections: the ids of the connections that the page has open.
+        replaces: the ids of the runs that the new run replaces.
     """
 
     body: dict[str, Any]
@@ -52,7 +52,7 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """Goes on with a connection after the last event that the page received ("" for none)."""
+    """Request to resume a connection after the last event that the page received ("" for none)."""
 
     connection: ConnectionId
     last_event_id: str
@@ -60,12 +60,12 @@ class ResumeRequest:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """Cancels runs.
+    """Request to cancel runs.
 
     Attributes:
-        page: the tab that asks.
-        runs: their ids.
-        callbacks: event callbacks whose runs the page's owner keeps without a viewer.
+        page: the id of the tab that asks.
+        runs: the ids of the runs.
+        callbacks: the ids of event callbacks; all kept runs of the page's owner are cancelled.
     """
 
     page: PageId
@@ -75,13 +75,13 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class AttachRequest:
-    """Wants to see runs that go on without a viewer.
+    """Request to attach to kept runs.
 
     Attributes:
-        page: the tab that asks.
-        runs: their ids, each with the number of the last update that the page has applied.
-        connection: the id for a new connection, should one be needed.
-        connections: the connections that the page has open.
+        page: the id of the tab that asks.
+        runs: the number of the last update that the page has applied, by run id.
+        connection: the id for a new connection, if one is needed.
+        connections: the ids of the connections that the page has open.
     """
 
     page: PageId
@@ -92,17 +92,17 @@ class AttachRequest:
 
 @dataclass(frozen=True, slots=True)
 class AliveRequest:
-    """Answers a heartbeat of a connection."""
+    """Answer to a heartbeat of a connection."""
 
     connection: ConnectionId
 
 
 def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
-    """Raises `Refused` for a foreign origin or a wrong content type.
+    """Raise `Refused` if a request has a foreign origin or a wrong content type.
 
     Args:
-        headers: of the request, with names in lower case.
-        settings: whose pages may ask.
+        headers: the headers of the request, with names in lower case.
+        settings: the settings, which list the allowed origins.
     """
     _check_origin(headers, settings)
     content_type = headers.get("content-type", "")
@@ -113,23 +113,23 @@ def check_headers(headers: Mapping[str, str], settings: Settings) -> None:
 
 
 def length_of(headers: Mapping[str, str]) -> int | None:
-    """How many bytes a body has; None where the headers do not say."""
+    """Return the size of a body in bytes; None if the headers do not contain it."""
     length = headers.get("content-length", "")
     return int(length) if _LENGTH.fullmatch(length) else None
 
 
 def callback_of(headers: Mapping[str, str]) -> str:
-    """The id of the event callback that a start is for; "" where the headers do not say."""
+    """Return the id of the event callback of a start; "" if the headers do not contain it."""
     return headers.get("flash-events-callback", "")
 
 
 def is_last_try(headers: Mapping[str, str]) -> bool:
-    """Whether the page gives a start up if it is told to come back later."""
+    """Return whether the page will not retry the request."""
     return "flash-events-last-try" in headers
 
 
 def parse_start(body: Any) -> StartRequest:
-    """Reads the body of a start; raises `Refused` where it is not one."""
+    """Return the request in the body of a start; raise `Refused` if it is malformed."""
     fields = _envelope(body)
     for name in ("inputs", "state", "changedPropIds"):
         if not isinstance(body.get(name, []), list):
@@ -147,12 +147,12 @@ def parse_start(body: Any) -> StartRequest:
 
 
 def parse_ask(body: Any) -> tuple[StartRequest, int]:
-    """Reads whether a large start may come, and how many bytes it has; raises `Refused`."""
+    """Return an announced large start and its size in bytes; raise `Refused` if malformed."""
     return parse_start(body), _count(_envelope(body), "size", "bytes")
 
 
 def parse_resume(body: Any) -> ResumeRequest:
-    """Reads the body of a resume; raises `Refused` where it is not one."""
+    """Return the request in the body of a resume; raise `Refused` if it is malformed."""
     fields = _envelope(body)
     last = fields.get("lastEventId", "")
     if not isinstance(last, str) or not _EVENT_ID.fullmatch(last):
@@ -161,7 +161,7 @@ def parse_resume(body: Any) -> ResumeRequest:
 
 
 def parse_stop(body: Any) -> StopRequest:
-    """Reads the body of a stop; raises `Refused` where it is not one."""
+    """Return the request in the body of a stop; raise `Refused` if it is malformed."""
     fields = _envelope(body)
     callbacks = fields.get("callbacks", [])
     if not isinstance(callbacks, list) or not all(isinstance(one, str) for one in callbacks):
@@ -171,7 +171,7 @@ def parse_stop(body: Any) -> StopRequest:
 
 
 def parse_attach(body: Any) -> AttachRequest:
-    """Reads the body of an attach; raises `Refused` where it is not one."""
+    """Return the request in the body of an attach; raise `Refused` if it is malformed."""
     fields = _envelope(body)
     runs = fields.get("runs")
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
@@ -185,12 +185,12 @@ def parse_attach(body: Any) -> AttachRequest:
 
 
 def parse_alive(body: Any) -> AliveRequest:
-    """Reads the body of an answer to a heartbeat; raises `Refused` where it is not one."""
+    """Return the request in the body of a heartbeat's answer; raise `Refused` if malformed."""
     return AliveRequest(_id(_envelope(body), "connection", ConnectionId))
 
 
 def parse_probe(body: Any) -> float:
-    """Reads the body of a probe: for how many seconds it is silent; raises `Refused`."""
+    """Return the silent seconds in the body of a probe; raise `Refused` if it is malformed."""
     seconds = _envelope(body).get("silent_seconds")
     if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SILENT_SECONDS:
         raise _bad(f"Expected 'silent_seconds' to be from 0 to {MAX_SILENT_SECONDS:.0f}.")
@@ -198,7 +198,7 @@ def parse_probe(body: Any) -> float:
 
 
 def parse_json(text: bytes) -> Any:
-    """JSON of a request; raises `Refused` (400) where it is none."""
+    """Return the JSON value of a body; raise `Refused` (400) if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -213,7 +213,7 @@ def _envelope(body: Any) -> dict[str, Any]:
         raise Refused(
             409,
             "version",
-            f"This server speaks version {events.VERSION} of the protocol, "
+            f"This server uses version {events.VERSION} of the protocol, "
             f"the page {fields.get('version')!r}. Reload the page.",
         )
     return fields
@@ -245,7 +245,7 @@ def _bad(message: str) -> Refused:
 
 
 def _host_of(origin: str) -> str:
-    """The host and port of an origin; "" if it has none (`null`, or what is no URL)."""
+    """Return the host and port of an origin; "" for `null` and malformed ones."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -253,17 +253,17 @@ def _host_of(origin: str) -> str:
 
 
 def _check_origin(headers: Mapping[str, str], settings: Settings) -> None:
-    """A page of another origin may not start runs in its visitor's name (decision "Origin")."""
+    """Raise `Refused` (403) for pages of other origins, which could act in their visitor's name."""
     if headers.get("sec-fetch-site") == "same-origin":
         return
     origin = headers.get("origin")
     if origin is None and "sec-fetch-site" not in headers:
-        return  # not a browser
+        return  # the client is not a browser
     hosts = [headers.get("host")]
     if settings.trust_forwarded_host:
         hosts.append(headers.get("x-forwarded-host"))
     if origin is not None:
-        host = _host_of(origin)  # a request without Host has none that an origin could equal
+        host = _host_of(origin)  # "" matches no Host header
         if origin in settings.allowed_origins or (host and host in hosts):
             return
     raise Refused(

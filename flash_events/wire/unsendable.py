@@ -1,4 +1,4 @@
-"""Why an update cannot be sent: the innermost value that has no JSON form, and where it is."""
+"""Error messages for updates that cannot be sent: the innermost value without a JSON form."""
 
 from typing import Any
 
@@ -9,7 +9,12 @@ from flash_events.wire.json import children_of, has_key, to_json
 
 
 def culprit(update: Update, error: Exception) -> EncodingError:
-    """The error that names component, prop and type; `error` is what the encoder has said."""
+    """Return an error that names component, prop, type and path of the value.
+
+    Args:
+        update: the update that cannot be sent.
+        error: the exception of the encoder.
+    """
     for component_id, props in update.targets:
         for prop, value in props.items():
             found = _unsendable(value, prop)
@@ -22,7 +27,7 @@ def culprit(update: Update, error: Exception) -> EncodingError:
 
 
 def _unsendable(value: Any, path: str) -> str | None:
-    """Names the innermost part of a value that cannot be sent; None if all can."""
+    """Return a sentence about the innermost part of a value that cannot be sent, or None."""
     try:
         to_json(value)
     except (TypeError, ValueError) as error:
@@ -42,8 +47,8 @@ def _unsendable(value: Any, path: str) -> str | None:
         for key in inner:
             if isinstance(inner, dict) and not has_key(key):
                 return (
-                    f"{type(key).__name__} {key!r:.80} at {path} has no JSON form as the key of a "
-                    "dict. Write str(key)."
+                    f"{type(key).__name__} {key!r:.80} at {path} has no JSON form as a dict key. "
+                    "Write str(key)."
                 )
         return _of_leaf(value, path)
     return None
@@ -52,7 +57,7 @@ def _unsendable(value: Any, path: str) -> str | None:
 def _of_leaf(value: Any, path: str) -> str:
     if is_no_update(value):
         return (
-            f"no_update at {path} is a part of the value, and only a whole prop can be left alone. "
+            f"no_update at {path} is inside a value, but only a whole prop can be left unchanged. "
             "Leave it out, or use a Patch."
         )
     hint = cures.instead_of_unsendable(value)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flash_events.endpoint.probe import AT_ONCE, TICK_SECONDS, TICKS
+from flash_events.endpoint.probe import MAX_PROBES, TICK_SECONDS, TICKS
 from flash_events.operations.doctor import Finding, examine
 from tests.support import nginx
 from tests.support.proxy import proxied
@@ -53,7 +53,7 @@ def test_events_that_are_gathered_are_noticed(faulty: Served) -> None:
         found = findings(proxy.url, 1)
         gathering.join()
     assert not found[0].is_good
-    assert "sent one by one come together" in found[0].text
+    assert "sent one by one arrive together" in found[0].text
     assert "proxy_buffering off" in found[0].cure
 
 
@@ -77,7 +77,7 @@ def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> 
 def test_an_app_that_knows_its_users_is_examined_as_one_of_them(tmp_path: Path) -> None:
     with serving("tests.apps.users:server", tmp_path, IDENTIFY="cookie") as served:
         [refused] = findings(served.url, 1)
-        assert "Nobody knows who asks" in refused.text
+        assert "Not signed in" in refused.text
         assert "--header" in refused.cure
         command = [sys.executable, "-m", "flash_events", "doctor", served.url]
         known = subprocess.run(
@@ -125,7 +125,7 @@ def test_a_probe_that_asks_for_too_long_is_refused(faulty: Served) -> None:
 
 
 def test_there_are_never_more_than_a_few_probes(faulty: Served) -> None:
-    probes = [examine(faulty.url, 10) for _ in range(AT_ONCE)]
+    probes = [examine(faulty.url, 10) for _ in range(MAX_PROBES)]
     for probe in probes:
         assert next(probe).is_good
     [found] = findings(faulty.url, 1)
@@ -146,4 +146,4 @@ def test_the_command_says_what_to_change(hostile: dict[str, str]) -> None:
     )
     assert done.returncode == 1
     assert done.stdout.splitlines()[0].startswith("ok  The first event")
-    assert "    -> Raise the time-out" in done.stdout
+    assert "    -> Increase the proxy's timeout" in done.stdout

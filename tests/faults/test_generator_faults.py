@@ -69,7 +69,7 @@ def test_fault_08_a_generator_that_swallows_its_cancellation_is_given_up_loudly(
     end = read_until(stream, "end")[-1].data
     assert time.monotonic() - asked < NOTICE_SECONDS + 0.5  # for the end to travel
     assert end["reason"] == "cancelled"
-    assert "tests.apps.faults.stubborn goes on 1 s after it was cancelled" in faulty.log()
+    assert "tests.apps.faults.stubborn is still running 1 s after it was cancelled" in faulty.log()
     assert "tests.apps.faults.stubborn does not stop" in faulty.log()
     assert faulty.wait_for_mark("stubborn gave in")  # and no second end, whatever it does now
     assert [event.name for event in stream.events()] == ["close"]

@@ -95,5 +95,7 @@ def make() -> None:
     stream_props("out", {"children": 1}, alone="yes")  # wrong
     RunState(live, id="state")
     RunState(live)  # wrong
+    RunState(answer, id="state")  # wrong
+    track(5, "bar")  # wrong
     ConnectionStatus(id="connection", labels={"open": "Live"})
     ConnectionStatus(labels={"opened": "Live"})  # wrong

@@ -1,4 +1,4 @@
-"""The web frameworks that Dash runs on, and that can stream."""
+"""Adapters for the web frameworks that Dash can stream with."""
 
 from dash import Dash
 
@@ -8,7 +8,7 @@ __all__ = ["Backend", "Handler", "Request", "backend_of"]
 
 
 def backend_of(app: Dash) -> Backend | None:
-    """What an app runs on; None where that cannot stream."""
+    """Return the adapter for an app's web framework; None if it cannot stream."""
     match app.backend.server_type:
         case "quart":
             from flash_events.endpoint.backends.quart import QuartBackend

@@ -1,4 +1,4 @@
-"""What the endpoint knows of a web framework: requests come in, replies go out."""
+"""Interface between the endpoint and a web framework."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from flash_events.endpoint.replies import Reply
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, free of any web framework.
+    """An HTTP request, independent of the web framework.
 
     Attributes:
-        headers: with names in lower case.
-        query: the parameters of its URL.
-        read: reads its body; raises `Refused` where the framework does not let it.
-        native: the framework's own, for `identify`.
-        limits: the framework's own limits of a body in bytes, by what sets them.
+        headers: the headers, with names in lower case.
+        query: the query parameters.
+        read: function that reads the body; raises `Refused` if the framework refuses it.
+        native: the framework's own request, for `identify`.
+        limits: the framework's own limits of the body in bytes, by the name of their setting.
     """
 
     headers: Mapping[str, str]
@@ -34,10 +34,10 @@ class Backend(Protocol):
     """A web framework that Dash runs on."""
 
     def view(self, handle: Handler) -> Callable[..., Awaitable[Any]]:
-        """What the framework calls for a route.
+        """Return the framework's view function for a route.
 
-        Whatever `handle` creates keeps a copy of the request, without the connection it came on.
+        Tasks that `handle` creates keep a copy of the request without its HTTP connection.
         """
 
     def on_serving(self, start: Hook, close: Hook) -> None:
-        """Has `start()` awaited before a worker serves, and `close()` when it has stopped."""
+        """Register `start()` to be awaited before a worker serves, and `close()` after it stops."""

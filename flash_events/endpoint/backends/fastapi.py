@@ -14,7 +14,7 @@ from flash_events.endpoint.backends.base import Handler, Hook, Request
 
 
 class FastAPIBackend:
-    """The FastAPI application behind an app."""
+    """The adapter for the FastAPI application of an app."""
 
     def __init__(self, server: FastAPI) -> None:
         self._server = server
@@ -47,7 +47,7 @@ class FastAPIBackend:
 
 
 class _Stream(StreamingResponse):
-    """A stream that is told when its client has gone."""
+    """A streaming response that closes its generator as soon as the client has disconnected."""
 
     async def stream_response(self, send: Send) -> None:
         assert isinstance(self.body_iterator, AsyncGenerator)
@@ -57,19 +57,19 @@ class _Stream(StreamingResponse):
 
 @contextmanager
 def _detached_request() -> Iterator[Request]:
-    """Whatever is created inside the block keeps a copy of the current request.
+    """Replace the current request with a copy that tasks created in the block may keep.
 
-    A request refers to its connection through `receive`, and to FastAPI's exit stacks through its
-    scope. Its body was read by Dash's middleware, however large.
+    The original request refers to its connection through `receive`, and to FastAPI's exit stacks
+    through its scope. Dash's middleware has read its body already, whatever its size.
     """
     with bridge.replaced_fastapi_request(_detached) as request:
         yield Request(request.headers, request.query_params, request.body, request)
 
 
 def _forget_body(request: NativeRequest) -> None:
-    """Dash's middleware keeps the request for as long as the stream is open."""
+    """Free the body, as Dash's middleware keeps the request while the stream is open."""
     request.state.json_body = None
-    request._body, request._json = b"", None  # private; where they are read no more, nothing is won
+    request._body, request._json = b"", None  # private; harmless if Starlette no longer has them
 
 
 def _detached(request: NativeRequest) -> NativeRequest:

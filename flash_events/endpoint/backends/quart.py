@@ -1,9 +1,9 @@
 """Dash on Quart: `Dash(backend="quart")`, under hypercorn or another ASGI server.
 
-Tasks take along the context that they are created in. So a run keeps the request that started it:
-`quart.request` and `quart.session` are readable for as long as it lives. But Quart's request refers
-to the server's connection, closed long ago (it could push on it, in HTTP/2): transport, buffers,
-parser and streams are 20 KB a run under hypercorn. So a run gets a copy without these.
+A task keeps the context in which it was created, so a run keeps the request that started it:
+`quart.request` and `quart.session` stay readable during the run. But Quart's request also refers to
+the server's connection (for HTTP/2 push), whose transport, buffers, parser and streams take 20 KB
+per run under hypercorn, even when it is closed. So a run gets a copy without the connection.
 """
 
 import copy
@@ -20,24 +20,24 @@ from flash_events.endpoint.backends.base import Handler, Hook, Request
 from flash_events.errors import Refused, too_large
 
 MAX_CONTENT_LENGTH = 'app.server.config["MAX_CONTENT_LENGTH"]'
-"""What sets Quart's own limit of a body."""
+"""The setting of Quart's own body limit."""
 
 KEPT_BODY_BYTES = 2**20
-"""A run can read the body of its request, unless that is larger."""
+"""Maximum size of a request body that stays readable during the run."""
 
 VARIABLES: tuple[ContextVar[Any] | None, ...] = tuple(
     getattr(quart_globals, name, None) for name in ("_cv_app", "_cv_request")
 )
-"""Hold Quart's contexts of app and request, in Quart 0.22. Where they are missing or hold something
-else, runs keep what there is: that costs memory, and nothing else."""
+"""The context variables of Quart 0.22 for its app and request contexts. If another version has none
+of these, runs keep the original request, which only costs memory."""
 
 
 SCOPE = ("type", "client", "server", "state")
-"""What is kept of the ASGI scope; the request itself has the rest."""
+"""Keys of the ASGI scope that the copy keeps; the request has the others as attributes."""
 
 
 class QuartBackend:
-    """The Quart application behind an app."""
+    """The adapter for the Quart application of an app."""
 
     def __init__(self, server: Quart) -> None:
         self._server = server
@@ -63,13 +63,13 @@ class QuartBackend:
                 limits = {} if most is None else {MAX_CONTENT_LENGTH: most}
                 reply = await handle(Request(headers, request.args, read, request, limits))
             if reply.stream is None:
-                # Hypercorn closes the connection of a body that is still on its way, and does not
-                # say so: the client would send its next request there.
+                # Hypercorn closes a connection whose request body was not read, without a header
+                # that announces it: the client would send its next request there.
                 is_http1 = request.http_version.startswith("1")
                 ends = {"Connection": "close"} if is_http1 and not is_read else {}
                 return Response(reply.content, reply.status, {**reply.headers, **ends})
             response = Response(reply.stream, reply.status, {**reply.headers})
-            response.timeout = None  # Quart's RESPONSE_TIMEOUT would end streams in a minute
+            response.timeout = None  # Quart's RESPONSE_TIMEOUT ends responses after one minute
             return response
 
         return view
@@ -81,9 +81,9 @@ class QuartBackend:
 
 @contextmanager
 def _detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
-    """Whatever is created inside the block keeps a copy of the current request.
+    """Replace the current request with a copy that tasks created in the block may keep.
 
-    Yields what reads the body; the copy has it once it was read.
+    Yield a function that reads the body; after that the copy has the body, too.
     """
     get_data: Callable[..., Awaitable[bytes]] = request.get_data
     contexts: list[Any] = [variable and variable.get(None) for variable in VARIABLES]
@@ -97,7 +97,7 @@ def _detached_request() -> Iterator[Callable[[], Awaitable[bytes]]]:
     detached.scope = {name: value for name, value in scope.items() if name in SCOPE}
     copies: list[Any] = [copy.copy(app_context), copy.copy(request_context)]
     for context in copies:
-        context._cv_tokens = []  # these lead to the server's tasks
+        context._cv_tokens = []  # these refer to the server's tasks
     copies[1].request_websocket = detached
 
     async def read() -> bytes:
@@ -121,17 +121,17 @@ def _too_slow(seconds: float | None) -> Refused:
     return Refused(
         408,
         "too_slow",
-        f"The request did not arrive within {seconds} seconds. For slow lines, raise "
+        f"The request did not arrive within {seconds} seconds. For slow networks, increase "
         'app.server.config["BODY_TIMEOUT"].',
     )
 
 
 async def _push_nothing(*_args: Any) -> None:
-    """The connection has been answered."""
+    """Do nothing: HTTP/2 push is impossible after the response."""
 
 
 class _Body:
-    """A body that has come; Quart's own has two events, which are 1.8 KB."""
+    """A complete request body; Quart's own class has two asyncio events, which take 1.8 KB."""
 
     __slots__ = ("_data",)
 
