@@ -33,7 +33,7 @@ def run(work: ModuleType, rounds: int) -> Result:
 
 
 def keep(results: dict[str, Result]) -> None:
-    """Writes what is known by now, so that a run that is stopped is not lost."""
+    """Writes the results so far, so that an interrupted run loses none."""
     write(RESULTS, results)
     parts = [
         (name, f"{tables(result.figures, result.reference)}\n\n{result.about}")

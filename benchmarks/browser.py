@@ -19,20 +19,22 @@ DRAWN = """() => !document.getElementById("graph") || (
     document.querySelector("#graph .js-plotly-plot .main-svg")
     && globalThis.dash_ag_grid?.getApi("grid")
 )"""
-"""Whether the graph and the grid of apps/page.py are there, if the page has them."""
+"""Condition: the graph and the grid of apps/page.py exist, if the page has them."""
 TELLS = "bench: "
-"""Before what the page tells."""
+"""Prefix of the page's own messages."""
 HANGS_MS = 15_000
-"""How long after its limit a page may take to tell how far it got."""
+"""Maximum time after its limit until a page reports its progress."""
 SHOWN_MS = 300_000
-"""Dash's own time to show a page grows with the square of its ids: minutes for 5,000."""
+"""Timeout for a page to load: Dash's own time grows with the square of its ids, to minutes for
+5,000.
+"""
 SETTLE_MS = 300
-"""Before a click, and after the last has arrived: what arrives twice has come by then."""
+"""Pause before a click and after the last arrival, in which duplicates would arrive."""
 
 
 @dataclass(frozen=True)
 class Burst:
-    """A click, and what it is to bring.
+    """A click and its expected result.
 
     Attributes:
         button: that is clicked; in apps/page.py, the work's name.
@@ -53,7 +55,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the page has seen of a burst.
+    """Progress of a burst in the page.
 
     Attributes:
         done: whether all arrived.
@@ -72,14 +74,14 @@ class Seen:
 
 @contextmanager
 def chromium() -> Iterator[BrowserType]:
-    """What starts browsers."""
+    """The launcher of browsers."""
     with sync_playwright() as playwright:
         yield playwright.chromium
 
 
 @contextmanager
 def opened(chromium: BrowserType, url: str, ready: str) -> Iterator[Page]:
-    """A fresh page in which there is something that matches `ready`.
+    """Opens a new page that contains an element matching `ready`.
 
     Each has a browser of its own: one that hangs could otherwise not be closed, and would take
     time from those after it.
@@ -98,20 +100,20 @@ def opened(chromium: BrowserType, url: str, ready: str) -> Iterator[Page]:
 
 @contextmanager
 def visiting(chromium: BrowserType, served: Served) -> Iterator[Page]:
-    """A fresh page of apps/page.py that is ready to be clicked."""
+    """Opens a new page of apps/page.py that is ready for a click."""
     with opened(chromium, served.url, "#text") as page:
         page.wait_for_function(DRAWN)
-        page.wait_for_timeout(SETTLE_MS)  # what loads late; polling pages are never quite idle
+        page.wait_for_timeout(SETTLE_MS)  # late scripts; polling pages are never quite idle
         yield page
 
 
 def watch(page: Page, burst: Burst, settle_ms: float = SETTLE_MS) -> Seen:
-    """Clicks as a mouse does, and waits until all is there or the time is up."""
+    """Clicks with the mouse, and waits until the result is complete or a timeout ends."""
     return _watch(page, burst, settle_ms, page.click)
 
 
 def press(page: Page, button: str, last: str, limit_seconds: float) -> float | None:
-    """Clicks; milliseconds until `#end` shows its last text, None where that does not come.
+    """Clicks; returns the milliseconds until `#end` shows its last text, or None after the timeout.
 
     The click is the page's own: a mouse's way through the browser takes some milliseconds more.
     """
@@ -121,7 +123,7 @@ def press(page: Page, button: str, last: str, limit_seconds: float) -> float | N
 
 
 def _watch(page: Page, burst: Burst, settle_ms: float, click: Callable[[str], None]) -> Seen:
-    """Has the page watch from a click on.
+    """Makes the page watch its progress from a click on.
 
     The page tells by itself, as one that hangs answers no question, and one that is asked again
     and again has less time for its work.
@@ -151,7 +153,7 @@ def bursts(
     rounds: int,
     **env: str,
 ) -> Iterator[Figure]:
-    """How long each contender takes, in rounds; one that does not get there is not asked again."""
+    """Yields the time of each contender in rounds; one that fails is not repeated."""
     samples: dict[Contender, list[float]] = {contender: [] for contender in contenders}
     notes: dict[Contender, str] = {}
     with chromium() as browser, started(contenders, **env) as all_of_them:
@@ -183,7 +185,7 @@ def bursts(
 
 
 def told(burst: Burst, seen: Seen) -> str:
-    """What the time does not say."""
+    """Returns a note with what the time does not express."""
     if seen.done and seen.arrived == burst.goal:
         return f"in {seen.steps:,} step{'s' * (seen.steps != 1)}"
     arrived = f"{seen.arrived:,} of {burst.goal:,} {burst.what}"

@@ -1,4 +1,4 @@
-"""What larger deployments need, calculated from the cost of one operation here.
+"""Capacity plans for larger deployments, computed from the measured cost of single operations.
 
 The formulas stand in docs/performance.md, above the table that this makes.
 """
@@ -13,29 +13,29 @@ from benchmarks.results import Result
 from benchmarks.works import costs, idle
 
 DEPLOYMENTS = (1_000, 100_000, 10_000_000)
-"""Open pages."""
+"""Numbers of open pages."""
 
 UPDATES_PER_SECOND = 1.0
-"""Of each page, which has one connection and one run."""
+"""Update rate of each page, which has one connection and one run."""
 
 HEARTBEAT_SECONDS = 15.0
 
 SECONDS_BETWEEN_CUTS = 600.0
-"""A page loses its network, or its laptop sleeps, this often."""
+"""Time between two losses of a page's network (sleep, reload)."""
 
 DEPLOY_SECONDS = 60.0
-"""All pages resume within this time when new servers replace the old ones."""
+"""Time within which all pages resume when new servers replace the old ones."""
 
 BUSY = 0.6
-"""Share of a core that is planned for; the rest is for peaks."""
+"""Planned share of a core; the rest is for peaks."""
 
 WORKER_BYTES = 2 * 1024**3
-"""Memory that a worker may have for its connections and runs."""
+"""Maximum memory of a worker for its connections and runs."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one of each.
+    """Costs of single operations.
 
     Attributes:
         update: worker's CPU, in seconds.
@@ -61,7 +61,7 @@ class Costs:
 
     @classmethod
     def of(cls, measured: Iterable[Figure], waiting: Iterable[Figure]) -> "Costs":
-        """From the figures of the works `costs`, through Redis, and `idle`."""
+        """Reads the costs from the figures of the works `costs`, through Redis, and `idle`."""
         redis = {
             (figure.work, figure.quantity): statistics.median(figure.samples)
             for figure in measured
@@ -73,7 +73,7 @@ class Costs:
             for figure in waiting
             if figure.work == idle.work_of(size)
             and figure.contender in (idle.BARE.name, idle.OURS[0].name)
-        }  # the last of a quantity is ours
+        }  # the last figure of a quantity is ours
         update = costs.update_of(costs.PAGES[0])
         return cls(
             update=redis[update, costs.WORKER] / 1e6,
@@ -90,7 +90,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Plan:
-    """What so many open pages need; each a number of cores, bytes or bytes a second.
+    """Needs of a number of open pages, in cores, bytes or bytes a second.
 
     Attributes:
         steady: cores of the workers while all goes well.
@@ -127,17 +127,17 @@ class Plan:
 
     @property
     def workers(self) -> int:
-        """Processes, each on a core of its own."""
+        """Returns the number of processes, each on a core of its own."""
         return max(math.ceil(self.deploy / BUSY), math.ceil(self.memory / WORKER_BYTES))
 
     @property
     def shards(self) -> int:
-        """Redis servers; each of them, with its workers, is a cell of its own."""
+        """Returns the number of Redis servers; each forms a cell with its workers."""
         return math.ceil(self.redis / BUSY)
 
 
 def section(results: Mapping[str, Result]) -> str | None:
-    """The tables, once there is what they are made from."""
+    """Returns the tables, if their figures have been measured."""
     if not {"costs", "idle"} <= results.keys():
         return None
     measured = results["costs"].figures
@@ -146,7 +146,7 @@ def section(results: Mapping[str, Result]) -> str | None:
 
 
 def plans(rows: Iterable[Plan]) -> str:
-    """What deployments need."""
+    """Returns the table of the needs of deployments."""
     head = (
         "open pages | cores, steady | cores, all resume | memory of workers | workers | "
         "cores of Redis | Redis servers | to browsers | to and from Redis"
@@ -169,25 +169,25 @@ def plans(rows: Iterable[Plan]) -> str:
 
 
 def checks(measured: Iterable[Figure]) -> str:
-    """Whether what the smallest size costs foretells the larger ones."""
+    """Returns the table that shows whether the smallest size predicts the cost of larger ones."""
     found = {
         (figure.work, figure.quantity): statistics.median(figure.samples)
         for figure in measured
         if figure.contender.startswith("Redis")
     }
     lines = [
-        "| updates a second here | cores of the worker, calculated | measured | "
-        "cores of Redis, calculated | measured |",
+        "| updates a second here | cores of the worker, reckoned | measured | "
+        "cores of Redis, reckoned | measured |",
         "| --: | --: | --: | --: | --: |",
     ]
     for pages in costs.PAGES:
         rate = pages * costs.PER_SECOND
         cells = [f"{rate:,}"]
         for quantity in (costs.WORKER, costs.REDIS):
-            calculated = found[costs.update_of(costs.PAGES[0]), quantity]
+            reckoned = found[costs.update_of(costs.PAGES[0]), quantity]
             cells += [
                 _cores(rate * cost / 1e6)
-                for cost in (calculated, found[costs.update_of(pages), quantity])
+                for cost in (reckoned, found[costs.update_of(pages), quantity])
             ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How long an update takes from a Celery worker into the page.
+"""Latency of an update from a Celery worker to the page.
 
 Run: python -m benchmarks.celery_latency
 
@@ -28,11 +28,11 @@ WAYS = {
     "worker": "`worker=celery_app`, `yield`",
     "dash": "Dash's background callback, `progress=`",
 }
-"""What the buttons of the app start."""
+"""The ways that the app's buttons start."""
 
 PROCESSES = 2
 SECONDS_PER_UPDATE = 1.0
-"""More than any update takes, so that only what hangs is given up."""
+"""Timeout for an update, far above any measured latency."""
 
 OBSERVE = """id => {
     const element = document.getElementById(id);
@@ -47,7 +47,7 @@ OBSERVE = """id => {
 
 @dataclass(frozen=True)
 class Measured:
-    """What one way has shown.
+    """Measurements of one way.
 
     Attributes:
         sent: when the worker wrote its updates, in seconds.
@@ -58,11 +58,11 @@ class Measured:
     seen: dict[float, float]
 
     def arrived_ms(self) -> list[float]:
-        """How long each update took that was shown."""
+        """Returns the latency of each update that was shown."""
         return [1000 * (self.seen[sent] - sent) for sent in self.sent if sent in self.seen]
 
     def behind_ms(self) -> list[float]:
-        """How long it took until each update, or a newer one, was shown."""
+        """Returns the time until each update, or a newer one, was shown."""
         return [
             1000 * (min(at for what, at in self.seen.items() if what >= sent) - sent)
             for sent in self.sent
@@ -70,7 +70,7 @@ class Measured:
 
 
 def measure(page: Page, way: str, updates: int) -> Measured:
-    """Presses a way's button and waits for its end."""
+    """Presses a way's button, waits for its end, and returns the measurements."""
     page.evaluate(OBSERVE, f"{way}-out")
     page.click(f"#{way}")
     timeout_ms = 1000 * (10 + updates * SECONDS_PER_UPDATE)
@@ -81,20 +81,20 @@ def measure(page: Page, way: str, updates: int) -> Measured:
 
 
 def row(way: str, measured: Measured) -> str:
-    """A line of the table."""
+    """Returns a line of the table."""
     arrived = f"{len(measured.arrived_ms())} of {len(measured.sent)}"
     cells = (arrived, *spread(measured.arrived_ms()), *spread(measured.behind_ms()))
     return f"| {WAYS[way]} | {' | '.join(cells)} |"
 
 
 def spread(milliseconds: Sequence[float]) -> tuple[str, str]:
-    """Median and 95th percentile."""
+    """Returns median and 95th percentile."""
     p95 = statistics.quantiles(milliseconds, n=20, method="inclusive")[-1]
     return f"{statistics.median(milliseconds):,.0f} ms", f"{p95:,.0f} ms"
 
 
 def about() -> str:
-    """When and with what it is about to be measured."""
+    """Returns the date and the versions of a measurement."""
     here = surroundings()
     versions = {**here["versions"], "celery": version("celery")}
     return (

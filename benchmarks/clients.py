@@ -1,4 +1,4 @@
-"""Plain clients: they speak the protocol on a bare socket, as little as a browser's network does.
+"""Plain clients: the protocol on a bare socket, with as little work as a browser's network layer.
 
 They leave the server the machine. One that only counts looks for the names of events in the bytes;
 one that wants values parses each event's JSON. Many of them share one event loop; where a single
@@ -16,14 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LIMIT = 1024 * 1024
-"""Of a stream's buffer: asyncio's default of 64 KB would be the bottleneck."""
+"""Size of a stream's buffer: asyncio's default of 64 KB would be the bottleneck."""
 
 UPDATE = b"\nevent: update\n"
 END = b"\nevent: end\n"
 
 
 def new_id() -> str:
-    """As a browser mints ids of pages, connections and runs."""
+    """Creates an id as a browser does, for pages, connections and runs."""
     return secrets.token_urlsafe(16)
 
 
@@ -42,7 +42,7 @@ def request(url: str, body: str) -> bytes:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server, and what its app would have told a browser.
+    """A server, and the callbacks that its app describes to a browser.
 
     Attributes:
         host: where it listens.
@@ -56,7 +56,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> "Endpoint":
-        """Asks an app for its callbacks."""
+        """Requests an app's callbacks."""
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
@@ -66,7 +66,7 @@ class Endpoint:
         return cls(parts.hostname, parts.port, by_input)
 
     def body(self, component_id: str, value: object) -> dict[str, Any]:
-        """What Dash's renderer would post when this component's Input has changed."""
+        """Returns the request body of Dash's renderer when this component's Input has changed."""
         [given] = self.entries[component_id]["inputs"]
         return {
             "output": self.entries[component_id]["output"],
@@ -79,7 +79,7 @@ class Endpoint:
     async def post(
         self, action: str, body: object
     ) -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
-        """Sends a request on a socket of its own; yields the answer's status, and its body."""
+        """Sends a request on a new socket; yields the response's status and its body."""
         reader, writer = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
         try:
             url = f"http://{self.host}:{self.port}/_dash-flash-events/{action}"
@@ -91,7 +91,7 @@ class Endpoint:
 
 
 class Tab:
-    """A page without a browser: one connection, and the runs that it carries."""
+    """A page without a browser: one connection and its runs."""
 
     def __init__(self, at: Endpoint) -> None:
         self._at = at
@@ -102,33 +102,33 @@ class Tab:
     async def open(
         self, component_id: str, value: object = 1
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Starts a run whose answer is the connection; yields its bytes as they come."""
+        """Starts a run whose response is the connection; yields its bytes."""
         async with self._at.post("start", self.start_body(component_id, value)) as (status, reader):
             assert status == 200, f"A start was answered with {status}."
             yield chunks(reader)
 
     @asynccontextmanager
     async def resume(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Has the connection read again from its first event, as after a cut."""
+        """Resumes the connection from its first event, as after a cut."""
         fields = {"version": 1, "connection": self._connection, "lastEventId": ""}
         async with self._at.post("resume", {"flash_events": fields}) as (status, reader):
             assert status == 200, f"A resume was answered with {status}."
             yield chunks(reader)
 
     async def answer(self) -> None:
-        """Says that it lives, as a browser does after each heartbeat."""
+        """Answers a heartbeat like a browser."""
         fields = {"version": 1, "connection": self._connection}
         async with self._at.post("alive", {"flash_events": fields}) as (status, _):
             assert status == 202, f"An answer to a heartbeat was answered with {status}."
 
     async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
-        """Starts a run whose events travel on the open connection, on another worker if asked."""
+        """Starts a run on the open connection, on another worker if requested."""
         body = self.start_body(component_id, value, self._connection)
         async with (at or self._at).post("start", body) as (status, _):
             assert status == 202, f"A start beside others was answered with {status}."
 
     def start_body(self, component_id: str, value: object = 1, *connections: str) -> dict[str, Any]:
-        """What starts a run: on a new connection, or on one of those that are open."""
+        """Returns the body of a start on a new connection, or on an open one."""
         # An id for a new connection comes along even where one is open, as a browser's does.
         fields = {
             "version": 1,
@@ -141,13 +141,13 @@ class Tab:
 
 
 async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The body of a chunked HTTP/1.1 answer, as the server has sent it."""
+    """Yields the body of a chunked HTTP/1.1 response, as the server has sent it."""
     while size := int(await reader.readline(), 16):
         yield (await reader.readexactly(size + 2))[:-2]
 
 
 async def events(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]:
-    """Name and data of each event; heartbeats have neither, and are left out."""
+    """Yields name and data of each event; heartbeats have neither, and are left out."""
     rest = b""
     async for chunk in stream:
         *whole, rest = (rest + chunk).split(b"\n\n")
@@ -159,7 +159,7 @@ async def events(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[str, Any]]
 
 
 async def count(stream: AsyncIterator[bytes], ends: int = 1) -> int:
-    """How many updates come until so many runs have ended.
+    """Returns the number of updates until a number of runs have ended.
 
     An event's name is never split: the server sends whole events.
     """

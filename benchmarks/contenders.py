@@ -1,4 +1,4 @@
-"""Who does the work: flash_events and what there is beside it."""
+"""The contenders: flash_events and its alternatives."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class Contender:
 
     @property
     def program(self) -> str:
-        """The Python that runs it."""
+        """Returns the Python that runs it."""
         return sys.executable if self.environment is None else self.environment.program()
 
 
@@ -49,12 +49,12 @@ BARE_256 = Contender("bare ASGI, 256 events per send", "bare", None, {"EVENTS_PE
 BARE_1 = Contender("bare ASGI, 1 event per send", "bare", None, {"EVENTS_PER_SEND": "1"})
 
 STREAMS = (OURS, WEBSOCKET, NATIVE, UNPACED, FLASH)
-"""Those that stream into a page."""
+"""Contenders that stream into a page."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """What runs, and why what is missing does not."""
+    """Returns the available contenders, and the reasons why others are missing."""
 
     servers: dict[Contender, Served]
     absent: dict[Contender, str]
@@ -62,7 +62,7 @@ class Started:
 
 @contextmanager
 def started(contenders: Sequence[Contender], **environment: str) -> Iterator[Started]:
-    """Serves all contenders until the block ends; they are asked one after another."""
+    """Serves all contenders until the block ends; they are measured one after another."""
     servers: dict[Contender, Served] = {}
     absent: dict[Contender, str] = {}
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Where the alternatives are installed: what they need does not go together with what we need."""
+"""Virtual environments of the alternatives, whose requirements conflict with ours."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ HOME = Path(__file__).parent.parent / ".bench"
 
 
 class Absent(Exception):
-    """Says why an alternative cannot be run here."""
+    """The alternative cannot be run here; has the reason."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Environment:
     python: str = ""
 
     def program(self) -> str:
-        """Its Python; on first use, and when its requirements have changed, it is made.
+        """Returns its Python; creates the environment on first use and after a change of its
+        requirements.
 
         Raises:
             Absent: there is no such Python, or something could not be installed.
@@ -47,10 +48,10 @@ _PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 
 
 def _python(version: str) -> str:
-    """A Python of this version: on the PATH, or one that pyenv has."""
+    """Returns a Python of this version: on the PATH, or from pyenv."""
     if not version:
         return sys.executable
-    # pyenv's shims are on the PATH for versions that are not chosen, and then only complain.
+    # pyenv's shims are on the PATH for unselected versions too, and then fail.
     ours = Path.home() / ".pyenv" / "versions"
     installed = sorted(map(str, ours.glob(f"{version}.*/bin/python{version}")), reverse=True)
     for program in (shutil.which(f"python{version}"), *installed):
@@ -66,9 +67,10 @@ def _run(*command: str) -> None:
 
 
 COMMON = ("dash-ag-grid==35.3.0", "hypercorn==0.18.0")
-"""The same components and the same server for all of them."""
+"""Requirements of all alternatives: the same components and the same server."""
 
 NATIVE_STREAMS = Environment("dash-4.5", ("dash[quart]==4.5.0rc2", *COMMON))
 DASH_FLASH = Environment("dash-flash", ("dash-flash==1.4.0", "pandas", *COMMON), "3.12")
-"""With pandas: where it is missing, dash-flash looks for it anew at each value, which takes it
-twenty times as long."""
+"""With pandas: without it, dash-flash tries to import it at each value, which is twenty times
+slower.
+"""

@@ -1,4 +1,4 @@
-"""What a benchmark yields."""
+"""Results of a benchmark."""
 
 from dataclasses import dataclass
 

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from benchmarks.clients import request
 
 MARK = b'"children"'
-"""Each update has it once, whoever sends it."""
+"""Text that each update contains once, with every contender."""
 BUFFER_BYTES = 1 << 20
 SILENCE_SECONDS = 30
 LITTLE_BYTES = 1 << 16
 NAP_SECONDS = 0.001
-"""After little has come: to be woken for each event would take time from the server."""
+"""Pause after a small read: a wake-up for each event would cost the server time."""
 
 
 def main(url: str, count: int, body: str = "") -> None:
@@ -33,7 +33,7 @@ def main(url: str, count: int, body: str = "") -> None:
 
 
 def read(connection: socket.socket, count: int) -> None:
-    """Reads until it has seen so many updates."""
+    """Reads until it has counted a number of updates."""
     buffer, kept = bytearray(BUFFER_BYTES), len(MARK) - 1
     seen, end = 0, 0
     while seen < count:
@@ -42,7 +42,7 @@ def read(connection: socket.socket, count: int) -> None:
             sys.exit(f"{seen:,} of {count:,} updates arrive")
         end += got
         seen += buffer.count(MARK, 0, end)
-        # Of a mark that is cut in two, the beginning is kept; of a whole one, never all.
+        # Keep the start of a mark that is cut in two, but never a complete one.
         start = max(0, end - kept)
         buffer[: end - start] = buffer[start:end]
         end -= start

@@ -8,11 +8,11 @@ from benchmarks.figures import Figure
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 REFERENCE = "flash_events"
-"""To whom the others are compared, where a work names nobody else."""
+"""Default reference of the ratios, if a work names no other."""
 
 
 def tables(figures: Iterable[Figure], reference: str = REFERENCE) -> str:
-    """A Markdown table for each quantity of each work."""
+    """Returns a Markdown table for each quantity of each work."""
     parts, heading = [], ""
     for (work, quantity), group in grouped(figures).items():
         if work != heading:
@@ -23,7 +23,7 @@ def tables(figures: Iterable[Figure], reference: str = REFERENCE) -> str:
 
 
 def grouped(figures: Iterable[Figure]) -> dict[tuple[str, str], list[Figure]]:
-    """Those of one work and quantity together, in the order in which they first came."""
+    """Groups figures of one work and quantity, in the order of their first occurrence."""
     groups: dict[tuple[str, str], list[Figure]] = {}
     for figure in figures:
         groups.setdefault((figure.work, figure.quantity), []).append(figure)
@@ -31,7 +31,7 @@ def grouped(figures: Iterable[Figure]) -> dict[tuple[str, str], list[Figure]]:
 
 
 def table(quantity: str, figures: Sequence[Figure], reference: str) -> str:
-    """Those who did the same, one in each line."""
+    """Returns the rows of contenders with the same quantity."""
     compared = next((figure for figure in figures if figure.contender == reference), None)
     title = f"{TIMES} {reference}" if compared and len(figures) > 1 else ""
     head = ["", quantity, *([title] if title else []), "note"]
@@ -45,7 +45,7 @@ def table(quantity: str, figures: Sequence[Figure], reference: str) -> str:
 
 
 def ratios(figure: Figure, reference: Figure) -> str:
-    """How many times the reference, round by round: what slows a round slows both."""
+    """Returns the ratio to the reference round by round: a slow round affects both."""
     if figure is reference or len(figure.samples) != len(reference.samples):
         return ""
     pairs = zip(figure.samples, reference.samples, strict=True)
@@ -53,7 +53,7 @@ def ratios(figure: Figure, reference: Figure) -> str:
 
 
 def spread(samples: Sequence[float]) -> str:
-    """Median, and between which the samples lie."""
+    """Returns the median and the range of the samples."""
     if not samples:
         return "\N{EN DASH}"
     low, high = number(min(samples)), number(max(samples))
@@ -62,14 +62,14 @@ def spread(samples: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """With three digits that say something, and all of those before the point."""
+    """Formats a number with three significant digits, and all digits before the point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def plot(figures: Iterable[Figure], path: Path) -> None:
-    """Draws, for each quantity in which we are compared to others, a dot for each contender."""
+    """Draws a dot for each contender, for each quantity with a ratio to ours."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -96,7 +96,7 @@ def plot(figures: Iterable[Figure], path: Path) -> None:
         below = [m - min(f.samples) for m, f in zip(medians, bars, strict=True)]
         above = [max(f.samples) - m for m, f in zip(medians, bars, strict=True)]
         colors = ["#d9480f" if name.startswith(REFERENCE) else "#8a99a8" for name in names]
-        # Dots, as the length of a bar says nothing where the scale is logarithmic.
+        # Dots, because the length of a bar has no meaning on a logarithmic scale.
         axes.errorbar(medians, names, xerr=[below, above], fmt="none", ecolor="#666", capsize=2)
         axes.scatter(medians, names, c=colors, s=24, zorder=3)
         for name, median in zip(names, medians, strict=True):

@@ -1,4 +1,4 @@
-"""What was measured, kept between runs: a work that is run again replaces only itself."""
+"""Stored measurements: a repeated work replaces only its own."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PACKAGES = ("flash-events", "dash", "quart", "hypercorn", "redis")
 
 @dataclass(frozen=True)
 class Result:
-    """A work's figures, and when and with what they were measured.
+    """A work's figures, with their date and environment.
 
     Attributes:
         title: of the work.
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def about(self) -> str:
-        """One line that stands below the tables."""
+        """Returns the line below the tables."""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         rounds = f"{self.rounds} round{'s' * (self.rounds != 1)}"
         return (
@@ -63,7 +63,7 @@ class Result:
 
 
 def surroundings() -> dict[str, Any]:
-    """When and with what a work is about to be measured."""
+    """Returns the date and environment of a new measurement."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "cores": os.cpu_count() or 1,
@@ -78,7 +78,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Result]:
-    """The results of each work, by its name."""
+    """Returns the results of each work, by its name."""
     if not path.exists():
         return {}
     data: Mapping[str, Any] = json.loads(path.read_text("utf-8"))

@@ -1,6 +1,6 @@
-"""One app in which Celery's workers write into the page in three ways, one for each button.
+"""An app in which Celery's workers write into the page in three ways, one per button.
 
-What they write is the time at which they do.
+The workers write the current time.
 """
 
 import os
@@ -20,7 +20,7 @@ celery_app = Celery("benchmarks.three_ways", broker=REDIS, backend=REDIS)
 celery_app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1)
 
 WAYS = ("task", "worker", "dash")
-"""The ids of the buttons."""
+"""Ids of the buttons."""
 
 app = Dash(__name__, backend="quart")
 server = app.server
@@ -34,10 +34,10 @@ app.layout = html.Div(
 
 
 def times(updates: int) -> Iterator[str]:
-    """The time, about every 200 ms; with the same pauses in all three ways, no two the same."""
+    """Yields the time about every 200 ms, with the same irregular pauses in all three ways."""
     jitter = random.Random(0)
     for _ in range(updates):
-        time.sleep(jitter.uniform(0.1, 0.3))  # the pace that is measured at
+        time.sleep(jitter.uniform(0.1, 0.3))  # the measured pace
         yield repr(time.time())
 
 

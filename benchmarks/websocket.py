@@ -1,4 +1,6 @@
-"""A plain client of Dash's websocket callbacks, as little as a browser's network and worker do."""
+"""A plain client of Dash's websocket callbacks, with as little work as a browser's network and
+worker.
+"""
 
 import asyncio
 import json
@@ -16,7 +18,7 @@ READ_BYTES = 64 * 1024
 
 
 class Socket:
-    """One page's websocket to Dash's endpoint, as its renderer's worker opens it."""
+    """A page's websocket to Dash's endpoint, as its renderer's worker opens it."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_compressed: bool
@@ -28,7 +30,7 @@ class Socket:
         self._page = new_id()
 
     async def open(self, at: Endpoint) -> None:
-        """Shakes hands."""
+        """Performs the handshake."""
         host = f"{at.host}:{at.port}"
         extensions = [PerMessageDeflate()] if self._is_compressed else []
         origin = [(b"origin", f"http://{host}".encode())]
@@ -47,7 +49,7 @@ class Socket:
         self._writer.write(self._protocol.send(TextMessage(json.dumps(request))))
 
     async def messages(self) -> AsyncIterator[Any]:
-        """Each message; Dash sends those of 5 ms as one list."""
+        """Yields each message; Dash sends those of 5 ms as one list."""
         text = ""
         while True:
             async for event in self._batch():
@@ -72,7 +74,7 @@ class Socket:
 
 @asynccontextmanager
 async def connected(at: Endpoint, is_compressed: bool) -> AsyncIterator[Socket]:
-    """A websocket until the block ends; a browser offers compression, and hypercorn accepts it."""
+    """Opens a websocket until the block ends, with compression like a browser and hypercorn."""
     reader, writer = await asyncio.open_connection(at.host, at.port, limit=LIMIT)
     try:
         socket = Socket(reader, writer, is_compressed)

@@ -1,4 +1,4 @@
-"""Cards that each stream on their own: with MATCH, one callback serves as many as there are.
+"""Cards that stream independently: with MATCH, one callback serves all of them.
 
 Run: python -m examples.cards
 """
@@ -20,7 +20,7 @@ SHOWN_VALUES = 60
 
 
 def part(name: str, index: Any = MATCH) -> dict[str, Any]:
-    """The id of a card's part; with MATCH, that part of each card."""
+    """Returns the id of a card's part; with MATCH, that part of each card."""
     return {"type": f"cards-{name}", "index": index}
 
 
@@ -67,7 +67,7 @@ def card(number: int) -> dmc.Card:
     ],
 )
 async def measure(_clicks: int) -> AsyncIterator[Update]:
-    """One card's values, for ever; some sensors are faster than others."""
+    """Streams one card's values endlessly; some sensors are faster than others."""
     number = ctx.triggered_id["index"]
     value, values = 20.0, deque[float](maxlen=SHOWN_VALUES)
     while True:
@@ -86,7 +86,7 @@ async def measure(_clicks: int) -> AsyncIterator[Update]:
     Output(part("badge"), "children"), Output(part("badge"), "color"), Input(part("run"), "state")
 )
 def show_state(state: str) -> tuple[str, str]:
-    """Of this card's run only: the RunState's id has the same index."""
+    """Shows the state of this card's run only: the RunState's id has the same index."""
     return BADGES.get(state, (state, "yellow"))
 
 

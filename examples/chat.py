@@ -1,4 +1,4 @@
-"""A chat whose answers come token by token; Stop keeps what has come, Regenerate asks once more.
+"""A chat with answers token by token; Stop keeps the partial answer, Regenerate asks again.
 
 Run: python -m examples.chat
 """
@@ -32,8 +32,8 @@ ANSWERS = [
 
 
 async def tokens(messages: list[Message]) -> AsyncIterator[str]:
-    """What a model would stream."""
-    # Your client goes here; most of them have such a loop already:
+    """A fake model that streams its answer."""
+    # Your client goes here; most have such a loop already:
     # async with client.messages.stream(model=..., messages=messages) as stream:
     #     async for text in stream.text_stream: yield text
     answer = random.choice(ANSWERS).format(question=messages[-1]["content"])
@@ -43,7 +43,7 @@ async def tokens(messages: list[Message]) -> AsyncIterator[str]:
 
 
 def bubble(message: Message) -> dmc.Paper:
-    """A message that is said: ours on the right, in color."""
+    """A message: the user's on the right, in color."""
     look = {"ml": "auto", "bg": "var(--mantine-primary-color-light)"}
     text = dcc.Markdown(message["content"])
     return dmc.Paper(text, maw="85%", px="md", **(look if message["role"] == "user" else {}))
@@ -54,10 +54,10 @@ latest = dcc.Markdown("Hello! Ask me something.", id="chat-answer")
 conversation = dmc.Box(
     dmc.Stack([earlier, dmc.Paper(latest, maw="85%", px="md")], gap="md"),
     h="min(56vh, 520px)",
-    # Reversed, a box that scrolls stays at its end while that grows.
+    # A reversed scroll box stays at its end while it grows.
     style={
         "overflowY": "auto",
-        "overflowWrap": "anywhere",  # also in the middle of a word that has no room
+        "overflowWrap": "anywhere",  # breaks long words, too
         "display": "flex",
         "flexDirection": "column-reverse",
     },
@@ -87,7 +87,7 @@ layout = dmc.Stack(
     State("chat-prompt", "value"),
     State("chat-messages", "data"),
     State("chat-answer", "children"),
-    cancel=Input("chat-stop", "n_clicks"),  # with no reset_props: what has come stays
+    cancel=Input("chat-stop", "n_clicks"),  # without reset_props: the partial answer stays
     running=[
         (Output("chat-stop", "disabled"), False, True),
         (Output("chat-again", "disabled"), True, False),
@@ -97,7 +97,7 @@ layout = dmc.Stack(
 async def answer(
     _send: int, _enter: int, _again: int, prompt: str, messages: list[Message], said: str
 ) -> AsyncIterator[Update]:
-    """Answers the last message: a new one, or the same once more."""
+    """Answers the last message: a new one, or the same again."""
     if ctx.triggered_id != "chat-again":
         if not prompt.strip():
             return

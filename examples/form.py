@@ -1,4 +1,4 @@
-"""A form that is checked while one types; a newer keystroke ends the checks of the older ones.
+"""A form that is checked while the user types; a newer keystroke cancels the older checks.
 
 Run: python -m examples.form
 """
@@ -17,7 +17,7 @@ COMMON = {"password", "12345678", "qwertyuiop", "letmein123"}
 
 
 async def is_free(name: str) -> str:
-    """Each check says what is wrong, or nothing."""
+    """Each check returns an error text, or nothing."""
     await asyncio.sleep(0.8)  # a query to the database
     return f"“{name}” is taken" if name.lower() in TAKEN else ""
 
@@ -38,7 +38,7 @@ async def is_long(password: str) -> str:
 
 
 async def is_secret(password: str) -> str:
-    await asyncio.sleep(0.6)  # a list of passwords that have leaked
+    await asyncio.sleep(0.6)  # a list of leaked passwords
     return "everybody knows this one" if password.lower() in COMMON else ""
 
 
@@ -60,7 +60,7 @@ BAD = dmc.Text("✗", c=RED, fw=700, ta="center")
 
 
 def row(number: int, label: str) -> dmc.Group:
-    """A check: its mark, what it is, and what is wrong."""
+    """A check: its mark, its name, and its error."""
     return dmc.Group(
         [
             dmc.Center(WAITING, id=f"form-mark-{number}", w=20, h=24),
@@ -85,11 +85,11 @@ layout = dmc.Stack([*fields, dmc.Paper([*checks, verdict], withBorder=True, p="m
     Input("form-name", "value"),
     Input("form-email", "value"),
     Input("form-password", "value"),
-    overlap="restart",  # also the default: what was typed last is what counts
+    overlap="restart",  # also the default: the latest input counts
     reset_props={"form-verdict": {"children": "The checks have failed."}},
 )
 async def check(name: str, email: str, password: str) -> AsyncIterator[Update]:
-    """One check after the other, each shown as soon as it is known."""
+    """Runs one check after the other, and shows each result at once."""
     values = {"name": name, "email": email, "password": password}
     filled = [number for number, (field, _, _) in enumerate(CHECKS) if values[field]]
     yield tell("Checking …" if filled else NOTHING)
@@ -107,12 +107,12 @@ async def check(name: str, email: str, password: str) -> AsyncIterator[Update]:
 
 
 def tell(text: str) -> Update:
-    """What the last line says."""
+    """Returns the update of the last line."""
     return stream_props("form-verdict", {"children": text})
 
 
 def show(number: int, mark: dmc.Text | dmc.Loader, problem: str = "") -> Update:
-    """How far a check has come."""
+    """Returns the update that shows the state of a check."""
     return stream_props(
         {
             f"form-mark-{number}": {"children": mark},

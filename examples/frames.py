@@ -1,4 +1,4 @@
-"""Rain on a pond: a simulation streams its pictures, twenty a second.
+"""Rain on a pond: a simulation streams twenty pictures a second.
 
 Run: python -m examples.frames
 """
@@ -27,7 +27,7 @@ COLORS = np.linspace((8, 40, 88), (150, 220, 255), 256).astype(np.uint8)  # from
 
 
 def waves(drops_per_second: float) -> Iterator[NDArray[np.float64]]:
-    """The surface of a pond in the rain, frame by frame: the wave equation, step by step."""
+    """The surface of a pond in the rain, frame by frame, by the wave equation."""
     random = np.random.default_rng()
     rows, columns = np.ogrid[:HEIGHT, :WIDTH]
     before = now = np.zeros((HEIGHT, WIDTH))
@@ -42,7 +42,7 @@ def waves(drops_per_second: float) -> Iterator[NDArray[np.float64]]:
 
 
 def picture(surface: NDArray[np.float64]) -> str:
-    """The surface with light from one side, as a URL that an `img` takes."""
+    """Returns the lit surface as a URL for an `img`."""
     slope = surface - np.roll(surface, 3, axis=(0, 1))
     light = np.clip(100 + 300 * slope, 0, 255).astype(np.uint8)
     file = io.BytesIO()
@@ -60,7 +60,7 @@ controls = [
 
 @event_callback(
     Input("frames-start", "n_clicks"),
-    Input("frames-restart", "data"),  # the run that is there ends: overlap is "restart"
+    Input("frames-restart", "data"),  # replaces the live run: overlap is "restart"
     State("frames-rain", "value"),
     cancel=Input("frames-stop", "n_clicks"),
     running=[
@@ -69,7 +69,7 @@ controls = [
     ],
 )
 def rain(_clicks: int, _restart: float, drops: float) -> Iterator[Update]:
-    """A plain generator: what computes belongs in a thread. A slow reader slows it down."""
+    """A plain generator, since computation belongs in a thread. A slow reader slows it down."""
     starts: deque[float] = deque(maxlen=20)
     surfaces = waves(drops)
     for number in count(1):
@@ -91,7 +91,7 @@ def rain(_clicks: int, _restart: float, drops: float) -> Iterator[Update]:
     prevent_initial_call=True,
 )
 def restart(drops: float, state: str) -> Any:
-    """Other rain takes over from the rain that falls; but what is stopped stays stopped."""
+    """Restarts a live run with other rain; a stopped one stays stopped."""
     return drops if state == "running" else no_update
 
 

@@ -1,4 +1,4 @@
-"""All examples in one app, each with its source beside it.
+"""All examples in one app, each with its source.
 
 Run: python -m flash_events demo
 """
@@ -28,7 +28,7 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Example:
-    """A module, and what of flash_events it shows."""
+    """A module, and the part of the API that it shows."""
 
     module: ModuleType
     title: str
@@ -46,7 +46,7 @@ class Example:
 
     @property
     def sentence(self) -> str:
-        """What the docstring says before it says how to run it."""
+        """Returns the docstring without the command that runs it."""
         return (self.module.__doc__ or "").partition("Run:")[0].strip()
 
     @property
@@ -76,7 +76,7 @@ def sign(text: str, color: str, size: str) -> dmc.ThemeIcon:
 
 
 def tags(example: Example) -> dmc.Group:
-    """What of the API it shows."""
+    """Returns the part of the API that it shows."""
     badges = [dmc.Badge(text, variant="default", fw=500, tt="none") for text in example.shows]
     return dmc.Group(badges, gap=6)
 
@@ -106,7 +106,7 @@ def index() -> dmc.Stack:
 
 
 def page(example: Example) -> dmc.Stack:
-    """An example; its source is beside it, or below it where there is no room."""
+    """An example with its source, to the right or, in a small window, below."""
     title = dmc.Group([dmc.Title(example.title, order=3), tags(example)])
     copy = dmc.CopyButton(
         "Copy",
@@ -123,7 +123,7 @@ def page(example: Example) -> dmc.Stack:
                 id="gallery-source",
                 code=example.source,
                 language="python",
-                withCopyButton=False,  # it would lie on the first line
+                withCopyButton=False,  # it would cover the first line
                 fz=12,
                 styles={"scrollarea": {"height": f"calc(100dvh - {HEADER + 170}px)"}},
             ),
@@ -189,13 +189,13 @@ app.layout = dmc.MantineProvider(
     State("gallery-shell", "navbar"),
 )
 def show_navigation(is_open: bool, navbar: dict[str, Any]) -> dict[str, Any]:
-    """On small windows, which have no room for it beside the page."""
+    """Opens and closes the navigation in small windows."""
     return {**navbar, "collapsed": {"mobile": not is_open}}
 
 
 @callback(Output("gallery-burger", "opened"), Input("_pages_location", "pathname"))
 def hide_navigation(_path: str) -> bool:
-    """Somebody has chosen a page."""
+    """Closes the navigation after a page was chosen."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""Four stocks tick for ever, until they are ended or one leaves the page.
+"""Four stocks tick until they are stopped or the page is left.
 
 Run: python -m examples.live_dashboard
 """
@@ -32,7 +32,7 @@ FAILURE = "dashboard-failure"
 
 
 def ticks(symbol: str) -> Iterator[float]:
-    """Prices for ever; the first week is 100.
+    """Yields prices endlessly; the first week is 100.
 
     The weekly prices are played there and back, so that the end never jumps to the beginning.
     """
@@ -59,7 +59,7 @@ def empty_figure(color: str) -> dict[str, Any]:
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": "#909296", "size": 11},
-            # The ranges show as long as there are no points.
+            # These ranges are used while there are no points.
             "xaxis": {**axis, "range": [0, 30], "ticksuffix": " s", "nticks": 8},
             "yaxis": {**axis, "range": [90, 110], "nticks": 6},
         },
@@ -67,7 +67,7 @@ def empty_figure(color: str) -> dict[str, Any]:
 
 
 def quote(symbol: str, price: float, first: float) -> list[tuple[str, dict[str, Any]]]:
-    """The latest price and its change since the start, as text."""
+    """Returns the latest price and its change since the start, as text."""
     change = price / first - 1
     color, arrow = (UP, "▲") if change >= 0 else (DOWN, "▼")
     return [
@@ -105,7 +105,7 @@ def card(symbol: str) -> dmc.Paper:
         ],
         p="sm",
         withBorder=True,
-        # The figures of the price must not push the text about.
+        # Digits of the price must not move the text.
         style={"fontVariantNumeric": "tabular-nums"},
     )
 
@@ -130,7 +130,7 @@ layout = dmc.Stack([dmc.Group(buttons, gap="xs"), cards])
 
 
 def on_failure(_error: Exception) -> Update:
-    """Tells the user; the log has the details."""
+    """Notifies the user; the log has the details."""
     failed = {
         "action": "show",
         "id": FAILURE,
@@ -138,7 +138,7 @@ def on_failure(_error: Exception) -> Update:
         "message": "Press Start to try again.",
         "color": "red",
         "withBorder": True,
-        "autoClose": False,  # it stays until somebody closes it, or starts again
+        "autoClose": False,  # it stays until it is closed, or the run starts again
     }
     return stream_props(
         [
@@ -162,8 +162,8 @@ def on_failure(_error: Exception) -> Update:
     on_error=on_failure,
 )
 async def stream(_start: int | None, _fail: int | None) -> AsyncIterator[Update]:
-    """Ticks of all stocks, from the beginning, in one update each."""
-    if ctx.triggered_id == "dashboard-fail":  # it takes the place of the run that goes on
+    """Streams ticks of all stocks from the start, in one update each."""
+    if ctx.triggered_id == "dashboard-fail":  # it replaces the live run
         raise ConnectionError("the feed has hung up (simulated)")
     yield stream_props(
         [

@@ -18,7 +18,7 @@ from dash import Dash, Input, Output, State, callback, dcc, no_update
 
 from flash_events import RunState, Update, event_callback, stream_props
 
-FOLDER = TemporaryDirectory(prefix="log_tail")  # is removed when the process ends
+FOLDER = TemporaryDirectory(prefix="log_tail")  # removed when the process ends
 LOG = Path(FOLDER.name) / "shop.log"
 LOG.touch()
 SHOWN_LINES = 200
@@ -40,7 +40,7 @@ EVENTS = {
 
 @contextmanager
 def shop() -> Iterator[None]:
-    """Something to watch: a busy shop writes into the file until the block ends."""
+    """A log to follow: a busy shop writes into the file until the block ends."""
     has_closed = Event()
 
     def write() -> None:
@@ -60,19 +60,19 @@ def shop() -> Iterator[None]:
 
 
 def follow(path: Path) -> Iterator[list[str]]:
-    """The lines of a file, then what is appended to it; an empty list when nothing was."""
+    """Yields the lines of a file, then appended ones; an empty list if there are none."""
     with path.open(encoding="utf-8") as file:
         rest = ""
         while True:
-            *lines, rest = (rest + file.read()).split("\n")  # the last one may be half a line
+            *lines, rest = (rest + file.read()).split("\n")  # the last line may be incomplete
             yield lines
             time.sleep(LOOK_SECONDS)
 
 
 log = dmc.Paper(
-    # Reversed, a box that scrolls stays at its end while that grows.
+    # A reversed scroll box stays at its end while it grows.
     dmc.Box(
-        # One text: with a component for each line, Dash would look at all of them for each.
+        # One text: with a component per line, Dash would check all of them for each new line.
         dmc.Text("", id="log-lines", size="xs", ff="monospace", style=WRAPPED),
         h="min(60vh, 480px)",
         style={"overflowY": "auto", "display": "flex", "flexDirection": "column-reverse"},
@@ -98,7 +98,7 @@ controls = [
     ],
 )
 def tail(_start: int, _restart: str, level: str) -> Iterator[Update | None]:
-    """A plain generator, in a thread of its own: it may read files, and stops at any yield."""
+    """A plain generator in a thread: it may read files, and stops at any yield."""
     yield stream_props("log-lines", {"children": ""})
     shown = deque[str](maxlen=SHOWN_LINES)
     with shop():
@@ -115,7 +115,7 @@ def tail(_start: int, _restart: str, level: str) -> Iterator[Update | None]:
     prevent_initial_call=True,
 )
 def restart(level: str, state: str) -> Any:
-    """Another level begins anew, with its last lines; but what is stopped stays stopped."""
+    """Restarts a live run with another level and its last lines; a stopped one stays stopped."""
     return level if state == "running" else no_update
 
 

@@ -26,7 +26,7 @@ EMPTY: dict[str, dict[str, Any]] = {
 
 
 def progress(done: int) -> list[tuple[str, dict[str, Any]]]:
-    """The bar and its text after so many rows."""
+    """Returns the bar and its text after a number of rows."""
     return [
         ("table-progress", {"value": 100 * done / len(ROWS)}),
         ("table-progress-text", {"children": f"{done:,} of {len(ROWS):,} rows"}),
@@ -91,7 +91,7 @@ grid = dag.AgGrid(
     defaultColDef={"flex": 1, "sortable": True, "filter": True},
     dashGridOptions={
         "localeText": {"noRowsToShow": "No rows yet. Press Start."},
-        # The colors of the page, be it light or dark.
+        # Colors for a light and a dark page.
         "theme": {
             "function": "themeQuartz.withParams({backgroundColor: 'var(--mantine-color-body)',"
             " foregroundColor: 'var(--mantine-color-text)'})"
@@ -119,7 +119,7 @@ layout = dmc.Stack(
         (Output("table-cancel", "disabled"), False, True),
         (Output("table-progress", "animated"), True, False),
     ],
-    # Not a notification: that would also come when one leaves the page, which stops the run, too.
+    # No notification: leaving the page stops the run too, and would show it.
     reset_props={
         **EMPTY,
         "table-progress-text": {"children": "Stopped. The table is empty again."},

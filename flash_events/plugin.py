@@ -36,7 +36,7 @@ ACTIONS = ("ask", "start", "resume", "attach", "alive", "stop", "probe")
 SCRIPT = "static/flash_events.js"
 DEVTOOL = "static/flash_events_devtool.js"
 STATIC = Path(__file__).parent / "static"
-LOADED_ON_USE = ("connections", "room")
+LOADED_ON_USE = ("connections", "waitlist")
 """Scripts that the page's script loads on use, by the last part of their names."""
 
 WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")

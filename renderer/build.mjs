@@ -6,7 +6,7 @@ import {build} from "esbuild";
 import {minify} from "terser";
 
 /** Every page loads the page's script; the worker's is loaded once per browser and deploy. */
-const LIMIT_BYTES = 16_000;
+const MAX_GZIPPED_BYTES = 16_000;
 const isCheck = process.argv.includes("--check");
 
 async function bundle(entry, define = {}) {
@@ -31,8 +31,8 @@ async function bundle(entry, define = {}) {
 async function put(name, script) {
   const target = new URL(`../flash_events/static/${name}`, import.meta.url);
   const size = gzipSync(script, {level: 9}).length;
-  if (size > LIMIT_BYTES) {
-    throw new Error(`${name} has ${size} bytes gzipped, more than ${LIMIT_BYTES}.`);
+  if (size > MAX_GZIPPED_BYTES) {
+    throw new Error(`${name} has ${size} bytes gzipped, more than ${MAX_GZIPPED_BYTES}.`);
   }
   if (!isCheck) await writeFile(target, script);
   else if (script !== (await readFile(target, "utf8").catch(() => ""))) {
@@ -42,14 +42,14 @@ async function put(name, script) {
 }
 
 const worker = await bundle("tabs/worker.ts");
-const connections = await bundle("transport/own_connections.ts");
-const room = await bundle("runs/room_script.ts");
+const connections = await bundle("transport/connections_script.ts");
+const waitlist = await bundle("runs/waitlist_script.ts");
 // The server compares these with its own files, see flash_events/plugin.py.
 const versionOf = (script) => JSON.stringify(createHash("sha256").update(script).digest("hex").slice(0, 16));
 await put("flash_events_worker.js", worker);
 await put("flash_events_connections.js", connections);
-await put("flash_events_room.js", room);
+await put("flash_events_waitlist.js", waitlist);
 await put("flash_events_components.js", await bundle("tools/components.ts"));
 await put("flash_events_devtool.js", await bundle("tools/devtool.ts"));
 await put("flash_events_recorder.js", await bundle("tools/recorder.ts"));
-await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: versionOf(worker), CONNECTIONS_VERSION: versionOf(connections), ROOM_VERSION: versionOf(room)}));
+await put("flash_events.js", await bundle("index.ts", {WORKER_VERSION: versionOf(worker), CONNECTIONS_VERSION: versionOf(connections), WAITLIST_VERSION: versionOf(waitlist)}));

@@ -1,4 +1,4 @@
-"""Servers, pages and a browser that tests share."""
+"""Shared servers, pages and a browser."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that nobody disturbs."""
+    """A Redis that no test stops or disturbs."""
     from tests.support.redis_server import redis_server
 
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
@@ -68,7 +68,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all tests, so that scripts come from the cache; tabs share nothing that counts."""
+    """One browser context for all tests, so that scripts are cached; tabs share no other state."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(10_000)
     yield context
@@ -77,11 +77,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def tab(context: BrowserContext, app: Served) -> Iterator[Tab]:
-    """A page of the app, which the fixture `app` of the directory or the module names."""
+    """A page of the app that the fixture `app` of the directory or the module serves."""
     with sound_tab(context, app) as tab:
         yield tab
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright's loop and pytest-asyncio's do not mix."""
+    """Runs browser tests last: Playwright's loop and pytest-asyncio's conflict."""
     items.sort(key=lambda item: "browser" in item.path.parts)

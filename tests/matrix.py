@@ -28,17 +28,17 @@ CORE = (
     "tests/browser/test_holders.py",
     "tests/browser/test_states.py",
 )
-"""Where what Dash's versions do differently would show."""
+"""Tests in which differences between Dash's versions would show."""
 
 TOGETHER = ("--numprocesses", "3", "--dist", "worksteal", "-m", "not deadline")
-"""As in the Makefile, which says why."""
+"""The same as in the Makefile, which explains it."""
 
 PART = ("tests/test_bridge.py", "tests/test_plugin.py", "tests/browser/test_semantics.py")
 
 
 @dataclass(frozen=True)
 class Combination:
-    """What the core runs on.
+    """A combination of versions to test.
 
     Attributes:
         python: its version.
@@ -66,7 +66,7 @@ BACKENDS = ("quart", "fastapi")
 
 
 def main(*words: str) -> int:
-    """Runs all combinations, or those whose name holds one of the words, or the ends."""
+    """Runs all combinations, those whose name contains one of the words, or the ends."""
     tests = PART if "--ends" in words else CORE
     rows: list[tuple[str, str]] = []
     for combination, backend in chosen(words):
@@ -84,7 +84,7 @@ def main(*words: str) -> int:
 
 
 def chosen(words: tuple[str, ...]) -> list[tuple[Combination, str]]:
-    """Combinations with their backends."""
+    """Returns the combinations with their backends."""
     if "--ends" in words:
         return [(COMBINATIONS[0], "quart"), (COMBINATIONS[-1], "quart")]
     all_of_them = [(one, backend) for one in COMBINATIONS for backend in BACKENDS]
@@ -98,7 +98,7 @@ def name_of(combination: Combination, backend: str) -> str:
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of this version that works."""
+    """Returns a working Python of this version."""
     for name in (f"python{version}", *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")):
         path = shutil.which(str(name))
         command = [str(path), "-c", f"import sys; assert sys.version.startswith('{version}.')"]
@@ -108,7 +108,7 @@ def interpreter(version: str) -> str | None:
 
 
 def run(combination: Combination, python: str, backend: str, tests: tuple[str, ...]) -> str:
-    """How these tests do there."""
+    """Runs the tests there; returns the result."""
     begun = time.monotonic()
     install(combination, python)
     in_browser = [test for test in tests if "browser" in test]
@@ -130,7 +130,7 @@ def run(combination: Combination, python: str, backend: str, tests: tuple[str, .
 
 
 def install(combination: Combination, python: str) -> None:
-    """Makes the environment, or brings it up to date."""
+    """Creates or updates the environment."""
     if not combination.home.exists():
         subprocess.run([python, "-m", "venv", combination.home], check=True)
     pip = [str(combination.home / "bin" / "python"), "-m", "pip", "install", "--quiet"]

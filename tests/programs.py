@@ -12,7 +12,7 @@ from tests.support.server import serving
 
 
 def main(seed: int, number: int = 1) -> None:
-    """Run so many programs from a seed on."""
+    """Run `count` programs from a seed on."""
     with (
         TemporaryDirectory() as directory,
         serving("tests.apps.programs:server", Path(directory)) as served,

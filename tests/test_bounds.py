@@ -1,4 +1,4 @@
-"""Every buffer has a bound in bytes, and a request that asks leaves nothing behind."""
+"""Every buffer has a limit in bytes, and a query leaves no state behind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ TEXT = "x" * 2**19
 
 
 class Kept:
-    """Kept runs that stream `count` texts of half a MiB each, and end when they may."""
+    """Kept runs that stream `count` texts of half a MiB each and end on request."""
 
     def __init__(self, count: int, **settings: Any) -> None:
         registry = bridge.Registry([], {})
@@ -62,7 +62,7 @@ class Kept:
         return Reader(log)
 
 
-async def test_s7_a_snapshot_waits_for_room_wherever_it_is_asked_for() -> None:
+async def test_s7_a_snapshot_waits_for_capacity_in_every_worker() -> None:
     runs = Kept(14)
     output = runs.start("run").output
     await until(lambda: bool(output.updates == 14))
@@ -80,7 +80,7 @@ async def test_s7_a_snapshot_waits_for_room_wherever_it_is_asked_for() -> None:
     assert shown == [*(f"out {n}" for n in range(14)), "out"]
 
 
-async def test_s7_a_run_that_ends_while_its_snapshot_waits_is_told_to_its_end() -> None:
+async def test_s7_a_run_that_ends_while_its_snapshot_waits_is_delivered_completely() -> None:
     runs = Kept(4)
     run = runs.start("run")
     await until(lambda: bool(run.output.updates == 4))
@@ -93,7 +93,7 @@ async def test_s7_a_run_that_ends_while_its_snapshot_waits_is_told_to_its_end() 
     assert (reader.events[-1].number, reader.events[-1].reason) == (4, Reason.CANCELLED)
 
 
-async def test_s9_what_ended_runs_leave_is_held_once_and_the_newest_only() -> None:
+async def test_s9_snapshots_of_ended_runs_are_kept_once_and_only_the_newest() -> None:
     runs = Kept(2, max_ended_bytes=5 * MIB)
     runs.may_end.set()
     for n in range(10):
@@ -114,9 +114,9 @@ async def test_s9_what_ended_runs_leave_is_held_once_and_the_newest_only() -> No
         assert len(reader.events) == 4
 
 
-async def test_calls_of_set_props_that_wait_are_bounded_in_bytes() -> None:
+async def test_pending_set_props_have_a_limit_in_bytes() -> None:
     updates = PushedUpdates(lambda _: False, 1000, 100)
-    updates.add(b"x" * 500)  # a single one may be larger
+    updates.add(b"x" * 500)  # a single one may exceed the limit
     with pytest.raises(TooManyWaiting, match="500 bytes"):
         updates.add(b"x")
     assert list(updates.drain()) == [b"x" * 500]
@@ -127,9 +127,9 @@ async def test_calls_of_set_props_that_wait_are_bounded_in_bytes() -> None:
 
 
 class TestExpiring:
-    """A dict that forgets after some time, and the oldest when they are too many."""
+    """A dict whose entries expire, and whose oldest entries are dropped above a size."""
 
-    async def test_it_forgets_in_time_each_for_itself(self) -> None:
+    async def test_each_entry_expires_by_itself(self) -> None:
         known: Expiring[int, str] = Expiring(10, 100)
         with fake_clock():
             for n in range(5):
@@ -142,7 +142,7 @@ class TestExpiring:
             await asyncio.sleep(4)
         assert (len(known), known.total, known._timer) == (0, 0, None)
 
-    async def test_its_sizes_have_a_limit(self) -> None:
+    async def test_its_size_has_a_limit(self) -> None:
         dropped: list[int] = []
         known: Expiring[int, bytes] = Expiring(10, 10, len, dropped.append)
         for n in range(6):
@@ -170,8 +170,8 @@ async def test_s18_an_hour_after_the_last_page_has_left_all_collections_are_empt
     await server.drain()
 
 
-async def test_s18_many_short_runs_leave_what_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See tests/soak for 50,000 of them."""
+async def test_s18_many_short_runs_leave_bounded_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/soak runs 50,000 of them."""
     monkeypatch.setattr("flash_events.brokers.memory.directory.MOST_ENDED", 100)
     app = app_of_all_kinds()
     server = server_of(app)
@@ -181,7 +181,7 @@ async def test_s18_many_short_runs_leave_what_is_bounded(monkeypatch: pytest.Mon
         for _ in range(4):
             for _ in range(60):
                 assert await asking.start("brief") == 200
-            await asyncio.sleep(40)  # the grace of their connections
+            await asyncio.sleep(40)  # grace period of their connections
             sizes.append(collections_of(server))
     assert server._broker.directory._ended.total == 100
     assert sizes[-1] == sizes[1]

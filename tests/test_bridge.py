@@ -80,7 +80,7 @@ async def test_a_prop_that_is_not_set_is_none(app: Dash) -> None:
 
 
 @pytest.mark.parametrize("inputs", [[], [item("a", "b", 1)] * 3, [5], [{}], ["x"]])
-async def test_inputs_that_do_not_fit_are_refused(app: Dash, inputs: Any) -> None:
+async def test_mismatched_inputs_are_refused(app: Dash, inputs: Any) -> None:
     callback_id = register(app, Input("start", "n_clicks"))
     with pytest.raises(Refused) as raised:
         await open_call(app, {"output": callback_id, "inputs": inputs, "state": []})
@@ -99,7 +99,7 @@ async def test_custom_data_hooks_are_run(app: Dash) -> None:
     assert call.context.custom_data["tests"] == {"triggered": 0}
 
 
-async def test_set_props_is_handed_on_in_order(app: Dash) -> None:
+async def test_set_props_is_passed_on_in_order(app: Dash) -> None:
     callback_id = register(app, Input("start", "n_clicks"))
     body = {"output": callback_id, "inputs": [item("start", "n_clicks", 1)]}
     seen: list[Any] = []
@@ -110,7 +110,7 @@ async def test_set_props_is_handed_on_in_order(app: Dash) -> None:
     assert seen == [("a", {"x": 1}), ('{"i":1}', {"y": 2}), ("a", {"z": 3})]
 
 
-def test_a_callback_registers_beside_dashs_own(app: Dash) -> None:
+def test_a_callback_registers_besides_dashs_own(app: Dash) -> None:
     @app.callback(Input("start", "n_clicks"))
     def ordinary(n: int) -> None: ...
 
@@ -126,7 +126,7 @@ def test_a_callback_registers_beside_dashs_own(app: Dash) -> None:
     }
 
 
-async def test_what_the_browser_must_know_travels_with_the_dependencies(app: Dash) -> None:
+async def test_the_browsers_options_are_sent_with_the_dependencies(app: Dash) -> None:
     register(app, Input("start", "n_clicks"), reset_props={"a": {"children": html.B("x")}})
     client = app.server.test_client()
     await client.get("/")
@@ -160,7 +160,7 @@ def test_debug_follows_dashs_dev_tools(app: Dash) -> None:
     assert bridge.is_debug(app)
 
 
-def test_flask_is_refused_with_the_cure() -> None:
+def test_flask_is_refused_with_a_fix() -> None:
     quart = Dash("tests", backend="quart")
     flask = Dash("tests")
     try:
@@ -189,7 +189,7 @@ def test_t2_prop_names_are_those_of_the_python_class() -> None:
 
 
 @pytest.mark.parametrize("is_used", [True, False])
-def test_t1_an_app_that_is_used_runs_without_disabling_loggers(
+def test_t1_using_an_app_disables_no_loggers(
     monkeypatch: pytest.MonkeyPatch, is_used: bool
 ) -> None:
     from dash.backends import _quart

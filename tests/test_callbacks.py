@@ -1,4 +1,6 @@
-"""What `@event_callback` accepts, refuses, and tells the browser."""
+"""Arguments that `@event_callback` accepts and refuses, and the options that it sends to the
+browser.
+"""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -120,7 +122,7 @@ def test_anything_but_a_generator_function_is_refused(
         ((START,), {"reset_props": {"a": {"b": [no_update]}}}, "only a whole prop"),
     ],
 )
-def test_what_has_no_meaning_is_refused_at_decoration(
+def test_invalid_options_are_refused_at_decoration(
     registry: bridge.Registry, args: Any, options: Any, says: str
 ) -> None:
     with pytest.raises(CallbackError) as raised:
@@ -129,7 +131,9 @@ def test_what_has_no_meaning_is_refused_at_decoration(
     assert not registry.entries
 
 
-def test_the_browser_is_told_what_it_must_know_without_a_server(registry: bridge.Registry) -> None:
+def test_the_browser_gets_the_options_that_it_needs_without_a_server(
+    registry: bridge.Registry,
+) -> None:
     decorate(
         registry,
         START,
@@ -152,14 +156,14 @@ def test_the_browser_is_told_what_it_must_know_without_a_server(registry: bridge
     }
 
 
-def test_p14_no_update_in_the_options_leaves_a_prop_alone(registry: bridge.Registry) -> None:
+def test_p14_no_update_in_the_options_does_not_set_the_prop(registry: bridge.Registry) -> None:
     decorate(
         registry,
         START,
         running=[(Output("a", "b"), no_update, 1), (Output("c", "d"), True, NoUpdate)],
         reset_props={"a": {"b": no_update}, "c": {"d": no_update, "e": 1}, "f": no_update},
     )
-    nothing = {"_dash_no_update": "_dash_no_update"}  # Dash's own form, which the browser knows
+    nothing = {"_dash_no_update": "_dash_no_update"}  # Dash's own form, which the browser handles
     spec = spec_of(registry)
     assert spec["running"] == [["a", "b", nothing, 1], ["c", "d", True, nothing]]
     assert spec["reset"] == [["c", {"e": 1}]]
@@ -185,7 +189,9 @@ def test_one_entry_needs_no_list(registry: bridge.Registry, options: Any) -> Non
 def test_the_arguments_of_dash_flash_and_dash_event_callback_work_unchanged(
     registry: bridge.Registry,
 ) -> None:
-    """Read from dash-flash 1.4.0 and dash-event-callback 1.2.0, whose decorators take the same."""
+    """Read from dash-flash 1.4.0 and dash-event-callback 1.2.0, whose decorators have the same
+    arguments.
+    """
 
     def on_error(_error: Exception) -> None: ...
 
@@ -204,7 +210,7 @@ def test_the_arguments_of_dash_flash_and_dash_event_callback_work_unchanged(
     assert spec_of(registry)["reset"] == [["start", {"loading": False}]]
 
 
-def test_wildcards_travel_as_dash_writes_them(registry: bridge.Registry) -> None:
+def test_wildcards_are_sent_in_dashs_format(registry: bridge.Registry) -> None:
     decorate(
         registry,
         Input({"type": "go", "i": MATCH}, "n_clicks"),
@@ -244,9 +250,9 @@ def register(registry):
 """
 
 
-def test_a_source_that_is_executed_again_replaces(registry: bridge.Registry) -> None:
+def test_a_reexecuted_function_replaces_its_callback(registry: bridge.Registry) -> None:
     functions = []
-    for value in (1, 2):  # a reload, or a notebook cell that is edited and run again
+    for value in (1, 2):  # a reload, or a notebook cell that is run again
         namespace: dict[str, Any] = {"__name__": "notebook"}
         exec(SOURCE.format(value=value), namespace)
         functions.append(namespace["register"](registry))
@@ -299,7 +305,7 @@ def test_a_state_dict_of_the_caller_is_not_changed(registry: bridge.Registry) ->
         ((Input("a", "b", allow_optional=True),), {}, 1, 0),
     ],
 )
-def test_dependencies_are_taken_as_dash_takes_them(
+def test_dependencies_are_accepted_in_dashs_forms(
     registry: bridge.Registry, args: Any, options: Any, inputs: int, state: int
 ) -> None:
     decorate(registry, *args, **options)

@@ -1,4 +1,4 @@
-"""Row 18 of the faults: workers of Celery that are killed, delivered again, or lose Redis."""
+"""Row 18 of the faults: Celery workers that are killed, redeliver tasks, or lose Redis."""
 
 import json
 import os
@@ -25,14 +25,14 @@ NOTICE_SECONDS = 15
 
 
 def process_of(celery: Celery, mark: str) -> int:
-    """The process that has noted this last."""
+    """Returns the process that has written this mark last."""
     return int(celery.served.marks(mark)[-1]["pid"])
 
 
 def deliver_again(celery: Celery) -> int:
-    """Does what Celery's broker does with messages that are older than its visibility timeout.
+    """Redelivers messages that are older than Celery's visibility timeout, as its broker does.
 
-    kombu itself looks for them every hundred seconds only. Returns how many there are.
+    kombu itself checks only every hundred seconds. Returns the number of messages.
     """
     redis: Any = Redis.from_url(celery.messages_url)
     taken = redis.hvals("unacked")
@@ -60,7 +60,7 @@ def both(celery: Celery) -> Iterator[list[Stream]]:
 
 
 def told_in_time(events: Iterator[ServerSentEvent]) -> list[ServerSentEvent]:
-    """What comes until the end, which must come soon enough."""
+    """Reads until the end; fails if it takes too long."""
     killed = time.monotonic()
     rest = list(events)
     assert time.monotonic() - killed < NOTICE_SECONDS
@@ -97,7 +97,7 @@ def test_a_whole_worker_is_killed(tmp_path: Path, redis_url: str) -> None:
         assert time.monotonic() - killed < NOTICE_SECONDS
 
 
-def test_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
+def test_updates_of_a_redelivered_task_have_another_attempt(celery: Celery) -> None:
     with opened(celery.served) as page, page.stream("start", page.body("reborn")) as events:
         seen = []
         for event in events:
@@ -115,7 +115,7 @@ def test_a_task_that_is_delivered_again_is_told_apart(celery: Celery) -> None:
     assert end_of(seen)["reason"] == "done"
 
 
-def test_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: str) -> None:
+def test_a_redelivered_run_restarts(tmp_path: Path, redis_url: str) -> None:
     with (
         crunching(tmp_path, redis_url, REBORN="1") as celery,
         opened(celery.served) as page,
@@ -131,7 +131,7 @@ def test_a_run_that_is_delivered_again_begins_anew(tmp_path: Path, redis_url: st
         wait_until(lambda: not celery.active(), 5, "a free worker")
 
 
-def test_of_a_run_that_is_delivered_twice_one_attempt_writes(
+def test_only_one_attempt_of_a_run_that_is_delivered_twice_writes(
     tmp_path: Path, redis_url: str
 ) -> None:
     """C3: the visibility timeout of Celery's broker is shorter than the run takes."""
@@ -170,7 +170,7 @@ def redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisServe
 
 
 @pytest.mark.parametrize("redis", [True], indirect=True, ids=["appendonly"])
-def test_redis_restarts_and_nothing_that_was_emitted_is_lost(
+def test_no_emitted_update_is_lost_when_redis_restarts(
     tmp_path: Path, redis: RedisServer, redis_url: str
 ) -> None:
     with (
@@ -194,7 +194,7 @@ def test_redis_restarts_and_nothing_that_was_emitted_is_lost(
 
 
 @pytest.mark.parametrize("redis", [False], indirect=True, ids=["in memory"])
-def test_redis_is_emptied_and_the_runs_are_lost(
+def test_runs_are_lost_when_redis_is_emptied(
     tmp_path: Path, redis: RedisServer, redis_url: str
 ) -> None:
     with (

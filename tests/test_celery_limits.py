@@ -1,4 +1,4 @@
-"""A worker with time limits and pickled results: what runs make of them."""
+"""Runs in a worker with time limits and pickled results."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ LIMITS = ("--soft-time-limit", "1", "--time-limit", "3")
 
 @pytest.fixture(scope="module")
 def limited_worker(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    # The last lets root read pickles.
+    # The last option allows root to read pickles.
     urls = {
         "FLASH_EVENTS_BROKER": celery.redis_url,
         "CELERY_BROKER": celery.messages_url,
@@ -32,25 +32,27 @@ def page(celery: Celery) -> Iterator[Page]:
         yield page
 
 
-def test_a_result_is_what_celery_gives(page: Page) -> None:
-    """C7: keys and tuples that JSON does not know."""
+def test_a_result_is_the_one_that_celery_returns(page: Page) -> None:
+    """C7: with keys and tuples that JSON cannot represent."""
     assert sets(all_of(page, "pickled"), "out") == ["({2019: 3}, (3, 4))"]
 
 
 @pytest.mark.parametrize("name", ["limited", "limited_plain", "limited_busy"])
-def test_the_soft_limit_is_raised_in_the_generator(page: Page, celery: Celery, name: str) -> None:
-    """C4: also where the body waits, runs in a thread, or holds the event loop."""
+def test_the_soft_time_limit_is_raised_in_the_generator(
+    page: Page, celery: Celery, name: str
+) -> None:
+    """C4: even while the body waits, runs in a thread, or blocks the event loop."""
     events = all_of(page, name)
     assert sets(events, "message") == ["sorry: SoftTimeLimitExceeded SoftTimeLimitExceeded()"]
     assert end_of(events)["reason"] == "error"
     celery.served.wait_for_mark(f"{name} heard")
 
 
-def test_what_the_generator_yields_when_it_hears_of_the_soft_limit_is_shown(page: Page) -> None:
+def test_updates_after_the_soft_time_limit_are_shown(page: Page) -> None:
     assert sets(all_of(page, "limited"), "out") == ["waits", "cleans up"]
 
 
-def test_the_hard_limit_fails_the_run(page: Page) -> None:
+def test_the_hard_time_limit_fails_the_run(page: Page) -> None:
     """C4: and on_error is called."""
     events = all_of(page, "overdue")
     assert sets(events, "out") == ["goes on", "goes on all the same"]

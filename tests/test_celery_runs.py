@@ -38,7 +38,7 @@ def attached(page: Page, run: str) -> dict[str, Any]:
     return {"flash_events": {**fields, "runs": runs}}
 
 
-def test_a_burst_from_a_worker_arrives_whole_and_in_order(page: Page) -> None:
+def test_a_burst_from_a_worker_arrives_complete_and_in_order(page: Page) -> None:
     events = all_of(page, "burst")
     assert sets(events, "out") == list(range(1, 20_001))
     assert end_of(events)["n"] == 20_000
@@ -65,7 +65,7 @@ def test_t1_an_error_in_a_worker_shows_its_trace_where_the_web_server_is_in_debu
     assert "ValueError: no luck" in error["trace"]
 
 
-def test_on_error_answers_what_fails_in_a_worker(page: Page) -> None:
+def test_on_error_handles_an_exception_in_a_worker(page: Page) -> None:
     events = all_of(page, "wrong")
     assert sets(events, "message") == ["sorry: ValueError no luck"]
     assert end_of(events)["reason"] == "error"
@@ -88,7 +88,7 @@ def test_a_cancel_stops_the_generator_in_the_worker_within_a_second(
             assert end_of(list(events))["reason"] == "cancelled"
 
 
-def test_a_body_that_hears_nothing_is_terminated(page: Page, celery: Celery) -> None:
+def test_a_body_that_ignores_its_cancellation_is_terminated(page: Page, celery: Celery) -> None:
     with page.stream("start", body := page.body("deaf")) as events:
         pid = celery.served.wait_for_mark("deaf began")["pid"]
         page.stop(run_of(body))
@@ -97,14 +97,14 @@ def test_a_body_that_hears_nothing_is_terminated(page: Page, celery: Celery) -> 
     wait_until(lambda: pid not in celery.worker.children(), 5, "the end of its process")
 
 
-def test_a_page_that_goes_away_stops_its_runs_in_workers(page: Page, celery: Celery) -> None:
+def test_a_page_that_leaves_stops_its_runs_in_workers(page: Page, celery: Celery) -> None:
     before = len(celery.served.marks("ticks finally"))
     with page.stream("start", page.body("ticks")) as events:
         take_updates(events, 2)
     celery.served.wait_for_mark("ticks finally", before + 1)  # after the grace
 
 
-def test_a_run_that_waits_in_the_queue_is_cancelled_there(page: Page, celery: Celery) -> None:
+def test_a_queued_run_can_be_cancelled(page: Page, celery: Celery) -> None:
     before = len(celery.served.marks("ticks began"))
     with celery.busy(), page.stream("start", body := page.body("ticks")) as events:
         assert next(events).event == "open"
@@ -113,16 +113,16 @@ def test_a_run_that_waits_in_the_queue_is_cancelled_there(page: Page, celery: Ce
     assert len(celery.served.marks("ticks began")) == before
 
 
-def test_a_run_that_somebody_revokes_in_the_queue_ends(page: Page, celery: Celery) -> None:
+def test_a_queued_run_that_is_revoked_ends(page: Page, celery: Celery) -> None:
     body = page.body("ticks")
     with celery.busy(), page.stream("start", body) as events:
         assert next(events).event == "open"
         celery.client.control.revoke(run_of(body))
-        Path(f"{celery.served.marks_file}.hold").touch()  # so that a worker comes to it
+        Path(f"{celery.served.marks_file}.hold").touch()  # so that a worker takes it from the queue
         assert end_of(list(events))["reason"] == "cancelled"
 
 
-def test_a_newer_run_begins_when_the_older_one_has_stopped(page: Page, celery: Celery) -> None:
+def test_a_newer_run_starts_after_the_older_one_has_stopped(page: Page, celery: Celery) -> None:
     finished = len(celery.served.marks("ticks finally"))
     first = page.body("ticks")
     with page.stream("start", first) as events:
@@ -139,7 +139,7 @@ def test_a_newer_run_begins_when_the_older_one_has_stopped(page: Page, celery: C
     assert done["time"] <= began["time"]
 
 
-def test_a_run_goes_on_when_its_web_server_dies_and_another_takes_the_connection(
+def test_a_run_continues_when_its_web_server_dies_and_another_resumes_the_connection(
     celery: Celery, tmp_path: Path, page: Page
 ) -> None:
     numbers: list[int] = []
@@ -183,7 +183,7 @@ def test_a_kept_run_is_shown_again_while_it_lives_and_after_its_end(
     assert end_of(again)["reason"] == "done"
 
 
-def test_a_kept_run_that_waits_in_the_queue_is_shown_where_the_page_is_now(
+def test_a_queued_kept_run_is_shown_at_its_pages_current_connection(
     page: Page, celery: Celery, stack: ExitStack
 ) -> None:
     body = page.body("keep")

@@ -1,4 +1,4 @@
-"""What is wrong with how Celery is set up is said, and no page waits for ever."""
+"""A wrong Celery setup is reported, and no page waits forever."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -57,7 +57,7 @@ def page(celery: Celery) -> Iterator[Page]:
 
 
 class TestWithoutABroker:
-    """C1: an app whose callbacks run in workers, and no FLASH_EVENTS_BROKER anywhere."""
+    """C1: an app with callbacks in workers and no FLASH_EVENTS_BROKER anywhere."""
 
     async def test_the_server_does_not_start(self, app_without_redis: Dash) -> None:
         with pytest.raises(ConfigurationError, match=SENTENCE):
@@ -70,7 +70,7 @@ class TestWithoutABroker:
 
 @pytest.fixture(scope="module")
 def blind_worker(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A worker that does not know where events travel."""
+    """A worker without FLASH_EVENTS_BROKER."""
     directory = tmp_path_factory.mktemp("blind")
     app = "tests.apps.limits:blind_app"
     with working(directory, "-c", "1", "-n", "b@x", app=app, CELERY_BROKER=celery.messages_url):
@@ -81,7 +81,7 @@ def blind_worker(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.mark.usefixtures("blind_worker")
 @pytest.mark.parametrize("name", ["blind", "blind_task"])
 def test_a_worker_that_lacks_the_broker_fails_its_runs(page: Page, name: str) -> None:
-    """C2: within 15 s, and on_error hears why."""
+    """C2: within 15 s, and on_error gets the reason."""
     begun = time.monotonic()
     events = all_of(page, name)
     assert time.monotonic() - begun < 15
@@ -104,7 +104,7 @@ class TestServedByAProgram:
     def test_the_worker_finds_its_callbacks(self, program: Page) -> None:
         assert sets(all_of(program, "either"), "out") == ["found"]
 
-    def test_a_callback_that_no_worker_knows_fails_and_says_what_to_do(self, program: Page) -> None:
+    def test_a_callback_that_no_worker_knows_fails_with_a_fix(self, program: Page) -> None:
         events = all_of(program, "here")
         assert end_of(events)["error"]["code"] == "configuration"
         [message] = sets(events, "message")
@@ -113,7 +113,7 @@ class TestServedByAProgram:
 
 
 def test_a_name_that_two_modules_share_is_not_guessed() -> None:
-    """C9: who is meant cannot be known."""
+    """C9: the name is ambiguous."""
     queue = CeleryQueue(celery_package.Celery("shared", broker="memory://"))
     for module in ("one.app", "two.app"):
         callback = SimpleNamespace(id=module, name=f"{module}.run")
@@ -124,7 +124,7 @@ def test_a_name_that_two_modules_share_is_not_guessed() -> None:
 
 @dataclass(eq=False)
 class StartingWorker:
-    """What Celery's signal brings; a real one would need gevent installed to go on."""
+    """A fake of the sender of Celery's signal; a real one needs gevent."""
 
     app: celery_package.Celery
     pool_cls: Any = TaskPool
@@ -147,7 +147,7 @@ class TestGreenlets:
         with pytest.raises(SystemExit, match=expected):
             WorkController(app=app, pool=pool)
 
-    def test_one_that_takes_no_runs_starts(self, app: celery_package.Celery) -> None:
+    def test_one_without_runs_starts(self, app: celery_package.Celery) -> None:
         app.amqp.queues.select("others")
         worker = StartingWorker(app)
         assert [error for _, error in signals.worker_init.send(sender=worker) if error] == []

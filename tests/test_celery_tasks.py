@@ -1,4 +1,4 @@
-"""Celery tasks stream what they emit into a run: real Redis, a real worker, a real server."""
+"""Celery tasks stream their updates into a run: real Redis, a real worker, a real server."""
 
 import re
 import time
@@ -47,13 +47,13 @@ def test_a_failed_task_raises_its_own_exception_in_the_callback(page: Page) -> N
     assert end_of(events)["reason"] == "error"
 
 
-def test_an_exception_that_holds_more_than_text_is_told_too(page: Page) -> None:
+def test_an_exception_with_arguments_other_than_text_is_reported(page: Page) -> None:
     [text] = sets(all_of(page, "odd"), "message")
     assert text.startswith("KeyError: ")
     assert "00000000-0000-0000-0000-000000000001" in text
 
 
-def test_attempts_of_a_retried_task_are_told_apart(page: Page) -> None:
+def test_updates_of_a_retried_task_have_their_attempt(page: Page) -> None:
     events = all_of(page, "stubborn")
     assert sets(events, "out") == ["attempt 1", "attempt 2", "attempt 3"]
     assert sets(events, "result") == ["result at last"]
@@ -80,8 +80,8 @@ def test_the_parts_of_a_canvas_interleave_in_order_per_part(
     assert sets(events, "result") == [f"result {result}"]
 
 
-def test_a_result_that_is_not_kept_is_missed_only_by_who_asks(page: Page) -> None:
-    """C6: all that was emitted is shown first."""
+def test_a_missing_result_is_an_error_only_when_it_is_read(page: Page) -> None:
+    """C6: all emitted updates are shown first."""
     events = all_of(page, "unasked")
     assert sets(events, "out") == list(range(1, 101))
     assert end_of(events)["reason"] == "done"
@@ -103,7 +103,7 @@ def test_a_result_that_is_not_kept_is_missed_only_by_who_asks(page: Page) -> Non
 def test_a_task_that_replaces_itself_is_followed(
     page: Page, name: str, shown: list[str], result: str
 ) -> None:
-    """C8: until that by which it is replaced has ended."""
+    """C8: until its replacement has ended."""
     events = all_of(page, name)
     assert sets(events, "message") == []
     assert sets(events, "out") == shown
@@ -113,7 +113,7 @@ def test_a_task_that_replaces_itself_is_followed(
 
 @pytest.mark.parametrize("name", ["ignoring", "ignored_chain"])
 def test_a_task_that_is_ignored_is_not_revoked(page: Page, name: str) -> None:
-    """C8: it ends without a result, and what would have followed never comes."""
+    """C8: it ends without a result, and its successors never run."""
     events = all_of(page, name)
     assert sets(events, "out") == ["nothing to do"]
     assert "0 ignored 1" in sets(events, "state")
@@ -148,7 +148,7 @@ def test_a_cancel_ends_the_task_and_its_finally_runs_fifty_times(
     wait_until(lambda: not celery.active(), 10, "the worker to be free")
 
 
-def test_a_task_that_does_not_look_up_is_terminated(page: Page, celery: Celery) -> None:
+def test_a_task_that_ignores_its_cancellation_is_terminated(page: Page, celery: Celery) -> None:
     body = page.body("sleepy")
     with page.stream("start", body) as events:
         read_until(events, "asleep")
@@ -160,7 +160,7 @@ def test_a_task_that_does_not_look_up_is_terminated(page: Page, celery: Celery) 
     wait_until(lambda: not celery.active(), 10, "the worker to be free")
 
 
-def test_each_part_of_a_group_knows_how_many_are_before_it(page: Page, celery: Celery) -> None:
+def test_each_part_of_a_group_has_its_queue_position(page: Page, celery: Celery) -> None:
     with celery.busy() as waiting, page.stream("start", body := page.body("group")) as events:
         shown = [next(event for event in events if event.event == "update") for _ in range(3)]
         page.stop(body["flash_events"]["run"])
@@ -169,7 +169,7 @@ def test_each_part_of_a_group_knows_how_many_are_before_it(page: Page, celery: C
     assert sets(shown, "waiting") == [waiting, waiting + 1, waiting + 2]
 
 
-def test_a_task_that_waits_knows_how_many_are_before_it_and_never_starts_once_cancelled(
+def test_a_queued_task_has_its_queue_position_and_never_starts_once_cancelled(
     page: Page, celery: Celery
 ) -> None:
     before = len(celery.served.marks("tick began"))

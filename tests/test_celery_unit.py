@@ -1,4 +1,4 @@
-"""How a canvas and messages are read, and what is said to those who call it wrongly."""
+"""Parsing of canvases and messages, and errors for wrong calls."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ UPDATE = stream_props("out", {"children": "text"})
 
 
 class TestWrongCalls:
-    """Each says what was expected, what came and what to do."""
+    """Each message says what was expected, what came and how to fix it."""
 
     async def test_outside_a_run(self) -> None:
         with pytest.raises(ConfigurationError, match="FLASH_EVENTS_BROKER"):
@@ -61,7 +61,7 @@ class TestWrongCalls:
             async def run(_n: int) -> AsyncIterator[Update]:
                 yield UPDATE
 
-    def test_emit_where_nobody_streams_says_so_once(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_emit_outside_a_stream_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 emit(UPDATE)
@@ -100,8 +100,8 @@ def test_a_canvas_that_is_streamed_is_a_copy_even_of_its_parts() -> None:
     assert all("headers" not in part.options for part in parts_of(original))
 
 
-def test_what_follows_a_part_is_known() -> None:
-    """C8: these never come when it brings no result."""
+def test_the_successors_of_a_part_are_known() -> None:
+    """C8: these never run if the part has no result."""
     canvas = group(chain(task.s(1), task.s()), chord([task.s(1), task.s(2)], task.s()), task.s(3))
     assert followers_of(canvas) == {0: {1}, 2: {4}, 3: {4}}
 
@@ -114,13 +114,13 @@ def test_what_follows_a_part_is_known() -> None:
         Changed(0, 2, TaskState.FAILURE, "id", error={"exc_message": [UUID(int=1)]}),
     ],
 )
-def test_changes_are_read_as_they_were_written(told: Changed) -> None:
+def test_state_changes_are_decoded_as_they_were_encoded(told: Changed) -> None:
     message = encode(told)
     assert message.count(b"\n\n") == 1
     assert decode(message.removesuffix(b"\n\n")) == told
 
 
-def test_updates_are_read_as_they_were_written() -> None:
+def test_updates_are_decoded_as_they_were_encoded() -> None:
     update = stream_props({"type": "bar", "n": 1}, {"children": "line\n\nline"}, alone=True)
     body = encode_update(update, 1000)
     message = encode_emitted(7, 2, body)
@@ -135,7 +135,7 @@ def test_updates_are_read_as_they_were_written() -> None:
 @pytest.mark.parametrize(
     "more", ['"run":"another",', '\r\r"x":\r\n1,', '"n":7,"snapshot":true,"reason":"done",']
 )
-def test_c10_what_somebody_else_has_put_into_the_queue_is_encoded_anew(more: str) -> None:
+def test_c10_a_foreign_message_in_the_queue_is_encoded_again(more: str) -> None:
     body = b'%b"set":[["out", {"children":\r"hello"}]],"alone":true' % more.encode()
     update = decode(encode_emitted(0, 1, body).removesuffix(b"\n\n"))
     assert isinstance(update, TaskUpdate)
@@ -147,12 +147,12 @@ def test_c10_what_somebody_else_has_put_into_the_queue_is_encoded_anew(more: str
 
 
 @pytest.mark.parametrize("body", ['"set":7', '"sets":[]', '"set":[[1,{}]]', '"set":[["a",1]]', "x"])
-def test_c10_what_is_no_update_is_an_error(body: str) -> None:
+def test_c10_an_invalid_update_is_an_error(body: str) -> None:
     with pytest.raises(EncodingError, match="Expected an update"):
         decode(b"0 1 " + body.encode())
 
 
-def test_c10_what_comes_encoded_has_the_same_limit() -> None:
+def test_c10_an_encoded_update_has_the_same_size_limit() -> None:
     update = decode(b'0 1 "set":[["out",{"children":"%b"}]]' % (b"x" * 1000))
     assert isinstance(update, TaskUpdate)
     with pytest.raises(EncodingError, match="max_event_bytes=1,000"):

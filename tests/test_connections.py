@@ -1,4 +1,4 @@
-"""A connection streams its log, resumes, says that it lives, and ends when nothing is left."""
+"""A connection streams its log, resumes, sends heartbeats, and closes when no run is left."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ LIMITS = LogLimits(2**20, 1000, 2**20, 60)
 
 
 class Hub:
-    """Connections with short times, and those that are gone."""
+    """Connections with short timeouts, and a list of the expired ones."""
 
     def __init__(self, **settings: float) -> None:
         self.gone: list[Connection] = []
@@ -53,7 +53,7 @@ def started(n: int) -> bytes:
 
 
 async def names(stream: AsyncIterator[bytes]) -> list[str]:
-    """The events of a stream, to its end."""
+    """Reads the events of a stream to its end."""
     chunks = [chunk async for chunk in stream if chunk != sse.HEARTBEAT]
     return [event.event for event in parse(b"".join(chunks))]
 
@@ -65,7 +65,7 @@ async def test_a_stream_opens_with_its_id_its_version_and_the_time_between_heart
     assert events.decode(event.event, event.data) == events.Opened(ID, heartbeat_seconds=5.0)
 
 
-async def test_what_is_appended_follows_as_one_chunk() -> None:
+async def test_appended_events_follow_as_one_chunk() -> None:
     connection = await Hub().open()
     for n in range(100):
         connection.log.offer(RUN, started(n))
@@ -74,7 +74,7 @@ async def test_what_is_appended_follows_as_one_chunk() -> None:
         assert len(parse(await anext(stream))) == 100
 
 
-async def test_a_silent_connection_says_that_it_lives() -> None:
+async def test_a_silent_connection_sends_heartbeats() -> None:
     connection = await Hub(heartbeat_seconds=0.01).open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
@@ -96,7 +96,7 @@ async def test_it_closes_soon_after_its_last_run() -> None:
     assert await connection.log.finish_if_idle(b"")
 
 
-async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
+async def test_a_run_that_joins_in_time_keeps_it_open() -> None:
     hub = Hub(linger_seconds=0.05, heartbeat_seconds=0.05)
     connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
@@ -110,7 +110,7 @@ async def test_a_run_that_comes_in_time_keeps_it_open() -> None:
         assert b"event: start" in await anext(stream)
 
 
-async def test_a_drained_connection_is_closed_or_sent_elsewhere() -> None:
+async def test_a_drained_connection_is_closed_or_moved() -> None:
     connection = await Hub().open()
     connection.log.offer(RUN, started(1))
     connection.drain()
@@ -128,7 +128,7 @@ async def test_a_dropped_log_ends_the_body() -> None:
     assert await asyncio.wait_for(reading, 1) == ["open"]
 
 
-async def test_a_pages_connections_count_until_they_are_gone() -> None:
+async def test_a_pages_connections_count_until_they_expire() -> None:
     hub = Hub(grace_seconds=0.01)
     page = (await hub.open()).page
     assert (hub.all.of_page(page), hub.all.of_page(PageId("another"))) == (1, 0)
@@ -140,7 +140,7 @@ async def test_a_pages_connections_count_until_they_are_gone() -> None:
     assert (hub.all.of_page(page), len(hub.all)) == (0, 0)
 
 
-async def test_it_is_gone_after_the_grace() -> None:
+async def test_it_expires_after_the_grace_period() -> None:
     hub = Hub(grace_seconds=0.01)
     connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
@@ -150,13 +150,13 @@ async def test_it_is_gone_after_the_grace() -> None:
     assert hub.all.get(ID) is None
 
 
-async def test_a_client_that_does_not_wait_for_the_answer_is_noticed() -> None:
+async def test_a_client_that_leaves_before_the_response_is_detected() -> None:
     hub = Hub(grace_seconds=0.01)
     await hub.open()
     await asyncio.wait_for(hub.is_gone.wait(), 1)
 
 
-async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
+async def test_a_reader_that_returns_within_the_grace_period_keeps_it() -> None:
     hub = Hub(grace_seconds=0.05)
     connection = await hub.open()
     async with aclosing(connection.stream()) as stream:
@@ -168,7 +168,7 @@ async def test_a_reader_that_comes_back_within_the_grace_saves_it() -> None:
     assert not hub.gone
 
 
-async def test_a_resumed_stream_goes_on_after_the_given_event() -> None:
+async def test_a_resumed_stream_continues_after_the_given_event() -> None:
     connection = await Hub().open()
     for n in range(5):
         connection.log.offer(RUN, started(n))
@@ -194,7 +194,7 @@ async def test_a_later_reader_takes_over() -> None:
         assert await asyncio.wait_for(waiting, 1) == []
         connection.log.offer(RUN, started(1))
         assert b"event: start" in await anext(second)
-        assert not hub.gone  # the first reader's end is no loss
+        assert not hub.gone  # the first reader's end loses nothing
 
 
 async def test_a_closed_connection_can_still_be_resumed_to_its_end() -> None:
@@ -212,7 +212,7 @@ async def test_an_unknown_position_is_refused() -> None:
 
 
 async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answered: int) -> int:
-    """Reads to the end, answers the first heartbeats; returns how many there were."""
+    """Reads to the end and answers the first heartbeats; returns the number of heartbeats."""
     count = 0
     async for chunk in stream:
         if chunk == sse.HEARTBEAT:
@@ -224,7 +224,7 @@ async def beats(stream: AsyncIterator[bytes], answer: Callable[[], object], answ
 
 @pytest.mark.deadline
 @pytest.mark.parametrize("answered", [1, 3])
-async def test_a_client_that_stops_answering_is_taken_for_gone(answered: int) -> None:
+async def test_a_client_that_stops_answering_heartbeats_counts_as_gone(answered: int) -> None:
     hub = Hub(heartbeat_seconds=0.02, grace_seconds=0.02)
     connection = await hub.open()
     async with asyncio.timeout(1):
@@ -232,7 +232,7 @@ async def test_a_client_that_stops_answering_is_taken_for_gone(answered: int) ->
         await hub.is_gone.wait()
 
 
-async def test_a_client_that_has_never_answered_is_left_alone() -> None:
+async def test_a_client_that_has_never_answered_heartbeats_keeps_its_connection() -> None:
     connection = await Hub(heartbeat_seconds=0.001).open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
@@ -240,7 +240,7 @@ async def test_a_client_that_has_never_answered_is_left_alone() -> None:
             assert await anext(stream) == sse.HEARTBEAT
 
 
-async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -> None:
+async def test_a_client_that_misses_single_heartbeats_keeps_its_connection() -> None:
     connection = await Hub(heartbeat_seconds=0.001).open()
     async with aclosing(connection.stream()) as stream:
         await anext(stream)
@@ -250,7 +250,7 @@ async def test_a_client_that_misses_one_heartbeat_now_and_then_is_left_alone() -
             assert await anext(stream) == sse.HEARTBEAT
 
 
-async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() -> None:
+async def test_a_client_that_counted_as_gone_can_return_within_the_grace_period() -> None:
     hub = Hub(heartbeat_seconds=0.01)
     connection = await hub.open()
     connection.alive()
@@ -264,8 +264,8 @@ async def test_a_client_that_was_taken_for_gone_comes_back_within_the_grace() ->
 
 
 @pytest.mark.deadline
-async def test_heartbeats_come_among_events_too() -> None:
-    """A stream that is never silent must notice as well that its client has gone."""
+async def test_a_busy_stream_sends_heartbeats_too() -> None:
+    """A busy stream must detect a lost client as well."""
     connection = await Hub(heartbeat_seconds=0.02).open()
     connection.alive()
 
@@ -280,8 +280,8 @@ async def test_heartbeats_come_among_events_too() -> None:
     writing.cancel()
 
 
-async def test_an_old_stream_of_a_connection_that_has_come_back_does_not_end_it() -> None:
-    """It was moved to another worker while an answer for it was on its way here, and back again."""
+async def test_an_old_stream_of_a_connection_that_has_returned_does_not_end_it() -> None:
+    """It was moved to another worker and back while an answer for it was in flight."""
     hub = Hub(grace_seconds=0.02)
     old = await hub.open()
     hub.all.release(ID)

@@ -1,4 +1,4 @@
-"""What the deployment guide shows is what is there, and runs."""
+"""The deployment guide is correct, and its listings run."""
 
 import os
 import re
@@ -45,14 +45,14 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def rows(heading: str) -> dict[str, list[str]]:
-    """The cells of a section's table, by what stands first."""
+    """Returns a section's table rows by their first cell."""
     section = GUIDE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = (line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `"))
     return {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in found}
 
 
 def shown(name: str, value: object) -> str:
-    """A default as the guide writes it."""
+    """Formats a default as the guide does."""
     if name == "debug":
         return "as Dash"
     match value:
@@ -69,14 +69,14 @@ def shown(name: str, value: object) -> str:
     return f"`{value}`"
 
 
-def test_every_setting_is_there_with_its_default() -> None:
+def test_every_setting_is_listed_with_its_default() -> None:
     documented = {name: cells[0] for name, cells in rows("Settings").items()}
     assert documented == {
         field.name: shown(field.name, field.default) for field in fields(Settings)
     }
 
 
-def test_every_number_is_there_with_its_kind() -> None:
+def test_every_metric_is_listed_with_its_kind() -> None:
     documented = {name: cells[0] for name, cells in rows("What to watch").items()}
     assert documented == {name: kind for name, (kind, _) in stats._HELP.items()}
 
@@ -93,7 +93,7 @@ def test_every_python_listing_has_a_name() -> None:
 
 @pytest.fixture
 def listed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    """A listing of the guide, served as it stands there."""
+    """Serves a listing of the guide unchanged."""
     (tmp_path / "app.py").write_text(LISTINGS[request.param], "utf-8")
     environment: Any = {"PYTHONPATH": str(tmp_path), "SECRET_KEY": "s", "FLASH_EVENTS_METRICS": "1"}
     with serving("app:server", tmp_path, **environment) as served:
@@ -132,7 +132,7 @@ def test_the_listing_with_a_session_keeps_users_apart(tmp_path: Path) -> None:
             assert next(event for event in events if event.event == "update")
             assert bob.post("resume", resume).status_code == 404
             bob.stop(body["flash_events"]["run"])
-            assert data(next(events))["n"] == 2  # it goes on
+            assert data(next(events))["n"] == 2  # it continues
             ada.stop(body["flash_events"]["run"])
             assert data(next(event for event in events if event.event == "end"))["reason"] == (
                 "cancelled"
@@ -140,7 +140,7 @@ def test_the_listing_with_a_session_keeps_users_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listed", ["header"], indirect=True)
-def test_the_listing_with_a_header_asks_the_proxy(listed: Served) -> None:
+def test_the_listing_with_a_header_trusts_the_proxy(listed: Served) -> None:
     with opened(listed) as page:
         envelope = {"flash_events": {"version": 1, "page": page.page, "runs": []}}
         forged = {"X-Forwarded-User": "ada"}
@@ -148,7 +148,7 @@ def test_the_listing_with_a_header_asks_the_proxy(listed: Served) -> None:
         assert page.post("stop", envelope, **forged).status_code == 202
 
 
-def test_the_lines_for_nginx_set_the_header_whatever_the_client_says(tmp_path: Path) -> None:
+def test_the_lines_for_nginx_override_the_clients_header(tmp_path: Path) -> None:
     [lines] = re.findall(r"```nginx\n(.*?)```", GUIDE, re.S)
     (tmp_path / "users").write_text("ada:{PLAIN}lovelace\n", "utf-8")
     lines = lines.replace("/etc/nginx/users", str(tmp_path / "users"))
@@ -173,7 +173,7 @@ def test_the_lines_for_nginx_set_the_header_whatever_the_client_says(tmp_path: P
 
 
 @pytest.mark.parametrize("listed", ["finish"], indirect=True)
-def test_the_listing_that_finishes_goes_on_and_can_be_stopped(listed: Served) -> None:
+def test_the_listing_with_finish_continues_and_can_be_stopped(listed: Served) -> None:
     with opened(listed) as page:
         body = page.body("build")
         with page.stream("start", body) as events:
@@ -193,13 +193,13 @@ def test_the_listing_that_finishes_goes_on_and_can_be_stopped(listed: Served) ->
 
 
 @pytest.mark.parametrize("listed", ["stats"], indirect=True)
-def test_the_listing_that_logs_numbers_does_and_stops_in_time(listed: Served) -> None:
+def test_the_listing_that_logs_metrics_does_and_stops_in_time(listed: Served) -> None:
     wait_until(lambda: "INFO:root:flash_events {'runs': 0," in listed.log(), 5, "a line")
     listed.process.terminate()
     listed.process.wait(5)
 
 
-def test_the_numbers_are_served_to_prometheus_and_not_through_nginx(tmp_path: Path) -> None:
+def test_metrics_are_served_to_prometheus_and_not_through_nginx(tmp_path: Path) -> None:
     [path] = re.findall(r"metrics_path: /(\S+)", GUIDE)
     with serving("tests.apps.faults:server", tmp_path, FLASH_EVENTS_METRICS="1") as served:
         text = httpx.get(served.url + path).text
@@ -213,7 +213,7 @@ def test_the_numbers_are_served_to_prometheus_and_not_through_nginx(tmp_path: Pa
 
 
 def command(text: str, url: str, redis_url: str) -> tuple[list[str], dict[str, str]]:
-    """A line of the guide with this machine's addresses: its words, and its variables."""
+    """Replaces the addresses in a line of the guide; returns its words and its variables."""
     text = re.sub(r"redis://\S+", redis_url, text)
     text = re.sub(r"(?:0\.0\.0\.0|127\.0\.0\.1):\d{4} ", f"{urlsplit(url).netloc} ", text)
     words = shlex.split(text.replace("app:server", "tests.apps.kitchen:server"))
@@ -221,7 +221,7 @@ def command(text: str, url: str, redis_url: str) -> tuple[list[str], dict[str, s
     return [word for word in words if not re.match(r"[A-Z_]+=", word)], variables
 
 
-LINES = {  # those that differ in the port alone are one
+LINES = {  # those that differ only in the port count once
     re.sub(r":\d{4} app", ":8000 app", line): line
     for block in COMMANDS
     for line in block.splitlines()
@@ -258,7 +258,7 @@ def test_every_command_serves(line: str, tmp_path: Path, redis_url: str) -> None
 
 
 def resumed(page: Page, times: int) -> None:
-    """A run whose connection is left, and gone on with at whichever worker answers."""
+    """Leaves a run's connection and resumes it at any worker."""
     body = page.body("start")
     action, request, last = "start", body, ""
     numbers: list[int] = []

@@ -1,4 +1,4 @@
-"""What the page on background callbacks shows is what is there, and runs: before, and after."""
+"""The page on background callbacks is correct, and its listings run before and after the move."""
 
 import inspect
 import re
@@ -30,18 +30,18 @@ BACKGROUND = {
     "background", "interval", "progress", "progress_default", "running", "cancel", "manager",
     "cache_args_to_ignore", "cache_ignore_triggered", "on_error",
 }  # fmt: skip
-"""What `dash.callback` takes for background callbacks."""
+"""Options of `dash.callback` for background callbacks."""
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One whose queues no other test's worker listens to."""
+    """A Redis whose queues no other test's worker reads."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server.url
 
 
 def words_of(program: str) -> list[str]:
-    """The arguments that the page starts a program with."""
+    """Returns the arguments that the page starts a program with."""
     [line] = [
         line for text in COMMANDS for line in text.splitlines() if line.startswith(f"{program} ")
     ]
@@ -49,13 +49,13 @@ def words_of(program: str) -> list[str]:
 
 
 def served_app() -> str:
-    """What the page tells the web server to serve."""
+    """Returns the server object that the page's command serves."""
     return next(word for word in words_of("hypercorn") if word.endswith(":server"))
 
 
 @contextmanager
 def shown(program: str, directory: Path, redis: str) -> Iterator[Served]:
-    """A program as `app.py`, with a worker and a web server as the page starts them."""
+    """Serves a program as `app.py`, with a worker and a web server started as on the page."""
     (directory / "app.py").write_text(program, "utf-8")
     environment: Any = {"PYTHONPATH": str(directory), "FLASH_EVENTS_BROKER": redis}
     _, app, _, *options = words_of("celery")  # -A app:celery_app worker ...
@@ -87,7 +87,7 @@ def test_every_option_of_a_background_callback_has_a_line() -> None:
     assert set(re.findall(r"^\| `(\w+)`", section, re.M)) >= BACKGROUND
 
 
-def test_what_it_moves_is_a_background_callback(tmp_path: Path, redis: str) -> None:
+def test_the_code_before_the_move_is_a_background_callback(tmp_path: Path, redis: str) -> None:
     with (
         shown(LISTINGS["before"], tmp_path, redis) as served,
         httpx.Client(base_url=served.url) as client,
@@ -122,7 +122,7 @@ def test_what_it_moves_is_a_background_callback(tmp_path: Path, redis: str) -> N
 
 
 @pytest.mark.parametrize("listing", ["worker", "task"])
-def test_what_it_becomes_streams_every_update_and_can_be_stopped(
+def test_the_code_after_the_move_streams_every_update_and_can_be_stopped(
     listing: str, tmp_path: Path, redis: str
 ) -> None:
     with shown(LISTINGS[listing], tmp_path, redis) as served, opened(served) as page:
@@ -155,7 +155,7 @@ def test_what_it_becomes_streams_every_update_and_can_be_stopped(
             assert reasons(stream) == ["cancelled"]
 
 
-def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
+def test_the_readmes_listing_runs(tmp_path: Path, redis: str) -> None:
     listing = README_LISTING.replace("sleep(0.01)", "sleep(0.001)")
     assert listing != README_LISTING
     with shown(listing, tmp_path, redis) as served, opened(served) as page:
@@ -169,5 +169,5 @@ def test_what_the_readme_shows_runs(tmp_path: Path, redis: str) -> None:
 
 
 def reasons(events: Any) -> list[str]:
-    """How runs have ended."""
+    """Returns the reasons of ended runs."""
     return [data(event)["reason"] for event in events if event.event == "end"]

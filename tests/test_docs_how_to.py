@@ -1,4 +1,4 @@
-"""The listings of the how-tos do what their pages say, as far as no browser is needed to see it."""
+"""The how-to listings work as their pages say, as far as this can be tested without a browser."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ def test_a_log_is_followed_line_by_line_from_its_level_on(tmp_path: Path) -> Non
             assert reasons(stream) == ["cancelled"]
 
 
-def test_progress_is_streamed_of_files_and_of_rows(tmp_path: Path) -> None:
+def test_progress_of_files_and_of_rows_is_streamed(tmp_path: Path) -> None:
     with (
         shown(listing("how-to/progress.md", "progress"), tmp_path) as served,
         opened(served) as page,
@@ -54,7 +54,7 @@ def test_progress_is_streamed_of_files_and_of_rows(tmp_path: Path) -> None:
     ):
         events = list(stream)
     assert list(dict.fromkeys(sets(events, "files", "value"))) == [0, 33.3, 66.6, 100]
-    # What is streamed ten times a second may be the last value, which then comes once more.
+    # A value that is streamed ten times a second may be the last, which is then sent once more.
     rows = [value for value, _ in groupby(sets(events, "rows", "value"))]
     assert [rows.count(0), rows.count(600), max(rows)] == [3, 3, 600]
     assert sets(events, "current") == ["north.csv", "east.csv", "south.csv"]
@@ -69,7 +69,7 @@ def login(url: str, user: str, password: str) -> httpx.Client:
     return client
 
 
-def test_who_is_not_logged_in_gets_nothing(tmp_path: Path) -> None:
+def test_a_user_who_is_not_logged_in_gets_nothing(tmp_path: Path) -> None:
     program = listing("how-to/authentication.md", "login")
     with shown(program, tmp_path, SECRET_KEY="s") as served:
         client = login(served.url, "ada", "wrong")
@@ -81,7 +81,7 @@ def test_who_is_not_logged_in_gets_nothing(tmp_path: Path) -> None:
         assert found.text.startswith("The server refuses with 403")
 
 
-def test_a_run_is_its_users_and_ends_after_the_log_out(tmp_path: Path) -> None:
+def test_a_run_belongs_to_its_user_and_ends_after_logout(tmp_path: Path) -> None:
     program = listing("how-to/authentication.md", "login")
     soon: Any = {
         "FLASH_EVENTS_HEARTBEAT_SECONDS": "0.2",
@@ -110,7 +110,7 @@ def test_a_run_is_its_users_and_ends_after_the_log_out(tmp_path: Path) -> None:
                 wait_until(lambda: served.metric("runs") == 0, 5, "its end")
 
 
-def test_what_shows_a_proxys_faults_is_well_without_one(tmp_path: Path) -> None:
+def test_the_proxy_check_succeeds_without_a_proxy(tmp_path: Path) -> None:
     program = listing("how-to/proxies.md", "proxies")
     with shown(program, tmp_path) as served, opened(served) as page:
         assert all(found.is_good for found in doctor.examine(served.url, 1))
@@ -121,7 +121,7 @@ def test_what_shows_a_proxys_faults_is_well_without_one(tmp_path: Path) -> None:
     assert first != second
 
 
-def test_the_doctor_says_what_its_table_says() -> None:
+def test_the_doctors_messages_are_those_of_its_table() -> None:
     source = Path(doctor.__file__).read_text("utf-8")
     table = text_of("how-to/proxies.md").split("\n## What the doctor says\n")[1].split("\n## ")[0]
     sayings = [text.strip("… ") for text in re.findall(r"^\| `(.*?)` \|", table, re.M)]
@@ -169,7 +169,7 @@ def listens(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def test_a_source_is_read_once_as_long_as_somebody_watches(tmp_path: Path) -> None:
+def test_a_source_is_read_once_while_there_are_subscribers(tmp_path: Path) -> None:
     program = listing("how-to/dashboards.md", "dashboards")
 
     def reads(served: Any) -> int:

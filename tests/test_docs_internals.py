@@ -1,4 +1,4 @@
-"""The page for engineers names what is there."""
+"""The page for engineers names existing modules, classes and functions."""
 
 import re
 from importlib import import_module
@@ -15,7 +15,7 @@ NAMED = sorted(set(re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_.]+)`", PAGE)))
 
 
 def found(name: str) -> Any:
-    """What a dotted name stands for."""
+    """Returns the object of a dotted name."""
     parts = name.removeprefix("flash_events.").split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -29,12 +29,12 @@ def found(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if not name.startswith("dash.")])
-def test_a_function_that_a_journey_passes_is_there(name: str) -> None:
+def test_a_named_function_exists(name: str) -> None:
     found(name)
 
 
-def test_every_room_is_described() -> None:
-    table = PAGE[PAGE.index("## The rooms") : PAGE.index("## Glossary")]
+def test_every_layer_is_described() -> None:
+    table = PAGE[PAGE.index("## The layers") : PAGE.index("## Glossary")]
     described = set(re.findall(r"`(\w+)/?`", table))
     paths = [path for path in (ROOT / "flash_events").iterdir() if path.suffix == ".py"]
     paths += [path.parent for path in (ROOT / "flash_events").glob("*/__init__.py")]

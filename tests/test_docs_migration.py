@@ -1,4 +1,4 @@
-"""What the page on dash-flash and dash-event-callback shows, runs."""
+"""The listings of the page on dash-flash and dash-event-callback run."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.support.page import data, opened
 
 PAGE = "migration.md"
 FLASH = {"Flash", "Input", "Output", "State", "callback", "event_callback", "stream_props"}
-"""What `flash` exports, as far as it is used here (dash-flash 1.4.0)."""
+"""A fake of `flash` with the names used here (dash-flash 1.4.0)."""
 
 [CHANGES] = re.findall(r"<!-- changes: moved -->\n```diff\n(.*?)```", text_of(PAGE), re.S)
 

@@ -1,4 +1,4 @@
-"""The pages on the semantics and the protocol say what is there."""
+"""The pages on the semantics and the protocol match the code."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ VECTORS = json.loads((ROOT / "tests/vectors/events.json").read_text("utf-8"))
 
 
 def names_in(path: Path) -> set[str]:
-    """The tests of a file and their classes, as pytest names them."""
+    """Returns the tests of a file and their classes, as pytest names them."""
     module = ast.parse(path.read_text("utf-8"))
     classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
     methods = {f"{one.name}::{name}" for one in classes for name in functions(one)}
@@ -36,7 +36,7 @@ def functions(scope: ast.Module | ast.ClassDef) -> list[str]:
 
 
 @pytest.mark.parametrize("held_by", HELD_BY)
-def test_every_promise_is_held_by_a_test_that_is_there(held_by: str) -> None:
+def test_every_promise_names_an_existing_test(held_by: str) -> None:
     path, _, name = held_by.partition("::")
     assert name in names_in(ROOT / path)
 
@@ -50,7 +50,7 @@ def test_every_row_of_the_promises_names_a_test() -> None:
 
 
 def cells(heading: str) -> list[list[str]]:
-    """The first cells of a section's tables, as words in code."""
+    """Returns the code words in the first cells of a section's tables."""
     section = PROTOCOL.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| ")]
     return [[word for cell in row[:2] for word in re.findall(r"`(\w+)`", cell)] for row in rows]
@@ -88,7 +88,7 @@ def test_every_event_is_described() -> None:
     assert all(f"`{reason}`" in PROTOCOL for reason in Reason)
 
 
-def test_the_stream_that_is_shown_is_what_is_sent() -> None:
+def test_the_documented_stream_is_the_one_that_is_sent() -> None:
     [stream] = re.findall(r"```text\n(event: open.*?)```", PROTOCOL, re.S)
     run, update = "A" * 22, stream_props("out", {"children": "Hello"})
     sent: tuple[events.Event, ...] = (

@@ -37,7 +37,7 @@ TESTED_BY = {
     "troubleshooting.md": ["test_docs_how_to.py", "browser/test_docs_site.py"],
     "tutorial.md": ["test_docs_tutorial.py", "browser/test_docs_site.py"],
 }
-"""The modules, below tests/, that run the listings of a page."""
+"""Modules below tests/ that run the listings of a page."""
 
 QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 
@@ -55,9 +55,10 @@ def build(site: Path, home: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def names_in_tests_of(module: str) -> set[str]:
-    """What the tests of a module are parametrized with, or take by `listing` or `LISTINGS[...]`.
+    """Returns the listing names that a module's tests are parametrized with, or pass to `listing`
+    or `LISTINGS[...]`.
 
-    A string elsewhere, such as the id of a component, names no listing.
+    Other strings, such as component ids, are no listing names.
     """
     names: set[str] = set()
     for function in ast.walk(ast.parse((ROOT / "tests" / module).read_text("utf-8"))):
@@ -95,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def test_the_site_builds_and_asks_nothing_of_other_hosts(site: Path) -> None:
+def test_the_site_builds_and_loads_nothing_from_other_hosts(site: Path) -> None:
     assert (site / "nginx.conf").exists()
     pages = list(site.rglob("*.html"))
     assert len(pages) >= len(PAGES)
@@ -114,10 +115,10 @@ SOUGHT = {
     "413": "troubleshooting/#an-upload-is-refused-with-413",
     "openai": "how-to/chat/#with-openais-client",
 }
-"""What people look for, and the place whose title has it."""
+"""Search terms, and the heading that must contain each."""
 
 
-def test_t10_what_people_look_for_is_the_title_of_a_place(site: Path) -> None:
+def test_t10_common_search_terms_are_headings(site: Path) -> None:
     index = json.loads((site / "search/search_index.json").read_text("utf-8"))
     titles = {html.unescape(place["title"]).lower(): place["location"] for place in index["docs"]}
     found = {word: [place for title, place in titles.items() if word in title] for word in SOUGHT}
@@ -151,7 +152,7 @@ def test_each_dead_end_fails_the_build(tmp_path: Path) -> None:
 
 
 def cells(page: str, head: str) -> list[str]:
-    """What stands first in the rows of the tables whose first column is named so."""
+    """Returns the first cells of the tables with this heading in their first column."""
     found: list[str] = []
     for table in re.findall(rf"^\| {head} \|.*?(?=^$|\Z)", text_of(page), re.M | re.S):
         found += re.findall(r"^\| `(\w+)` \|", table, re.M)
@@ -159,10 +160,10 @@ def cells(page: str, head: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_options_and_settings_that_are_named_exist(page: str) -> None:
+def test_named_options_and_settings_exist(page: str) -> None:
     settings = {field.name for field in fields(Settings)}
     options = set(inspect.signature(event_callback).parameters)
-    assert set(cells(page, "option")) <= options | {"concat"}  # which is taken, of dash-flash
+    assert set(cells(page, "option")) <= options | {"concat"}  # accepted, from dash-flash
     assert set(cells(page, "setting")) <= settings
     variables = set(re.findall(r"FLASH_EVENTS_([A-Z_]+[A-Z])", text_of(page)))
     assert {name.lower() for name in variables} <= settings
@@ -175,7 +176,7 @@ def test_the_tutorial_names_every_option() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_of_the_repository_that_are_named_are_there(page: str) -> None:
+def test_named_files_of_the_repository_exist(page: str) -> None:
     named = re.findall(
         r"`((?:benchmarks|docs|examples|flash_events|tests)/[\w/.]+)`", text_of(page)
     )

@@ -15,7 +15,7 @@ FASTER = {"sleep(0.25)": "sleep(0.01)"}
 READING = re.compile(r"-?\d+\.\d °C from (\d+) readings")
 
 
-def test_the_first_step_answers_once(tmp_path: Path) -> None:
+def test_the_first_step_responds_once(tmp_path: Path) -> None:
     with shown(listing(PAGE, "answer"), tmp_path, FASTER) as served, opened(served) as page:
         [entry] = page.entries
         body = {
@@ -42,7 +42,7 @@ def test_a_step_shows_the_mean_after_each_reading(name: str, tmp_path: Path) -> 
         assert said.index(True) == 20 if name == "blocking" else not any(said)
 
 
-def test_a_program_runs_as_it_is_and_a_plain_generator_cleans_up(tmp_path: Path) -> None:
+def test_a_program_runs_unchanged_and_a_plain_generator_cleans_up(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(listing(PAGE, "blocking"), "utf-8")
     environment: Any = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with serving("app", tmp_path, home=tmp_path, **environment) as served, opened(served) as page:
@@ -61,6 +61,6 @@ def test_its_tests_pass(tmp_path: Path) -> None:
     assert "2 passed" in said_by_pytest(tmp_path, *options.split())
 
 
-def test_its_command_is_one_of_the_guide_which_are_run() -> None:
+def test_its_command_is_one_that_the_guides_tests_run() -> None:
     [line] = re.findall(r"^hypercorn .*$", text_of(PAGE), re.M)
     assert f"\n{line}\n" in text_of("deployment.md")

@@ -1,4 +1,4 @@
-"""S17: what Dash's own encoder sends, ours sends too, and as the same JSON."""
+"""S17: every value that Dash's encoder sends is sent as the same JSON."""
 
 import collections
 import dataclasses
@@ -100,7 +100,7 @@ class Moment(dt.datetime):
 
 
 def b(children: Any) -> html.B:
-    """A component that holds what its type does not allow, too."""
+    """A component that holds values its type does not allow."""
     return html.B(children)
 
 
@@ -285,7 +285,7 @@ MORE: dict[str, tuple[Any, Any]] = {
     "Timedelta": (pd.Timedelta(days=1), "P1DT0H0M0S"),
     "numbers in another byte order": (np.array([1.5], dtype=">f8"), [1.5]),
 }
-"""What Dash refuses, and we send."""
+"""Values that Dash refuses, and this package sends."""
 
 OTHERWISE: dict[str, tuple[Any, Any]] = {
     "masked values": (np.ma.array([1, 999], mask=[False, True]), [1, None]),
@@ -297,8 +297,9 @@ OTHERWISE: dict[str, tuple[Any, Any]] = {
     "datetime64 beside no component": (np.datetime64("2026-01-02"), "2026-01-02"),
     "nanoseconds": (pd.Timestamp(1), "1970-01-01T00:00:00.000000001"),
 }
-"""What we send better: Dash shows hidden values, cuts or adds digits, makes a list of a number, and
-writes some values in one way alone and in another beside a component."""
+"""Values that Dash distorts: it shows hidden values, changes digits, makes a list of a number, or
+writes a value differently besides a component.
+"""
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "object": (Foreign(), "Foreign at p"),
@@ -353,13 +354,13 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "Timestamp Timestamp('2026-01-02 00:00:00') at p",
     ),
 }
-"""What neither sends, and what the error names."""
+"""Values that neither sends, and the words of the error."""
 
 
 def by_dash(value: Any) -> Any:
-    """What a browser reads of the answer of a Dash callback."""
+    """Returns the JSON of a Dash callback's response."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that it cuts nanoseconds
+        warnings.simplefilter("ignore")  # it warns that it cuts nanoseconds
         return json.loads(dash_to_json({"response": {"a": {"p": value}}}))["response"]["a"]["p"]
 
 
@@ -369,12 +370,12 @@ def by_us(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_s17_what_dash_sends_is_sent_as_the_same_json(name: str) -> None:
+def test_s17_values_that_dash_sends_are_sent_as_the_same_json(name: str) -> None:
     assert json.dumps(by_us(SENT[name])) == json.dumps(by_dash(SENT[name]))
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_s17_some_values_are_sent_that_dash_refuses(name: str) -> None:
+def test_s17_some_values_that_dash_refuses_are_sent(name: str) -> None:
     value, sent = MORE[name]
     with pytest.raises((TypeError, ValueError)):
         by_dash(value)
@@ -382,14 +383,14 @@ def test_s17_some_values_are_sent_that_dash_refuses(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
-def test_s17_what_dash_sends_with_a_loss_is_sent_whole(name: str) -> None:
+def test_s17_values_that_dash_distorts_are_sent_unchanged(name: str) -> None:
     value, sent = OTHERWISE[name]
     assert by_us(value) == sent
     assert by_dash(value) != sent
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_s17_what_dash_refuses_is_refused_by_id_prop_and_type(name: str) -> None:
+def test_s17_a_refused_value_is_named_by_id_prop_and_type(name: str) -> None:
     value, names = REFUSED[name]
     with pytest.raises((TypeError, ValueError)):
         by_dash(value)
@@ -408,14 +409,14 @@ def test_s17_what_dash_refuses_is_refused_by_id_prop_and_type(name: str) -> None
     ],
     ids=["list", "component", "dict"],
 )
-def test_p14_a_part_of_a_value_cannot_be_left_alone(value: Any, path: str) -> None:
+def test_p14_no_update_inside_a_value_is_refused(value: Any, path: str) -> None:
     with pytest.raises(EncodingError, match="only a whole prop can be left unchanged") as raised:
         by_us(value)
     assert f"'p' of component 'a' cannot be sent: no_update at {path} is" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_s17_a_value_beside_a_large_number_is_sent_as_ever(name: str) -> None:
-    """The slow way, which a large number takes, says the same as the fast one."""
+def test_s17_a_value_besides_a_large_number_is_sent_unchanged(name: str) -> None:
+    """The slow path for large numbers has the same output as the fast path."""
     [_, slow] = json.loads(to_json([2**70, SENT[name]]))
     assert json.dumps(slow) == json.dumps(by_us(SENT[name]))

@@ -1,4 +1,4 @@
-"""Why a run ends: `cancelled` only if somebody asked, else `error`, unless it returns."""
+"""Reasons for the end of a run: `cancelled` only on request, else `error`, unless it returns."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ async def test_s12_on_error_gets_an_exception_with_what_was_raised_as_its_cause(
 
 
 @pytest.mark.parametrize("raised", [SystemExit(2), Panic(), asyncio.CancelledError()])
-async def test_s11_an_on_error_that_raises_what_is_no_exception_hides_nothing(
+async def test_s11_a_base_exception_in_on_error_does_not_hide_the_error(
     raised: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(_n: int) -> AsyncIterator[Update]:
@@ -68,7 +68,7 @@ async def test_s11_an_on_error_that_raises_what_is_no_exception_hides_nothing(
     assert sum(end.failure.ref in record.getMessage() for record in caplog.records) == 2
 
 
-async def test_s11_what_finally_raises_while_the_run_is_cancelled_leaves_it_cancelled() -> None:
+async def test_s11_an_exception_in_finally_does_not_change_a_cancelled_end() -> None:
     calls: list[Exception] = []
 
     async def leave(_n: int) -> AsyncIterator[Update]:
@@ -88,7 +88,7 @@ async def test_s11_what_finally_raises_while_the_run_is_cancelled_leaves_it_canc
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("is_plain", [False, True])
-async def test_t1_what_finally_raises_while_the_run_is_cancelled_is_logged_with_its_traceback(
+async def test_t1_an_exception_in_finally_of_a_cancelled_run_is_logged_with_its_traceback(
     debug: bool, is_plain: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def leave(_n: int) -> AsyncIterator[Update]:
@@ -118,7 +118,7 @@ async def test_t1_what_finally_raises_while_the_run_is_cancelled_is_logged_with_
 
 
 @pytest.mark.parametrize("debug", [False, True])
-async def test_t1_a_timeout_and_an_on_error_that_fails_log_where_they_were(
+async def test_t1_a_timeout_and_a_failed_on_error_log_their_source(
     debug: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def waits(_n: int) -> AsyncIterator[Update]:
@@ -141,7 +141,7 @@ async def test_t1_a_timeout_and_an_on_error_that_fails_log_where_they_were(
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("is_plain", [False, True])
-async def test_t1_an_update_that_is_refused_names_the_line_of_its_yield(
+async def test_t1_the_error_of_a_refused_update_names_the_line_of_its_yield(
     debug: bool, is_plain: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     errors: list[Exception] = []
@@ -169,7 +169,7 @@ async def test_t1_an_update_that_is_refused_names_the_line_of_its_yield(
     assert [place in "".join(error.__notes__) for error in errors] == [True]
 
 
-async def test_t1_only_debug_mode_tells_the_page_where_an_update_was_made() -> None:
+async def test_t1_only_debug_mode_sends_the_source_of_an_update() -> None:
     async def body(_n: int) -> AsyncIterator[Update]:
         yield OUT
         set_props("out", {"children": 2})
@@ -184,7 +184,7 @@ async def test_t1_only_debug_mode_tells_the_page_where_an_update_was_made() -> N
         assert (__file__ in data) == debug
 
 
-async def test_s12_a_stop_while_on_error_waits_is_obeyed() -> None:
+async def test_s12_a_stop_while_on_error_waits_takes_effect() -> None:
     waits = asyncio.Event()
 
     async def fail(_n: int) -> AsyncIterator[Update]:
@@ -201,8 +201,8 @@ async def test_s12_a_stop_while_on_error_waits_is_obeyed() -> None:
         assert (await streamed.to_end()).reason == Reason.CANCELLED
 
 
-def test_s12_a_loop_that_ends_cancels_its_runs_and_they_are_lost() -> None:
-    """Nobody asked for that, and nothing has failed: `on_error` is not called."""
+def test_s12_the_end_of_the_event_loop_cancels_its_runs_which_are_lost() -> None:
+    """That was not requested, and nothing failed: `on_error` is not called."""
     calls: list[Exception] = []
     closed: list[str] = []
 
@@ -225,7 +225,7 @@ def test_s12_a_loop_that_ends_cancels_its_runs_and_they_are_lost() -> None:
     assert (closed, calls) == (["body"], [])
 
 
-def test_s12_a_run_whose_loop_is_thrown_away_is_left_in_peace(
+def test_s12_a_run_whose_event_loop_is_discarded_logs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.ERROR, "flash_events")
@@ -242,7 +242,7 @@ def test_s12_a_run_whose_loop_is_thrown_away_is_left_in_peace(
     loop.run_until_complete(streamed.next())
     assert streamed.run._task is not None
     coroutine: Any = streamed.run._task.get_coro()
-    with suppress(RuntimeError):  # as Python says of an async generator that waits for something
+    with suppress(RuntimeError):  # Python's message for an async generator that awaits something
         coroutine.close()  # as the garbage collector does
     assert calls == []
     assert caplog.records == []
@@ -251,8 +251,8 @@ def test_s12_a_run_whose_loop_is_thrown_away_is_left_in_peace(
     loop.close()
 
 
-def test_s11_a_signal_handler_that_ends_the_process_is_obeyed() -> None:
-    """As in a process of a Celery worker that is terminated: the body has not called it."""
+def test_s11_an_exit_in_a_signal_handler_ends_the_process() -> None:
+    """The same as in a terminated process of a Celery worker: the body has not raised it."""
     closed: list[str] = []
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -279,9 +279,9 @@ def test_s11_a_signal_handler_that_ends_the_process_is_obeyed() -> None:
 
 
 class TestReturn:
-    """S14: what a plain generator returns is its last update, as in an ordinary callback."""
+    """S14: the return value of a plain generator is its last update, as in an ordinary callback."""
 
-    async def test_it_is_sent_after_what_was_yielded(self) -> None:
+    async def test_it_is_sent_after_the_yielded_updates(self) -> None:
         def work(_n: int) -> Generator[Update, None, Update]:
             yield stream_props("out", {"children": "working"})
             return stream_props("out", {"children": "done"})
@@ -301,7 +301,7 @@ class TestReturn:
                 assert (await streamed.to_end()).reason == Reason.DONE
             assert len(streamed.sets) == count
 
-    async def test_what_is_no_update_is_an_error(self) -> None:
+    async def test_an_invalid_update_is_an_error(self) -> None:
         def work(_n: int) -> Generator[Update, None, int]:
             yield OUT
             return 7

@@ -1,4 +1,4 @@
-"""The endpoint under real hypercorn, spoken to by clients that are not ours."""
+"""The endpoint under a real hypercorn, with independent HTTP clients."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ def page(kitchen: Served) -> Iterator[Page]:
         yield page
 
 
-def test_a_start_answers_with_the_stream_itself(page: Page) -> None:
+def test_the_response_to_a_start_is_the_stream(page: Page) -> None:
     body = page.body("fail")
     with page.stream("start", body) as events:
         seen = list(events)
@@ -37,14 +37,14 @@ def test_a_start_answers_with_the_stream_itself(page: Page) -> None:
     assert end["set"] == [["message", {"children": "sorry: no luck"}]]
 
 
-def test_a_burst_arrives_whole_and_in_order(page: Page) -> None:
+def test_a_burst_arrives_complete_and_in_order(page: Page) -> None:
     with page.stream("start", page.body("burst")) as events:
         updates = [data(event) for event in events if event.event == "update"]
     assert [update["n"] for update in updates] == list(range(1, 20_001))
     assert updates[-1]["set"] == [["out", {"children": "burst 20000"}]]
 
 
-def test_headers_keep_proxies_from_holding_it_back(page: Page) -> None:
+def test_headers_tell_proxies_not_to_buffer(page: Page) -> None:
     with page.client.stream("POST", page.url("start"), json=page.body("fail")) as response:
         response.read()
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -52,7 +52,7 @@ def test_headers_keep_proxies_from_holding_it_back(page: Page) -> None:
     assert response.headers["x-accel-buffering"] == "no"
 
 
-def test_curl_shows_it_readable(page: Page) -> None:
+def test_the_stream_is_readable_in_curl(page: Page) -> None:
     command = ["curl", "-sN", "-H", "Content-Type: application/json", "-d", "@-", page.url("start")]
     shown = subprocess.run(
         command, input=json.dumps(page.body("fail")).encode(), capture_output=True, check=True
@@ -61,7 +61,7 @@ def test_curl_shows_it_readable(page: Page) -> None:
     assert shown.endswith("event: close\ndata: {}\n\n")
 
 
-def test_a_second_run_travels_on_the_open_connection(page: Page) -> None:
+def test_a_second_run_uses_the_open_connection(page: Page) -> None:
     first = page.body("endless0")
     connection = first["flash_events"]["connection"]
     with page.stream("start", first) as events:
@@ -75,18 +75,18 @@ def test_a_second_run_travels_on_the_open_connection(page: Page) -> None:
         page.stop(first["flash_events"]["run"])
 
 
-def test_a_connection_that_is_not_known_is_replaced_by_a_new_stream(page: Page) -> None:
+def test_an_unknown_connection_is_replaced_by_a_new_stream(page: Page) -> None:
     body = page.body("fail", connections=[new_id()])
     with page.stream("start", body) as events:
         assert data(next(events))["connection"] == body["flash_events"]["connection"]
 
 
-def test_a_start_that_is_repeated_starts_no_second_run(page: Page, kitchen: Served) -> None:
+def test_a_repeated_start_starts_no_second_run(page: Page, kitchen: Served) -> None:
     before = len(kitchen.marks("ticks began"))
     body = page.body("start")
     with page.stream("start", body) as events:
         first = [next(events).event for _ in range(3)]
-    with page.stream("start", body) as events:  # its answer was lost
+    with page.stream("start", body) as events:  # its response was lost
         again = [next(events).event for _ in range(3)]
     assert first == again == ["open", "start", "update"]
     assert len(kitchen.marks("ticks began")) == before + 1
@@ -107,7 +107,7 @@ def test_a_stop_runs_finally_within_a_second(page: Page, kitchen: Served) -> Non
     assert done["time"] - asked < 1
 
 
-def test_stopping_what_is_not_there_does_nothing(page: Page) -> None:
+def test_stopping_an_unknown_run_does_nothing(page: Page) -> None:
     assert page.stop(new_id()).status_code == 202
 
 
@@ -177,7 +177,7 @@ class TestRefusals:
     def test_a_body_over_the_limit(self, page: Page) -> None:
         assert self.refused(page.post("start", {"x": "x" * 2**24}), 413) == "too_large"
 
-    def test_inputs_that_do_not_fit(self, page: Page) -> None:
+    def test_mismatched_inputs(self, page: Page) -> None:
         body = {**page.body("fail"), "inputs": []}
         assert self.refused(page.post("start", body), 400) == "bad_inputs"
 
@@ -206,7 +206,7 @@ def test_more_runs_than_a_page_may_have_are_refused_and_slots_come_back(tmp_path
             wait_until(lambda: page.post("start", again).status_code == 202, 1, "a free slot")
 
 
-def test_a_run_that_is_replaced_does_not_count_against_the_limit(tmp_path: Path) -> None:
+def test_a_replaced_run_does_not_count_towards_the_limit(tmp_path: Path) -> None:
     with (
         serving(
             "tests.apps.kitchen:server", tmp_path, FLASH_EVENTS_MAX_RUNS_PER_PAGE="1"
@@ -223,7 +223,7 @@ def test_a_run_that_is_replaced_does_not_count_against_the_limit(tmp_path: Path)
             page.stop(replacing["flash_events"]["run"])
 
 
-def test_a_start_that_its_page_has_overtaken_in_leaving_starts_nothing(
+def test_a_start_that_arrives_after_its_page_has_left_starts_nothing(
     page: Page, kitchen: Served
 ) -> None:
     before = len(kitchen.marks("ticks began"))
@@ -233,8 +233,8 @@ def test_a_start_that_its_page_has_overtaken_in_leaving_starts_nothing(
     assert len(kitchen.marks("ticks began")) == before
 
 
-def test_workers_that_cannot_reach_each_other_say_so_and_serve(tmp_path: Path) -> None:
-    too_long = tmp_path / ("x" * 100)  # for the path of a Unix socket
+def test_workers_that_cannot_reach_each_other_log_it_and_serve(tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 100)  # too long for the path of a Unix socket
     too_long.mkdir()
     with (
         serving("tests.apps.kitchen:server", tmp_path, workers=2, TMPDIR=str(too_long)) as served,
@@ -245,7 +245,7 @@ def test_workers_that_cannot_reach_each_other_say_so_and_serve(tmp_path: Path) -
         assert "This worker cannot reach its siblings" in served.log()
 
 
-def test_another_callback_on_the_same_worker_answers_during_a_flood(page: Page) -> None:
+def test_another_callback_on_the_same_worker_responds_during_a_flood(page: Page) -> None:
     body = page.body("plain")
     with page.stream("start", page.body("burst")) as events:
         next(events)
@@ -254,7 +254,7 @@ def test_another_callback_on_the_same_worker_answers_during_a_flood(page: Page) 
     assert body
 
 
-def test_a_client_that_vanishes_is_noticed_after_the_grace(tmp_path: Path) -> None:
+def test_a_lost_client_is_detected_after_the_grace_period(tmp_path: Path) -> None:
     with (
         serving(
             "tests.apps.kitchen:server",
@@ -286,16 +286,14 @@ def test_a_worker_that_is_stopped_runs_finally(
         with page.stream("start", page.body(component)) as events:
             while next(events).event != "update":
                 pass
-        page.client.close()  # the run goes on for the grace
+        page.client.close()  # the run continues for the grace period
         served.process.send_signal(signal.SIGTERM)
         served.wait_for_mark(mark)
 
 
 @pytest.mark.deadline
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_four_workers_without_a_broker_stop_what_any_of_them_runs(
-    tmp_path: Path, loop: str
-) -> None:
+def test_four_workers_without_a_broker_stop_each_others_runs(tmp_path: Path, loop: str) -> None:
     with serving("tests.apps.kitchen:server", tmp_path, workers=4, loop=loop) as served:
         workers = set()
         for n in range(1, 13):
@@ -305,7 +303,7 @@ def test_four_workers_without_a_broker_stop_what_any_of_them_runs(
             ):
                 while next(events).event != "update":
                     pass
-                # Another TCP connection, another worker most times.
+                # Another TCP connection usually reaches another worker.
                 fields = {"version": 1, "page": page.page, "runs": [body["flash_events"]["run"]]}
                 asked = time_of(httpx.post(page.url("stop"), json={"flash_events": fields}))
                 done = served.wait_for_mark("ticks finally", n)
@@ -314,7 +312,7 @@ def test_four_workers_without_a_broker_stop_what_any_of_them_runs(
     assert len(workers) > 1
 
 
-def test_a_resume_on_another_worker_is_lost_and_the_log_says_the_cure_once(tmp_path: Path) -> None:
+def test_a_resume_on_another_worker_is_lost_and_the_log_names_the_fix_once(tmp_path: Path) -> None:
     with serving("tests.apps.kitchen:server", tmp_path, workers=2) as served:
         lost = 0
         with opened(served) as page, page.stream("start", body := page.body("start")) as events:

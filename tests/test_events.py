@@ -1,4 +1,6 @@
-"""The wire: the vectors that vitest reads too, in both directions, and what cannot be sent."""
+"""The protocol's events in both directions, with the vectors shared with vitest, and values that
+cannot be sent.
+"""
 
 import datetime
 import decimal
@@ -23,7 +25,7 @@ RUN = "A" * 22
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["case"])
-def test_a_vector_is_what_we_write_and_read(vector: dict[str, Any]) -> None:
+def test_a_vector_is_encoded_and_decoded(vector: dict[str, Any]) -> None:
     event = events.decode(vector["event"], json.dumps(vector["data"]))
     assert event is not None
     written = events.encode(event)
@@ -35,7 +37,7 @@ def test_a_vector_is_what_we_write_and_read(vector: dict[str, Any]) -> None:
     assert events.decode(read.event, read.data) == event
 
 
-def test_an_event_that_is_not_known_is_ignored() -> None:
+def test_an_unknown_event_is_ignored() -> None:
     assert events.decode("novelty", '{"run":"x"}') is None
 
 
@@ -71,7 +73,7 @@ def test_any_text_arrives_as_one_event_each(texts: list[str]) -> None:
         ({1: float("nan"), "x": 2}, {"1": None, "x": 2}),
     ],
 )
-def test_what_dash_can_send_is_sent(value: object, sent: object) -> None:
+def test_values_that_dash_can_send_are_sent(value: object, sent: object) -> None:
     assert sent_value(value) == sent
 
 
@@ -92,7 +94,7 @@ def test_deeply_nested_components_are_sent() -> None:
     assert sent == "deep"
 
 
-def test_what_is_sent_is_not_changed() -> None:
+def test_sent_values_are_not_modified() -> None:
     props = {"data": {"x": (1, float("nan")), "t": datetime.date(2026, 1, 2)}}
     before = repr(props)
     encode(stream_props("a", props))
@@ -125,7 +127,7 @@ def circular() -> list[object]:
         ({"children": b"bytes"}, "bytes at children has no JSON form"),
     ],
 )
-def test_what_cannot_be_sent_is_named_with_id_prop_and_type(
+def test_a_value_that_cannot_be_sent_is_named_with_id_prop_and_type(
     props: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(EncodingError) as raised:
@@ -138,7 +140,7 @@ def test_an_update_over_the_limit_names_the_setting() -> None:
         events.encode_update(stream_props("a", {"children": "x" * 100}), 100)
 
 
-def test_a_wildcard_is_written_as_dash_writes_it() -> None:
+def test_a_wildcard_is_written_in_dashs_format() -> None:
     body = encode(stream_props({"type": "card", "index": ALL}, {"children": 1}))
     assert json.loads(b"{%b}" % body)["set"] == [
         ['{"index":["ALL"],"type":"card"}', {"children": 1}]

@@ -1,4 +1,4 @@
-"""Each example is a complete app: what it needs is in its own file."""
+"""Each example is a complete app in one file."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_each_example_is_an_app_of_its_own() -> None:
+def test_each_example_is_an_independent_app() -> None:
     names = {file.stem for file in (ROOT / "examples").glob("*.py")} - {"__init__", "gallery"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *sorted(names)],

@@ -1,4 +1,4 @@
-"""A run that waits holds what it needs, and nothing of the request that started it."""
+"""An idle run keeps its own state, and nothing of its start request."""
 
 import asyncio
 import gc
@@ -25,8 +25,9 @@ from tests.support.server import free_port, until
 RUNS = 200
 
 MOST_BYTES = 15_000
-"""Of a run, as tracemalloc counts (13,400 on Python 3.11); twice as many with the connection of its
-request. A bare task with its generator has 1,250."""
+"""Maximum memory of a run, as tracemalloc counts it (13,400 on Python 3.11); twice as many with the
+connection of its request. A bare task with its generator has 1,250.
+"""
 
 asked: asyncio.Event
 seen: list[dict[str, Any]] = []
@@ -76,7 +77,7 @@ async def what_is_readable() -> dict[str, Any]:
 
 
 class Client:
-    """A page of one connection that starts runs, each with a request of its own."""
+    """A page with one connection that starts runs, each with a request of its own."""
 
     def __init__(self, port: int, output: str) -> None:
         self._port = port
@@ -153,7 +154,7 @@ _left: dict[int, object] = {}
 
 @pytest.fixture(autouse=True)
 def left() -> Iterator[None]:
-    """What tests before these have left in this process does not count."""
+    """Objects that earlier tests have left in this process do not count."""
     gc.collect()
     kinds = (*CONNECTION, Request)
     _left.update({id(one): one for one in gc.get_objects() if issubclass(type(one), kinds)})
@@ -162,18 +163,18 @@ def left() -> Iterator[None]:
 
 
 def alive(*kinds: type) -> int:
-    """How many objects there are that only a request of its own has."""
+    """Returns the number of objects that only a request's own state has."""
     gc.collect()
-    objects = gc.get_objects()  # among them weak proxies, which `isinstance` cannot be asked about
+    objects = gc.get_objects()  # some are weak proxies, which raise in `isinstance`
     return sum(issubclass(type(one), kinds) and id(one) not in _left for one in objects)
 
 
-async def test_nothing_of_the_servers_connection_lives_on_in_a_run() -> None:
+async def test_a_run_keeps_no_reference_to_the_servers_connection() -> None:
     async with serving_here() as (client, _):
         await until(lambda: alive(*CONNECTION) == 3)
         await client.start_beside(20)
         await until(lambda: alive(*CONNECTION) == 3)
-        # Each run has its own; and there is the original of the one that opened the connection.
+        # Each run has its own, besides the original of the run that opened the connection.
         assert alive(Request) == 21 + 1
 
 
@@ -196,7 +197,7 @@ async def settled_bytes() -> int:
     return size
 
 
-async def test_the_request_is_readable_for_as_long_as_the_run_lives() -> None:
+async def test_the_request_is_readable_while_the_run_lives() -> None:
     async with serving_here() as (client, _):
         await client.start_beside(1)
         await until(lambda: alive(TCPServer) == 1)

@@ -1,4 +1,4 @@
-"""What pages and messages tell people to install is there to be installed."""
+"""Packages that pages and messages tell people to install exist."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ TEXTS = [
 
 
 def packages_of(extra: str) -> tuple[str, ...]:
-    """The requirements of an extra, with those of the extras that it names."""
+    """Returns the requirements of an extra, including those of the extras that it names."""
     found: list[str] = []
     for written in PROJECT["optional-dependencies"][extra]:
         requirement = Requirement(written)
@@ -38,18 +38,18 @@ def packages_of(extra: str) -> tuple[str, ...]:
 
 
 KNOWN = {package for extra in PROJECT["optional-dependencies"] for package in packages_of(extra)}
-KNOWN |= {"dash[async]"}  # what Dash asks for where a page's layout is async
+KNOWN |= {"dash[async]"}  # Dash's requirement for a page with an async layout
 
 
 def installed_by(text: str) -> list[str]:
-    """What the `pip install` commands of a text name, without options."""
+    """Returns the arguments of the `pip install` commands in a text, without options."""
     commands = re.findall(r"pip install ([^`)\n]*)", text)
     words = [word for command in commands for word in shlex.split(command, comments=True)]
     return [word for word in words if not word.startswith("-")]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_says_that_an_index_has_flash_events(path: Path) -> None:
+def test_no_text_installs_flash_events_from_an_index(path: Path) -> None:
     text = path.read_text("utf-8")
     assert "flash-events[" not in text
     if path == ROOT / "flash_events/extras.py":

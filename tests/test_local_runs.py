@@ -1,4 +1,4 @@
-"""The runs of a worker: who they belong to, and what a start costs beside them."""
+"""The runs of a worker: their owners, limits and lookups."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +22,7 @@ from tests.support.server import until
 
 
 class Runs:
-    """Runs of one callback, each of which waits until it is stopped."""
+    """Starts runs of one callback, each of which waits until it is stopped."""
 
     def __init__(
         self, on_disconnect: Literal["cancel", "finish"] = "cancel", **limits: int
@@ -72,7 +72,7 @@ class Runs:
         await until(lambda: len(self.all) == left)
 
 
-async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice(
+async def test_s16_two_runs_can_replace_the_same_run_of_another_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = Runs()
@@ -96,14 +96,14 @@ async def test_s16_two_runs_replace_one_of_another_worker_and_name_it_twice(
     log = await runs.broker.logs.take(ConnectionId("C"), "")
     assert log is not None
     data = b""
-    async with asyncio.timeout(STOP_SECONDS / 2):  # neither waits in vain
+    async with asyncio.timeout(STOP_SECONDS / 2):  # neither waits forever
         while data.count(b"event: start") < 2:
             data = (await log.read("")).data
     assert b"event: end" not in data
     await runs.stop("1", "2")
 
 
-async def test_a_page_has_room_again_when_one_of_its_runs_has_ended() -> None:
+async def test_a_page_below_its_limit_again_can_start_a_run() -> None:
     runs = Runs(max_runs_per_page=2)
     await runs.start(RunId("1"), PageId("P"))
     assert not runs.refused("P")
@@ -115,7 +115,7 @@ async def test_a_page_has_room_again_when_one_of_its_runs_has_ended() -> None:
     await runs.stop("2")
 
 
-async def test_what_is_replaced_leaves_room_only_where_it_is() -> None:
+async def test_a_replaced_run_frees_capacity_only_in_its_own_worker() -> None:
     runs = Runs(max_runs_per_page=1)
     await runs.start(RunId("1"), PageId("P"))
     await runs.start(RunId("2"), PageId("Q"))
@@ -124,7 +124,7 @@ async def test_what_is_replaced_leaves_room_only_where_it_is() -> None:
     await runs.stop("1", "2")
 
 
-async def test_runs_stop_with_the_connection_that_carries_them_and_no_others() -> None:
+async def test_runs_stop_with_their_own_connection_only() -> None:
     runs = Runs()
     for run, connection in (("1", "C"), ("2", "C"), ("3", "D")):
         await runs.start(RunId(run), PageId("P"), ConnectionId(connection))
@@ -135,7 +135,7 @@ async def test_runs_stop_with_the_connection_that_carries_them_and_no_others() -
     await runs.stop("3")
 
 
-async def test_a_kept_run_leaves_the_connection_that_it_has_moved_away_from() -> None:
+async def test_a_kept_run_leaves_its_old_connection() -> None:
     runs = Runs("finish")
     await runs.start(RunId("1"), PageId("P"), ConnectionId("C"))
     await runs.log("D", "1")
@@ -148,8 +148,8 @@ async def test_a_kept_run_leaves_the_connection_that_it_has_moved_away_from() ->
     await runs.stop("1")
 
 
-async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None:
-    """P22: the broker has forgotten it; a kept one goes on for a page that attaches."""
+async def test_p22_a_run_on_a_closed_connection_is_lost() -> None:
+    """P22: the broker has forgotten it; a kept run continues for a page that attaches."""
     runs, kept = Runs(), Runs("finish")
     await runs.start(RunId("1"), PageId("P"))
     runs.all.on_closed(ConnectionId("D"))
@@ -164,7 +164,7 @@ async def test_p22_a_run_that_a_closed_connection_should_carry_is_lost() -> None
     await kept.stop("2")
 
 
-async def test_a_start_visits_no_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_iterates_over_no_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs()
     await runs.start(RunId("1"), PageId("P"))
 

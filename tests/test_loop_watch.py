@@ -1,4 +1,4 @@
-"""Who blocks the event loop is named in the log."""
+"""The function that blocks the event loop is named in the log."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ async def slow_callback() -> None:
     time.sleep(BLOCKED_SECONDS + 1)  # noqa: ASYNC251 - that is what is watched for
 
 
-async def test_a_blocked_loop_is_reported_once_with_the_name_of_the_culprit(
+async def test_a_blocked_loop_is_reported_once_with_the_name_of_the_function(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "flash_events")
@@ -28,14 +28,14 @@ async def test_a_blocked_loop_is_reported_once_with_the_name_of_the_culprit(
     assert "slow_callback" in record.getMessage()
 
 
-async def test_a_loop_that_turns_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_responsive_loop_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch()
     await asyncio.sleep(BLOCKED_SECONDS + 0.5)
     watch.close()
     assert not caplog.records
 
 
-def test_what_has_started_the_loop_is_not_to_blame() -> None:
+def test_the_code_that_has_started_the_loop_is_not_reported() -> None:
     said = []
 
     class Selector(selectors.DefaultSelector):

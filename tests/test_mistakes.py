@@ -1,6 +1,6 @@
-"""The usual mistakes: where each is found, and that its message says the cure.
+"""Common mistakes: each is found, and its message names the fix.
 
-What only the page can know is in `tests/browser/test_mistakes.py`.
+Those that only the page can find are in `tests/browser/test_mistakes.py`.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Page:
 def decorated(
     *dependencies: Any, function: Callable[..., Any] = live, **options: Any
 ) -> Callable[[], object]:
-    """What decorates a function, and puts it where nobody sees it."""
+    """A decorator that moves the function where it cannot be found."""
     return lambda: event_callback_in(bridge.Registry([], {}), *dependencies, **options)(function)
 
 
@@ -194,7 +194,7 @@ AT_DECORATION: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
     ),
     "worker by name": (decorated(START, worker="celery"), ("Write: worker=celery_app",)),
 }
-"""A mistake, what makes it, and parts of the error's text."""
+"""Mistakes: a name, code that makes it, and parts of the error message."""
 
 
 @pytest.mark.parametrize("name", AT_DECORATION)
@@ -340,7 +340,7 @@ def test_it_is_warned_about_at_decoration(
     ],
     ids=["lambda that yields", "wrapper that passes something", "bound method"],
 )
-def test_what_is_unusual_and_right_is_accepted(function: Callable[..., Any]) -> None:
+def test_unusual_but_correct_code_is_accepted(function: Callable[..., Any]) -> None:
     decorated(START, function=function)()
 
 
@@ -358,7 +358,7 @@ async def test_it_is_an_error_of_the_run(
         assert not [part for part in mistake.says if part not in text], text
 
 
-async def test_s14_what_a_plain_generator_returns_is_an_update() -> None:
+async def test_s14_the_return_value_of_a_plain_generator_is_an_update() -> None:
     def body(_n: int) -> Generator[Any, None, Any]:
         yield
         return stream_props("out", {"children": "returned"})
@@ -376,7 +376,7 @@ async def test_s14_what_a_plain_generator_returns_is_an_update() -> None:
         (("out", {"children": "sorry"}), "Write: return stream_props('out', {'children'"),
     ],
 )
-async def test_what_on_error_returns_is_no_update(
+async def test_an_invalid_return_value_of_on_error_is_an_error(
     caplog: pytest.LogCaptureFixture, answer: Any, says: str
 ) -> None:
     async def fails(_n: int) -> AsyncIterator[Any]:
@@ -449,7 +449,7 @@ class TestBlocking:
 
 
 class TestApps:
-    """Mistakes of those who create, set or serve an app."""
+    """Mistakes in creating, configuring or serving an app."""
 
     @pytest.fixture(autouse=True)
     def _forget(self) -> Iterator[None]:
@@ -461,13 +461,13 @@ class TestApps:
         registry.by_id.clear()
         Dash("tests", backend="quart")  # the app that was created last is the current one
 
-    def test_an_app_on_flask_is_told_to_take_quart(self) -> None:
+    def test_the_error_of_an_app_on_flask_recommends_quart(self) -> None:
         app = Dash("tests")
         for make in (lambda: FlashEvents(app), lambda: event_callback(START)(live)):
             with pytest.raises(ConfigurationError, match=r'Dash\(__name__, backend="quart"\)'):
                 make()
 
-    def test_the_server_in_the_place_of_the_app(self) -> None:
+    def test_the_server_instead_of_the_app(self) -> None:
         server: Any = Dash("tests", backend="quart").server
         with pytest.raises(ConfigurationError, match=r"got Quart .* Write: FlashEvents\(app\)"):
             FlashEvents(server)
@@ -477,7 +477,7 @@ class TestApps:
         assert app.event_callback(START)(live) is live
         assert [callback.function for callback in bridge.app_registry(app)] == [live]
 
-    def test_the_app_in_the_place_of_its_server(self) -> None:
+    def test_the_app_instead_of_its_server(self) -> None:
         app = Dash("tests", backend="quart")
         with pytest.raises(ConfigurationError, match="start `hypercorn app:server`"):
             app({"REQUEST_METHOD": "GET"}, lambda *_: None)
@@ -578,7 +578,7 @@ class TestApps:
         assert "The layout of /a is an `async def`" in caplog.text
         assert "Install dash[async]" in caplog.text
 
-    async def test_a_setting_without_meaning_stops_the_start(
+    async def test_an_invalid_setting_stops_the_start(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("FLASH_EVENTS_HEARTBEAT_SECONDS", "abc")

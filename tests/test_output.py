@@ -1,4 +1,4 @@
-"""Where a run's events go when nobody watches, and when somebody watches again."""
+"""Output of a run: its events with a viewer, without one, and after an attach."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.support.server import until
 
 MIB = 1024 * 1024
 NARROW = LogLimits(2_000, 10, MIB, 60)
-"""A log that ten updates fill."""
+"""A log with a limit of ten updates."""
 
 
 def encoded(value: object) -> bytes:
@@ -34,7 +34,7 @@ def appended(n: int) -> Patch:
 
 
 def shown(events: list[events.Event]) -> list[tuple[str, int, Any]]:
-    """Kind, number and value of each update and end."""
+    """Returns kind, number and value of each update and end."""
     seen: list[tuple[str, int, Any]] = []
     for event in events:
         if isinstance(event, Updated):
@@ -46,7 +46,7 @@ def shown(events: list[events.Event]) -> list[tuple[str, int, Any]]:
 
 
 class Counter:
-    """A generator that counts as far as it is let, and can be looked at."""
+    """A generator that counts up to a number that the test sets, and exposes its state."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -68,7 +68,7 @@ class Counter:
         return self.count
 
     async def go_on(self, count: int) -> None:
-        """Lets it stream so many, and waits until all have been taken."""
+        """Lets it stream `count` values and waits until all were taken."""
         for _ in range(count):
             self._rests.clear()
             self._allowed.release()
@@ -76,26 +76,26 @@ class Counter:
                 await self._rests.wait()
 
     def let(self, count: int) -> None:
-        """Lets it stream so many, which it may not be able to."""
+        """Lets it stream `count` values without waiting."""
         for _ in range(count):
             self._allowed.release()
 
 
 class Appender(Counter):
-    """Streams what must not be applied twice."""
+    """Streams commands, which must not be applied twice."""
 
     def _value(self) -> Any:
         return appended(self.count)
 
 
 async def settle() -> None:
-    """Lets every task that can go on do so."""
+    """Runs all tasks that can continue."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def dropped(streamed: Streamed) -> None:
-    """The viewer vanishes for good."""
+    """The viewer does not return."""
     assert isinstance(streamed.log, MemoryLog)
     streamed.log.drop()
 
@@ -104,10 +104,10 @@ KEPT: dict[str, Any] = {"on_disconnect": "finish"}
 
 
 class TestWithoutViewer:
-    """A kept run goes on; another one ends."""
+    """A kept run continues; any other one ends."""
 
     @pytest.mark.parametrize("is_told", [True, False])
-    async def test_a_kept_run_goes_on_when_its_log_is_dropped(self, is_told: bool) -> None:
+    async def test_a_kept_run_continues_when_its_log_is_dropped(self, is_told: bool) -> None:
         counter = Counter()
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(3)
@@ -118,12 +118,14 @@ class TestWithoutViewer:
             assert not counter.has_finished.is_set()
             assert streamed.run.output.updates == 2_003
 
-    async def test_a_kept_run_that_waits_for_room_goes_on_when_its_log_is_dropped(self) -> None:
+    async def test_a_kept_run_that_waits_for_capacity_continues_when_its_log_is_dropped(
+        self,
+    ) -> None:
         counter = Counter()
         async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
             counter.let(100)
             await settle()
-            assert counter.count == 10  # `start` takes room, too
+            assert counter.count == 10  # `start` uses capacity, too
             dropped(streamed)
             await until(lambda: streamed.run.output.updates == 100)
 
@@ -137,7 +139,7 @@ class TestWithoutViewer:
             assert counter.has_finished.is_set()
             assert streamed.run.output.reason == Reason.LOST
 
-    async def test_another_run_that_waits_for_room_ends_as_lost_too(self) -> None:
+    async def test_another_run_that_waits_for_capacity_ends_as_lost_too(self) -> None:
         counter = Counter()
         async with running(counter.run, 0, limits=NARROW) as streamed:
             counter.let(100)
@@ -147,11 +149,13 @@ class TestWithoutViewer:
             assert counter.has_finished.is_set()
             assert streamed.run.output.reason == Reason.LOST
 
-    async def test_only_a_kept_run_can_go_on_without(self) -> None:
+    async def test_only_a_kept_run_can_continue_without_a_log(self) -> None:
         assert Output(RUN_ID, MemoryLog(LIMITS), Snapshot(MIB)).detach()
         assert not Output(RUN_ID, MemoryLog(LIMITS)).detach()
 
-    async def test_a_kept_run_pauses_when_its_fold_is_full_and_goes_on_for_a_viewer(self) -> None:
+    async def test_a_kept_run_pauses_when_its_snapshot_is_full_and_continues_for_a_viewer(
+        self,
+    ) -> None:
         counter = Appender()
         settings = Settings(max_kept_bytes=5_000)
         async with running(counter.run, 0, settings=settings, **KEPT) as streamed:
@@ -172,7 +176,7 @@ class TestWithoutViewer:
             range(paused, paused + len(told) - 1)
         )
 
-    async def test_a_fold_that_gets_too_large_while_somebody_watches_is_given_up(self) -> None:
+    async def test_a_snapshot_over_its_limit_is_abandoned_while_there_is_a_viewer(self) -> None:
         counter = Appender()
         settings = Settings(max_kept_bytes=5_000)
         async with running(counter.run, 0, settings=settings, **KEPT) as streamed:
@@ -182,7 +186,7 @@ class TestWithoutViewer:
 
 
 class TestAttach:
-    """Who attaches gets what the run has come to, and all that follows."""
+    """A page that attaches gets the run's snapshot and all later updates."""
 
     async def test_it_is_a_snapshot_with_its_number_and_then_the_live_tail(self) -> None:
         counter = Counter()
@@ -202,8 +206,10 @@ class TestAttach:
         ]
 
     @pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 9])
-    async def test_also_when_the_run_waits_for_room_in_its_old_log(self, after: int) -> None:
-        """The old log gets room, or not, `after` so many turns of the loop."""
+    async def test_it_is_sent_even_if_the_run_waits_for_capacity_in_its_old_log(
+        self, after: int
+    ) -> None:
+        """The old log gets capacity, or not, after `after` turns of the loop."""
         counter = Appender()
         async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
             counter.let(30)
@@ -211,7 +217,9 @@ class TestAttach:
             assert counter.count < 30
             old = Reader(streamed.log)
             await old.available()
-            handing_over = asyncio.create_task(old.available())  # what was read was handed over
+            handing_over = asyncio.create_task(
+                old.available()
+            )  # events that were read count as handed over
             for _ in range(after):
                 await asyncio.sleep(0)
             log = MemoryLog(LIMITS)
@@ -221,8 +229,8 @@ class TestAttach:
             handing_over.cancel()
 
     @pytest.mark.parametrize("after", range(12))
-    async def test_also_when_it_comes_back_to_the_very_log_that_was_full(self, after: int) -> None:
-        """As when a page is reloaded whose tabs share their connection."""
+    async def test_it_is_sent_even_to_the_log_that_was_full(self, after: int) -> None:
+        """As after a reload of a page whose tabs share their connection."""
         counter = Appender()
         async with running(counter.run, 0, limits=NARROW, **KEPT) as streamed:
             counter.let(100)
@@ -236,7 +244,7 @@ class TestAttach:
             await reading
         assert patches_of(after_first_snapshot(reader.events)) == list(range(1, 101))
 
-    async def test_a_request_that_is_repeated_is_not_told_twice(self) -> None:
+    async def test_a_repeated_request_sends_nothing_twice(self) -> None:
         counter = Counter()
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
@@ -256,13 +264,13 @@ class TestAttach:
         async with running(brief, 0, **KEPT) as streamed:
             streamed.run.output.detach()
             assert await streamed.run.stopped()
-            for _ in range(2):  # as often as it is asked for
+            for _ in range(2):  # on each request
                 log = MemoryLog(LIMITS)
                 assert streamed.run.output.attach(log, 0)
                 events = await Reader(log).available()
                 assert shown(events) == [("snapshot", 3, 3), ("end", 3, Reason.DONE)]
 
-    async def test_a_page_that_has_seen_a_part_gets_states_again(self) -> None:
+    async def test_a_page_that_has_part_of_the_updates_gets_state_props_again(self) -> None:
         counter = Counter()
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
@@ -270,7 +278,7 @@ class TestAttach:
             assert streamed.run.output.attach(log, 3)
             assert shown(await Reader(log).available()) == [("snapshot", 5, 5)]
 
-    async def test_a_page_that_has_seen_a_part_gets_nothing_that_must_not_come_twice(self) -> None:
+    async def test_a_page_that_has_part_of_the_updates_gets_no_command_twice(self) -> None:
         counter = Appender()
         async with running(counter.run, 0, **KEPT) as streamed:
             await counter.go_on(5)
@@ -278,20 +286,20 @@ class TestAttach:
             assert not streamed.run.output.attach(log, 3)
             assert streamed.run.output.attach(log, 0)
 
-    async def test_a_run_that_is_not_kept_has_nothing_to_attach_to(self) -> None:
+    async def test_a_run_that_is_not_kept_cannot_be_attached_to(self) -> None:
         counter = Counter()
         async with running(counter.run, 0) as streamed:
             assert not streamed.run.output.attach(MemoryLog(LIMITS), 0)
 
-    async def test_the_old_log_is_left_so_that_its_connection_can_end(self) -> None:
+    async def test_the_run_leaves_the_old_log_so_that_its_connection_can_close(self) -> None:
         log = MemoryLog(LIMITS)
         log.runs[RUN_ID] = QUEUED
         output = Output(RUN_ID, log, Snapshot(MIB))
         assert output.attach(MemoryLog(LIMITS), 0)
         assert dict(log.runs) == {}
 
-    async def test_a_cancel_as_room_comes_counts_what_was_sent(self) -> None:
-        """Or the updates at the end would have numbers that are taken."""
+    async def test_a_cancel_during_a_wait_for_capacity_counts_the_sent_updates(self) -> None:
+        """Otherwise the updates at the end would reuse numbers."""
         for turns in range(12):
             log = MemoryLog(NARROW)
             output = Output(RUN_ID, log, Snapshot(MIB))
@@ -318,13 +326,13 @@ def has_come(reader: Reader, number: int) -> bool:
 
 
 def after_first_snapshot(events: list[events.Event]) -> list[events.Event]:
-    """What a page that attaches goes by: it ignores what was on the way before."""
+    """Returns the events that a page uses after an attach: it ignores earlier ones."""
     is_snapshot = [isinstance(event, Updated) and event.is_snapshot for event in events]
     return events[is_snapshot.index(True) :]
 
 
 def patches_of(events: list[events.Event]) -> list[int]:
-    """What a page gets that applies snapshots, and of the updates what follows them."""
+    """Returns a page's values after snapshots and later updates."""
     applied: list[int] = []
     seen = 0
     for event in events:
@@ -338,7 +346,7 @@ def patches_of(events: list[events.Event]) -> list[int]:
     return applied
 
 
-async def test_an_end_is_said_once() -> None:
+async def test_an_end_is_sent_once() -> None:
     log = MemoryLog(LIMITS)
     output = Output(RUN_ID, log)
     await output.start()

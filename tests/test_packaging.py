@@ -1,4 +1,4 @@
-"""What the README says of an install works in an empty environment, without Node."""
+"""The README's install commands work in an empty environment without Node."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.listings import shell_blocks, text_of
 from tests.support.page import opened
 from tests.support.server import ROOT, Served, answers, free_port, serving
 
-pytestmark = pytest.mark.timeout(300)  # pip installs all that Dash needs
+pytestmark = pytest.mark.timeout(300)  # pip installs Dash's requirements
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -52,7 +52,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clone(dist: Path) -> Path:
-    """The files of the repository, without what was made or installed in it."""
+    """A copy of the repository's files, without build results and environments."""
     [sdist] = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(dist / "clone", filter="data")
@@ -62,7 +62,7 @@ def clone(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def python(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of an empty environment into which the README's commands were pasted."""
+    """The Python of an empty environment in which the README's commands were run."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=True)
     python = str(home / "bin" / "python")
@@ -76,7 +76,7 @@ def python(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def pasted(commands: str, directory: Path, python: str) -> str:
-    """Runs shell commands in an environment that is active; returns what they write."""
+    """Runs shell commands in an active environment; returns their output."""
     done = subprocess.run(
         ["bash", "-euc", commands],
         cwd=directory,
@@ -100,7 +100,7 @@ def origin(python: str) -> str:
     return url
 
 
-def test_the_wheel_carries_the_renderer_its_types_and_the_gallery(dist: Path) -> None:
+def test_the_wheel_contains_the_renderer_its_types_and_the_gallery(dist: Path) -> None:
     [wheel] = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -113,7 +113,7 @@ def test_the_wheel_carries_the_renderer_its_types_and_the_gallery(dist: Path) ->
     assert not [name for name in names if name.startswith(("tests", "renderer", "benchmarks"))]
 
 
-def test_the_sdist_carries_what_builds_and_tests_it(dist: Path) -> None:
+def test_the_sdist_contains_its_build_and_test_files(dist: Path) -> None:
     [sdist] = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
@@ -138,8 +138,7 @@ def test_the_extras_of_the_install_page_are_found(clone: Path, python: str) -> N
     assert [from_clone, from_wheel] == shell_blocks(README, "Install")  # pasted already
     [requirement] = re.findall(r"```text\n(.*?)```", text_of("install.md"), re.S)
     (clone / "requirements.txt").write_text(requirement, "utf-8")
-    # To find packages is enough, and takes less time than to install them. (PIP_DRY_RUN would also
-    # keep pip from installing what builds the wheel.)
+    # Finding packages is enough, and faster than installing them. (PIP_DRY_RUN would also
     only_find = 'pip() { command pip "$@" --dry-run; }\n'
     commands = [only_find, with_extra, wheel_with_extra, "pip install -r requirements.txt\n", look]
     said = pasted("".join(commands), clone, python)
@@ -168,10 +167,10 @@ MISSING = {
         'pip install "dash-ag-grid>=33" "dash-mantine-components>=2.6" "pandas>=2" "pillow>=10"'
     ),
 }
-"""Programs that need an extra, and what they say last without it."""
+"""Programs that need an extra, and their last message without it."""
 
 
-def test_a_missing_extra_is_named_by_its_packages(python: str, tmp_path: Path) -> None:
+def test_the_error_of_a_missing_extra_names_its_packages(python: str, tmp_path: Path) -> None:
     said = {}
     for program in MISSING:
         done = subprocess.run(
@@ -199,7 +198,7 @@ def test_the_wheel_serves_the_gallery_until_ctrl_c(dist: Path, tmp_path: Path) -
     assert process.stdout
     try:
         assert process.stdout.readline() == f"Open {url} (Ctrl+C stops it)\n"
-        assert answers(url)  # T12: at once
+        assert answers(url)  # T12: without a delay
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=20)
     finally:

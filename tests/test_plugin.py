@@ -1,4 +1,4 @@
-"""Apps are wired by themselves; what has no event callbacks stays as it was."""
+"""Apps are set up automatically; an app without event callbacks is unchanged."""
 
 import asyncio
 import gc
@@ -80,7 +80,7 @@ async def test_t1_without_debug_no_place_reaches_the_page() -> None:
     assert ".py" not in await page_of(app)
 
 
-async def test_props_of_components_are_told_in_debug_mode_only() -> None:
+async def test_props_of_components_are_served_in_debug_mode_only() -> None:
     app = new_app()
     FlashEvents(app).event_callback(START)(live)
     client, url = (
@@ -119,14 +119,14 @@ async def test_two_apps_do_not_serve_each_others_callbacks() -> None:
     assert "static/flash_events" not in await page_of(two)
 
 
-async def test_a_global_callback_goes_to_the_first_app_that_serves() -> None:
+async def test_a_global_callback_belongs_to_the_first_app_that_serves() -> None:
     one, two = new_app(), new_app()
     event_callback(START)(live)
     assert "static/flash_events" in await page_of(two)
     assert "static/flash_events" not in await page_of(one)
 
 
-async def test_a_server_that_comes_later_gets_the_routes() -> None:
+async def test_a_server_that_is_set_later_gets_the_routes() -> None:
     app = new_app(server=False, routes_pathname_prefix="/dash/")
     server = Quart("tests")
     app.init_app(server)
@@ -152,9 +152,9 @@ async def test_settings_after_the_first_request_are_refused() -> None:
 
 
 class TestASecondCall:
-    """S10: it returns the same object, and can change no setting."""
+    """S10: it returns the same object, and cannot change settings."""
 
-    async def test_it_keeps_identify_so_that_nobody_streams_anonymously(self) -> None:
+    async def test_it_keeps_identify_so_that_there_are_no_anonymous_streams(self) -> None:
         app = new_app()
         FlashEvents(app, identify=lambda _request: None, heartbeat_seconds=5)
         FlashEvents(app).event_callback(START)(live)
@@ -207,7 +207,7 @@ for _ in range(3):
 
 
 @pytest.mark.parametrize("broker", ["memory://", "redis://localhost:1/0"])
-def test_fault_31_a_workers_id_is_drawn_after_the_fork(broker: str) -> None:
+def test_fault_31_a_workers_id_is_created_after_the_fork(broker: str) -> None:
     """S15: `gunicorn --preload` forks every worker from a process that has imported the app."""
     forks = subprocess.run(
         [sys.executable, "-c", FORKS],
@@ -220,7 +220,7 @@ def test_fault_31_a_workers_id_is_drawn_after_the_fork(broker: str) -> None:
     assert len(ids) == len(set(ids)) == 3
 
 
-def test_a_broker_that_is_not_known_is_refused_at_once() -> None:
+def test_an_unknown_broker_is_refused_at_once() -> None:
     with pytest.raises(ConfigurationError, match="Expected broker to be 'memory://'"):
         FlashEvents(new_app(), broker="carrier-pigeon://")
 
@@ -239,7 +239,7 @@ async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback
 
 
 class TestServedAgain:
-    """In the same process, as the tests of an app do, one after the other."""
+    """One after the other in the same process, as in the tests of an app."""
 
     @pytest.fixture
     def app(self) -> Dash:
@@ -272,7 +272,7 @@ class TestServedAgain:
 
         assert [asyncio.run(serve()) for _ in range(3)] == [200] * 3
 
-    def test_while_its_event_loop_before_is_late_to_shut_down(self, app: Dash) -> None:
+    def test_while_its_earlier_event_loop_shuts_down_late(self, app: Dash) -> None:
         before = asyncio.new_event_loop()
         before.run_until_complete(app.server.startup())
         assert before.run_until_complete(self.start(app)) == 200
@@ -296,7 +296,7 @@ class TestServedAgain:
         assert asyncio.run(serve()) == 200
 
 
-def test_an_app_that_nobody_uses_is_let_go() -> None:
+def test_an_unused_app_is_garbage_collected() -> None:
     app = weakref.ref(new_app())
     Dash("tests", backend="quart")
     gc.collect()
@@ -352,7 +352,7 @@ def test_a_request_waits_until_the_app_is_set_up() -> None:
     assert app.registered_paths["dash"]
 
 
-async def test_the_worker_is_served_to_pages_of_its_own_deploy_only() -> None:
+async def test_the_worker_script_is_served_to_pages_of_its_own_deploy_only() -> None:
     app = new_app(routes_pathname_prefix="/app/", requests_pathname_prefix="/app/")
     event_callback(START)(live)
     client = app.server.test_client()
@@ -368,9 +368,9 @@ async def test_the_worker_is_served_to_pages_of_its_own_deploy_only() -> None:
     assert (other.status_code, other.headers["Cache-Control"]) == (404, "no-store")
 
 
-@pytest.mark.parametrize("name", ["connections", "room"])
+@pytest.mark.parametrize("name", ["connections", "waitlist"])
 async def test_a_script_that_is_loaded_on_use_is_served_to_every_deploy(name: str) -> None:
-    """A page that is older than the server could not go on without it."""
+    """A page that is older than the server needs it to continue."""
     app = new_app(routes_pathname_prefix="/app/", requests_pathname_prefix="/app/")
     event_callback(START)(live)
     client = app.server.test_client()

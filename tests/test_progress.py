@@ -1,4 +1,4 @@
-"""`track` leaves the items as they are, and streams how far they have come."""
+"""`track` yields the items unchanged and streams the progress."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from tests.support.harness import running
 
 @dataclass
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that the test moves."""
 
     now: float = 1000.0
 
@@ -33,7 +33,7 @@ class Clock:
         return self.now
 
     def taking(self, seconds: float, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, each of which takes so long to be made."""
+        """Yields the items, each after `seconds` of the clock."""
         for item in items:
             self.now += seconds
             yield item
@@ -48,7 +48,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @contextmanager
 def streaming() -> Iterator[list[Update]]:
-    """What the block streams aside, as in a run."""
+    """Collects the updates that the block pushes, as in a run."""
     streamed: list[Update] = []
     token = context.stream_aside.set(streamed.append)
     try:
@@ -58,7 +58,7 @@ def streaming() -> Iterator[list[Update]]:
 
 
 def values(updates: list[Update], component_id: str = "bar", prop: str = "value") -> list[Any]:
-    """What a component's prop was set to, one after another."""
+    """Returns the values that a component's prop was set to, in order."""
     targets = [target for update in updates for target in update.targets]
     return [props[prop] for name, props in targets if name == component_id]
 
@@ -73,18 +73,18 @@ async def letters(word: str = "abc") -> AsyncIterator[str]:
 
 
 class TestItems:
-    """They come as without it."""
+    """Items are yielded as without `track`."""
 
-    def test_those_of_an_iterable_come_unchanged_and_in_order(self) -> None:
+    def test_items_of_an_iterable_are_unchanged_and_in_order(self) -> None:
         items = [object() for _ in range(100)]
         with streaming():
             assert list(track(items, "bar")) == items
 
-    async def test_those_of_an_async_iterable_come_unchanged_and_in_order(self) -> None:
+    async def test_items_of_an_async_iterable_are_unchanged_and_in_order(self) -> None:
         with streaming():
             assert [letter async for letter in track(letters(), "bar", total=3)] == list("abc")
 
-    async def test_outside_of_a_run_they_come_and_nothing_is_streamed(self) -> None:
+    async def test_outside_of_a_run_items_are_yielded_and_nothing_is_streamed(self) -> None:
         def never(_progress: Progress) -> dict[str, Any]:
             raise AssertionError
 
@@ -92,7 +92,7 @@ class TestItems:
         tracked = track(letters(), "bar", label="text", props=never)
         assert [letter async for letter in tracked] == list("abc")
 
-    def test_one_is_asked_for_only_when_it_is_wanted(self) -> None:
+    def test_an_item_is_requested_only_on_demand(self) -> None:
         made: list[int] = []
 
         def items() -> Iterator[int]:
@@ -105,7 +105,7 @@ class TestItems:
         assert next(tracked) == 0
         assert made == [0]
 
-    def test_their_error_comes_through_and_ends_the_reports(self, clock: Clock) -> None:
+    def test_an_error_of_the_iterable_is_raised_and_ends_the_reports(self, clock: Clock) -> None:
         def broken() -> Iterator[int]:
             yield from clock.taking(1, range(2))
             raise LookupError("in the items")
@@ -116,16 +116,16 @@ class TestItems:
 
 
 class TestReports:
-    """The first comes at once, the last when all is done, between them ten a second."""
+    """Reports: the first at once, the last when all is done, and ten a second in between."""
 
-    def test_the_first_comes_before_the_first_item_is_made(self) -> None:
+    def test_the_first_report_precedes_the_first_item(self) -> None:
         with streaming() as updates:
             tracked = track((len(updates) for _ in range(1)), "bar", total=1)
             assert updates == []
             assert next(tracked) == 1
         assert values(updates) == [0]
 
-    def test_an_item_is_done_when_the_next_one_is_asked_for(self, clock: Clock) -> None:
+    def test_an_item_is_done_when_the_next_one_is_requested(self, clock: Clock) -> None:
         with streaming() as updates:
             for _ in track(range(4), "bar"):
                 seen = values(updates)[-1]
@@ -141,7 +141,7 @@ class TestReports:
         assert values(updates) == sorted(values(updates))
         assert (values(updates)[0], values(updates)[-1]) == (0, 100)
 
-    async def test_those_of_an_async_iterable_are_the_same(self, clock: Clock) -> None:
+    async def test_reports_of_an_async_iterable_are_the_same(self, clock: Clock) -> None:
         async def slow() -> AsyncIterator[int]:
             for i in clock.taking(0.01, range(100)):
                 yield i
@@ -151,7 +151,9 @@ class TestReports:
         assert len(updates) <= 12
         assert (values(updates)[0], values(updates)[-1]) == (0, 100)
 
-    def test_the_first_and_the_last_come_however_short_it_takes(self, clock: Clock) -> None:
+    def test_the_first_and_the_last_report_are_sent_even_in_a_short_iteration(
+        self, clock: Clock
+    ) -> None:
         with streaming() as updates:
             list(track(range(3), "bar"))
         assert values(updates) == [0, 100]
@@ -181,13 +183,13 @@ class TestReports:
         assert values(updates) == [0, 25, 50]
 
     @pytest.mark.parametrize("items", [[], (), iter([])])
-    def test_nothing_at_all_is_done_at_once(self, items: Iterable[int]) -> None:
+    def test_an_empty_iterable_is_done_at_once(self, items: Iterable[int]) -> None:
         with streaming() as updates:
             assert list(track(items, "bar", total=0, label="text")) == []
         assert values(updates) == [100, 100]
         assert texts(updates)[-1] == "100 %, 0:00 left"
 
-    def test_whoever_iterates_decides_where_it_is_streamed(self) -> None:
+    def test_progress_is_streamed_by_the_run_that_iterates(self) -> None:
         tracked = track(range(3), "bar")
         with streaming() as updates:
             list(tracked)
@@ -195,40 +197,42 @@ class TestReports:
 
 
 class TestTotal:
-    """It is the length, what it is said to be, or unknown."""
+    """The total is the length, the given number, or unknown."""
 
-    def test_it_is_the_length_where_there_is_one(self, clock: Clock) -> None:
+    def test_it_is_the_length_if_there_is_one(self, clock: Clock) -> None:
         with streaming() as updates:
             for _ in track({"a": 1, "b": 2}, "bar"):
                 clock.now += 1
         assert values(updates) == [0, 50, 100, 100]
 
-    def test_what_is_said_counts_for_more_than_the_length(self, clock: Clock) -> None:
+    def test_a_given_total_overrides_the_length(self, clock: Clock) -> None:
         with streaming() as updates:
             for _ in track([1, 2], "bar", total=8):
                 clock.now += 1
         assert values(updates) == [0, 12.5, 25, 100]
 
-    def test_more_items_than_said_stay_at_100(self, clock: Clock) -> None:
+    def test_more_items_than_the_total_stay_at_100(self, clock: Clock) -> None:
         with streaming() as updates:
             items = list(track(clock.taking(1, range(4)), "bar", total=2, label="text"))
         assert items == [0, 1, 2, 3]
         assert values(updates) == [0, 50, 100, 100, 100, 100]
         assert texts(updates)[3] == "100 %, 1/s, 0:00 left"
 
-    def test_without_one_the_text_counts_and_the_bar_stays(self, clock: Clock) -> None:
+    def test_without_a_total_the_text_counts_and_the_bar_does_not_change(
+        self, clock: Clock
+    ) -> None:
         with streaming() as updates:
             list(track(clock.taking(0.01, range(1500)), "bar", label="text"))
         assert values(updates) == []
         assert texts(updates)[0] == "0, 0:00"
         assert texts(updates)[-1] == "1,500, 100/s, 0:15"
 
-    def test_without_one_and_without_a_text_nothing_is_streamed(self) -> None:
+    def test_without_a_total_and_without_a_text_nothing_is_streamed(self) -> None:
         with streaming() as updates:
             assert list(track(iter("abc"), "bar")) == list("abc")
         assert updates == []
 
-    def test_what_only_looks_as_if_it_had_a_length_has_none(self) -> None:
+    def test_an_invalid_length_is_ignored(self) -> None:
         class Endless:
             def __iter__(self) -> Iterator[int]:
                 return iter(range(3))
@@ -242,16 +246,16 @@ class TestTotal:
 
 
 class TestText:
-    """What the label says."""
+    """The text of the label."""
 
-    def test_it_has_percent_rate_and_the_time_that_is_left(self, clock: Clock) -> None:
+    def test_it_has_percent_rate_and_remaining_time(self, clock: Clock) -> None:
         with streaming() as updates:
             list(track(clock.taking(0.125, range(100)), "bar", total=100, label="text"))
         assert texts(updates)[0] == "0 %"
         assert "42 %, 8/s, 0:07 left" in texts(updates)
         assert texts(updates)[-1] == "100 %, 8/s, 0:00 left"
 
-    def test_it_comes_with_the_bar_in_one_update(self) -> None:
+    def test_it_is_in_one_update_with_the_bar(self) -> None:
         with streaming() as updates:
             next(track([1], "bar", label="text"))
         assert updates == [stream_props([("bar", {"value": 0}), ("text", {"children": "0 %"})])]
@@ -273,7 +277,7 @@ class TestText:
     def test_it_is_short_and_easy_to_read(self, progress: Progress, text: str) -> None:
         assert str(progress) == text
 
-    def test_the_rate_is_that_of_the_last_seconds(self, clock: Clock) -> None:
+    def test_the_rate_is_the_recent_one(self, clock: Clock) -> None:
         def slower() -> Iterator[int]:
             yield from clock.taking(0.001, range(5000))
             yield from clock.taking(0.1, range(100))
@@ -282,7 +286,7 @@ class TestText:
             list(track(slower(), "bar", label="text"))
         assert texts(updates)[-1] == "5,100, 10/s, 0:15"
 
-    def test_items_that_take_turns_to_be_long_do_not_make_it_jump(self, clock: Clock) -> None:
+    def test_alternating_durations_do_not_make_it_jump(self, clock: Clock) -> None:
         def uneven() -> Iterator[int]:
             for i in range(100):
                 clock.now += (2, 18)[i % 2]
@@ -294,7 +298,7 @@ class TestText:
 
 
 class TestTargets:
-    """Whatever can be streamed to can show progress."""
+    """Any target of stream_props can show progress."""
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -306,14 +310,14 @@ class TestTargets:
             (html.Progress(id={"type": "bar"}), {"type": "bar"}),
         ],
     )
-    def test_an_id_is_what_it_is_for_stream_props(self, given: Any, expected: Any) -> None:
+    def test_an_id_has_the_forms_of_stream_props(self, given: Any, expected: Any) -> None:
         with streaming() as updates:
             next(track("a", given, label=given))
         assert [update.targets for update in updates] == [
             ((expected, {"value": 0}), (expected, {"children": "0 %"}))
         ]
 
-    def test_props_take_the_place_of_the_value(self, clock: Clock) -> None:
+    def test_props_replace_the_value(self, clock: Clock) -> None:
         def props(progress: Progress) -> dict[str, Any]:
             return {"children": f"{progress.done}/{progress.total}", "title": progress.seconds}
 
@@ -325,14 +329,14 @@ class TestTargets:
             for done, seconds in shown
         ]
 
-    def test_props_are_asked_without_a_total_too(self) -> None:
+    def test_props_are_called_without_a_total_too(self) -> None:
         with streaming() as updates:
             list(track(iter("ab"), "out", props=lambda progress: {"n": progress.done}))
         assert values(updates, "out", "n") == [0, 2]
 
 
 class TestClosing:
-    """Who leaves early leaves no async generator open."""
+    """Leaving early closes async generators."""
 
     @staticmethod
     async def open_items(closed: list[str]) -> AsyncGenerator[int, None]:
@@ -356,7 +360,7 @@ class TestClosing:
             assert closed == ["closed"]
         assert 100 not in values(updates)
 
-    async def test_one_that_is_cancelled_is_closed(self) -> None:
+    async def test_a_cancelled_generator_is_closed(self) -> None:
         closed: list[str] = []
         begun = asyncio.Event()
 
@@ -399,7 +403,7 @@ class TestClosing:
             assert await anext(items) == 1
         assert stream.is_open
 
-    def test_a_plain_iterator_can_be_used_on(self) -> None:
+    def test_a_plain_iterator_can_be_continued(self) -> None:
         items = iter(range(4))
         for _ in track(items, "bar"):
             break
@@ -407,7 +411,7 @@ class TestClosing:
 
 
 class TestWrong:
-    """A mistake is told where `track` is called, and by what was expected."""
+    """A mistake raises in the call of `track`, with the expected value."""
 
     @pytest.mark.parametrize("items", [5, None, letters, object()])
     def test_what_is_not_iterable(self, items: Any) -> None:
@@ -455,10 +459,10 @@ BOTH_KINDS = [plain_callback, async_callback, async_callback_over_async_items]
 
 
 class TestRuns:
-    """In a run of either kind the progress travels with what is yielded, in order."""
+    """In a run of either kind progress and yielded updates keep their order."""
 
     @pytest.mark.parametrize("callback", BOTH_KINDS)
-    async def test_progress_comes_between_what_is_yielded(
+    async def test_progress_is_sent_between_yielded_updates(
         self, clock: Clock, callback: Callable[..., Any]
     ) -> None:
         async with running(callback, 3) as streamed:
@@ -470,7 +474,7 @@ class TestRuns:
             [["bar", {"value": 100}], ["text", {"children": "100 %, 0:00 left"}]],
         ]
 
-    async def test_it_is_sent_while_nothing_is_yielded(self) -> None:
+    async def test_it_is_sent_without_a_yield(self) -> None:
         async def silent(n: int) -> AsyncIterator[Update]:
             async for _ in track(letters(), "bar", total=3):
                 pass
@@ -494,7 +498,9 @@ class TestRuns:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("callback", BOTH_KINDS)
-    async def test_a_cancelled_run_says_nothing_more(self, callback: Callable[..., Any]) -> None:
+    async def test_a_cancelled_run_sends_no_more_progress(
+        self, callback: Callable[..., Any]
+    ) -> None:
         async with running(callback, 10**9) as streamed:
             await streamed.until(lambda: len(streamed.sets) > 3)
             streamed.run.stop()
@@ -502,7 +508,7 @@ class TestRuns:
         assert end.reason == Reason.CANCELLED
         assert not [one for one in streamed.sets if one[0] == ["bar", {"value": 100}]]
 
-    async def test_a_wildcard_that_stands_for_nothing_ends_the_run(self) -> None:
+    async def test_a_wildcard_that_cannot_be_resolved_ends_the_run(self) -> None:
         async def bad(n: int) -> AsyncIterator[Update]:
             for i in track(range(n), {"type": "bar", "index": MATCH}):
                 yield stream_props("out", {"children": i})

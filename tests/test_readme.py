@@ -1,4 +1,4 @@
-"""What the README shows is what is there."""
+"""The README's listings are correct."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def test_the_first_listing_is_the_quickstart() -> None:
     assert len(quickstart.splitlines()) <= 30
 
 
-def test_what_shows_progress_runs(tmp_path: Path) -> None:
+def test_the_progress_listing_runs(tmp_path: Path) -> None:
     [listing] = re.findall(r"<!-- listing: track -->\n```python\n(.*?)```", README, re.S)
     (tmp_path / "shown.py").write_text(listing, "utf-8")
     program = """
@@ -46,7 +46,7 @@ print(values[0], values[-1])
     assert run.stdout.splitlines() == [repr(LOADED), "0.0 100.0"]
 
 
-def test_what_tests_the_quickstart_passes(tmp_path: Path) -> None:
+def test_the_listing_that_tests_the_quickstart_passes(tmp_path: Path) -> None:
     [listing] = re.findall(r"<!-- listing: testing -->\n```python\n(.*?)```", README, re.S)
     quickstart = (ROOT / "examples/quickstart.py").read_text("utf-8")
     (tmp_path / "app.py").write_text(quickstart, "utf-8")

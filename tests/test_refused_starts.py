@@ -1,4 +1,4 @@
-"""T3: each way in which a start is refused, and what page and app hear of it."""
+"""T3: each refusal of a start, as the page and the app see it."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ LAST = {"Flash-Events-Last-Try": "1"}
 
 
 class Setup:
-    """An app whose callback says in `on_error` why a run of it was refused."""
+    """An app whose `on_error` streams the reason of a refusal."""
 
     def __init__(self, **settings: Any) -> None:
         self.app = Dash("refused", backend="quart")
@@ -78,7 +78,7 @@ class Setup:
         return {**known, **given}
 
     async def post(self, body: Any, action: str = "start", **headers: str) -> tuple[int, Any]:
-        """The answer's status, and its JSON."""
+        """Returns the response's status and its JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         answer = await self.app.server.test_client().post(
             f"/_dash-flash-events/{action}",
@@ -89,7 +89,7 @@ class Setup:
 
 
 Case = Callable[[Setup, pytest.MonkeyPatch], tuple[Any, dict[str, str]]]
-"""Breaks something; returns what is posted, and further headers."""
+"""Causes a refusal; returns the body to post and further headers."""
 
 
 def body_with(**fields: Any) -> Case:
@@ -175,11 +175,11 @@ HEARS_NOTHING = [
     ("broker", 503, broker_away({})),
     ("draining", 503, draining({})),
 ]
-"""Who may not have code run; what the page waits for, or asks again."""
+"""Refusals that run no user code, or that the page retries."""
 
 
 @pytest.mark.parametrize(("code", "status", "case"), HEARS)
-async def test_t3_on_error_hears_of_a_refusal_and_its_updates_are_in_the_answer(
+async def test_t3_on_error_is_called_for_a_refusal_and_its_updates_are_in_the_response(
     code: str, status: int, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup()
@@ -196,7 +196,7 @@ async def test_t3_on_error_hears_of_a_refusal_and_its_updates_are_in_the_answer(
 
 
 @pytest.mark.parametrize(("code", "status", "case"), HEARS_NOTHING)
-async def test_t3_on_error_does_not_run_for_strangers_nor_for_what_is_tried_again(
+async def test_t3_on_error_is_not_called_for_unauthorized_or_retried_starts(
     code: str, status: int, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = Setup()
@@ -207,7 +207,7 @@ async def test_t3_on_error_does_not_run_for_strangers_nor_for_what_is_tried_agai
     assert not setup.heard
 
 
-async def test_t3_a_run_that_was_stopped_before_its_start_came_is_lost() -> None:
+async def test_t3_a_run_that_was_stopped_before_its_start_arrived_is_lost() -> None:
     setup = Setup()
     request = setup.body()
     fields = request["flash_events"]
@@ -218,7 +218,7 @@ async def test_t3_a_run_that_was_stopped_before_its_start_came_is_lost() -> None
     assert not setup.heard
 
 
-async def test_t3_without_on_error_that_of_the_app_hears_of_it() -> None:
+async def test_t3_without_on_error_the_apps_own_is_called() -> None:
     heard: list[Exception] = []
     app = Dash("refused", backend="quart", on_error=heard.append)
     app.layout = html.Div()
@@ -248,14 +248,14 @@ class TestTheSizeOfABody:
         ],
     )
     @pytest.mark.parametrize("action", ["start", "ask"])
-    async def test_t3_a_413_names_what_refuses_it(
+    async def test_t3_a_413_names_the_limit(
         self, action: str, ours: int | None, quarts: int | None, size: int, named: dict[str, int]
     ) -> None:
         setup = Setup(**({} if ours is None else {"max_body_bytes": ours}))
         setup.app.server.config["MAX_CONTENT_LENGTH"] = quarts
         headers = {}
         if action == "start":
-            headers = {"Content-Length": str(size)}  # which is enough to know
+            headers = {"Content-Length": str(size)}  # the header is enough
         status, answer = await setup.post(setup.body(size=size), action, **headers)
         assert (status, answer["error"]) == (413, "too_large")
         assert f"{size:,} bytes" in answer["message"]
@@ -265,7 +265,7 @@ class TestTheSizeOfABody:
             assert f"{most:,} by {name}" in answer["message"]
         assert len(setup.heard) == 1
 
-    async def test_t3_quarts_own_limit_is_told_where_no_header_says_the_length(self) -> None:
+    async def test_t3_quarts_own_limit_is_named_without_a_length_header(self) -> None:
         setup = Setup()
         setup.app.server.config["MAX_CONTENT_LENGTH"] = 1000
         request = setup.app.server.test_client().request(
@@ -290,7 +290,7 @@ class TestTheSizeOfABody:
         assert answer["error"] == setup.heard[0].code == "too_slow"
         assert 'app.server.config["BODY_TIMEOUT"]' in answer["message"]
 
-    async def test_t3_a_start_of_an_upload_that_may_come_is_told_so(self) -> None:
+    async def test_t3_an_ask_for_an_allowed_upload_is_accepted(self) -> None:
         setup = Setup()
         assert await setup.post(setup.body(size=16 * MIB), "ask") == (202, {})
 
@@ -300,7 +300,7 @@ class TestTheSizeOfABody:
         assert (status, answer["error"]) == (400, "bad_request")
 
     @pytest.mark.parametrize("refusal", ["origin", "identity"])
-    async def test_t3_nothing_is_read_for_strangers(
+    async def test_t3_no_body_is_read_for_unauthorized_starts(
         self, refusal: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         setup = Setup(**({"identify": lambda _: None} if refusal == "identity" else {}))
@@ -318,8 +318,8 @@ class TestTheSizeOfABody:
         await setup.post(setup.body(), "alive") if refusal == "origin" else None
         assert bool(read) == (refusal == "origin")  # as it would be
 
-    async def test_t3_uploads_that_are_received_at_once_are_bounded_together(self) -> None:
-        """Starts up to 1 MiB do not count; nor does one that is alone, whatever its size."""
+    async def test_t3_simultaneous_uploads_share_a_limit(self) -> None:
+        """Starts up to 1 MiB do not count; nor does a single one of any size."""
         settings = Settings(max_body_bytes=8 * MIB, max_uploading_bytes=6 * MIB)
         bodies = Bodies(settings)
 
@@ -341,10 +341,10 @@ class TestTheSizeOfABody:
             pass
 
 
-async def test_t3_a_task_queue_that_does_not_take_a_run_is_a_refusal(
+async def test_t3_a_failed_submission_to_the_task_queue_is_a_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The start was accepted already: its run ends as `error`, and `set_props` works."""
+    """The start was accepted before: its run ends as `error`, and `set_props` works."""
     setup = Setup()
     cause = ConnectionError("amqp://queue refuses")
 

@@ -1,4 +1,4 @@
-"""What a page may ask: headers and bodies that are refused, each with its status."""
+"""Validation of requests: headers and bodies that are refused, each with its status."""
 
 from typing import Any
 
@@ -39,11 +39,13 @@ def with_headers(**changed: str | None) -> dict[str, str]:
         with_headers(sec_fetch_site="cross-site", origin="https://portal.example"),
     ],
 )
-def test_a_request_of_the_apps_own_or_an_allowed_origin_passes(headers: dict[str, str]) -> None:
+def test_a_request_of_the_apps_own_or_an_allowed_origin_is_accepted(
+    headers: dict[str, str],
+) -> None:
     requests.check_headers(headers, Settings(allowed_origins=("https://portal.example",)))
 
 
-def test_the_forwarded_host_counts_only_where_it_is_trusted() -> None:
+def test_the_forwarded_host_counts_only_if_it_is_trusted() -> None:
     headers = with_headers(sec_fetch_site="same-site", origin="https://public.example") | {
         "x-forwarded-host": "public.example"
     }
@@ -109,12 +111,12 @@ def test_a_wrong_start_is_refused(body: Any, status: int) -> None:
     assert raised.value.status == status
 
 
-def test_a_start_is_read() -> None:
+def test_a_start_is_parsed() -> None:
     request = requests.parse_start(with_field("connections", [ID]))
     assert (request.run, request.connections, request.replaces) == (ID, (ID,), ())
 
 
-def test_a_version_that_differs_asks_for_a_reload() -> None:
+def test_another_version_requests_a_reload() -> None:
     with pytest.raises(Refused, match="Reload the page"):
         requests.parse_resume(with_field("version", 99))
 
@@ -126,6 +128,6 @@ def test_a_wrong_event_id_is_refused(last: object) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_not_json_is_refused(text: bytes) -> None:
+def test_a_body_other_than_json_is_refused(text: bytes) -> None:
     with pytest.raises(Refused, match="Expected a JSON body"):
         requests.parse_json(text)

@@ -1,4 +1,4 @@
-"""A run drives its generator to one end, whatever happens, and loses nothing on the way."""
+"""A run drives its generator to exactly one end and loses no update."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from tests.support.harness import Streamed, body, running
 OUT = stream_props("out", {"children": 1})
 
 
-async def test_everything_that_is_yielded_is_sent_in_order() -> None:
+async def test_yielded_updates_are_sent_in_order() -> None:
     async def count(n: int) -> AsyncIterator[Update]:
         for i in range(n):
             yield stream_props("out", {"children": i})
@@ -54,7 +54,7 @@ async def test_a_list_is_one_batch_and_none_is_nothing() -> None:
     assert streamed.sets == [[["a", {"x": 1}], ["b", {"y": 2}]]]
 
 
-async def test_p14_no_update_leaves_alone_and_a_bare_one_is_none() -> None:
+async def test_p14_no_update_does_not_set_a_prop_and_a_bare_one_sends_nothing() -> None:
     async def stream(n: int) -> AsyncIterator[Any]:
         yield no_update
         yield stream_props("a", {"x": no_update})
@@ -80,7 +80,7 @@ async def test_p14_no_update_in_a_plain_generator() -> None:
 
 
 @pytest.mark.parametrize("wrong", [5, "text", {"children": 1}, [OUT, 5], ("out", {"children": 1})])
-async def test_anything_else_is_an_error_that_says_what_was_expected(
+async def test_any_other_value_is_an_error_with_the_expected_type(
     wrong: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def bad(n: int) -> AsyncIterator[Any]:
@@ -104,7 +104,7 @@ async def test_prevent_update_is_done() -> None:
 
 
 class TestErrors:
-    """An error ends the run once; the browser learns a code, the log the traceback."""
+    """An error ends the run once; the browser gets a code, the log the traceback."""
 
     @staticmethod
     async def fail(n: int) -> AsyncIterator[Update]:
@@ -155,7 +155,7 @@ class TestErrors:
         async with running(self.fail, 0, on_error=lambda error: None) as streamed:
             assert (await streamed.to_end()).body is None
 
-    async def test_an_on_error_that_fails_hides_nothing(
+    async def test_a_failed_on_error_does_not_hide_the_error(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         def on_error(error: Exception) -> None:
@@ -182,7 +182,7 @@ class TestErrors:
         ],
         ids=["it", "list", "prop", "text", "number", "unsendable", "large", "raised"],
     )
-    async def test_p14_what_on_error_sets_arrives_whatever_it_returns(
+    async def test_p14_set_props_in_on_error_is_sent_whatever_it_returns(
         self, answer: Any, is_logged: bool, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def on_error(error: Exception) -> Any:
@@ -198,7 +198,7 @@ class TestErrors:
         assert body(end.body) == [["message", {"children": "sorry"}]]
         assert any("on_error of" in one.getMessage() for one in caplog.records) is is_logged
 
-    async def test_p14_what_on_error_cannot_set_is_an_error_in_it(self) -> None:
+    async def test_p14_an_invalid_set_props_raises_in_on_error(self) -> None:
         def on_error(error: Exception) -> None:
             dash.set_props("message", {"children": "sorry"})
             dash.set_props("message", {"children": object()})
@@ -245,7 +245,7 @@ class TestErrors:
         async with running(self.fail) as streamed:
             assert (await streamed.to_end()).reason == Reason.ERROR
 
-    async def test_something_awaited_that_was_cancelled_is_an_error(self) -> None:
+    async def test_a_cancelled_awaitable_is_an_error(self) -> None:
         async def fail(n: int) -> AsyncIterator[Update]:
             yield OUT
             task = asyncio.create_task(asyncio.sleep(10))
@@ -290,7 +290,7 @@ class TestCancel:
         assert (end.reason, streamed.ends) == (Reason.CANCELLED, 1)
         assert closed == ["resource", "finally"]
 
-    async def test_a_run_that_is_stopped_before_it_began_still_ends(self) -> None:
+    async def test_a_run_that_is_stopped_before_it_starts_still_ends(self) -> None:
         async def never(n: int) -> AsyncIterator[Update]:
             yield OUT
 
@@ -332,7 +332,7 @@ class TestCancel:
             assert (await streamed.to_end()).reason == Reason.CANCELLED
         assert closed.is_set()
 
-    async def test_a_generator_that_swallows_its_cancellation_is_no_silent_zombie(
+    async def test_a_generator_that_swallows_its_cancellation_is_logged(
         self,
     ) -> None:
         let_go = asyncio.Event()
@@ -357,7 +357,7 @@ class TestCancel:
         assert end.reason == Reason.CANCELLED
 
     @pytest.mark.deadline
-    async def test_a_finally_that_takes_longer_is_not_cut_short(self) -> None:
+    async def test_a_slow_finally_is_not_interrupted(self) -> None:
         closed = asyncio.Event()
 
         async def slow(n: int) -> AsyncIterator[Update]:
@@ -376,7 +376,7 @@ class TestCancel:
             await streamed.run.stopped(5)
         assert closed.is_set()
 
-    async def test_a_generator_that_yields_on_is_cut_off(self) -> None:
+    async def test_a_generator_that_continues_to_yield_sends_nothing(self) -> None:
         async def stubborn(n: int) -> AsyncIterator[Update]:
             while True:
                 try:
@@ -410,7 +410,7 @@ class TestCancel:
         assert (end.reason, end.body) == (Reason.CANCELLED, None)
         assert "in finally" in str(caplog.records[-1].exc_info)
 
-    async def test_the_replaced_run_has_stopped_before_the_new_one_begins(self) -> None:
+    async def test_the_replaced_run_stops_before_the_new_one_starts(self) -> None:
         order = []
 
         def stopping(old: Streamed) -> Callable[[], Awaitable[object]]:
@@ -472,9 +472,9 @@ async def test_a_timeout_ends_the_run_as_error() -> None:
 
 
 class TestSetProps:
-    """`dash.set_props` inside a run is an update of its own, in order."""
+    """`dash.set_props` inside a run is a separate update, in order."""
 
-    async def test_it_comes_before_the_next_yield(self) -> None:
+    async def test_it_is_sent_before_the_next_yield(self) -> None:
         async def both(n: int) -> AsyncIterator[Update]:
             dash.set_props("a", {"x": 1})
             dash.set_props("a", {"y": 2})
@@ -535,7 +535,7 @@ class TestSetProps:
         assert end.failure is not None
         assert "object at x has no JSON form" in (end.failure.message or "")
 
-    async def test_what_comes_after_the_end_is_not_sent(self) -> None:
+    async def test_a_call_after_the_end_sends_nothing(self) -> None:
         late: list[Any] = []
 
         async def leaves_a_task(n: int) -> AsyncIterator[Update]:
@@ -554,7 +554,7 @@ class TestSetProps:
             await streamed.read()
         assert streamed.sets == [[["out", {"children": 1}]]]
 
-    async def test_more_than_may_wait_for_a_slow_reader_is_an_error(self) -> None:
+    async def test_a_backlog_above_the_limit_is_an_error(self) -> None:
         async def flood(n: int) -> AsyncIterator[Update]:
             for i in range(100_000):
                 dash.set_props("a", {"x": i})
@@ -566,7 +566,7 @@ class TestSetProps:
         assert "yield stream_props(id, props) instead" in (end.failure.message or "")
 
     @pytest.mark.deadline
-    async def test_what_is_set_while_a_yield_waits_for_room_is_not_stuck(self) -> None:
+    async def test_it_is_sent_while_a_yield_waits_for_capacity(self) -> None:
         async def both(n: int) -> AsyncIterator[Update]:
             async def set_later() -> None:
                 await asyncio.sleep(0)
@@ -642,7 +642,7 @@ class TestPlainGenerators:
         assert end.body is not None
         assert len(streamed.sets) == 1
 
-    async def test_the_loop_is_free_meanwhile(self) -> None:
+    async def test_the_loop_is_not_blocked(self) -> None:
         release = threading.Event()
 
         def blocked(n: int) -> Iterator[Update]:
@@ -651,7 +651,7 @@ class TestPlainGenerators:
 
         async with running(blocked, 0) as streamed:
             await streamed.next()
-            await asyncio.sleep(0)  # the loop turns while the generator blocks
+            await asyncio.sleep(0)  # the loop runs while the generator blocks
             release.set()
             assert (await streamed.to_end()).reason == Reason.DONE
 
@@ -666,14 +666,14 @@ async def test_match_without_a_match_input_is_an_error_of_the_run() -> None:
     assert "no Input of the callback has MATCH at 'index'" in (end.failure.message or "")
 
 
-async def test_a_hot_generator_does_not_starve_the_loop() -> None:
+async def test_a_busy_generator_does_not_block_the_loop() -> None:
     async def hot(n: int) -> AsyncIterator[Update]:
         while True:
             yield OUT
 
     async with running(hot, 0) as streamed:
         reader = asyncio.create_task(read_for_ever(streamed))
-        for _ in range(50):  # each turn of the loop comes round while it produces
+        for _ in range(50):  # every turn of the loop completes while it produces
             await asyncio.wait_for(asyncio.sleep(0.001), 1)
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Settings come by keyword or environment; what has no meaning is refused with its name."""
+"""Settings are keywords or environment variables; invalid ones are refused by name."""
 
 from dataclasses import fields
 from typing import Any
@@ -16,7 +16,7 @@ def test_the_defaults_are_those_of_the_field() -> None:
     assert (settings.max_runs_per_page, settings.max_runs_per_connection) == (32, 256)
 
 
-def test_the_environment_sets_what_is_not_given() -> None:
+def test_the_environment_sets_missing_keywords() -> None:
     environment = {
         "FLASH_EVENTS_HEARTBEAT_SECONDS": "2.5",
         "FLASH_EVENTS_LOG_EVENTS": "7",

@@ -1,4 +1,4 @@
-"""A snapshot brings a fresh page to where it would be had it seen every update, and stays small."""
+"""A snapshot gives a new page the state after all updates, and stays small."""
 
 import copy
 import json
@@ -27,9 +27,9 @@ IDS: list[Any] = ["graph", *CARDS, EVERY_CARD]
 
 
 class ModelPage:
-    """What updates do to a page, as simply as it can be said.
+    """A minimal model of a page and of the updates' effects.
 
-    A Patch of a figure touches all points that are there; a new figure has none of them.
+    A Patch of a figure affects all points that exist; a new figure has none of them.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class ModelPage:
                     self._set(component, prop, value)
 
     def shown(self) -> Any:
-        """Everything that can be seen of it."""
+        """Returns the visible state."""
         points = {key: trace for key, trace in self.points.items() if trace}
         rows = {component: rows for component, rows in self.rows.items() if rows}
         return dict(self.props), points, rows
@@ -131,12 +131,12 @@ updates = st.tuples(st.lists(targets, min_size=1, max_size=2), st.booleans())
 
 
 def encoded(targets: Any, alone: bool = False) -> bytes:
-    """An update of whatever values, as a client of another version may have sent it."""
+    """An update with arbitrary values, as a client of another version may have sent it."""
     return events.encode_update(Update(tuple(targets), alone), MIB)
 
 
 def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = MIB) -> Snapshot:
-    """A snapshot of one update for each of these props."""
+    """Returns a snapshot of one update for each of these props."""
     snapshot = Snapshot(limit_bytes)
     for one in props:
         snapshot.add(encoded([(component, one)]))
@@ -144,7 +144,7 @@ def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = 
 
 
 def sets(snapshot: Snapshot) -> list[Any]:
-    """All that the snapshot sets, in order."""
+    """Returns all settings of the snapshot, in order."""
     return [target for body in snapshot.bodies() for target in targets_in(body)]
 
 
@@ -155,7 +155,7 @@ def targets_in(body: bytes) -> list[Any]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(updates, max_size=25))
-def test_what_it_says_brings_a_fresh_page_to_where_all_updates_would(sent: list[Any]) -> None:
+def test_it_gives_a_new_page_the_state_after_all_updates(sent: list[Any]) -> None:
     watched, fresh, snapshot = ModelPage(), ModelPage(), Snapshot(MIB)
     for pairs, alone in sent:
         body = encoded(pairs, alone)
@@ -169,14 +169,14 @@ def test_what_it_says_brings_a_fresh_page_to_where_all_updates_would(sent: list[
 
 
 HOMES: dict[str, Any] = {"outer": {"box": {"g": {}, "card1": {}}}, "side": {"card2": {}, "g": {}}}
-"""Which components may be drawn inside of which; `outer` and `side` are always on the page."""
+"""Components that may be drawn inside each other; `outer` and `side` are always on the page."""
 
 CARD_IDS = {"card1": CARDS[0], "card2": CARDS[1]}
 PLACES = ["outer", "box", "side"]
 
 
 def inside(home: str, homes: dict[str, Any] = HOMES) -> dict[str, Any]:
-    """What may be drawn inside of a component."""
+    """Returns the ids that may be drawn inside a component."""
     for name, inner in homes.items():
         if name == home:
             found: dict[str, Any] = inner
@@ -191,7 +191,7 @@ def drawing(name: str, children: Any = None, title: Any = None) -> html.Div:
 
 
 class ModelTree:
-    """Components inside of others: who draws a container anew draws all that is inside of it."""
+    """A model of nested components: drawing a container redraws everything inside."""
 
     def __init__(self) -> None:
         layout = [
@@ -201,7 +201,7 @@ class ModelTree:
         self.layout = json.loads(to_json(layout))
 
     def apply(self, targets: list[Any]) -> bool:
-        """Sets props; returns whether each component was there, and no id is there twice."""
+        """Sets props; returns whether each component exists and each id is unique."""
         is_there = True
         for wire_id, props in targets:
             meant = self._meant(wire_id)
@@ -246,7 +246,7 @@ texts = st.sampled_from(["a", "b"])
 
 @st.composite
 def drawn_inside(draw: st.DrawFn, home: str) -> Any:
-    """A text, or some of the components that belong there."""
+    """Returns a text, or some of the components that belong there."""
     names = [name for name in inside(home) if draw(st.integers(0, 3))]
     if not names:
         return draw(texts)
@@ -255,7 +255,7 @@ def drawn_inside(draw: st.DrawFn, home: str) -> Any:
 
 @st.composite
 def placed(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
-    """A target and its props: a container is drawn anew, or something inside of it is set."""
+    """Returns a target and its props: a redrawn container, or a change inside it."""
     place = draw(st.sampled_from(PLACES))
     kind = draw(st.sampled_from(["draw", "draw", "append", "title", "figure", "extend", "extend"]))
     match kind:
@@ -277,7 +277,7 @@ def placed(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(placed(), min_size=1, max_size=3), max_size=20))
-def test_p3_what_is_set_inside_a_container_is_there_in_a_snapshot(sent: list[Any]) -> None:
+def test_p3_settings_inside_a_container_are_in_a_snapshot(sent: list[Any]) -> None:
     watched, fresh, snapshot = ModelTree(), ModelTree(), Snapshot(MIB)
     for pairs in sent:
         body = encoded(pairs)
@@ -312,8 +312,8 @@ def test_p3_a_set_after_a_redraw_comes_after_it() -> None:
     ]
 
 
-def test_p3_what_a_redraw_hides_is_not_kept() -> None:
-    """A run that draws rows under new ids, again and again, does not fill its snapshot."""
+def test_p3_settings_that_a_redraw_replaces_are_dropped() -> None:
+    """A run that repeatedly draws rows under new ids does not fill its snapshot."""
     snapshot, sizes = Snapshot(MIB), []
     for n in range(50):
         row = {"type": "row", "index": n}
@@ -324,15 +324,15 @@ def test_p3_what_a_redraw_hides_is_not_kept() -> None:
     assert max(sizes) < 2 * sizes[0]
 
 
-def test_p3_what_only_looks_like_components_hides_nothing() -> None:
-    """A Store may hold a layout; it does not draw it."""
+def test_p3_values_that_only_look_like_components_replace_nothing() -> None:
+    """A Store may contain a layout, which it does not draw."""
     snapshot = folded({"title": "t"}, component="child")
     snapshot.add(encoded([("store", {"data": drawing("child")})]))
     snapshot.add(encoded([("box", {"children": dcc.Store(id="inner", data=[drawing("child")])})]))
     assert [target for target, _ in sets(snapshot)] == ["child", "store", "box"]
 
 
-def test_of_a_state_prop_the_last_value_is_kept_and_the_others_are_counted() -> None:
+def test_the_last_value_of_a_state_prop_is_kept_and_the_others_are_counted() -> None:
     snapshot = folded(*({"children": n} for n in range(1_000)))
     assert sets(snapshot) == [["graph", {"children": 999}]]
     assert snapshot.collapsed == 999
@@ -350,12 +350,12 @@ def test_patches_and_transactions_are_kept_in_order_until_a_new_value_clears_the
     assert sets(snapshot) == [["graph", {"rowData": []}], ["graph", {"children": 1}]]
 
 
-def test_notifications_are_over() -> None:
+def test_notifications_are_left_out() -> None:
     snapshot = folded({"sendNotifications": [{"message": "hello"}]})
     assert (sets(snapshot), snapshot.size) == ([], 0)
 
 
-def test_what_shall_be_alone_stays_so() -> None:
+def test_an_update_that_is_alone_stays_alone() -> None:
     snapshot = Snapshot(MIB)
     for n in range(3):
         snapshot.add(encoded([("graph", {"extendData": [{"y": [[n]]}, [0], 9]})], alone=True))
@@ -364,14 +364,14 @@ def test_what_shall_be_alone_stays_so() -> None:
     assert all(json.loads(b"{%b}" % body)["alone"] is True for body in bodies)
 
 
-def test_points_are_joined_and_cut_to_max_points() -> None:
+def test_points_are_joined_and_trimmed_to_max_points() -> None:
     snapshot = folded(*({"extendData": [{"x": [[n]], "y": [[-n]]}, [0], 3]} for n in range(1_000)))
     kept = {"x": [[997, 998, 999]], "y": [[-997, -998, -999]]}
     assert sets(snapshot) == [["graph", {"extendData": [kept, [0], 3]}]]
 
 
 @pytest.mark.parametrize("traces", [[[0]], [[0], [1]], [[0, 1], [2], [0, 1]]])
-def test_points_with_a_limit_cost_no_more_however_many_come(traces: list[list[int]]) -> None:
+def test_points_with_a_limit_have_a_constant_cost(traces: list[list[int]]) -> None:
     snapshot = Snapshot(MIB)
     sizes = []
     for n in range(5_000):
@@ -412,13 +412,13 @@ def test_the_size_is_never_negative_whatever_max_points_says(limit: int) -> None
     ],
     ids=json.dumps,
 )
-def test_odd_values_are_kept_in_order_and_as_they_came(value: Any) -> None:
+def test_odd_values_are_kept_unchanged_and_in_order(value: Any) -> None:
     plain = [{"y": [[1]]}, [0], 5]
     snapshot = folded(*({"extendData": one} for one in (plain, value, value, plain)))
     assert [props["extendData"] for _, props in sets(snapshot)] == [plain, value, value, plain]
 
 
-def test_two_extensions_that_speak_of_other_keys_or_limits_are_not_joined() -> None:
+def test_extensions_with_other_keys_or_limits_are_not_joined() -> None:
     values = [
         [{"y": [[1]]}, [0], 5],
         [{"y": [[1]]}, [0], 6],
@@ -430,7 +430,7 @@ def test_two_extensions_that_speak_of_other_keys_or_limits_are_not_joined() -> N
 
 
 @pytest.mark.parametrize("between", [{"figure": patch(1)}, {"prependData": {"y": [[0]]}}])
-def test_points_are_not_joined_across_what_moves_points(between: dict[str, Any]) -> None:
+def test_points_are_not_joined_across_an_update_that_moves_points(between: dict[str, Any]) -> None:
     extended = {"extendData": [{"y": [[1]]}, [0], 5]}
     snapshot = folded(extended, between, extended)
     assert [next(iter(props)) for _, props in sets(snapshot)] == [
@@ -441,9 +441,7 @@ def test_points_are_not_joined_across_what_moves_points(between: dict[str, Any])
 
 
 @pytest.mark.parametrize(("first", "second"), [(EVERY_CARD, CARDS[0]), (CARDS[0], EVERY_CARD)])
-def test_points_are_not_joined_across_an_id_that_means_the_same_graph(
-    first: Any, second: Any
-) -> None:
+def test_points_are_not_joined_across_another_id_of_the_same_graph(first: Any, second: Any) -> None:
     snapshot = Snapshot(MIB)
     for n, component in enumerate((first, second, first)):
         snapshot.add(encoded([(component, {"extendData": [{"y": [[n]]}, [0], 5]})]))
@@ -459,7 +457,7 @@ def test_it_is_full_at_its_limit() -> None:
     assert not snapshot.is_full
 
 
-def test_once_abandoned_it_holds_nothing_any_more() -> None:
+def test_an_abandoned_snapshot_is_empty() -> None:
     snapshot = folded({"children": 1}, {"children": patch(1)})
     snapshot.abandon()
     snapshot.add(encoded([("graph", {"children": 2})]))
@@ -485,7 +483,7 @@ def test_once_abandoned_it_holds_nothing_any_more() -> None:
         ([{"rowTransaction": {"add": []}}, {"rowData": []}], True),
     ],
 )
-def test_only_states_may_be_applied_by_a_page_that_has_seen_a_part(
+def test_a_page_that_has_part_of_the_updates_applies_state_props_only(
     props: list[dict[str, Any]], is_idempotent: bool
 ) -> None:
     assert folded(*props).is_idempotent is is_idempotent
@@ -503,5 +501,5 @@ def test_a_command_of_the_settings_is_one_too(name: str) -> None:
 def test_the_commands_are_those_of_the_renderer() -> None:
     source = Path(__file__).parent.parent / "renderer/src/apply/commands.ts"
     text = source.read_text("utf-8")
-    # A name at the start of a line; those of one type of component stand in brackets.
-    assert set(re.findall(r"^ +(\w+): \{(?:$|taken)", text, re.MULTILINE)) == COMMANDS
+    # A name at the start of a line; those for one component type are in brackets.
+    assert set(re.findall(r"^ +(\w+): \{(?:$|acknowledgedBy)", text, re.MULTILINE)) == COMMANDS

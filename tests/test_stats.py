@@ -1,4 +1,4 @@
-"""What a worker counts, for its author in Python and for others as OpenMetrics text."""
+"""Counters of a worker, in Python and as OpenMetrics text."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ SAMPLE = re.compile(r"flash_events_([a-z_]+) (\d+)")
 
 
 def parsed(text: str) -> dict[str, tuple[str, int]]:
-    """Kind and value of each metric, read as https://openmetrics.io says."""
+    """Returns kind and value of each metric, parsed as https://openmetrics.io specifies."""
     *lines, end = text.split("\n")[:-1]
     assert text.endswith("\n")
     assert end == "# EOF"
@@ -51,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 class Watch:
-    """What has changed since a moment ago."""
+    """Changes of the counters since its creation."""
 
     def __init__(self, served: Served) -> None:
         self._url = f"{served.url}_dash-flash-events/metrics"
@@ -66,7 +66,7 @@ class Watch:
         return {name: value for name, (_, value) in parsed(response.text).items()}
 
     def wait_for(self, **changes: int) -> None:
-        """Waits until these, and no other ends, have changed by so much."""
+        """Waits for these changes; other ends of runs fail the wait."""
         ends = {f"ends_{reason}": 0 for reason in ("done", "cancelled", "error", "lost")}
         wanted = ends | changes
         wait_until(lambda: self._changes(wanted) == wanted, 10, f"{wanted}")
@@ -89,13 +89,13 @@ def watch(served: Served) -> Watch:
     return Watch(served)
 
 
-def test_an_app_has_its_numbers_before_anything_happens() -> None:
+def test_an_app_has_its_counters_from_the_start() -> None:
     stats = FlashEvents(Dash("counted", backend="quart")).stats()
     assert set(stats.values()) == {0}
     assert {"runs", "connections", "starts", "ends_done", "queued_bytes"} <= set(stats)
 
 
-def test_metrics_are_not_served_unless_asked_for(kitchen: Served) -> None:
+def test_metrics_are_served_only_if_they_are_enabled(kitchen: Served) -> None:
     answer = httpx.get(f"{kitchen.url}_dash-flash-events/metrics")
     assert answer.status_code == 404
     assert "metrics=True" in answer.text
@@ -126,7 +126,7 @@ def test_a_run_lives_until_it_is_cancelled(page: Page, watch: Watch) -> None:
     watch.wait_for(starts=1, runs=0, connections_read=0, ends_cancelled=1)
 
 
-def test_a_client_that_vanishes_leaves_a_connection_that_is_not_read_until_the_grace_is_over(
+def test_a_lost_client_leaves_an_unread_connection_until_the_grace_period_ends(
     page: Page, watch: Watch
 ) -> None:
     body = page.body("start")
@@ -150,7 +150,7 @@ def test_a_resume_and_a_refusal_are_counted(page: Page, watch: Watch) -> None:
     watch.wait_for(starts=1, resumes=2, refusals=2, ends_cancelled=1)
 
 
-def test_what_a_client_does_not_read_waits_in_bytes(page: Page, watch: Watch) -> None:
+def test_unread_data_is_counted_in_bytes(page: Page, watch: Watch) -> None:
     body = page.body("flood")
     stream = Stream(page.url("start"), body, receive_bytes=4096)
     wait_until(lambda: watch.now()["queued_bytes"] > 900_000, 20, "a full log")
@@ -159,7 +159,7 @@ def test_what_a_client_does_not_read_waits_in_bytes(page: Page, watch: Watch) ->
     watch.wait_for(queued_bytes=0, connections=0, ends_cancelled=1)
 
 
-def test_a_kept_run_goes_on_when_there_is_more_than_can_be_told_again(tmp_path: Path) -> None:
+def test_a_kept_run_continues_above_the_snapshot_limit(tmp_path: Path) -> None:
     with (
         serving(
             "tests.apps.users:server",
@@ -185,7 +185,7 @@ def test_a_kept_run_goes_on_when_there_is_more_than_can_be_told_again(tmp_path: 
             watch.wait_for(ends_cancelled=1, runs=0)
 
 
-def test_a_run_whose_updates_reach_nobody_is_lost(tmp_path: Path) -> None:
+def test_a_run_without_a_reader_is_lost(tmp_path: Path) -> None:
     with (
         redis_server(tmp_path) as redis,
         serving(
@@ -204,7 +204,7 @@ def test_a_run_whose_updates_reach_nobody_is_lost(tmp_path: Path) -> None:
             watch.wait_for(starts=1, ends_lost=1, runs=0)
 
 
-def test_what_a_kept_run_need_not_tell_again_is_counted(page: Page, watch: Watch) -> None:
+def test_updates_that_a_kept_runs_snapshot_drops_are_counted(page: Page, watch: Watch) -> None:
     body = page.body("keep")
     stream = Stream(page.url("start"), body)
     for _ in range(4):

@@ -86,7 +86,7 @@ async def test_an_endless_stream_is_read_until_it_is_stopped() -> None:
     assert stopped == ["A"]
 
 
-async def test_a_run_that_is_left_is_stopped() -> None:
+async def test_leaving_the_block_stops_the_run() -> None:
     stopped.clear()
     async with run(live, 1, "B") as stream:
         await stream.next()
@@ -100,7 +100,7 @@ async def test_a_stream_is_iterated_until_it_ends() -> None:
     assert stream.end == End("done", 3)
 
 
-async def test_a_failure_shows_its_error_its_resets_and_what_on_error_answers() -> None:
+async def test_a_failure_has_its_error_its_resets_and_the_updates_of_on_error() -> None:
     async with run(fail, 1) as stream:
         end = await stream.ended()
     answer = stream_props("message", {"children": "sorry: no luck"})
@@ -111,13 +111,15 @@ async def test_a_failure_shows_its_error_its_resets_and_what_on_error_answers() 
     }
 
 
-async def test_a_stream_that_ends_early_fails_the_test_with_how_it_ended() -> None:
+async def test_a_stream_that_ends_early_fails_the_test_with_its_end() -> None:
     async with run(count, 1) as stream:
         with pytest.raises(AssertionError, match=r"ends after 1 updates: End\(reason='done'"):
             await stream.take(2)
 
 
-async def test_a_stream_that_says_nothing_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_stream_fails_the_test_after_a_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("flash_events.testing.streams.LIMIT_SECONDS", 0.05)
     async with run(live, 1, "C") as stream:
         await stream.next()
@@ -127,7 +129,7 @@ async def test_a_stream_that_says_nothing_fails_the_test(monkeypatch: pytest.Mon
             [update async for update in stream]
 
 
-async def test_what_does_not_come_by_yield_is_an_update_of_its_own() -> None:
+async def test_set_props_is_a_separate_update() -> None:
     async with run(aside, 1, triggered="aside.n_clicks") as stream:
         await stream.ended()
     assert stream.updates == [
@@ -136,7 +138,7 @@ async def test_what_does_not_come_by_yield_is_an_update_of_its_own() -> None:
     ]
 
 
-async def test_values_are_what_the_page_gets() -> None:
+async def test_values_are_those_that_the_page_gets() -> None:
     async with run(cards, 1) as stream:
         [update] = [update async for update in stream]
     [(component_id, props)] = update.targets
@@ -165,7 +167,7 @@ async def test_a_fake_clock_does_not_drive_threads() -> None:
             pass
 
 
-async def test_time_passes_as_ever_after_a_fake_clock() -> None:
+async def test_real_time_returns_after_a_fake_clock() -> None:
     with fake_clock() as clock:
         await asyncio.sleep(10)
     began = time.monotonic()
@@ -174,7 +176,7 @@ async def test_time_passes_as_ever_after_a_fake_clock() -> None:
     assert clock.seconds == pytest.approx(10)
 
 
-async def test_time_outs_come_in_the_order_of_the_fake_clock() -> None:
+async def test_timeouts_fire_in_the_order_of_the_fake_clock() -> None:
     with fake_clock() as clock, pytest.raises(TimeoutError):
         async with asyncio.timeout(5):
             await asyncio.sleep(10)
@@ -190,7 +192,7 @@ async def threaded(_: int) -> AsyncIterator[Update]:
         await asyncio.to_thread(stopped.append, "threaded")
 
 
-def test_time_does_not_pass_at_once_while_a_thread_works() -> None:
+def test_the_fake_clock_waits_while_a_thread_works() -> None:
     stopped.clear()
     stream = record(threaded, 1)
     assert stream.values("out", "children") == ["a\u2028b"]
@@ -199,13 +201,13 @@ def test_time_does_not_pass_at_once_while_a_thread_works() -> None:
     assert stopped == ["threaded", "threaded"]
 
 
-def test_an_endless_stream_is_not_recorded_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_of_an_endless_stream_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flash_events.testing.streams.LIMIT_SECONDS", 0.2)
     with pytest.raises(AssertionError, match="endless"):
         record(live, n_clicks=1, ticker="A")
 
 
-async def test_what_never_comes_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wait_for_a_missing_update_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flash_events.testing.clock.LIMIT_SECONDS", 0.05)
 
     async def wait() -> None:
@@ -225,7 +227,7 @@ async def test_a_fake_clock_within_another_is_the_same() -> None:
     assert outer.seconds == pytest.approx(10)
 
 
-async def test_what_was_sent_before_a_run_ended_by_itself_is_not_dropped() -> None:
+async def test_updates_before_the_end_of_a_run_are_not_dropped() -> None:
     async with run(count, 3) as stream:
         await stream.next()
         end = await stream.stop()

@@ -1,4 +1,4 @@
-"""A plain generator lives in one thread, in order, and its `finally` runs there."""
+"""A plain generator runs in one thread, in order, including its `finally`."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ def drive(generator: Generator[int, None, None]) -> GeneratorThread[int, int]:
     return GeneratorThread(generator, lambda item: item, "test")
 
 
-async def test_items_arrive_in_order_and_complete() -> None:
+async def test_items_are_complete_and_in_order() -> None:
     async with drive(n for n in range(10 * AHEAD)) as items:
         assert [item async for bunch in items for item in bunch] == list(range(10 * AHEAD))
 
@@ -36,7 +36,7 @@ async def test_one_thread_serves_the_whole_generator() -> None:
     assert threads != {threading.get_ident()}
 
 
-async def test_an_exception_arrives_after_the_items_before_it() -> None:
+async def test_an_exception_is_raised_after_the_items_before_it() -> None:
     def generate() -> Generator[int, None, None]:
         yield 1
         raise LookupError("gone")
@@ -56,7 +56,7 @@ async def test_leaving_early_runs_finally_at_the_next_yield() -> None:
     assert closed.is_set()
 
 
-async def test_a_reader_that_is_behind_pauses_the_generator() -> None:
+async def test_a_slow_reader_pauses_the_generator() -> None:
     produced = []
 
     def generate() -> Generator[int, None, None]:

@@ -1,4 +1,4 @@
-"""The decorator keeps the signature, and type checkers find what is wrong."""
+"""The decorator keeps the signature, and type checkers find wrong calls."""
 
 import json
 import subprocess
@@ -14,14 +14,14 @@ CALLS = ROOT / "tests" / "typing" / "calls.py"
 
 
 def mypy() -> set[int]:
-    """Lines with an error, counted from 1."""
+    """Returns the lines with an error, counted from 1."""
     command = [sys.executable, "-m", "mypy", "--output=json", str(CALLS)]
     found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout
     return {line["line"] for text in found.splitlines() if (line := json.loads(text))}
 
 
 def pyright() -> set[int]:
-    """Lines with an error, counted from 1."""
+    """Returns the lines with an error, counted from 1."""
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
     found = subprocess.run(
         [*command, str(CALLS)], cwd=ROOT, stdout=subprocess.PIPE, check=False
@@ -37,5 +37,5 @@ def test_wrong_calls_are_found_and_no_others(checker: Callable[[], set[int]]) ->
     assert checker() == wrong
 
 
-def test_the_package_says_that_it_is_typed() -> None:
+def test_the_package_is_marked_as_typed() -> None:
     assert Path(ROOT / "flash_events" / "py.typed").exists()

@@ -1,4 +1,4 @@
-"""`stream_props` makes a frozen `Update` from each of its forms, and says what is wrong."""
+"""`stream_props` makes a frozen `Update` from each of its forms, and names mistakes."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_a_component_without_id_gets_one() -> None:
     assert component_id == component.to_plotly_json()["props"]["id"]
 
 
-def test_what_the_caller_passed_is_neither_kept_nor_changed() -> None:
+def test_the_callers_values_are_neither_kept_nor_modified() -> None:
     props = {"children": 1}
     made = stream_props("a", props)
     props["children"] = 2
@@ -67,7 +67,9 @@ def test_an_update_is_frozen() -> None:
         (([],), {"props": {}}, "Expected a component id"),
     ],
 )
-def test_a_wrong_form_says_what_was_expected(args: Any, kwargs: Any, says: str) -> None:
+def test_the_error_of_a_wrong_form_names_the_expected_one(
+    args: Any, kwargs: Any, says: str
+) -> None:
     with pytest.raises(UpdateError) as raised:
         stream_props(*args, **kwargs)
     assert says in str(raised.value)
@@ -83,9 +85,9 @@ AS_JSON = no_update.to_plotly_json()
 
 @pytest.mark.parametrize("nothing", [no_update, NoUpdate, AS_JSON], ids=["it", "class", "JSON"])
 class TestNoUpdate:
-    """P14: a prop whose value is no_update is left alone; a bare no_update is None."""
+    """P14: a prop whose value is no_update is not set; a bare no_update is None."""
 
-    def test_p14_a_prop_is_left_alone_in_every_form(self, nothing: Any) -> None:
+    def test_p14_a_prop_is_not_set_in_every_form(self, nothing: Any) -> None:
         props = {"children": nothing, "title": "t"}
         made = Update((("a", {"title": "t"}),))
         assert stream_props("a", props) == made
@@ -94,12 +96,12 @@ class TestNoUpdate:
         assert stream_props({"a": props, "b": nothing, "c": {"x": nothing}}) == made
         assert props == {"children": nothing, "title": "t"}
 
-    def test_p14_an_update_of_nothing_else_sets_nothing(self, nothing: Any) -> None:
+    def test_p14_an_update_with_only_no_update_sets_nothing(self, nothing: Any) -> None:
         assert stream_props("a", {"children": nothing}).targets == ()
         assert stream_props("a", nothing).targets == ()
         assert stream_props({"type": "card", "i": ALL}, {"children": nothing}).targets == ()
 
-    def test_p14_a_bare_one_is_nothing_alone_and_in_a_list(self, nothing: Any) -> None:
+    def test_p14_a_bare_no_update_is_none_alone_and_in_a_list(self, nothing: Any) -> None:
         update = stream_props("a", {"x": 1})
         assert as_update(nothing) == as_update(None) == as_update([nothing, None])
         assert as_update([nothing, update, None]) == update

@@ -1,4 +1,4 @@
-"""Several workers share their streams through Redis: a run may live anywhere, so may its client."""
+"""Several workers share their streams through Redis: a run and its client may be at any of them."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def there(pair: list[Served]) -> Iterator[Page]:
         yield page
 
 
-def test_a_run_elsewhere_travels_on_the_open_connection(here: Page, there: Page) -> None:
+def test_a_run_of_another_machine_uses_the_open_connection(here: Page, there: Page) -> None:
     first = here.body("endless0")
     with here.stream("start", first) as events:
         assert next(events).event == "open"
@@ -49,7 +49,7 @@ def test_a_run_elsewhere_travels_on_the_open_connection(here: Page, there: Page)
         here.stop(first["flash_events"]["run"])
 
 
-def test_a_connection_resumes_on_another_machine_without_gap_or_double(
+def test_a_connection_resumes_on_another_machine_without_gaps_or_duplicates(
     here: Page, there: Page
 ) -> None:
     body = here.body("start")
@@ -102,21 +102,21 @@ def test_a_run_that_replaces_one_elsewhere_waits_for_its_finally(
         there.stop(second["flash_events"]["run"])
 
 
-def test_a_start_that_is_repeated_elsewhere_starts_no_second_run(
+def test_a_repeated_start_on_another_machine_starts_no_second_run(
     pair: list[Served], here: Page, there: Page
 ) -> None:
     before = [len(served.marks("ticks began")) for served in pair]
     body = here.body("start")
     with here.stream("start", body) as events:
         assert [next(events).event for _ in range(3)] == ["open", "start", "update"]
-    with there.stream("start", body) as events:  # its answer was lost
+    with there.stream("start", body) as events:  # its response was lost
         assert [next(events).event for _ in range(3)] == ["open", "start", "update"]
     assert [len(served.marks("ticks began")) for served in pair] == [before[0] + 1, before[1]]
     there.stop(body["flash_events"]["run"])
     pair[0].wait_for_mark("ticks finally")
 
 
-def test_a_start_that_was_stopped_elsewhere_before_it_came_starts_nothing(
+def test_a_start_that_was_stopped_elsewhere_before_it_arrived_starts_nothing(
     here: Page, there: Page
 ) -> None:
     body = here.body("start")
@@ -124,7 +124,7 @@ def test_a_start_that_was_stopped_elsewhere_before_it_came_starts_nothing(
     assert here.post("start", body).status_code == 410
 
 
-def test_a_vanished_client_stops_runs_on_both_machines(tmp_path: Path, redis_url: str) -> None:
+def test_a_lost_client_stops_runs_on_both_machines(tmp_path: Path, redis_url: str) -> None:
     with (
         machines(tmp_path, redis_url, FLASH_EVENTS_GRACE_SECONDS="0.3") as served,
         opened(served[0]) as here,
@@ -148,7 +148,7 @@ def test_a_reader_that_does_not_read_pauses_a_run_on_another_machine(
         there.post("start", there.body("flood", connections=[connection_of(first)]))
 
         def is_paused() -> bool:
-            """Its last note is so old that the next would have come."""
+            """Returns whether the last mark is so old that the next one is overdue."""
             notes = pair[1].marks("flood")
             return bool(notes) and time.time() - notes[-1]["time"] > 0.5
 
@@ -162,7 +162,7 @@ def test_a_reader_that_does_not_read_pauses_a_run_on_another_machine(
 def events_until(
     events: Iterator[ServerSentEvent], prefix: str, count: int
 ) -> Iterator[ServerSentEvent]:
-    """Updates that set a text with this prefix, as many as asked."""
+    """Reads `count` updates that set a text with this prefix."""
     found = 0
     for event in events:
         if event.event == "update" and prefix in event.data:

@@ -1,1 +1,1 @@
-"""Apps that the works are measured with."""
+"""Apps that the works measure."""

@@ -1,4 +1,4 @@
-"""The limit: an ASGI app that sends ready bytes, so many events with each send."""
+"""The upper bound: an ASGI app that sends prepared bytes, many events per send."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ EVENT = (
     b"id: SMgDk_bN-123456\nevent: update\n"
     b'data: {"run":"KmTPDplXaHSkrAmKBnWelg","n":123456,"set":[["text",{"children":"u123455"}]]}\n\n'
 )
-"""As long as one of flash_events."""
+"""An event of the same length as one of flash_events."""
 
 
 async def server(scope: dict[str, Any], receive: Any, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What a connection costs without us: a bare ASGI app that sends one event, and then nothing."""
+"""Baseline of a connection: a bare ASGI app that sends one event and then nothing."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -15,7 +15,7 @@ async def server(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """Streams to whoever posts; answers everybody else that it is there."""
+    """Streams to POST requests; answers other requests at once."""
     if scope["type"] == "lifespan":
         return await live(receive, send)
     is_stream = scope["method"] == "POST"

@@ -1,4 +1,4 @@
-"""Dash's background callback: a process of its own, whose progress the page asks for."""
+"""Dash's background callback: a separate process whose progress the page polls."""
 
 import tempfile
 from collections.abc import Callable

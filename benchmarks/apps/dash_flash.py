@@ -1,4 +1,4 @@
-"""dash-flash, with the pause that it makes after each update or, to see its limit, without."""
+"""dash-flash, with its pause after each update, or without it to measure its limit."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from benchmarks.apps.page import CHANGES, PAUSE_SECONDS, answer, layout
 
 
 async def no_pause(_seconds: float) -> None:
-    """Takes the place of the `asyncio.sleep(0.1)` that follows each update."""
+    """Replaces the `asyncio.sleep(0.1)` after each update."""
 
 
 if os.environ.get("BENCH_UNPACED"):

@@ -1,4 +1,4 @@
-"""Polling: ten times a second the page asks what is new, and shows the last of it."""
+"""Polling: the page requests new values ten times a second, and shows the latest."""
 
 from collections import deque
 from typing import Any

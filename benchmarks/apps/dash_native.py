@@ -1,4 +1,4 @@
-"""Dash's native streams, of 4.5: each value that an async generator yields goes to its output."""
+"""Dash's native streams (4.5): each value that an async generator yields goes to its output."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""An hour's worth of texts in one page, in minutes; UPDATES says how many."""
+"""An hour's updates in one page within minutes; UPDATES sets their number."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ UPDATES = int(os.environ.get("UPDATES", "1000000"))
 COMPONENTS = 10
 PER_TICK = 100
 TICK_SECONDS = 0.01
-"""10,000 updates a second, if server and page are that fast; else as fast as they are."""
+"""10,000 updates a second, if server and page are that fast."""
 
 app = Dash(__name__, backend="quart")
 server = app.server

@@ -1,4 +1,4 @@
-"""What a bare ASGI app answers when its server starts and stops."""
+"""Answers of a bare ASGI app when its server starts and stops."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 async def live(
     receive: Callable[[], Awaitable[Any]], send: Callable[[dict[str, Any]], Awaitable[None]]
 ) -> None:
-    """Agrees to all, until the server stops."""
+    """Confirms every message until the server stops."""
     kind = ""
     while kind != "lifespan.shutdown":
         kind = (await receive())["type"]

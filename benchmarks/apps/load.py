@@ -1,4 +1,4 @@
-"""An app for plain clients; what a run does is the value of its Input.
+"""An app for plain clients; the value of its Input selects the work of a run.
 
 The same paced work is there as a websocket callback of Dash.
 """
@@ -24,7 +24,7 @@ app.layout = html.Div(
 
 @event_callback(Input("burst", "n_clicks"))
 async def burst(work: dict[str, Any]) -> AsyncIterator[Update]:
-    """So many updates of so many bytes, as fast as they are taken."""
+    """Streams a number of updates of a size, as fast as possible."""
     text = "x" * work.get("bytes", 10)
     for _ in range(work["updates"]):
         yield stream_props("out", {"children": text})
@@ -32,7 +32,7 @@ async def burst(work: dict[str, Any]) -> AsyncIterator[Update]:
 
 @event_callback(Input("paced", "n_clicks"))
 async def paced(work: dict[str, Any]) -> AsyncIterator[Update]:
-    """The time at which it yields, so often, with the same pause between."""
+    """Streams the time of each yield, with a constant pause."""
     for _ in range(work["updates"]):
         await asyncio.sleep(work["pause_seconds"])
         yield stream_props("out", {"children": time.monotonic()})
@@ -47,6 +47,6 @@ async def paced_by_websocket(work: dict[str, Any]) -> None:
 
 @event_callback(Input("idle", "n_clicks"))
 async def idle(_work: object) -> AsyncIterator[Update]:
-    """One update, then nothing, with what costs least to wait for."""
+    """Streams one update, and then waits at the lowest cost."""
     yield stream_props("out", {"children": "idle"})
     await asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ from flash_events import Update, event_callback, stream_props
 COMPONENTS = int(os.environ.get("COMPONENTS", "20"))
 UPDATES = int(os.environ.get("UPDATES", "2000"))
 PER_TICK = int(os.environ.get("PER_TICK", "20"))
-"""Updates between two pauses."""
+"""Number of updates between two pauses."""
 TICK_SECONDS = 0.01
 
 app = Dash(__name__, backend="quart")
@@ -34,7 +34,7 @@ app.layout = html.Div(
 
 
 def texts(click: int) -> list[Update]:
-    """An update to each component in turn; no two are the same."""
+    """Returns an update to each component in turn; all differ."""
     return [
         stream_props(f"out-{number % COMPONENTS}", {"children": f"{click}-{number}"})
         for number in range(UPDATES)
@@ -64,7 +64,7 @@ async def points(click: int) -> AsyncIterator[Update]:
 
 
 async def ticking() -> AsyncIterator[int]:
-    """Counts up to UPDATES, so many in each tick; what a tick is late by, the next one is not."""
+    """Counts up to UPDATES in fixed steps per tick, without accumulating delays."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     for number in range(UPDATES):

@@ -12,17 +12,18 @@ import dash_ag_grid as dag
 from dash import dcc, html
 
 Change = tuple[str, dict[str, Any]]
-"""A component's id and what is set on it."""
+"""A component's id and its props."""
 
 SPOTS = int(os.environ.get("BENCH_SPOTS", "50"))
-"""How many components there are to write into, which nearly is how many ids the page has."""
+"""Number of components to write into, about the number of ids in the page."""
 
 HAS_GRAPH = "BENCH_NO_GRAPH" not in os.environ
-"""Whether a graph and a grid stand above them. dcc.Graph never draws in a page that takes Dash more
-than 30 s to show: it gives up to wait for Plotly."""
+"""Whether a graph and a grid are above them. dcc.Graph never draws in a page that takes Dash more
+than 30 s to show, because its wait for Plotly times out.
+"""
 
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
-"""Of the work: less than 1 to look whether all of it runs."""
+"""Share of the work; below 1 for a quick check that all of it runs."""
 
 
 def scaled(count: int) -> int:
@@ -31,10 +32,10 @@ def scaled(count: int) -> int:
 
 MANY, TEXTS, POINTS, ROWS, STEADY = map(scaled, (200_000, 20_000, 2_000, 2_000, 2_000))
 SPREAD = scaled(40)
-"""How many times the burst over a few components writes into each."""
+"""Number of writes into each component in the burst over a few."""
 FEW = 50
 TIMES = 4
-"""How many times the burst over all components writes into each."""
+"""Number of writes into each component in the burst over all."""
 
 
 def many() -> Iterator[Change]:
@@ -65,22 +66,22 @@ def few() -> Iterator[Change]:
 
 
 def steady() -> Iterator[Change]:
-    """Texts that say when they were sent, so that the page can tell how long each took."""
+    """Texts with their send time, so that the page can compute each latency."""
     return (("text", {"children": f"{i} {1000 * time.time()}"}) for i in range(1, STEADY + 1))
 
 
 def first() -> Iterator[Change]:
-    """One text, no two of them the same."""
+    """Yields a unique text."""
     yield "text", {"children": str(time.perf_counter_ns())}
 
 
 CHANGES: dict[str, Callable[[], Iterator[Change]]] = {
     work.__name__: work for work in (many, texts, points, rows, spots, few, steady, first)
 }
-"""What each work sets, by the id of its button."""
+"""Updates of each work, by the id of its button."""
 
 PAUSE_SECONDS = {"steady": 0.001}
-"""After each update; none where it is a burst."""
+"""Pause after each update; 0 in a burst."""
 
 TARGETS = {"texts": ("text", "children"), "many": ("text", "children")} | {
     "points": ("graph", "extendData"),
@@ -88,7 +89,7 @@ TARGETS = {"texts": ("text", "children"), "many": ("text", "children")} | {
     "steady": ("text", "children"),
     "first": ("text", "children"),
 }
-"""The one prop that a work sets, for those that name their outputs beforehand."""
+"""The single prop that a work sets, for contenders that declare their outputs."""
 
 
 def layout() -> html.Div:
@@ -104,7 +105,7 @@ def layout() -> html.Div:
 
 
 def commanded() -> list[Any]:
-    """What points and rows are added to."""
+    """Returns the initial graph and grid that points and rows are added to."""
     return [
         dcc.Graph(id="graph", figure={"data": [{"x": [], "y": []}]}),
         dag.AgGrid(id="grid", columnDefs=[{"field": "n"}], rowData=[]),
@@ -112,5 +113,5 @@ def commanded() -> list[Any]:
 
 
 def answer(clicks: int) -> str:
-    """What the ordinary callback returns, to which a first update is compared."""
+    """Returns the value of the ordinary callback, the baseline of a first update."""
     return f"answer {clicks}"

@@ -1,1 +1,1 @@
-"""The works: each module has a TITLE and measures one thing, of us and of what stands beside us."""
+"""The works: each module has a TITLE and measures one quantity of all contenders."""

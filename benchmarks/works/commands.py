@@ -1,4 +1,4 @@
-"""Props of which each value does something: points of a graph and rows of a grid."""
+"""Command props: points of a graph and rows of a grid, none of which may be lost."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A page of 5,000 components, each of which is written into four times in one burst."""
+"""A page of 5,000 components, each written four times in one burst."""
 
 from collections.abc import Iterator
 

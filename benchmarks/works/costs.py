@@ -1,4 +1,4 @@
-"""What one of each costs: a start, an update, a resume, on the server and in Redis.
+"""Cost of a start, an update and a resume, on the server and in Redis.
 
 docs/performance.md plans larger deployments from these, see benchmarks/capacity.py. Updates are
 measured at several sizes, so that it shows whether the cost of one stays the same.
@@ -42,7 +42,7 @@ WORKER, REDIS, WIRE, TRAFFIC = (
 
 @dataclass
 class Meter:
-    """What a worker, and Redis beside it, have used since `start`."""
+    """Returns the CPU time of a worker, and of Redis, since `start`."""
 
     worker: int
     redis: RedisServer | None
@@ -52,7 +52,7 @@ class Meter:
         self._before = self._now()
 
     def per(self, count: int) -> dict[str, float]:
-        """Of each of so many."""
+        """Returns the cost per operation."""
         return {name: (value - self._before[name]) / count for name, value in self._now().items()}
 
     def _now(self) -> dict[str, float]:
@@ -65,7 +65,7 @@ class Meter:
 
 
 def update_of(pages: int) -> str:
-    """What is measured while so many pages get updates."""
+    """Returns the name of the work with updates to a number of pages."""
     return f"an update, {pages} pages with {PER_SECOND} a second each"
 
 
@@ -90,7 +90,7 @@ def _costs(broker: str) -> list[tuple[str, dict[str, float]]]:
 
 
 async def _all(at: Endpoint, meter: Meter) -> list[tuple[str, dict[str, float]]]:
-    await _start(at)  # what the first request imports is no cost of a start
+    await _start(at)  # the imports of the first request are no cost of a start
     return [
         (START, await _starts(at, meter)),
         *[(update_of(pages), await _updates(at, meter, pages)) for pages in PAGES],

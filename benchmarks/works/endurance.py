@@ -1,4 +1,4 @@
-"""An hour's worth of updates in one page: whether browser and server stay as large as they were."""
+"""An hour's updates in one page: growth of browser and server memory."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ SAMPLES = 10
 GIVE_UP_SECONDS = 900.0
 
 COUNT = "Number(document.getElementById('out-0').textContent)"
-"""How far it is: the first component has the number of the last update that it got."""
+"""Progress: the first component contains the number of its last update."""
 
 ARRIVED = """() => Array.from({length: 10}, (_, n) =>
     Number(document.getElementById(`out-${n}`).textContent))"""
@@ -31,7 +31,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Sample:
-    """What is used at some point.
+    """Memory at some point.
 
     Attributes:
         heap_bytes: of JavaScript in the page, without garbage.
@@ -68,7 +68,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def _endure() -> tuple[list[Sample], str]:
-    """Samples on the way; and what came short."""
+    """Returns samples of the memory, and the missing updates."""
     samples: list[Sample] = []
     environment: Any = {"UPDATES": str(UPDATES)}
     with (
@@ -94,7 +94,7 @@ def _endure() -> tuple[list[Sample], str]:
 
 
 def _reached(page: Page, condition: str) -> bool:
-    """Waits, at first hand; says whether it came."""
+    """Waits in the page itself; returns whether it arrived."""
     done: Any = page.evaluate(
         f"""(giveUpMs) => new Promise((resolve) => {{
             const asked = performance.now();

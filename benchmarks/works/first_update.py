@@ -1,4 +1,4 @@
-"""From a click to the first update, beside an ordinary callback of the same page."""
+"""Time from a click to the first update, compared to an ordinary callback of the same page."""
 
 import statistics
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from benchmarks.figures import Figure
 TITLE = "from a click to the first update"
 CLICKS = scaled(50)
 WARM_UP_CLICKS = 3
-"""What is loaded, or connected, once in a page."""
+"""Number of clicks before the measurement, in which the page loads scripts and connects."""
 BREAK_MS = 50
-"""Between two clicks, so that the one before has come to its end."""
+"""Pause between two clicks, in which the first run ends."""
 
 ANEW = Contender(
     "flash_events, each click connects anew",
@@ -51,7 +51,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def clicked(page: Page) -> tuple[float, float]:
-    """The medians of a first update and of an ordinary callback, clicked in turn."""
+    """Returns the medians of a first update and of an ordinary callback, clicked in turn."""
     firsts: list[float] = []
     answers: list[float] = []
     for _ in range(WARM_UP_CLICKS + CLICKS):

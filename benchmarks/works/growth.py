@@ -1,4 +1,4 @@
-"""How cost grows with the number of runs, of components, of bytes and of workers.
+"""Growth of the cost with the number of runs, components, bytes and workers.
 
 Each size is a contender of its own, named by its number first, so that a report can draw a line.
 """
@@ -29,7 +29,7 @@ APP = "benchmarks.apps.load:server"
 RUNS = (1, 10, 100, 1_000)
 RUNS_PER_PAGE = 10
 BURST_UPDATES = 50_000
-"""Of all runs together."""
+"""Total number of updates of all runs."""
 
 STEADY_PER_SECOND = 1_000
 STEADY_SECONDS = 5.0
@@ -40,22 +40,22 @@ SPREAD_UPDATES = 2_000
 BYTES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 BYTES_UPDATES = 20_000
 BYTES_IN_ALL = 200_000_000
-"""Larger updates are fewer."""
+"""Total size of the updates; larger ones are fewer."""
 
 WORKERS = (1, 2, 3, 4)
 WORKERS_RUNS = 4
 WORKERS_UPDATES = 50_000
-"""Of all runs together."""
+"""Total number of updates of all runs."""
 
 WARM_UPDATES = 1_000
-"""Before anything is measured, for what is slow only once."""
+"""Number of updates before a measurement, as a warm-up."""
 
 GIVE_UP_SECONDS = 60.0
 
 PARTS = os.environ.get("GROWTH_PARTS", "runs components bytes workers").split()
 
 Samples = defaultdict[tuple[str, str], list[float]]
-"""By contender and quantity."""
+"""Samples by contender and quantity."""
 
 
 def measure(rounds: int) -> Iterator[Figure]:
@@ -98,7 +98,7 @@ def _grow_components(samples: Samples) -> None:
                 serving(app, Path(home), **environment) as served,
                 opened(browser, served.url, "#burst") as page,
             ):
-                press(page, "burst", "end 1", GIVE_UP_SECONDS)  # what is slow only once
+                press(page, "burst", "end 1", GIVE_UP_SECONDS)  # warm-up
                 milliseconds = press(page, "burst", "end 2", GIVE_UP_SECONDS)
             quantity = f"ms until {SPREAD_UPDATES:,} updates are in the DOM"
             samples[f"{components:,} components", quantity].append(milliseconds or 0.0)
@@ -133,7 +133,7 @@ def _grow_workers(samples: Samples) -> None:
 
 
 def _timed(burst: Coroutine[Any, Any, float]) -> float:
-    """A burst's rate; 0 where it does not end."""
+    """Returns a burst's rate; 0 if it does not end."""
 
     async def bounded() -> float:
         try:
@@ -146,7 +146,9 @@ def _timed(burst: Coroutine[Any, Any, float]) -> float:
 
 
 async def _burst(ats: list[Endpoint], runs: int, updates: int, size: int = 10) -> float:
-    """Updates a second, of all runs, each in a page of its own, by turns on these servers."""
+    """Returns the updates a second of all runs, each in a page of its own, distributed over these
+    servers.
+    """
     work = {"updates": updates, "bytes": size}
     async with AsyncExitStack() as stack:
         begun = time.perf_counter()
@@ -162,7 +164,7 @@ async def _burst(ats: list[Endpoint], runs: int, updates: int, size: int = 10) -
 
 
 async def _steady(at: Endpoint, runs: int) -> list[float]:
-    """Milliseconds from yield to client of each update that comes."""
+    """Returns the milliseconds from yield to client of each update."""
     per_run = STEADY_PER_SECOND / runs
     work = {"updates": round(STEADY_SECONDS * per_run), "pause_seconds": 1 / per_run}
     latencies: list[float] = []

@@ -1,4 +1,4 @@
-"""What runs cost that wait: memory and CPU of one worker with thousands of them.
+"""Cost of idle runs: memory and CPU of one worker with thousands of them.
 
 Bytes per run are what the worker grows by, less what the same connections cost a bare ASGI app
 under the same hypercorn, over the number of runs.
@@ -27,17 +27,18 @@ PER_CONNECTION, PER_RUN, CPU = (
 )
 
 SIZES = tuple(int(size) for size in os.environ.get("IDLE_SIZES", "500 1000 2000").split())
-"""Connections, in rising order: the same server is filled further."""
+"""Numbers of connections, ascending: the same server is filled further."""
 
 IDLE_SECONDS = 15.0
-"""How long CPU is counted: as long as between two heartbeats of each connection."""
+"""Duration of the CPU measurement: one heartbeat interval."""
 
 SETTLE_SECONDS = 8.0
-"""After the last start, until what its request has left behind is gone: hypercorn's timer for a
-connection that is kept alive refers to it for 5 s, also when it has been closed."""
+"""Wait after the last start, until its request is released: hypercorn's keep-alive timer refers to
+it for 5 s, even after it was closed.
+"""
 
 AT_ONCE = 20
-"""Connections that are opened at the same time; a server's backlog has 100 places."""
+"""Number of connections that are opened at the same time; a server's backlog has 100 places."""
 
 Open = Callable[[AsyncExitStack, Endpoint], Coroutine[Any, Any, None]]
 
@@ -60,7 +61,7 @@ def _runs(count: int) -> Open:
 
 @dataclass(frozen=True)
 class Contender:
-    """Who holds the connections.
+    """A server to connect to.
 
     Attributes:
         name: in the table.
@@ -86,7 +87,7 @@ OURS = [
 
 @dataclass(frozen=True)
 class Filled:
-    """A worker with so many connections that wait.
+    """A worker with a number of idle connections.
 
     Attributes:
         rss_bytes: that it has grown by since it had none.
@@ -98,7 +99,7 @@ class Filled:
 
 
 def work_of(size: int) -> str:
-    """What is measured with so many connections."""
+    """Returns the name of the work with a number of connections."""
     return f"{TITLE}: {size:,} connections"
 
 
@@ -138,7 +139,7 @@ def _fill(contender: Contender) -> dict[int, Filled]:
 
 async def _fill_worker(contender: Contender, at: Endpoint, worker: int) -> dict[int, Filled]:
     filled = {}
-    async with AsyncExitStack() as warm:  # what the first request imports is no cost of a run
+    async with AsyncExitStack() as warm:  # the imports of the first request are no cost of a run
         await contender.open(warm, at)
     before = rss_bytes(worker)
     async with AsyncExitStack() as stack:

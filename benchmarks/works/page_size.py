@@ -23,7 +23,7 @@ Samples = dict[tuple[Contender, Burst, int], list[float]]
 
 
 def value(burst: Burst, seen: Seen) -> float:
-    """What is measured of a burst."""
+    """Returns the measured value of a burst."""
     return statistics.median(seen.delays) if burst is PACED else seen.ms
 
 
@@ -55,7 +55,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def figures(contender: Contender, burst: Burst, samples: Samples, note: str) -> Iterator[Figure]:
-    """Both pages, and how many times as long the larger one takes, round by round."""
+    """Measures both pages, and the ratio of the larger one round by round."""
     small, large = ([] if note else samples[contender, burst, size] for size in (SMALL, LARGE))
     times = [many / few for few, many in zip(small, large, strict=True)]
     for quantity, numbers in (

@@ -1,4 +1,4 @@
-"""Many pages at once: how long an update takes from its `yield` to the client, and what it costs.
+"""Many pages at once: latency of an update from its `yield` to the client, and its cost.
 
 Browsers for a hundred pages are more than a small machine has room for, so plain clients stand for
 them, all in this process, one core's worth at most: each parses every message's JSON, as a page's
@@ -28,20 +28,20 @@ PAGES = 100
 SECONDS = float(os.environ.get("PAGES_SECONDS", "60"))
 PAUSE_SECONDS = 0.05
 UPDATES = round(SECONDS / PAUSE_SECONDS)
-"""Of each page."""
+"""Number of updates of each page."""
 
 TITLE = f"{PAGES} runs in {PAGES} pages, 20 updates/s each, {SECONDS:.0f} s"
 WORK = {"updates": UPDATES, "pause_seconds": PAUSE_SECONDS}
 
 OPEN_SECONDS = 2.0
-"""Pages come within this time, so that they do not all yield in the same instant."""
+"""Time within which pages start, so that they do not all yield at the same instant."""
 
 GIVE_UP_SECONDS = 30.0
 
 
 @dataclass
 class Seen:
-    """What the pages have got.
+    """Measurements of the pages.
 
     Attributes:
         latencies_ms: of each update.
@@ -52,7 +52,7 @@ class Seen:
     cpu_seconds: float = 0.0
 
     def add(self, yielded: float) -> None:
-        """An update is here."""
+        """Records the arrival of an update."""
         self.latencies_ms.append(1000 * (time.monotonic() - yielded))
 
 
@@ -84,7 +84,7 @@ VISITS: dict[str, Visit] = {
     "Dash websocket": partial(_websocket, is_compressed=False),
     "Dash websocket, compressed": partial(_websocket, is_compressed=True),
 }
-"""A browser offers compression and hypercorn accepts, so the last one is what Dash's users have."""
+"""Contenders; the last one has compression, as Dash's users do."""
 
 
 def measure(rounds: int) -> Iterator[Figure]:

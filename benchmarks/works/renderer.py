@@ -1,4 +1,4 @@
-"""The page's side: how large our scripts are, and whether much that arrives holds up the page."""
+"""The renderer: size of its scripts, and blocking of the page by many updates."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ TITLE = f"The page while {PER_SECOND:,} updates/s arrive for {SECONDS:.0f} s"
 
 SCRIPTS = ("flash_events.js", "flash_events_worker.js")
 LONG_MS = 50.0
-"""What the web platform calls a long task."""
+"""Duration of a long task, as the web platform defines it."""
 
 GIVE_UP_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ PLOTLY_ALONE = """([perSecond, seconds]) => new Promise((resolve) => {
     };
     requestAnimationFrame(frame);
 })"""
-"""What drawing costs by itself: all points that are due, once a frame."""
+"""Baseline of drawing: all due points, once a frame."""
 
 OBSERVE = """() => {
     globalThis.longTasks = [];
@@ -54,7 +54,9 @@ OBSERVE = """() => {
 
 
 Act = Callable[[Page], float | None]
-"""Milliseconds until all is there; None where that does not come."""
+"""Performs a work in a page; returns the milliseconds until all has arrived, or None after the
+timeout.
+"""
 
 
 def _press(button: str) -> Act:
@@ -95,7 +97,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def _watch(chromium: BrowserType, act: Act) -> dict[str, float] | None:
-    """What the page's main thread does meanwhile; None where the end does not come."""
+    """Measures the page's main thread meanwhile; None if the end does not arrive."""
     environment: Any = {"UPDATES": str(round(PER_SECOND * SECONDS))}
     with (
         tempfile.TemporaryDirectory() as home,
@@ -123,7 +125,7 @@ def _watch(chromium: BrowserType, act: Act) -> dict[str, float] | None:
 
 
 def _main_thread_tasks_ms(trace: dict[str, list[Any]]) -> list[float]:
-    """How long each task of the renderer's main threads took that are in a trace."""
+    """Returns the duration of each task of the renderer's main threads in a trace."""
     entries = trace["traceEvents"]
     main = {
         (entry["pid"], entry["tid"])

@@ -19,7 +19,7 @@ CONTENDERS = (OURS, BARE_256, BARE_1, UNPACED)
 
 
 def request(contender: Contender, served: Served) -> tuple[str, str]:
-    """What starts the run: where to, and with which body."""
+    """Returns the request that starts the run: its URL and body."""
     match contender.app:
         case "ours":
             body = Tab(Endpoint.of(served.url)).start_body("many")
@@ -32,7 +32,7 @@ def request(contender: Contender, served: Served) -> tuple[str, str]:
 
 
 def flash_id(served: Served) -> str:
-    """The id by which dash-flash knows `many`, its first callback.
+    """Returns dash-flash's id of `many`, its first callback.
 
     Each callback puts its component before those that are there; the page itself comes last.
     """
@@ -43,7 +43,7 @@ def flash_id(served: Served) -> str:
 
 
 def updates_per_second(contender: Contender, served: Served) -> float:
-    """Has a process of its own read them all.
+    """Returns the updates a second of a reader in a separate process.
 
     Raises:
         subprocess.CalledProcessError: not all of them came.

@@ -1,4 +1,4 @@
-"""20,000 texts into one component, as fast as they can be yielded."""
+"""20,000 texts into one component, as fast as possible."""
 
 from collections.abc import Iterator
 

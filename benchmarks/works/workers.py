@@ -1,4 +1,4 @@
-"""What it costs that workers share their streams: a burst through Redis, and through memory.
+"""Cost of sharing streams between workers: a burst through Redis, and through memory.
 
 Two servers of one worker each stand for `hypercorn -w 2`, so that it is known where a run lives: on
 the worker that holds its connection, or on the other one.
@@ -38,7 +38,7 @@ def measure(rounds: int) -> Iterator[Figure]:
                 broker = "memory://" if contender == MEMORY else redis.url
                 with _servers(home, broker, 1 if contender == MEMORY else 2) as servers:
                     rate, note = asyncio.run(_burst(servers[0], servers[contender == ELSEWHERE]))
-                redis.client.flushall()  # what is kept to be sent again, for the next to find none
+                redis.client.flushall()  # clear the replay buffer for the next round
                 if rate:
                     samples[contender].append(rate)
                 if note:
@@ -64,7 +64,9 @@ def _servers(home: Path, broker: str, how_many: int) -> Iterator[list[Endpoint]]
 
 
 async def _burst(connected: Endpoint, runs_at: Endpoint) -> tuple[float, str]:
-    """Updates a second of a run that is started on an open connection; and what came short."""
+    """Returns the updates a second of a run that is started on an open connection, and the missing
+    ones.
+    """
     tab = Tab(connected)
     async with tab.open("idle") as stream:
         await anext(stream)  # it is open
@@ -76,5 +78,5 @@ async def _burst(connected: Endpoint, runs_at: Endpoint) -> tuple[float, str]:
         except TimeoutError:
             return 0, f"not done after {GIVE_UP_SECONDS:.0f} s"
         rate = got / (time.perf_counter() - begun)
-        # The idle run's own update may come along.
+        # An update of the idle run may arrive as well.
         return rate, "" if got >= UPDATES else f"{got:,} of {UPDATES:,} arrive"

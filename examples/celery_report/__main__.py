@@ -26,7 +26,7 @@ Process = subprocess.Popen[bytes]
 
 
 def main() -> None:
-    """Runs until a signal comes, or until one of the processes ends, which makes it fail."""
+    """Runs until a signal, or until one of the processes ends, which is an error."""
     check_port()
     asked_to_stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -36,13 +36,13 @@ def main() -> None:
         try:
             run(processes, directory, asked_to_stop)
         finally:
-            # The server first: it calls its tasks off, so that the workers have nothing to do.
+            # The server first: it cancels its tasks, so that the workers are idle.
             for names in (("server",), WORKERS, ("redis",)):
                 stop([processes[name] for name in names if name in processes])
 
 
 def run(processes: dict[str, Process], directory: str, asked_to_stop: Event) -> None:
-    """Starts what is needed, and watches over it."""
+    """Starts the processes, and monitors them."""
     broker = os.environ.get("FLASH_EVENTS_BROKER")
     if broker is None:
         port = free_port()
@@ -59,7 +59,7 @@ def run(processes: dict[str, Process], directory: str, asked_to_stop: Event) -> 
 
 
 def redis_command(port: int, directory: str) -> list[str]:
-    """One that persists nothing."""
+    """Returns the command of a Redis without persistence."""
     program = shutil.which("redis-server")
     if program is None:
         raise SystemExit(
@@ -83,14 +83,14 @@ def server_command() -> list[str]:
 
 
 def start(command: list[str], broker: str, quiet: bool = False) -> Process:
-    """In a process group of its own: Ctrl+C then comes to us only, and we stop all in order."""
+    """Starts a process in its own process group: Ctrl+C reaches only us, and we stop all."""
     environment = {**os.environ, "FLASH_EVENTS_BROKER": broker}
     output = subprocess.DEVNULL if quiet else None
     return subprocess.Popen(command, env=environment, stdout=output, process_group=0)
 
 
 def stop(processes: list[Process]) -> None:
-    """Asks them to end, and ends what is left of them and of their children."""
+    """Terminates them, and kills the remaining ones and their children."""
     for process in processes:
         process.terminate()
     deadline = monotonic() + STOP_SECONDS
@@ -103,7 +103,7 @@ def stop(processes: list[Process]) -> None:
 
 
 def check(processes: dict[str, Process]) -> None:
-    """Gives up when one has ended."""
+    """Exits with a message if one has ended."""
     for name, process in processes.items():
         code = process.poll()
         if code is not None:
@@ -111,7 +111,7 @@ def check(processes: dict[str, Process]) -> None:
 
 
 def wait_for(port: int, processes: dict[str, Process], asked_to_stop: Event) -> None:
-    """Waits until something listens there."""
+    """Waits until the port accepts connections."""
     deadline = monotonic() + START_SECONDS
     while not listens(port):
         if asked_to_stop.wait(LOOK_SECONDS):

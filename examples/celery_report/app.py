@@ -33,7 +33,7 @@ STOPPED = {
 
 
 def row(continent: str) -> dmc.Grid:
-    """One task: its continent, how far it is, what it does, and which worker does it."""
+    """One task: its continent, its progress, its state, and its worker."""
     bar = dmc.Progress(
         id=f"bar-{continent}", value=0, color=COLORS[continent], size="lg", transitionDuration=100
     )
@@ -48,7 +48,7 @@ def row(continent: str) -> dmc.Grid:
     return dmc.Grid(
         [
             dmc.GridCol(dmc.Group(name, gap="xs"), span="content"),
-            # In a small window it has a line of its own, below.
+            # In a small window it has a separate line below.
             dmc.GridCol(bar, span={"base": 12, "sm": "auto"}, order={"base": 3, "sm": 2}),
             dmc.GridCol(dmc.Group(told, gap="xs"), span="content", order={"base": 2, "sm": 3}),
         ],
@@ -99,13 +99,13 @@ app.layout = dmc.MantineProvider(
         ],
         size="xl",
         py="lg",
-        style={"fontVariantNumeric": "tabular-nums"},  # so that numbers that change do not jump
+        style={"fontVariantNumeric": "tabular-nums"},  # so that changing numbers do not move
     )
 )
 
 
 def show(task: TaskStatus) -> Update | None:
-    """What a task cannot tell itself: how it waits, and that it is done."""
+    """Shows the states that a task cannot report itself: queued and done."""
     if task.state is TaskState.QUEUED:
         text = f"queued, {task.waiting} before it" if task.waiting else "queued, next"
     elif task.state is TaskState.SUCCESS:
@@ -116,7 +116,7 @@ def show(task: TaskStatus) -> Update | None:
 
 
 def failed(_error: Exception) -> Update:
-    """Tells the user; the log has the details."""
+    """Notifies the user; the log has the details."""
     return stream_props("message", {"children": "A task has failed. Run the report again."})
 
 
@@ -129,7 +129,7 @@ def failed(_error: Exception) -> Update:
     on_disconnect="finish",  # the page may be reloaded meanwhile
 )
 async def report(_clicks: int) -> AsyncIterator[Update]:
-    """Has all continents simulated at once, by as many workers as there are."""
+    """Simulates all continents at once, on all workers."""
     began = monotonic()
     yield stream_props({**EMPTY, "message": {"children": f"Drawing {TOTAL} …"}})
     simulations = group(simulate.s(continent) for continent in CONTINENTS)

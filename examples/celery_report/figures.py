@@ -1,4 +1,4 @@
-"""What the report shows: a figure that the tasks extend, and a table."""
+"""Contents of the report: a figure that the tasks extend, and a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ PAST = {continent: life_expectancy(continent).mean() for continent in CONTINENTS
 
 
 def empty_figure() -> dict[str, Any]:
-    """The past, and for each continent the three lines that its task extends."""
+    """Returns the past, and three lines per continent that its task extends."""
     futures: list[dict[str, Any]] = []
     pasts: list[dict[str, Any]] = []
     for continent, color in COLORS.items():
@@ -34,7 +34,7 @@ def empty_figure() -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, float]] = ()) -> dict[str, Any]:
-    """The last year of the futures, as it is known once all tasks are done."""
+    """Returns the last year of the futures, known once all tasks are done."""
     body = []
     for n, continent in enumerate(CONTINENTS):
         future = ["", ""]

@@ -1,4 +1,4 @@
-"""The work: the possible futures of one continent. The workers of Celery import this module."""
+"""The tasks: possible futures of one continent. Celery's workers import this module."""
 
 import os
 from typing import Any
@@ -20,20 +20,20 @@ BROKER = os.environ.get("FLASH_EVENTS_BROKER", "redis://127.0.0.1:6379/0")
 celery_app = Celery("celery_report", broker=BROKER, backend=BROKER)
 celery_app.conf.update(
     broker_connection_retry_on_startup=True,
-    # A worker that is busy leaves the next task in the queue, for whoever is free first.
+    # A busy worker leaves the next task in the queue for a free one.
     worker_disable_prefetch=True,
 )
 
 
 def life_expectancy(continent: str) -> Any:
-    """A row for each country, a column for each fifth year."""
+    """Returns a row for each country, with a column for each fifth year."""
     countries = COUNTRIES[COUNTRIES["continent"] == continent]
     return countries.pivot(index="country", columns="year", values="lifeExp")
 
 
 @celery_app.task(bind=True)
 def simulate(self: Any, continent: str) -> dict[str, float]:
-    """Draws futures, year by year; returns what they come to in the last one.
+    """Simulates futures year by year; returns their values in the last year.
 
     In every five years of a future happens what has happened to some country of the continent in
     five of the last twenty years.
@@ -43,7 +43,7 @@ def simulate(self: Any, continent: str) -> dict[str, float]:
     countries = life_expectancy(continent)
     yearly_changes = countries.diff(axis=1).loc[:, 1992:].to_numpy().ravel() / 5
     first_line = len(QUANTILES) * CONTINENTS.index(continent)
-    lines = list(range(first_line, first_line + len(QUANTILES)))  # of the graph
+    lines = list(range(first_line, first_line + len(QUANTILES)))  # points in the graph
     random = np.random.default_rng()
     lives = np.full(FUTURES, countries[2007].mean())
     values: list[float] = []

@@ -1,14 +1,14 @@
-/** Component ids as the wire writes them, their wildcards, and random ids. */
+/** Component ids as the protocol writes them, their wildcards, and random ids. */
 
 /** A string id, or a dict id as JSON with sorted keys, wildcards as `["MATCH"]` or `["ALL"]`. */
 export type WireId = string;
 
 export type DictId = Readonly<Record<string, unknown>>;
 
-/** The values of the triggering component's id where the callback's Inputs say MATCH. */
+/** Values of the triggering component's id for the keys that are MATCH in the callback's Inputs. */
 export type Match = Readonly<Record<string, unknown>>;
 
-/** 16 random bytes in base64url; `crypto.randomUUID` is missing on plain HTTP. */
+/** Returns 16 random bytes in base64url; `crypto.randomUUID` is missing on plain HTTP. */
 export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").slice(0, 22);
@@ -33,7 +33,7 @@ export function isWildcard(value: unknown, name?: "MATCH" | "ALL"): boolean {
   return name === undefined || value[0] === name;
 }
 
-/** Puts the triggering component's values where an id says MATCH. */
+/** Replaces each MATCH in an id by the triggering component's value. */
 export function resolveMatch(id: WireId, match: Match): WireId {
   if (!isDictId(id)) return id;
   const parsed = parseId(id);
@@ -43,13 +43,13 @@ export function resolveMatch(id: WireId, match: Match): WireId {
   return stringifyId(Object.fromEntries(resolved) as DictId);
 }
 
-/** What MATCH in a pattern stands for where it means this id. */
+/** Returns the values that the MATCH keys of a pattern have in this id. */
 export function matchedBy(pattern: WireId, id: DictId): Match {
   const keys = Object.entries(parseId(pattern)).filter(([, value]) => isWildcard(value, "MATCH"));
   return Object.fromEntries(keys.map(([key]) => [key, id[key]]));
 }
 
-/** The id with ALL in the place of MATCH: every component that it may mean. */
+/** Returns the id with ALL in place of MATCH, which covers every component it can refer to. */
 export function anyOf(id: WireId): WireId {
   if (!isDictId(id)) return id;
   const entries = Object.entries(parseId(id)).map(([key, value]) =>
@@ -58,9 +58,9 @@ export function anyOf(id: WireId): WireId {
   return stringifyId(Object.fromEntries(entries) as DictId);
 }
 
-/** Whether an id that has no MATCH left names more than one component. */
+/** Returns whether an id, with MATCH already resolved, can refer to several components. */
 export function isPattern(id: WireId): boolean {
-  // A bracket is needed for a wildcard, and many ids have none.
+  // Fast check: a wildcard needs a bracket, and most ids have none.
   if (!isDictId(id) || !id.includes("[")) return false;
   return Object.values(parseId(id)).some((value) => isWildcard(value));
 }

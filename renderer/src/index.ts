@@ -1,4 +1,7 @@
-/** Wires the page: `dash_clientside.flash_events[id]` starts a run of the event callback `id`. */
+/**
+ * Entry point of the page: `dash_clientside.flash_events[id]` starts a run of the event callback
+ * `id`.
+ */
 
 import {createApplier} from "./apply/apply.ts";
 import {addCommands} from "./apply/commands.ts";
@@ -8,23 +11,25 @@ import type {Host} from "./transport/host.ts";
 import {newId} from "./ids.ts";
 import {hold, whenFree} from "./tabs/locks.ts";
 import type {ToTab} from "./tabs/messages.ts";
-import {endpointOf, postRenewed, renewIn} from "./transport/renewal.ts";
-import {createOwned} from "./transport/owned.ts";
-import type {createRoom} from "./runs/room.ts";
+import {endpointOf, postWithRenewal, renewIn} from "./transport/renewal.ts";
+import {createLazyConnections} from "./transport/lazy_connections.ts";
+import type {createWaitlist} from "./runs/waitlist.ts";
 import {createRuns} from "./runs/runs.ts";
 import {createShared} from "./tabs/shared.ts";
 import {clientside} from "./dash/store.ts";
-import {tell} from "./runs/watchers.ts";
+import {publish} from "./runs/subscribers.ts";
 
-/** Of the scripts, so that a deploy brings its own; build.mjs fills them in. */
+/**
+ * Versions of the scripts that are loaded on use, so that a deploy loads its own; set by build.mjs.
+ */
 declare const WORKER_VERSION: string;
 declare const CONNECTIONS_VERSION: string;
-declare const ROOM_VERSION: string;
+declare const WAITLIST_VERSION: string;
 
 const PAGE_KEY = "flash_events.page";
 
-/** A page that is embedded may have no storage, and then finds no runs after a reload. */
-const memory = {
+/** Tab storage. An embedded page may have none; then no run is restored after a reload. */
+const storage = {
   read(key: string): string | null {
     try {
       return sessionStorage.getItem(key);
@@ -36,21 +41,27 @@ const memory = {
     try {
       sessionStorage.setItem(key, text);
     } catch {
-      // nothing is promised then
+      // no storage: runs are not restored after a reload
     }
   },
 };
 
-/** A tab's id survives a reload; a duplicated tab, which copies the storage, gets its own. */
+/**
+ * Returns the tab's id. It survives a reload; a duplicated tab, which copies the storage, gets its
+ * own.
+ */
 async function pageId(): Promise<string> {
-  const id = memory.read(PAGE_KEY) ?? newId();
+  const id = storage.read(PAGE_KEY) ?? newId();
   const own = (await holdPage(id)) ? id : newId();
-  memory.write(PAGE_KEY, own);
+  storage.write(PAGE_KEY, own);
   if (own !== id) await holdPage(own);
   return own;
 }
 
-/** Whether no other tab is this page; true where pages have no locks (plain HTTP, an embedded page). */
+/**
+ * Takes the page id's lock. Returns false if another tab holds it, and true where there are no
+ * locks (plain HTTP, an embedded page).
+ */
 async function holdPage(id: string): Promise<boolean> {
   if (!hasLocks()) return true;
   const release = await hold(`flash_events ${id}`, true).catch(() => () => undefined);
@@ -67,7 +78,9 @@ function canShare(): boolean {
   return "SharedWorker" in globalThis && hasLocks();
 }
 
-/** Loads a script that only some pages need; resolves with what it has put into the namespace. */
+/**
+ * Loads a script on use. Resolves with the object that it exports in the namespace, or undefined.
+ */
 function load<T>(name: string, version: string): Promise<T | undefined> {
   return new Promise((resolve) => {
     const script = document.createElement("script");
@@ -93,7 +106,7 @@ function warn(message: string): void {
   console.warn(`flash_events: ${message}`);
 }
 
-/** Frames stop while a window is covered; the timer goes on. */
+/** Calls back at the next frame, or after 100 ms: a covered window gets no frames. */
 function nextFrame(callback: () => void): void {
   let isCalled = false;
   const once = () => {
@@ -111,17 +124,17 @@ const endpoint = () => endpointOf(dash);
 const renew = renewIn(dash);
 const page = pageId();
 const host: Host = {
-  post: postRenewed(postTo, endpoint, renew),
+  post: postWithRenewal(postTo, endpoint, renew),
   onEvent(event, bytes) {
-    if (runs.onEvent(event, bytes)) tell({type: "event", event, bytes});
+    if (runs.onEvent(event, bytes)) publish({type: "event", event, bytes});
   },
   onLost: (id) => runs.onLost(id),
   onCommands: addCommands,
-  onState: (state, retryMs) => tell({type: "connection", state, retryMs}),
+  onState: (state, retryMs) => publish({type: "connection", state, retryMs}),
   drained: () => applier.drained(),
   warn,
 };
-const owned = createOwned(host, () => load("connections", CONNECTIONS_VERSION));
+const owned = createLazyConnections(host, () => load("connections", CONNECTIONS_VERSION));
 const connections = createShared({
   host,
   owned,
@@ -143,11 +156,11 @@ const applier = createApplier({
   },
   onApplied(source, id, props) {
     runs.onApplied(source, id, props);
-    tell({type: "applied", run: source.id, id, props});
+    publish({type: "applied", run: source.id, id, props});
   },
   onMissing(source, id, props) {
     const isKnown = runs.onMissing(source, id, props);
-    if (!isKnown) tell({type: "missing", run: source.id, id, props});
+    if (!isKnown) publish({type: "missing", run: source.id, id, props});
     return isKnown;
   },
   onFlushed: () => connections.report(),
@@ -161,9 +174,9 @@ const runs = createRuns({
   applier,
   connections,
   page,
-  memory,
-  loadRoom: async () => (await load<typeof createRoom>("room", ROOM_VERSION))?.(warn),
-  onState: (run, trigger, state) => tell({type: "run", run, trigger, state}),
+  storage,
+  loadWaitlist: async () => (await load<typeof createWaitlist>("waitlist", WAITLIST_VERSION))?.(warn),
+  onState: (run, trigger, state) => publish({type: "run", run, trigger, state}),
   warn,
 });
 
@@ -171,8 +184,8 @@ clientside()["flash_events"] = new Proxy(
   {},
   {
     get: (_, callback) => () => {
-      // Dash deletes the context right after the call. The stream's promise is not returned: Dash
-      // has twelve slots for running callbacks.
+      // Dash deletes the context right after the call. The stream's promise is not returned because
+      // Dash has only twelve slots for running callbacks.
       const context = clientside().callback_context;
       if (context && typeof callback === "string") runs.trigger(callback, context);
     },

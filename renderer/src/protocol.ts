@@ -1,4 +1,4 @@
-/** The wire, as docs/protocol.md describes it. Unknown events are ignored. */
+/** The events of the protocol (docs/protocol.md). Unknown events are ignored. */
 
 import type {WireId} from "./ids.ts";
 
@@ -8,12 +8,12 @@ export type Props = Readonly<Record<string, unknown>>;
 export type Target = readonly [id: WireId, props: Props];
 export type Reason = "done" | "cancelled" | "error" | "lost";
 
-/** What the server tells of an error; all but `code` and `ref` only in debug mode. */
+/** Error of a run; all fields but `code` and `ref` are sent in debug mode only. */
 export interface Failure {
   readonly code: string;
   readonly ref?: string;
   readonly message?: string;
-  /** The name of the function. */
+  /** Name of the callback's function. */
   readonly callback?: string;
   readonly trace?: string;
 }
@@ -26,24 +26,24 @@ export interface Started {
 export interface Updated {
   readonly type: "update";
   readonly run: string;
-  /** Counts the run's updates from 1, without a hole. */
+  /** Number of this update in its run, from 1 and without gaps. */
   readonly n: number;
   readonly set: readonly Target[];
   readonly alone?: boolean;
-  /** Stands for all updates up to `n`, whatever of them was received. */
+  /** Replaces all updates up to `n`, received or not. */
   readonly snapshot?: boolean;
-  /** The file and the line that have made it, as `file:line`; only in debug mode. */
+  /** Source of the update as `file:line`; only in debug mode. */
   readonly at?: string;
 }
 
 export interface Ended {
   readonly type: "end";
   readonly run: string;
-  /** How many updates the run sent. */
+  /** Number of updates that the run sent. */
   readonly n: number;
   readonly reason: Reason;
   readonly error?: Failure;
-  /** What `on_error` streams. */
+  /** Updates that `on_error` streamed. */
   readonly set?: readonly Target[];
   readonly alone?: boolean;
 }
@@ -56,7 +56,7 @@ export type ConnectionEvent =
       readonly version: number;
       readonly connection: string;
       readonly commands?: readonly string[];
-      /** Time between two heartbeats, at most. */
+      /** Maximum time between two heartbeats. */
       readonly heartbeat_seconds?: number;
     }
   | {readonly type: "drain"}

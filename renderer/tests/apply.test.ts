@@ -53,7 +53,7 @@ describe("state props", () => {
     expect(frames.size()).toBe(0);
   });
 
-  it("that come alone are set at once, and those that follow with the next frame", async () => {
+  it("are set at once after an idle time, and later ones with the next frame", async () => {
     const {applier, page, frames, state} = setup({out: {}});
     state.clock = 1000;
     applier.add(run, [["out", {children: 1}]]);
@@ -70,7 +70,7 @@ describe("state props", () => {
     expect(page.commits).toHaveLength(2);
   });
 
-  it("that a component does not bear keep no other from theirs", () => {
+  it("that raise an error in one component do not affect the others", () => {
     const {applier, page, frames, warnings} = setup({bad: {}, good: {}});
     page.state.onSet = (id) => {
       if (id === "bad") throw new TypeError("Cannot patch undefined");
@@ -94,7 +94,7 @@ describe("state props", () => {
     ]);
   });
 
-  it("that are null or undefined are values like others", () => {
+  it("may be null or undefined", () => {
     const {applier, page, frames} = setup({out: {value: 1}});
     applier.add(run, [["out", {value: null}]]);
     frames.run();
@@ -102,7 +102,7 @@ describe("state props", () => {
     expect(page.dash.get("out", "value")).toBeNull();
   });
 
-  it("of a pattern are set of every component that it means", () => {
+  it("of a pattern are set on every component that it matches", () => {
     const [a, b] = ['{"index":1,"type":"card"}', '{"index":2,"type":"card"}'];
     const {applier, page, frames} = setup({[a]: {}, [b]: {}, out: {}});
     applier.add(run, [['{"index":["ALL"],"type":"card"}', {children: "x"}]]);
@@ -119,7 +119,7 @@ describe("state props", () => {
     expect(page.commits).toEqual([[["out", {children: 1}]]]);
   });
 
-  it("are told to each source that has set them", () => {
+  it("are reported to each source that has set them", () => {
     const {applier, applied, frames} = setup({out: {}});
     applier.add(run, [["out", {children: 1}]]);
     applier.add(other, [["out", {value: 2}]]);
@@ -131,7 +131,7 @@ describe("state props", () => {
     ]);
   });
 
-  it("are told only to the source whose value was the last", () => {
+  it("are reported only to the source of the last value", () => {
     const {applier, applied, frames} = setup({out: {}});
     applier.add(run, [["out", {children: 1}]]);
     applier.add(other, [["out", {children: 2}]]);
@@ -142,7 +142,7 @@ describe("state props", () => {
 });
 
 describe("a missing component", () => {
-  it("is warned of once, and the rest of the batch is applied", () => {
+  it("causes one warning, and the rest of the batch is applied", () => {
     const {applier, page, frames, warnings} = setup({out: {}});
     for (let n = 1; n <= 3; n++) {
       applier.add(run, [["gone", {children: n, ring: n}], ["out", {children: n}]]);
@@ -154,7 +154,7 @@ describe("a missing component", () => {
     expect(warnings[0]).toContain('"gone"');
   });
 
-  it("gets what comes once it is on the page", () => {
+  it("gets later updates once it is on the page", () => {
     const {applier, page, frames} = setup({});
     applier.add(run, [["late", {children: 1}]]);
     frames.run();
@@ -187,7 +187,7 @@ describe("Patches", () => {
     expect(page.commits).toEqual([[["out", {data: patch(1, -1, 2, -2, 3, -3)}]]]);
   });
 
-  it("of a pattern are joined for each component by itself", () => {
+  it("of a pattern are joined separately for each component", () => {
     const [a, b] = ['{"index":1,"type":"card"}', '{"index":2,"type":"card"}'];
     const {applier, page, frames} = setup({[a]: {data: []}, [b]: {data: []}});
     for (const n of [1, 2]) applier.add(run, [['{"index":["ALL"],"type":"card"}', {data: patch(n)}]]);
@@ -226,7 +226,7 @@ describe("Patches", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("of a prop that is not set are warned of once and skipped, and the rest is applied", () => {
+  it("of a prop that is not set are skipped with one warning, and the rest is applied", () => {
     const {applier, page, frames, warnings} = setup({out: {}, b: {}});
     for (let n = 1; n <= 2; n++) {
       applier.add(run, [["out", {data: patch(n), children: n}], ["b", {children: n}]]);
@@ -238,7 +238,7 @@ describe("Patches", () => {
     expect(warnings).toEqual([expect.stringMatching(/Patch of "data" of "out"/)]);
   });
 
-  it.each([1, 2, 3, 4, 5])("and values in any order end as one by one (seed %i)", (seed) => {
+  it.each([1, 2, 3, 4, 5])("and values in any order have the same result as one by one (seed %i)", (seed) => {
     const random = seededRandom(seed);
     const {applier, page, frames, warnings} = setup({out: {a: [], b: []}});
     const model: Record<string, unknown> = {a: [], b: []};
@@ -264,7 +264,7 @@ describe("the order of updates", () => {
   const [card1, card2] = ['{"card":1}', '{"card":2}'];
   const ALL = '{"card":["ALL"]}';
 
-  it("P1: holds for a component that is drawn anew in between", () => {
+  it("P1: holds for a component that is redrawn in between", () => {
     const {applier, page, frames} = setup({box: {}});
     page.insert("child", {}, "box");
     applier.add(run, [
@@ -278,7 +278,7 @@ describe("the order of updates", () => {
     expect(page.commits).toHaveLength(1);
   });
 
-  it.each(["together", "one by one"])("P2: holds for a pattern after what it means (%s)", (how) => {
+  it.each(["together", "one by one"])("P2: holds for a pattern after the components that it matches (%s)", (how) => {
     const {applier, page, frames, warnings} = setup({cards: {}});
     const targets: Target[] = [
       ["cards", {children: [node(card1), node(card2)]}],
@@ -292,7 +292,7 @@ describe("the order of updates", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("holds for what is drawn around a border", () => {
+  it("holds for updates around a barrier", () => {
     const {applier, page, frames} = setup({outer: {}});
     page.insert("inner", {}, "outer");
     applier.add(run, [["inner", {children: [node("leaf", {children: "1"})]}]]);
@@ -303,7 +303,7 @@ describe("the order of updates", () => {
     expect(page.dash.has("leaf")).toBe(false);
   });
 
-  it("lets a border be joined with those that follow, until something depends on it", () => {
+  it("joins a barrier with later ones until an update depends on it", () => {
     const {applier, page, frames} = setup({list: {children: []}, out: {}});
     for (let n = 1; n <= 50; n++) {
       applier.add(run, [["list", {children: patch(node(`item${n}`))}], ["out", {children: n}]]);
@@ -317,7 +317,7 @@ describe("the order of updates", () => {
     expect(page.commits).toHaveLength(1);
   });
 
-  it("lets borders beside each other be joined, each with its own", () => {
+  it("joins sibling barriers separately", () => {
     const {applier, page, frames} = setup({a: {children: []}, b: {children: []}});
     for (let n = 1; n <= 50; n++) {
       applier.add(run, [["a", {children: patch(node(`a${n}`))}]]);
@@ -329,7 +329,7 @@ describe("the order of updates", () => {
     expect(page.dash.has("a50") && page.dash.has("b50")).toBe(true);
   });
 
-  it("keeps a border that is alone from being joined", () => {
+  it("does not join a barrier whose update is alone", () => {
     const {applier, page, frames} = setup({list: {}});
     const draw = (id: string) => ({children: [node(id)]});
     applier.add(run, [["list", draw("a")]]);
@@ -342,7 +342,7 @@ describe("the order of updates", () => {
     expect(page.commits).toEqual(commits);
   });
 
-  it("holds for the commands of components that are drawn anew", () => {
+  it("holds for the commands of components that are redrawn", () => {
     const {applier, page, frames} = setup({box: {}});
     page.insert("grid", {}, "box");
     const add = (row: number) => ({rowTransaction: {add: [row], async: false}});
@@ -360,7 +360,7 @@ describe("the order of updates", () => {
     expect(applier.unapplied()).toBe(0);
   });
 
-  it("has a border wait for what a component in it is to do outside of it", () => {
+  it("makes a barrier wait for a command inside it that has an effect outside", () => {
     const {applier, page, frames} = setup({box: {}, out: {}});
     page.insert("bell", {}, "box");
     for (const n of [1, 2, 3]) applier.add(run, [["bell", {ring: n}]]);
@@ -372,7 +372,7 @@ describe("the order of updates", () => {
     expect(page.setsOf("out")).toEqual([{children: "after"}]);
   });
 
-  it("has a Patch wait for the commands of the components that it leaves, but only a second", async () => {
+  it("makes a Patch wait for commands of the components that it keeps, with a timeout of one second", async () => {
     const {applier, page, frames, state} = setup({box: {children: []}, out: {}, side: {}});
     page.insert("grid", {}, "box");
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
@@ -392,7 +392,7 @@ describe("the order of updates", () => {
     expect(page.setsOf("out")).toEqual([{children: "after"}]);
   });
 
-  it("has a border go on as soon as the commands in it are taken", () => {
+  it("lets a barrier continue as soon as the commands inside are acknowledged", () => {
     const {applier, page, frames} = setup({box: {children: []}});
     page.insert("grid", {}, "box");
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
@@ -407,7 +407,7 @@ describe("the order of updates", () => {
     expect(page.setsOf("box")).toHaveLength(1);
   });
 
-  it("does not have a border wait for a component outside of it, or one that is not shown", () => {
+  it("does not make a barrier wait for a component that is outside or not mounted", () => {
     const {applier, page, frames} = setup({box: {children: []}, outside: {}});
     page.insert("hidden", {}, "box");
     page.show("hidden", false);
@@ -419,7 +419,7 @@ describe("the order of updates", () => {
     expect(page.setsOf("box")).toHaveLength(1);
   });
 
-  it("goes on after what is forgotten had to wait", () => {
+  it("continues after a waiting barrier is dropped", () => {
     const {applier, page, frames} = setup({box: {children: []}, out: {}});
     page.insert("grid", {}, "box");
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
@@ -436,11 +436,11 @@ describe("the order of updates", () => {
   });
 });
 
-describe("what a component does once", () => {
+describe("a command with an effect that happens once", () => {
   const DOWNLOAD = "dash_core_components.Download";
   const DIALOG = "dash_core_components.ConfirmDialog";
 
-  it("P11: is done as often as it is streamed", () => {
+  it("P11: runs as often as it is streamed", () => {
     const {applier, page, frames} = setup({download: {}, store: {}});
     page.setType("download", DOWNLOAD);
     page.setType("store", "dash_core_components.Store");
@@ -475,7 +475,7 @@ describe("what a component does once", () => {
     expect(page.commits).toEqual([[["dialog", {displayed: true, message: "Sure?"}]]]);
   });
 
-  it("is not waited for where it is turned off", () => {
+  it("is not awaited if its value has no effect", () => {
     const {applier, page, frames} = setup({dialog: {}});
     page.setType("dialog", DIALOG);
     applier.add(run, [["dialog", {displayed: false}]]);
@@ -499,7 +499,7 @@ it("does not flush within a flush", () => {
   expect(page.setsOf("other")).toEqual([{children: 2}]);
 });
 
-describe("commands that nothing shows to be taken", () => {
+describe("commands without acknowledgement", () => {
   it("each get a commit of their own", () => {
     const {applier, page, frames} = setup({bell: {}});
     for (let n = 1; n <= 20; n++) applier.add(run, [["bell", {ring: n}]]);
@@ -510,7 +510,7 @@ describe("commands that nothing shows to be taken", () => {
     );
   });
 
-  it("keep their place among the component's other props", () => {
+  it("keep their order among the component's other props", () => {
     const {applier, page, frames} = setup({bell: {}, out: {}});
     applier.add(run, [["bell", {color: "red"}], ["out", {children: 1}]]);
     applier.add(run, [["bell", {color: "blue"}]]);
@@ -523,7 +523,7 @@ describe("commands that nothing shows to be taken", () => {
     expect(page.setsOf("out")).toEqual([{children: 2}]);
   });
 
-  it("P12: are set in the order of the dict that they stand in", () => {
+  it("P12: are set in the order of their dict", () => {
     const {applier, page, frames} = setup({bell: {}});
     applier.add(run, [["bell", {shape: "big", ring: 1, color: "red", size: 2}]]);
     frames.runAll();
@@ -531,7 +531,7 @@ describe("commands that nothing shows to be taken", () => {
     expect(page.setsOf("bell")).toEqual([{shape: "big"}, {ring: 1}, {color: "red", size: 2}]);
   });
 
-  it("give way to the browser when a frame takes long", () => {
+  it("yield to the browser when a frame exceeds its time budget", () => {
     const {applier, page, frames, state} = setup({bell: {}});
     page.state.onSet = () => void (state.clock += 13);
     for (let n = 1; n <= 3; n++) applier.add(run, [["bell", {ring: n}]]);
@@ -548,7 +548,7 @@ describe("commands that nothing shows to be taken", () => {
 describe("commands that a component clears", () => {
   const add = (...rows: number[]) => ({rowTransaction: {add: rows, async: false}});
 
-  it("wait until it has taken the one before, and are joined meanwhile", () => {
+  it("wait until the one before is acknowledged, and are joined meanwhile", () => {
     const {applier, page, frames, state} = setup({grid: {rowTransaction: null}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -567,7 +567,7 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1), add(2, 3)]);
   });
 
-  it("are gathered for 50 ms after the one before, while all that waits can be joined", async () => {
+  it("are batched for 50 ms after the one before, while all pending ones can be joined", async () => {
     const {applier, page, frames, state} = setup({grid: {}});
     page.state.onSet = (id) => page.change(id, {rowTransaction: null});
     for (const row of [1, 2, 3]) {
@@ -588,7 +588,7 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid").slice(2)).toEqual([add(4), {style: 1}]);
   });
 
-  it("hold what follows for the same component, and nothing of another", () => {
+  it("delay later updates of the same component, and of no other", () => {
     const {applier, page, frames} = setup({grid: {}, out: {}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -617,7 +617,7 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1), {style: 1}, add(2)]);
   });
 
-  it("wait for as long as their component is not shown", async () => {
+  it("wait while their component is not mounted", async () => {
     const {applier, page, frames, state, warnings} = setup({grid: {}});
     page.show("grid", false);
     const remove = (row: number) => ({rowTransaction: {remove: [row], async: false}});
@@ -640,7 +640,7 @@ describe("commands that a component clears", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("are passed over with a warning when they are not taken for 10 s", () => {
+  it("are skipped with a warning after a timeout of 10 s", () => {
     const {applier, page, frames, warnings, state} = setup({grid: {}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -656,10 +656,10 @@ describe("commands that a component clears", () => {
     frames.runAll();
 
     expect(page.setsOf("grid")).toEqual([add(1), add(2)]);
-    expect(warnings).toEqual([expect.stringContaining('"grid" has not taken')]);
+    expect(warnings).toEqual([expect.stringContaining('"grid" has not processed')]);
   });
 
-  it("are passed over also when nothing else happens on the page", async () => {
+  it("are skipped after the timeout even if nothing else happens on the page", async () => {
     const {applier, page, frames, state} = setup({grid: {}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -673,7 +673,7 @@ describe("commands that a component clears", () => {
     expect(page.setsOf("grid")).toEqual([add(1), add(2)]);
   });
 
-  it("hold nothing when the component has left the page", () => {
+  it("delay nothing after the component has left the page", () => {
     const {applier, page, frames, warnings} = setup({grid: {}});
     applier.add(run, [["grid", add(1)]]);
     frames.runAll();
@@ -688,7 +688,7 @@ describe("commands that a component clears", () => {
     expect(applier.drained()).toBeUndefined();
   });
 
-  it("are told to every source whose value was joined", () => {
+  it("are reported to every source whose value was joined", () => {
     const {applier, frames, applied} = setup({grid: {}});
     applier.add(run, [["grid", add(1)]]);
     applier.add(other, [["grid", add(2)]]);
@@ -753,7 +753,7 @@ describe("commands of a graph", () => {
     expect(page.setsOf("graph")).toEqual([point(1), {extendData: [{y: [[2, 3, 4]]}, [0]]}]);
   });
 
-  it("wait for the first drawing, however long it takes", async () => {
+  it("wait for the first drawing without a timeout", async () => {
     const {applier, frames, state, points, warnings, draw} = setupGraph({isDrawn: false});
     applier.add(run, [["graph", point(1)]]);
     frames.runAll();
@@ -762,7 +762,7 @@ describe("commands of a graph", () => {
     frames.runAll();
     expect(points()).toEqual([]);
     expect(warnings).toEqual([
-      '"graph" has not been ready for its extendData for 10 s; waiting on.',
+      '"graph" has not been ready for its extendData for 10 s; still waiting.',
     ]);
 
     await draw();
@@ -773,7 +773,7 @@ describe("commands of a graph", () => {
     expect(points()).toEqual([1]);
   });
 
-  it("hold nothing when the graph has left the page", () => {
+  it("delay nothing after the graph has left the page", () => {
     const {applier, page, frames, points} = setupGraph({isDrawn: false});
     applier.add(run, [["graph", point(1)]], false, 5 * MiB);
     frames.runAll();
@@ -787,7 +787,7 @@ describe("commands of a graph", () => {
     expect(points()).toEqual([]);
   });
 
-  it("hold a state prop that follows until they are drawn", async () => {
+  it("delay a later state prop until they are drawn", async () => {
     const {applier, page, frames, draw} = setupGraph();
     applier.add(run, [["graph", point(1)]]);
     applier.add(run, [["graph", {figure: {}}]]);
@@ -800,7 +800,7 @@ describe("commands of a graph", () => {
     expect(page.setsOf("graph")).toEqual([point(1), {figure: {}}]);
   });
 
-  it("P6: are taken out of the page once the graph has them", () => {
+  it("P6: are removed from the page's state once the graph has them", () => {
     const {applier, page, frames} = setupGraph();
     applier.add(run, [["graph", point(1)]]);
     frames.runAll();
@@ -809,7 +809,7 @@ describe("commands of a graph", () => {
     expect(page.dash.get("graph", "extendData")).toBeUndefined();
   });
 
-  it("P6: that a graph had not taken when it was unmounted come again when it is shown", async () => {
+  it("P6: that a graph had not drawn before it was unmounted are set again when it is mounted", async () => {
     const {applier, page, frames, draw} = setupGraph();
     applier.add(run, [["graph", point(1)]]);
     applier.flush();
@@ -825,7 +825,7 @@ describe("commands of a graph", () => {
     expect(page.setsOf("graph")).toEqual([point(1), point(1)]);
   });
 
-  it("P6: that are in a graph's figure when it is unmounted do not come again", async () => {
+  it("P6: that are in a graph's figure when it is unmounted are not set again", async () => {
     const trace = {y: [0]};
     const {applier, page, frames, draw} = setupGraph({data: [trace]});
     applier.add(run, [["graph", point(1)]]);
@@ -841,7 +841,7 @@ describe("commands of a graph", () => {
     expect(page.setsOf("graph")).toEqual([point(1)]);
   });
 
-  it("P15: that Plotly refuses are an error that names graph and trace, and the others go on", async () => {
+  it("P15: that Plotly rejects cause an error that names graph and trace, and the others continue", async () => {
     const {applier, page, frames, points, plotly, warnings, draw} = setupGraph();
     plotly.refusal = (value) =>
       (value as [object, number[]])[1].includes(7) ? "indices must be valid" : undefined;
@@ -851,7 +851,7 @@ describe("commands of a graph", () => {
     for (let n = 0; n < 20; n++) {
       frames.runAll();
       for (let turn = 0; turn < 10; turn++) await Promise.resolve();
-      applier.poke(); // the graph's queue is empty, it has not yet been told why
+      applier.poke(); // the graph's queue is empty, the error is not reported yet
       await draw();
     }
     applier.add(run, [["graph", {figure: {}}]]);
@@ -859,7 +859,7 @@ describe("commands of a graph", () => {
 
     expect(points()).toEqual(Array.from({length: 20}, (_, i) => i + 1).filter((n) => n !== 5));
     expect(page.setsOf("graph").at(-1)).toEqual({figure: {}});
-    const message = expect.stringMatching(/"graph" has refused its extendData of trace 7: Error: ind/);
+    const message = expect.stringMatching(/"graph" rejected its extendData of trace 7: Error: ind/);
     expect(warnings).toEqual([message]);
     expect(page.errors).toEqual([message]);
   });
@@ -905,7 +905,7 @@ describe("an update that is alone", () => {
 });
 
 describe("drop", () => {
-  it("forgets what its source has queued, and only that", () => {
+  it("drops the queued updates of its source only", () => {
     const {applier, page, frames} = setup({a: {}, b: {}});
     applier.add(run, [["a", {children: 1}], ["b", {ring: 1}]]);
     applier.add(other, [["a", {style: 2}], ["b", {ring: 2}]]);
@@ -917,7 +917,7 @@ describe("drop", () => {
     expect(page.setsOf("b")).toEqual([{ring: 2}]);
   });
 
-  it("leaves what the source adds afterwards", () => {
+  it("keeps later updates of the source", () => {
     const {applier, page, frames} = setup({a: {}});
     applier.add(run, [["a", {children: 1}]]);
     applier.drop(run);
@@ -927,10 +927,10 @@ describe("drop", () => {
     expect(page.setsOf("a")).toEqual([{children: 2}]);
   });
 
-  it("lets the page read on when the rest is little enough", async () => {
+  it("resumes reading when the remaining bytes are below the limit", async () => {
     const {applier, frames} = setup({grid: {}});
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
-    frames.runAll(); // the grid does not take it
+    frames.runAll(); // the grid does not acknowledge it
     applier.add(run, [["grid", {rowTransaction: {add: [2]}}]], false, 5 * MiB);
     frames.runAll();
     const told = vi.fn();
@@ -945,14 +945,14 @@ describe("drop", () => {
 });
 
 describe("drained", () => {
-  it("lets the page read while less than 4 MiB wait", () => {
+  it("allows reading while less than 4 MiB are unapplied", () => {
     const {applier} = setup({out: {}});
     applier.add(run, [["out", {children: 1}]], false, 4 * MiB - 1);
 
     expect(applier.drained()).toBeUndefined();
   });
 
-  it("holds the page from 4 MiB on, until they are applied", async () => {
+  it("stops reading from 4 MiB on until they are applied", async () => {
     const {applier, frames} = setup({a: {}, b: {}});
     applier.add(run, [["a", {children: 1}], ["b", {children: 1}]], false, 3 * MiB);
     applier.add(run, [["a", {ring: 1}]], false, MiB);
@@ -968,7 +968,7 @@ describe("drained", () => {
     expect(applier.drained()).toBeUndefined();
   });
 
-  it("goes on holding while a busy component keeps too much", async () => {
+  it("stops reading while a busy component's backlog is over the limit", async () => {
     const {applier, page, frames, state} = setup({grid: {}});
     applier.add(run, [["grid", {rowTransaction: {add: [1]}}]]);
     frames.runAll();
@@ -1001,7 +1001,7 @@ describe("a hidden page", () => {
     expect(frames.size()).toBe(0);
   });
 
-  it("goes on beyond a long turn without a frame", async () => {
+  it("continues after a long turn without a frame", async () => {
     const {applier, page, frames, state} = setup({bell: {}});
     state.isHidden = true;
     page.state.onSet = () => void (state.clock += 13);

@@ -22,7 +22,7 @@ function setup({onPage, validated, isLenient = false, entry = {}, props = DIV}: 
   let paths = {};
   const dash: Debugging = {
     entries: () => [one as unknown as Entry],
-    told: () => ({names: {cb: "app.live"}, places: {cb: "C:\\app.py:3"}}),
+    callbackNames: () => ({names: {cb: "app.live"}, places: {cb: "C:\\app.py:3"}}),
     isLenient: () => isLenient,
     validated: () => validated && new Map(Object.entries(validated)),
     onPage: () => new Map(Object.entries(onPage)),
@@ -67,7 +67,7 @@ const EVERYWHERE: Page["entry"] = {
   running: [["ru", "children", 1, 2]],
 };
 
-test("T2: ids of dependencies that are not in the layout are told when the page is ready", () => {
+test("T2: dependency ids that are not in the layout are reported when the page is ready", () => {
   const {checks, titles, errors} = setup({onPage: {out: "Div"}, entry: EVERYWHERE});
   checks.look(false);
   expect(titles()).toEqual([]);
@@ -79,7 +79,7 @@ test("T2: ids of dependencies that are not in the layout are told when the page 
   expect(errors[0]?.[1]).toContain('Written in "C:\\app.py", line 3.');
 });
 
-test("T2: an app that suppresses callback exceptions hears of props only", () => {
+test("T2: an app that suppresses callback exceptions gets errors about props only", () => {
   const entry = {...EVERYWHERE, cancel: [{id: "out", property: "clicks"}]};
   const {checks, titles, missing} = setup({onPage: {out: "Div"}, entry, isLenient: true});
   checks.look(true);
@@ -87,7 +87,7 @@ test("T2: an app that suppresses callback exceptions hears of props only", () =>
   expect(titles()).toEqual(['No prop "clicks" in Div "out"']);
 });
 
-test("T2: ids of the validation layout are right, and its components are checked", () => {
+test("T2: ids of the validation layout are accepted, and its components are checked", () => {
   const entry = {...EVERYWHERE, running: [["ru", "disabled", 1, 2]] as const};
   const validated = {in: "Div", st: "Div", ca: "Div", re: "Div", ru: "Div"};
   const {checks, titles, missing} = setup({onPage: {}, validated, entry});
@@ -97,7 +97,7 @@ test("T2: ids of the validation layout are right, and its components are checked
   expect(titles()).toEqual(['No prop "disabled" in Div "ru"', none("rex")]);
 });
 
-test("T2: an optional dependency may be missing, and a pattern may mean nothing", () => {
+test("T2: an optional dependency may be missing, and a pattern may match nothing", () => {
   const entry = {
     inputs: [{id: "in", property: "children", allow_optional: true}],
     state: [{id: '{"k":["ALL"]}', property: "children"}],
@@ -107,7 +107,7 @@ test("T2: an optional dependency may be missing, and a pattern may mean nothing"
   expect(titles()).toEqual([]);
 });
 
-test("T2: props of all components that a pattern means are checked", () => {
+test("T2: props of all components that a pattern matches are checked", () => {
   const entry = {state: [{id: '{"k":["MATCH"],"t":"a"}', property: "value"}]};
   const onPage = {'{"k":1,"t":"a"}': "Div", '{"k":1,"t":"b"}': "Slider", '{"k":1}': "Input"};
   const {checks, titles} = setup({onPage, entry, props: {...DIV, Slider: [], Input: []}});
@@ -115,7 +115,7 @@ test("T2: props of all components that a pattern means are checked", () => {
   expect(titles()).toEqual(['No prop "value" in Div "{\\"k\\":1,\\"t\\":\\"a\\"}"']);
 });
 
-test("T2: a target is told once per callback, id and prop, with its place and the nearest id", () => {
+test("T2: a wrong target is reported once per callback, id and prop, with its source and the nearest id", () => {
   const {checks, errors, titles, missing} = setup({onPage: {out: "Div", other: "Div"}});
   checks.look(true);
   const set = [["outt", {children: 1}], ['{"k":["MATCH"]}', {children: 1}]] as const;
@@ -132,13 +132,13 @@ test("T2: a target is told once per callback, id and prop, with its place and th
   for (const index of [0, 2]) expect(errors[index]?.[1]).toContain('Streamed in "/app.py", line 7.');
 });
 
-test("T2: a stream that is all wrong does not bury the dev tools", () => {
+test("T2: the number of reported errors has a limit", () => {
   const {titles, missing} = setup({onPage: {}});
   for (let n = 0; n < 1000; n++) missing(`nowhere${n}`, "children");
   expect(titles().length).toBe(100);
 });
 
-test("P18: a component that was on the page before is no wrong id", () => {
+test("P18: the id of a component that was on the page before is accepted", () => {
   const onPage: Record<string, string> = {};
   const {titles, missing, moved} = setup({onPage});
   moved();
@@ -150,14 +150,14 @@ test("P18: a component that was on the page before is no wrong id", () => {
   expect(titles()).toEqual([]);
 });
 
-test("T2: a prop is checked where it is streamed to, and wildcards are right", () => {
+test("T2: streamed props are checked, and wildcard props are accepted", () => {
   const {titles, applied} = setup({onPage: {out: "Div", two: "Div"}});
   applied("out", "children", "data-x", "chidren");
   applied("two", "chidren");
   expect(titles()).toEqual(['No prop "chidren" in Div "out"']);
 });
 
-test("T2: props that only Python knows are asked for once per type", async () => {
+test("T2: props that only Python declares are requested once per type", async () => {
   const {titles, applied, asked} = setup({onPage: {a: "Known", b: "Unknown"}});
   applied("a", "size", "sise", "aria-label");
   applied("b", "anything");

@@ -8,7 +8,7 @@ function join(prop: string, values: readonly unknown[]) {
   return command.join(values);
 }
 
-/** All values as the applier would set them: joined as far as they can be, again and again. */
+/** Returns all values as the applier would set them, joined as far as possible. */
 function joinAll(prop: string, values: readonly unknown[]): unknown[] {
   const joined: unknown[] = [];
   for (let rest = values; rest.length; ) {
@@ -32,7 +32,7 @@ describe("extendData", () => {
       2,
     ],
     [
-      "plain data, which means all traces",
+      "plain data, which extends all traces",
       [{y: [[1], [2]]}, {y: [[3], [4]]}],
       [
         {
@@ -88,20 +88,20 @@ describe("extendData", () => {
 
   it.each([
     ["another maxPoints", [{y: [[1]]}, [0], 5], [{y: [[2]]}, [0], 6]],
-    ["maxPoints that begins", [{y: [[1]]}, [0]], [{y: [[2]]}, [0], 6]],
+    ["maxPoints only in the second", [{y: [[1]]}, [0]], [{y: [[2]]}, [0], 6]],
     ["other keys", [{y: [[1]]}, [0]], [{x: [[2]]}, [0]]],
     ["more keys", [{y: [[1]]}, [0]], [{x: [[2]], y: [[2]]}, [0]]],
     ["fewer keys", [{x: [[2]], y: [[1]]}, [0]], [{y: [[2]]}, [0]]],
     ["maxPoints per trace", [{y: [[1]]}, [0], {y: [5]}], [{y: [[2]]}, [0], {y: [5]}]],
     ["traces counted from the end", [{y: [[1]]}, [-1]], [{y: [[2]]}, [-1]]],
     ["a trace named twice", [{y: [[1], [2]]}, [0, 0]], [{y: [[3], [4]]}, [0, 0]]],
-    ["what it does not understand", {y: "abc"}, {y: "def"}],
+    ["an invalid value", {y: "abc"}, {y: "def"}],
     ["nothing", null, [{y: [[1]]}, [0]]],
   ])("does not join %s", (_, first, second) => {
     expect(join("extendData", [first, second])).toEqual({value: first, count: 1});
   });
 
-  it("joins up to the first that differs", () => {
+  it("joins up to the first value that differs", () => {
     const values = [{y: [[1]]}, {y: [[2]]}, {x: [[3]]}, {y: [[4]]}];
 
     expect(joinAll("extendData", values)).toEqual([
@@ -111,7 +111,7 @@ describe("extendData", () => {
     ]);
   });
 
-  it("leaves the given values as they are", () => {
+  it("does not modify the given values", () => {
     const values = [[{y: [[1]]}, [0]], [{y: [[2]]}, [0]]];
     join("extendData", values);
 
@@ -119,7 +119,7 @@ describe("extendData", () => {
   });
 });
 
-it("puts what is prepended later before what was prepended earlier", () => {
+it("puts later prepended points before earlier ones", () => {
   const values = [[{y: [[3, 4]]}, [0]], [{y: [[1, 2]]}, [0]]];
 
   expect(join("prependData", values)).toEqual({value: [{y: [[1, 2, 3, 4]]}, [0]], count: 2});
@@ -146,7 +146,7 @@ function extend(traces: Traces, [data, indices, maxPoints]: Extend, where: strin
 }
 
 describe.each(["extendData", "prependData"])("%s joined", (prop) => {
-  it.each([1, 2, 3, 4, 5])("draws what one by one draws (seed %i)", (seed) => {
+  it.each([1, 2, 3, 4, 5])("draws the same as one by one (seed %i)", (seed) => {
     const random = seededRandom(seed);
     const pick = <T>(...choices: [T, ...T[]]) =>
       choices[Math.floor(random() * choices.length)] ?? choices[0];
@@ -190,23 +190,23 @@ describe("rowTransaction", () => {
     ["removes", {remove: [r1]}, {remove: [r2]}],
     ["adds at an index", {add: [r1], addIndex: 0}, {add: [r2], addIndex: 0}],
     ["an add at an index after one without", {add: [r1]}, {add: [r2], addIndex: 0}],
-    ["what does two things", {add: [r1], update: [r2]}, {add: [r2]}],
+    ["a transaction of two kinds", {add: [r1], update: [r2]}, {add: [r2]}],
     ["an add and a null", {add: [r1]}, null],
   ])("does not join %s", (_, first, second) => {
     const value = {...first, async: false};
     expect(join("rowTransaction", [first, second])).toEqual({value, count: 1});
   });
 
-  it("leaves a null as it is", () => {
+  it("does not change null", () => {
     expect(join("rowTransaction", [null, {add: [r1]}])).toEqual({value: null, count: 1});
   });
 
-  it("P7: makes all synchronous, as AG Grid loses what it has gathered when it is unmounted", () => {
+  it("P7: makes all synchronous, because AG Grid loses its asynchronous batch when it is unmounted", () => {
     const {value} = join("rowTransaction", [{remove: [r1], async: true}]);
     expect(value).toEqual({remove: [r1], async: false});
   });
 
-  it.each([1, 2, 3, 4, 5])("joined leaves the rows that one by one leaves (seed %i)", (seed) => {
+  it.each([1, 2, 3, 4, 5])("joined has the same rows as one by one (seed %i)", (seed) => {
     const random = seededRandom(seed);
     const pick = <T>(...choices: [T, ...T[]]) =>
       choices[Math.floor(random() * choices.length)] ?? choices[0];
@@ -254,7 +254,7 @@ function transact(rows: readonly Row[], transaction: Transaction): readonly Row[
   return [...rest.slice(0, at), ...add, ...rest.slice(at)];
 }
 
-it("never joins asynchronous transactions, of which nothing shows that one was taken", () => {
+it("never joins asynchronous transactions, which have no acknowledgement", () => {
   expect(join("rowTransactionAsync", [{add: [1]}, {add: [2]}])).toEqual({
     value: {add: [1]},
     count: 1,
@@ -268,12 +268,12 @@ it("shows all notifications at once, in order", () => {
   });
 });
 
-it("joins notifications up to what is no list", () => {
+it("joins notifications up to the first value that is no list", () => {
   expect(join("sendNotifications", [["a"], null, ["b"]])).toEqual({value: ["a"], count: 1});
   expect(join("sendNotifications", [null, ["b"]])).toEqual({value: null, count: 1});
 });
 
-it("takes a prop for a command when the server says so, and never joins its values", () => {
+it("treats props that the server registers as commands, and never joins their values", () => {
   expect(commandOf("beep")).toBeUndefined();
 
   addCommands(["beep"]);
@@ -281,13 +281,13 @@ it("takes a prop for a command when the server says so, and never joins its valu
   expect(join("beep", [1, 2])).toEqual({value: 1, count: 1});
 });
 
-it("keeps what it knows of a command that the server names again", () => {
+it("keeps the built-in definition of a command that the server registers again", () => {
   addCommands(["extendData"]);
 
-  expect(commandOf("extendData")?.taken).toBe("graph");
+  expect(commandOf("extendData")?.acknowledgedBy).toBe("graph");
 });
 
-it.each(["children", "figure", "toString", "constructor"])("takes %s for a state prop", (prop) => {
+it.each(["children", "figure", "toString", "constructor"])("treats %s as a state prop", (prop) => {
   expect(commandOf(prop)).toBeUndefined();
 });
 
@@ -299,16 +299,16 @@ describe("props that are commands on components of one type", () => {
     ["n_clicks", "dash_core_components.Clipboard"],
     ["scrollTo", "dash_ag_grid.AgGrid"],
     ["clean", "dash_mantine_components.NotificationContainer"],
-  ])("P11: %s is one on %s, and on no other", (prop, type) => {
+  ])("P11: %s is a command on %s, and on no other type", (prop, type) => {
     expect(commandOf(prop, type)).toMatchObject({isOnce: true});
     expect(commandOf(prop, "dash_core_components.Store")).toBeUndefined();
     expect(commandOf(prop, undefined)).toBeUndefined();
   });
 
-  it("may be named by the server, too", () => {
+  it("may be registered by the server", () => {
     addCommands(["my_lib.Beeper.play"]);
 
-    expect(commandOf("play", "my_lib.Beeper")?.taken).toBe("commit");
+    expect(commandOf("play", "my_lib.Beeper")?.acknowledgedBy).toBe("commit");
     expect(commandOf("play", "other_lib.Beeper")).toBeUndefined();
   });
 });

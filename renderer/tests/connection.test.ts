@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import vectors from "../../tests/vectors/events.json";
 import {bytesOf, deferred, fakeHost, type FakeRequest} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import {createConnections} from "../src/transport/connection.ts";
 
 const C = "BBBBBBBBBBBBBBBBBBBBBB";
@@ -19,7 +19,7 @@ let connections: ReturnType<typeof createConnections>;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.spyOn(Math, "random").mockReturnValue(1); // the longest pause that jitter allows
+  vi.spyOn(Math, "random").mockReturnValue(1); // the longest possible retry delay
   host = fakeHost();
   connections = createConnections(host.host);
 });
@@ -29,7 +29,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Lets everything happen that needs no more time. */
+/** Runs all pending work that needs no more time. */
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
@@ -46,7 +46,7 @@ async function opened() {
   return {...stream, signal: request.options.signal};
 }
 
-/** The next resume, after any pause. */
+/** Returns the next resume request, after any retry delay. */
 async function resumed() {
   const next = host.requests.next();
   await pass(30);
@@ -58,7 +58,7 @@ async function resumed() {
 const streaming = (body: ReadableStream) =>
   new Response(body, {headers: {"Content-Type": "text/event-stream"}});
 
-describe("cutting the bytes into pieces", () => {
+describe("a body that is cut into pieces", () => {
   /** Feeds the pieces one by one, each only when the one before has been read. */
   async function eventsOf(pieces: readonly Uint8Array[]) {
     const {host, events, commands} = fakeHost();
@@ -81,7 +81,7 @@ describe("cutting the bytes into pieces", () => {
       },
     });
     const read = deferred<undefined>();
-    // What comes in one piece with `close` has failed the start.
+    // Events in one piece with `close` have failed the start.
     await Promise.allSettled([connections.start("{}", {}), read.promise]);
     expect(connections.size()).toBe(0);
     expect(posted).toEqual(["start"]);
@@ -134,7 +134,7 @@ describe("a start", () => {
     });
   });
 
-  it("resolves with the connection that the stream names, once it is open", async () => {
+  it("resolves with the stream's connection id once it is open", async () => {
     let id: string | undefined;
     void connections.start("{}", {}).then((one) => (id = one));
     const stream = (await host.requests.next()).stream();
@@ -148,7 +148,7 @@ describe("a start", () => {
     expect(connections.size()).toBe(1);
   });
 
-  it("waits for the first one's answer, and then names the open connection", async () => {
+  it("waits for the response to the first start, and then sends the open connection's id", async () => {
     const first = connections.start("{}", {run: "a"});
     const second = connections.start("{}", {run: "b"});
     const third = connections.start("{}", {run: "c"});
@@ -177,7 +177,7 @@ describe("a start", () => {
     expect(host.requests.size()).toBe(2);
   });
 
-  it("that waited opens the connection itself when the first is refused", async () => {
+  it("that has waited opens the connection itself when the first one is refused", async () => {
     const first = connections.start("{}", {run: "a"});
     const second = connections.start("{}", {run: "b"});
     const third = connections.start("{}", {run: "c"});
@@ -195,7 +195,7 @@ describe("a start", () => {
     expect(await third).toBe(C);
   });
 
-  it("may be answered with a further stream, which is read beside the first", async () => {
+  it("may get a second stream, which is read besides the first", async () => {
     const first = await opened();
     const started = connections.start("{}", {run: "b"});
     const second = (await host.requests.next()).stream();
@@ -215,7 +215,7 @@ describe("a start", () => {
     ["a gateway answers 502", 502],
     ["the server answers 503", 503],
     ["a gateway answers 504", 504],
-  ])("is posted again with the same body when %s", async (_, status) => {
+  ])("is retried with the same body when %s", async (_, status) => {
     const started = connections.start('{"output":"cb"}', {run: "r"});
     const first = await host.requests.next();
     if (status) first.text(status, "");
@@ -229,7 +229,7 @@ describe("a start", () => {
     expect(await started).toBe(C);
   });
 
-  it("fails after the fourth time", async () => {
+  it("fails after the fourth attempt", async () => {
     const started = connections.start("{}", {});
     const failed = expect(started).rejects.toMatchObject({code: "network"});
     for (let attempt = 1; attempt <= 4; attempt++) {
@@ -242,7 +242,7 @@ describe("a start", () => {
   });
 
   it.each([400, 401, 403, 404, 409, 413, 429, 500])(
-    "answered %i fails at once with the server's code and message",
+    "with status %i fails without a retry, with the server's code and message",
     async (status) => {
       const started = connections.start("{}", {});
       const failed = started.catch((error: unknown) => error);
@@ -260,7 +260,7 @@ describe("a start", () => {
     ["5", 5000],
     ["Thu, 01 Jan 2026 00:01:00 GMT", 60_000],
     ["", 1000],
-  ])("P17: answered 429 with Retry-After %j says which limit it was, and when to ask again", async (after, retryMs) => {
+  ])("P17: with status 429 and Retry-After %j fails with the limit's name and the retry delay", async (after, retryMs) => {
     vi.setSystemTime("2026-01-01T00:00:00Z");
     const failed = connections.start("{}", {}).catch((error: unknown) => error);
     const fields = {error: "too_many", message: "Too many.", limit: "max_runs"};
@@ -269,7 +269,7 @@ describe("a start", () => {
     expect(await failed).toMatchObject({full: {limit: "max_runs", retryMs}});
   });
 
-  it("T3: says whose on_error shall hear of a refusal, and when it is the last try", async () => {
+  it("T3: sends headers with the callback and the last attempt", async () => {
     const failed = connections.start("{}", {callback: "cb"}).catch((error: unknown) => error);
     for (let attempt = 1; attempt <= 4; attempt++) {
       const request = await host.requests.next();
@@ -286,7 +286,7 @@ describe("a start", () => {
   describe("T3: with a large body", () => {
     const large = JSON.stringify({output: "cb", inputs: ["ä".repeat(600_000)]});
 
-    it("is sent when the server has said that it may come", async () => {
+    it("is sent after the server has given permission", async () => {
       const started = connections.start(large, {callback: "cb", run: "r"});
       const ask = await host.requests.next();
       expect([ask.action, ask.body]).toMatchObject(["ask", {output: "cb"}]);
@@ -306,7 +306,7 @@ describe("a start", () => {
       expect(host.requests.size()).toBe(0);
     });
 
-    it.each([undefined, 413])("names the proxy when the body is answered %s", async (status) => {
+    it.each([undefined, 413])("fails with a hint to the proxy when the response is %s", async (status) => {
       const failed = connections.start(large, {callback: "cb"}).catch((error: unknown) => error);
       for (let attempt = 1; attempt <= (status ? 1 : 4); attempt++) {
         (await host.requests.next()).json(202, {});
@@ -319,14 +319,14 @@ describe("a start", () => {
       expect(await failed).toMatchObject({message});
     });
 
-    it("is asked about again when the server could not be reached", async () => {
+    it("is announced again when the server could not be reached", async () => {
       void connections.start(large, {callback: "cb"});
       (await host.requests.next()).fail();
       await pass(30);
       expect((await host.requests.next()).action).toBe("ask");
     });
 
-    it("does not hold up other starts", async () => {
+    it("does not delay other starts", async () => {
       void connections.start(large, {callback: "cb"});
       (await host.requests.next()).json(202, {});
       expect((await host.requests.next()).action).toBe("start");
@@ -347,7 +347,7 @@ describe("a start", () => {
     await failed;
   });
 
-  it("whose stream is cut before it opens resolves when it is resumed", async () => {
+  it("with a stream that is cut before it opens resolves after a resume", async () => {
     const started = connections.start("{}", {});
     const first = await host.requests.next();
     first.stream().cut();
@@ -361,7 +361,7 @@ describe("a start", () => {
     expect(await started).toBe(C);
   });
 
-  it("whose stream is cut before it opens and cannot be resumed fails", async () => {
+  it("with a stream that is cut before it opens and cannot be resumed fails", async () => {
     const failed = expect(connections.start("{}", {})).rejects.toMatchObject({code: "network"});
     (await host.requests.next()).stream().cut();
     (await resumed()).json(404, {});
@@ -371,8 +371,8 @@ describe("a start", () => {
   });
 });
 
-describe("an answer that is no good", () => {
-  it("is refused when it is a page and no stream", async () => {
+describe("an invalid response", () => {
+  it("fails the start if it is a page instead of a stream", async () => {
     const started = connections.start("{}", {});
     (await host.requests.next()).text(200, "<form>log in</form>");
 
@@ -380,7 +380,7 @@ describe("an answer that is no good", () => {
     expect(connections.size()).toBe(0);
   });
 
-  it("is lost when it names a connection that the page does not have", async () => {
+  it("fails the start if it has the id of an unknown connection", async () => {
     await opened();
     const started = connections.start("{}", {});
     (await host.requests.next()).json(202, {connection: "another"});
@@ -390,7 +390,7 @@ describe("an answer that is no good", () => {
 });
 
 describe("an open connection", () => {
-  it("hands on the events of runs with the size of their data", async () => {
+  it("passes on the events of runs with the size of their data", async () => {
     const stream = await opened();
     stream.send(update(1));
     await settle();
@@ -400,7 +400,7 @@ describe("an open connection", () => {
     ]);
   });
 
-  it("tells the props that the server names as commands", async () => {
+  it("passes on the props that the server registers as commands", async () => {
     void connections.start("{}", {});
     const stream = (await host.requests.next()).stream();
     stream.send('event: open\ndata: {"version":1,"connection":"c","commands":["a","b"]}\n\n');
@@ -409,7 +409,7 @@ describe("an open connection", () => {
     expect(host.commands).toEqual(["a", "b"]);
   });
 
-  it("passes over unknown events and a drain, but counts them as received", async () => {
+  it("ignores unknown events and a drain, but counts them as received", async () => {
     const stream = await opened();
     stream.send(update(1), "id: e-2\nevent: later\ndata: x\n\n");
     stream.send("id: e-3\nevent: drain\ndata: {}\n\n");
@@ -419,7 +419,7 @@ describe("an open connection", () => {
     expect(numbers()).toEqual([1]);
   });
 
-  it("that the server closes ends for good, and the next start opens another", async () => {
+  it("that the server closes is not resumed, and the next start opens another", async () => {
     const stream = await opened();
     stream.send(update(1), CLOSE);
     stream.end();
@@ -431,7 +431,7 @@ describe("an open connection", () => {
     expect((await host.requests.next()).envelope).toMatchObject({connections: []});
   });
 
-  it("P22: that the server closes takes the runs along that it still carries", async () => {
+  it("P22: that the server closes loses the runs that it still carries", async () => {
     const stream = await opened();
     stream.send(update(1), CLOSE);
     stream.end();
@@ -441,21 +441,21 @@ describe("an open connection", () => {
     expect(host.states.at(-1)).toEqual(["idle", undefined]);
   });
 
-  it("P22: that is closed together with the answer to a start fails this start", async () => {
+  it("P22: that is closed together with the response to a start fails this start", async () => {
     const started = connections.start("{}", {run: "r"});
     (await host.requests.next()).stream().send(OPEN + CLOSE);
 
     await expect(started).rejects.toMatchObject({code: "lost"});
   });
 
-  it("reads no more while the page has not applied what it has", async () => {
+  it("stops reading while the page is over the limit of unapplied bytes", async () => {
     const stream = await opened();
     const {promise, resolve} = deferred<void>();
     host.state.drained = promise;
     stream.send(update(1));
     await settle();
     stream.send(update(2));
-    await pass(600); // nor does the watchdog take that for silence
+    await pass(600); // nor does the heartbeat timeout end the request
     expect(numbers()).toEqual([1]);
     expect(host.requests.size()).toBe(0);
 
@@ -468,7 +468,7 @@ describe("an open connection", () => {
 
 describe("a connection that is cut", () => {
   it.each(["end", "cut"] as const)(
-    "(%s) without a close resumes after the last event",
+    "(%s) without a close is resumed after the last event",
     async (how) => {
       const stream = await opened();
       stream.send(update(1), update(2));
@@ -486,7 +486,7 @@ describe("a connection that is cut", () => {
     },
   );
 
-  it("anywhere resumes after the last event that was received whole", async () => {
+  it("anywhere is resumed after the last complete event", async () => {
     const events = vectors.slice(2, -1); // those with an id, without the close
     const text = OPEN + events.map((one) => one.wire).join("");
     const bytes = bytesOf(text);
@@ -516,7 +516,7 @@ describe("a connection that is cut", () => {
     }
   }, 60_000);
 
-  it("resumes before an event that the page could not take", async () => {
+  it("is resumed before an event that raised an error in the page", async () => {
     const stream = await opened();
     host.state.onEvent = (run) => {
       if (run === "bad") throw new Error("bad");
@@ -529,9 +529,9 @@ describe("a connection that is cut", () => {
   });
 
   it.each([
-    ["a page that is no stream", (request: FakeRequest) => request.text(200, "<form>log in</form>")],
+    ["a page instead of a stream", (request: FakeRequest) => request.text(200, "<form>log in</form>")],
     ["no content", (request: FakeRequest) => request.json(204, {})],
-  ])("is lost for good when a resume is answered with %s", async (_, answer) => {
+  ])("is lost when a resume is answered with %s", async (_, answer) => {
     const stream = await opened();
     stream.cut();
     answer(await resumed());
@@ -541,7 +541,7 @@ describe("a connection that is cut", () => {
     expect(host.requests.size()).toBe(0);
   });
 
-  it("is lost for good when an event cannot be read", async () => {
+  it("is lost when an event cannot be parsed", async () => {
     const stream = await opened();
     stream.send(update(1), "id: e-2\nevent: update\ndata: {\n\n");
     await pass(600);
@@ -552,7 +552,7 @@ describe("a connection that is cut", () => {
   });
 
   it.each([400, 401, 403, 404, 409, 410])(
-    "is lost for good when a resume is answered %i",
+    "is lost when a resume is answered %i",
     async (status) => {
       const stream = await opened();
       stream.cut();
@@ -571,7 +571,7 @@ describe("a connection that is cut", () => {
     ["the server answers 429", 429],
     ["the server answers 500", 500],
     ["the server answers 503", 503],
-  ])("is resumed again and again, ever more slowly, while %s", async (_, status) => {
+  ])("is resumed with exponential backoff while %s", async (_, status) => {
     const stream = await opened();
     stream.send(update(1));
     await settle();
@@ -593,7 +593,7 @@ describe("a connection that is cut", () => {
     expect(connections.size()).toBe(1);
   });
 
-  it("waits a random part of the pause, so that not all pages come back at once", async () => {
+  it("waits a random part of the retry delay (jitter)", async () => {
     vi.mocked(Math.random).mockReturnValue(0.25);
     const stream = await opened();
     stream.cut();
@@ -604,7 +604,7 @@ describe("a connection that is cut", () => {
     expect(host.requests.size()).toBe(1);
   });
 
-  it("comes back fast again after it was open", async () => {
+  it("resets the backoff after it was open", async () => {
     const stream = await opened();
     stream.cut();
     for (let attempt = 0; attempt < 5; attempt++) (await resumed()).fail();
@@ -617,7 +617,7 @@ describe("a connection that is cut", () => {
     expect(host.requests.size()).toBe(1);
   });
 
-  it("is named by starts meanwhile, so that they may join it", async () => {
+  it("is listed by starts meanwhile, so that they can join it", async () => {
     const stream = await opened();
     stream.cut();
     await settle();
@@ -640,7 +640,7 @@ describe("a heartbeat", () => {
     ]);
   });
 
-  it("is not answered while an earlier answer is on its way", async () => {
+  it("is not answered while an earlier answer is in flight", async () => {
     const stream = await opened();
     stream.send(HEARTBEAT, HEARTBEAT);
     await settle();
@@ -653,7 +653,7 @@ describe("a heartbeat", () => {
     expect(host.answers).toHaveLength(2);
   });
 
-  it("whose answer fails is answered when the next one comes", async () => {
+  it("is answered after an earlier answer has failed", async () => {
     const stream = await opened();
     stream.send(HEARTBEAT);
     await settle();
@@ -667,7 +667,7 @@ describe("a heartbeat", () => {
     expect(stream.signal?.aborted).toBe(false);
   });
 
-  it("that is held up while the page applies what it has is answered all the same", async () => {
+  it("is answered although reading waits for the page to apply its updates", async () => {
     const stream = await opened();
     host.state.drained = new Promise(() => undefined);
     stream.send(update(1), HEARTBEAT);
@@ -679,7 +679,7 @@ describe("a heartbeat", () => {
     }
   });
 
-  it("is not answered any more when the stream is over", async () => {
+  it("is not answered after the end of the stream", async () => {
     const stream = await opened();
     stream.send(HEARTBEAT);
     await settle();
@@ -694,7 +694,7 @@ describe("a heartbeat", () => {
 });
 
 describe("silence", () => {
-  it("of 40 s ends the request and resumes", async () => {
+  it("of 40 s aborts the request and resumes the connection", async () => {
     const stream = await opened();
     stream.send(update(1));
     await settle();
@@ -706,7 +706,7 @@ describe("silence", () => {
     expect((await resumed()).envelope["lastEventId"]).toBe("e-1");
   });
 
-  it("is broken by heartbeats", async () => {
+  it("is ended by heartbeats", async () => {
     const stream = await opened();
     for (let beats = 0; beats < 10; beats++) {
       await pass(30);
@@ -718,7 +718,7 @@ describe("silence", () => {
     expect(host.requests.size()).toBe(0);
   });
 
-  it("is measured by the time between heartbeats that the server has named", async () => {
+  it("has a timeout that follows the server's heartbeat interval", async () => {
     const stream = await opened();
     stream.send(OPEN.replace("}", ',"heartbeat_seconds":5}'));
     await settle();
@@ -731,7 +731,7 @@ describe("silence", () => {
     expect(stream.signal?.aborted).toBe(true);
   });
 
-  it("of a stream that never begins resumes too", async () => {
+  it("of a stream without any event resumes the connection", async () => {
     void connections.start("{}", {});
     (await host.requests.next()).stream();
     await pass(40);
@@ -740,8 +740,8 @@ describe("silence", () => {
   });
 });
 
-describe("a page that is put aside", () => {
-  it("ends its requests, and resumes at once when it is back", async () => {
+describe("a page in the back/forward cache", () => {
+  it("aborts its requests, and resumes at once on its return", async () => {
     const stream = await opened();
     stream.send(update(1));
     await settle();
@@ -759,7 +759,7 @@ describe("a page that is put aside", () => {
     expect(host.lost).toEqual([]);
   });
 
-  it("ends a resume that is under way", async () => {
+  it("aborts a resume in flight", async () => {
     const stream = await opened();
     stream.cut();
     const resume = await resumed();
@@ -782,7 +782,7 @@ it("resumes at once when the network is back", async () => {
   expect(host.requests.size()).toBe(1);
 });
 
-it("leaves a connection that works alone when the network is back", async () => {
+it("does not touch a working connection when the network is back", async () => {
   const stream = await opened();
   connections.wake();
   stream.send(update(1));
@@ -795,7 +795,7 @@ it("leaves a connection that works alone when the network is back", async () => 
 describe("close", () => {
   const goodbye = {page: "p", runs: ["r"]};
 
-  it("tells the server with a request that outlives the page, and comes back no more", async () => {
+  it("stops the runs with a keepalive request, and does not reconnect", async () => {
     const stream = await opened();
     connections.close(goodbye);
     const request = await host.requests.next();
@@ -862,7 +862,7 @@ describe("an attach", () => {
     expect(await attached).toBe(C);
   });
 
-  it("that is refused says why", async () => {
+  it("that is refused fails with the server's code", async () => {
     const attached = connections.attach(wanted);
     (await host.requests.next()).json(404, {error: "not_found", message: "no"});
 
@@ -870,8 +870,8 @@ describe("an attach", () => {
   });
 });
 
-describe("a connection that another has read so far", () => {
-  it("is resumed at once from where that was", async () => {
+describe("a connection that another worker has read before", () => {
+  it("is resumed at once from the given position", async () => {
     connections.adopt({connection: C, lastEventId: "e-7"});
     await settle();
     const request = await host.requests.next();
@@ -883,7 +883,7 @@ describe("a connection that another has read so far", () => {
     expect(numbers()).toEqual([8]);
   });
 
-  it("is left alone when it is open here", async () => {
+  it("is not resumed when it is open already", async () => {
     await opened();
     connections.adopt({connection: C, lastEventId: "e-7"});
     await pass(10);
@@ -891,7 +891,7 @@ describe("a connection that another has read so far", () => {
     expect(host.requests.size()).toBe(0);
   });
 
-  it("is lost when the server does not know it any more", async () => {
+  it("is lost when the server no longer knows it", async () => {
     connections.adopt({connection: C, lastEventId: "e-7"});
     await settle();
     (await host.requests.next()).json(404, {});
@@ -901,7 +901,7 @@ describe("a connection that another has read so far", () => {
   });
 });
 
-it("says of every event which connection brought it, and where that is then", async () => {
+it("passes the connection and its last event id with every event", async () => {
   const stream = await opened();
   stream.send(update(1), update(2));
   await settle();
@@ -924,7 +924,7 @@ describe("stop", () => {
     expect(host.warnings).toEqual([]);
   });
 
-  it("is asked for again until the server has heard it", async () => {
+  it("is retried until the server is reached", async () => {
     const stopped = connections.stop({page: "p", runs: ["a"]});
     const first = await host.requests.next();
     first.fail();
@@ -940,7 +940,7 @@ describe("stop", () => {
     expect(host.requests.size()).toBe(0);
   });
 
-  it("warns when the server cannot be asked", async () => {
+  it("warns when the server cannot be reached", async () => {
     const stopped = connections.stop({page: "p", runs: ["a"]});
     for (let attempt = 1; attempt <= 4; attempt++) {
       (await host.requests.next()).fail();
@@ -956,7 +956,7 @@ describe("stop", () => {
 describe("the state of the connection", () => {
   const told = () => host.states.map(([state]) => state);
 
-  it("is told from the first request to the close", async () => {
+  it("is reported from the first request to the close", async () => {
     const {send, end} = await opened();
     expect(told()).toEqual(["connecting", "open"]);
     send(CLOSE);
@@ -965,7 +965,7 @@ describe("the state of the connection", () => {
     expect(told()).toEqual(["connecting", "open", "idle"]);
   });
 
-  it("after a cut says when it is tried again, and that it is back", async () => {
+  it("after a cut contains the retry delay, and is open again after the resume", async () => {
     const {cut} = await opened();
     cut();
     await settle();
@@ -976,7 +976,7 @@ describe("the state of the connection", () => {
     expect(told()).toEqual(["connecting", "open", "reconnecting", "open"]);
   });
 
-  it("of one that cannot be resumed is lost", async () => {
+  it("is lost after a resume that is refused", async () => {
     const {cut} = await opened();
     cut();
     (await resumed()).json(410, {});

@@ -57,13 +57,13 @@ beforeEach(() => {
 afterEach(() => void vi.unstubAllGlobals());
 
 describe("the page's components", () => {
-  it("are gone when a callback has put nothing in their place, though Dash keeps the path", () => {
+  it("are gone after a callback has replaced them by nothing, although Dash keeps the path", () => {
     state.layout.props.children = [];
     expect(dash.has("out")).toBe(false);
     expect(dash.get("out", "children")).toBeUndefined();
   });
 
-  it("are not taken for one that has come to stand in their place", () => {
+  it("are not mistaken for a component that has taken their place", () => {
     state.layout.props.children[2] = {props: {id: "another"}};
     expect(dash.has("out")).toBe(false);
   });
@@ -92,11 +92,11 @@ describe("the page's components", () => {
     [JSON.stringify({index: ["ALL"], type: "text"}), []],
     [JSON.stringify({index: ["ALL"]}), []],
     [JSON.stringify({index: 2, type: ["ALL"]}), [cardOf(2)]],
-  ])("are what a pattern means (%s)", (id, ids) => {
+  ])("are matched by a pattern (%s)", (id, ids) => {
     expect(dash.expand(id)).toEqual(ids);
   });
 
-  it("are none before Dash has a store", () => {
+  it("do not exist before Dash has a store", () => {
     vi.stubGlobal("dash_stores", undefined);
 
     expect(dash.isReady()).toBe(false);
@@ -117,7 +117,7 @@ describe("the page's components", () => {
   });
 });
 
-it("knows our callbacks among Dash's", () => {
+it("recognizes our callbacks among Dash's", () => {
   expect(dash.entries().map((one) => one.output)).toEqual(["cb"]);
   expect(dash.entry("cb")?.flash_events.overlap).toBe("restart");
   expect(dash.entry("gone")).toBeUndefined();
@@ -130,7 +130,7 @@ describe("a mounted component", () => {
     nodes()[index] = {...nodes()[index]!, props: {...nodes()[index]!.props, children: "changed"}};
   };
 
-  it("stays the same whatever changes in it, and is another when it is drawn anew", () => {
+  it("is the same instance after changes, and another one when it is redrawn", () => {
     const before = dash.instance("out");
     change(2);
     expect(dash.instance("out")).toBe(before);
@@ -140,7 +140,7 @@ describe("a mounted component", () => {
     expect(dash.instance("gone")).toBeUndefined();
   });
 
-  it("is another when a server has returned it, even if a worker has cloned its mark", () => {
+  it("is another instance when a server has returned it, even if a worker has cloned its mark", () => {
     const before = dash.instance("out");
     nodes()[2] = JSON.parse(JSON.stringify(nodes()[2])) as {props: object};
     expect(dash.instance("out")).not.toBe(before);
@@ -150,7 +150,7 @@ describe("a mounted component", () => {
     expect(dash.instance("out")).not.toBe(second);
   });
 
-  it("is fresh until somebody has looked at it", () => {
+  it("is fresh until it has been seen", () => {
     expect(dash.fresh(cardOf(["ALL"]))).toEqual([cardOf(1), cardOf(2)]);
     dash.instance(cardOf(1))!.isNew = false;
     expect(dash.fresh(cardOf(["ALL"]))).toEqual([cardOf(2)]);
@@ -160,7 +160,7 @@ describe("a mounted component", () => {
   });
 });
 
-it("knows what Dash has still to call, and what that may set", () => {
+it("returns the callbacks that Dash has not finished, with their outputs", () => {
   expect(dash.pending()).toEqual([]);
   const one = (changedPropIds: object) => ({
     callback: {output: "a.b"},
@@ -177,7 +177,7 @@ it("knows what Dash has still to call, and what that may set", () => {
   ]);
 });
 
-describe("components that are drawn", () => {
+describe("components in a value", () => {
   const drawn = (id: unknown) => ({type: "Div", namespace: "html", props: {id, children: "new"}});
   const asOutput = (id: string, props: object) => ({
     type: "Callbacks.AddExecuted",
@@ -200,7 +200,7 @@ describe("components that are drawn", () => {
   });
 
   it.each(["heard", "shown", {index: 7, type: "card"}])(
-    "P9: are handed to Dash as an Output's where a callback has to do with them (%o)",
+    "P9: are set like an Output if a callback depends on them (%o)",
     (id) => {
       const props = {children: [drawn(undefined), {...drawn("frame"), props: {children: drawn(id)}}]};
       dash.set("out", props);
@@ -210,28 +210,28 @@ describe("components that are drawn", () => {
     },
   );
 
-  it("P9: are an Output's also when they are taken away", () => {
+  it("P9: are removed like an Output", () => {
     Object.assign(state.layout.props.children[2]!.props, {children: [drawn("heard")]});
     dash.set("out", {children: []});
 
     expect(dispatched).toEqual([asOutput("out", {children: []})]);
   });
 
-  it("P9: are an Output's where a user's edits persist", () => {
+  it("P9: are set like an Output if they have persistence", () => {
     const props = {children: {...drawn("input"), props: {id: "input", persistence: true}}};
     dash.set("out", props);
 
     expect(dispatched).toEqual([asOutput("out", props)]);
   });
 
-  it("are set as ever where no callback has to do with them", () => {
+  it("are set by set_props if no callback depends on them", () => {
     dash.set("out", {children: drawn("silent")});
 
     expect(dispatched).toEqual([]);
     expect(sets).toHaveLength(1);
   });
 
-  it("P9: by a Patch have only the callbacks called of those that it adds", () => {
+  it("P9: in a Patch cause calls only for the components that it adds", () => {
     const {props} = state.layout.props.children[2] as unknown as {props: {children: unknown}};
     props.children = [drawn("heard")];
     const patch = {__dash_patch_update: "__dash_patch_update", operations: []};
@@ -254,7 +254,7 @@ describe("components that are drawn", () => {
 });
 
 describe("a commit", () => {
-  it("is flushed and batched where React can do so", () => {
+  it("is flushed and batched if React supports it", () => {
     const log: string[] = [];
     const wrap = (name: string) => (work: () => void) => {
       log.push(name);
@@ -268,7 +268,7 @@ describe("a commit", () => {
     expect(log).toEqual(["flush", "batch", "work", "batch is over", "flush is over"]);
   });
 
-  it("just works where it cannot", () => {
+  it("works without that support", () => {
     const work = vi.fn();
     dash.commit(work);
 
@@ -276,7 +276,7 @@ describe("a commit", () => {
   });
 });
 
-it("tells once per turn that the page has changed, however often it has", async () => {
+it("reports changes of the page once per turn", async () => {
   const told = vi.fn();
   dash.subscribe(told);
   await Promise.resolve();
@@ -288,7 +288,7 @@ it("tells once per turn that the page has changed, however often it has", async 
   expect(told).toHaveBeenCalledTimes(2);
 });
 
-it("waits for a store that comes late", async () => {
+it("waits until the store exists", async () => {
   vi.useFakeTimers();
   const stores: unknown = Reflect.get(globalThis, "dash_stores");
   vi.stubGlobal("dash_stores", undefined);
@@ -316,7 +316,7 @@ it.each([
 });
 
 describe("headers", () => {
-  it("are those of the app's fetch config, but always JSON", () => {
+  it("contain those of the app's fetch config, and always JSON", () => {
     state.config = {fetch: {headers: {Authorization: "Bearer x", "Content-Type": "text/plain"}}};
 
     expect(dash.headers()).toEqual({
@@ -325,13 +325,13 @@ describe("headers", () => {
     });
   });
 
-  it("carry the CSRF token as Dash does", () => {
+  it("contain the CSRF token as Dash's do", () => {
     vi.stubGlobal("document", {cookie: "a=1; _csrf_token=x%3Dy; b=2"});
 
     expect(dash.headers()).toMatchObject({"X-CSRFToken": "x=y"});
   });
 
-  it("carry the CSRF token under the app's names", () => {
+  it("contain the CSRF token under the app's names", () => {
     state.config = {csrf_token_name: "mine", csrf_header_name: "X-Mine"};
     vi.stubGlobal("document", {cookie: "_csrf_token=other; mine=token"});
 

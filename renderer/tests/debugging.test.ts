@@ -11,7 +11,7 @@ function setup(state: object) {
 
 const div = (props: object) => ({namespace: "html", type: "Div", props});
 
-test("components are found wherever props hold them, with their types", () => {
+test("components are found in all props, with their types", () => {
   const layout = div({
     id: "root",
     children: ["text", null, [div({id: {k: 1, a: "x"}, title: {deep: [div({id: "deep"})]}})]],
@@ -21,7 +21,7 @@ test("components are found wherever props hold them, with their types", () => {
   expect([...debugging.onPage()]).toEqual(ids.map((id) => [id, "html.Div"]));
 });
 
-test("the validation layout is read once, and there may be none", () => {
+test("the validation layout is read once, and is optional", () => {
   expect(setup({config: {}}).debugging.validated()).toBeUndefined();
   const {debugging} = setup({config: {validation_layout: div({id: "later"})}});
   expect(debugging.validated()?.has("later")).toBe(true);
@@ -33,7 +33,7 @@ test("ids on the page are read from Dash's paths", () => {
   expect(setup({paths}).debugging.idsOnPage()).toEqual(["a", '{"k":1,"t":"x"}']);
 });
 
-test("props are those that a component's script names", () => {
+test("props are those that a component's script declares", () => {
   vi.stubGlobal("html", {Div: {propTypes: {id: 1, children: 1}}, Bare: () => null});
   const {debugging} = setup({});
   expect(debugging.propTypes("html.Div")).toEqual(["id", "children"]);
@@ -41,13 +41,13 @@ test("props are those that a component's script names", () => {
   expect(debugging.propTypes("nowhere.Div")).toBeUndefined();
 });
 
-test("an error is handed to Dash's dev tools, and what the server tells is found there", () => {
+test("errors are shown in Dash's dev tools, and the callbacks' names are read from them", () => {
   const dev_tools = [{namespace: "flash_events", props: {names: {cb: "app.live"}}}];
   const {debugging, dispatch} = setup({config: {dev_tools, suppress_callback_exceptions: true}});
   debugging.showError("title", ["one", "two"]);
   const error = {message: "title", html: "one\ntwo"};
   expect(dispatch).toHaveBeenCalledWith({type: "ON_ERROR", payload: {type: "backEnd", error}});
-  expect(debugging.told().names).toEqual({cb: "app.live"});
+  expect(debugging.callbackNames().names).toEqual({cb: "app.live"});
   expect(debugging.isLenient()).toBe(true);
-  expect(setup({}).debugging.told()).toEqual({});
+  expect(setup({}).debugging.callbackNames()).toEqual({});
 });

@@ -1,4 +1,4 @@
-/** What the tests put in the place of Dash, of the server and of dcc.Graph. */
+/** Fakes of Dash, of the server and of dcc.Graph. */
 
 import type {CallbackContext, Entry, Pending} from "../src/dash/types.ts";
 import type {Dash} from "../src/dash/dash.ts";
@@ -17,10 +17,10 @@ import {isDictId, isWildcard, parseId, type WireId} from "../src/ids.ts";
 import {Instance} from "../src/dash/instance.ts";
 import type {Props} from "../src/protocol.ts";
 
-/** The bytes of text in UTF-8. */
+/** Returns the UTF-8 bytes of a text. */
 export const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-/** Numbers from 0 to 1 that are the same in every test run. */
+/** Returns a seeded random generator of numbers from 0 to 1. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -45,7 +45,7 @@ export function deferred<T>(): Deferred<T> {
   return {promise, resolve, reject};
 }
 
-/** Hands out what was put in, in order, and waits for what has not come yet. */
+/** A queue: `next` returns the items in order and waits for one that is missing. */
 function mailbox<T>() {
   const items: T[] = [];
   const waiting: ((item: T) => void)[] = [];
@@ -59,14 +59,17 @@ function mailbox<T>() {
       const item = items.shift();
       return item ? Promise.resolve(item) : new Promise((resolve) => waiting.push(resolve));
     },
-    /** How many came that nobody has taken. */
+    /** Number of items that were not taken. */
     size: () => items.length,
   };
 }
 
 type Patch = {readonly __dash_patch_update: string; readonly operations: readonly unknown[]};
 
-/** A Patch whose operations the fake page appends to the prop, so that their order shows. */
+/**
+ * Returns a Patch; the fake page appends its operations to the prop, so that their order is
+ * visible.
+ */
 export const patch = (...operations: unknown[]): Patch => ({
   __dash_patch_update: "__dash_patch_update",
   operations,
@@ -75,20 +78,20 @@ export const patch = (...operations: unknown[]): Patch => ({
 const isPatch = (value: unknown): value is Patch =>
   typeof value === "object" && value !== null && "__dash_patch_update" in value;
 
-/** The value of a prop after a value or a Patch has been set. */
+/** Returns a prop's value after a value or a Patch was set. */
 export function setOrPatch(before: unknown, value: unknown): unknown {
   return isPatch(value) ? [...(before as unknown[]), ...value.operations] : value;
 }
 
 export type Setting = readonly [id: WireId, props: Props];
 
-/** A component in a value: it comes into the page, in the place of the container's others. */
+/** A component in a value; it replaces the container's other components. */
 export const node = (id: WireId, props: Props = {}): object => ({type: "Div", props: {id, ...props}});
 
 const isNode = (value: unknown): value is {props: Props & {id: WireId}} =>
   typeof value === "object" && value !== null && "type" in value && "props" in value;
 
-/** A page of Dash: components with their props, and a record of every commit. */
+/** A fake Dash page: components with their props, and a list of all commits. */
 export function fakePage(
   layout: Readonly<Record<WireId, Props>>,
   entries: readonly Entry[] = [],
@@ -120,7 +123,7 @@ export function fakePage(
     draw(id, props["children"]);
   }
 
-  /** Takes the nodes of a value into the page. */
+  /** Adds the components in a value to the page. */
   function draw(container: WireId, value: unknown): void {
     for (const one of [value].flat()) {
       if (isNode(one)) insert(one.props.id, one.props, container);
@@ -160,7 +163,7 @@ export function fakePage(
       ([value, components.get(id)?.["children"]].flat().some(isNode) ||
         (isPatch(value) && value.operations.some(isNode))),
     isInside,
-    take: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
+    removeProp: (id, prop) => void Reflect.deleteProperty(components.get(id) ?? {}, prop),
     get: (id, property) => components.get(id)?.[property],
     instance(id) {
       if (!components.has(id)) return undefined;
@@ -216,16 +219,16 @@ export function fakePage(
     commits,
     errors,
     state,
-    /** The bodies whose requests the page's hook was told of afterwards. */
+    /** Bodies that the page's `request_post` hook was called with. */
     answered,
-    /** Somebody other than a run sets props: the user, or an ordinary callback. */
+    /** Sets props like a user or an ordinary callback. */
     change(id: WireId, props: Props) {
       Object.assign(components.get(id) ?? {}, props);
     },
-    /** Draws a component, anew if it is on the page. */
+    /** Draws a component, or redraws it if it is on the page. */
     insert,
     setType: (id: WireId, type: string) => void types.set(id, type),
-    /** Whether a component that is in the layout is shown. */
+    /** Mounts or unmounts a component of the layout. */
     show(id: WireId, isShown: boolean) {
       if (isShown) unmounted.delete(id);
       else {
@@ -237,12 +240,12 @@ export function fakePage(
       components.delete(id);
       instances.delete(id);
     },
-    /** Everything that was set of one component, in order. */
+    /** Returns all settings of one component, in order. */
     setsOf: (id: WireId) => commits.flat().flatMap(([one, props]) => (one === id ? [props] : [])),
   };
 }
 
-/** Animation frames that come when the test says so. */
+/** Animation frames that the test runs. */
 export function fakeFrames() {
   let waiting: (() => void)[] = [];
   return {
@@ -252,7 +255,7 @@ export function fakeFrames() {
       waiting = [];
       for (const callback of due) callback();
     },
-    /** Runs frames until none is asked for. */
+    /** Runs frames until none is requested. */
     runAll() {
       while (waiting.length) this.run();
     },
@@ -260,7 +263,7 @@ export function fakeFrames() {
   };
 }
 
-/** An entry of `_dash-dependencies`: callback "cb", started by `go.n_clicks`. */
+/** Returns an entry of `_dash-dependencies`: callback "cb", started by `go.n_clicks`. */
 export function entryOf(
   ours: Partial<Entry["flash_events"]> = {},
   dashs: Partial<Omit<Entry, "flash_events">> = {},
@@ -283,7 +286,7 @@ export function entryOf(
   };
 }
 
-/** The context that Dash sets when one Input has changed. */
+/** Returns the context that Dash sets when one Input has changed. */
 export function changed(id: WireId, property: string, value: unknown): CallbackContext {
   return {
     inputs_list: [{id: isDictId(id) ? parseId(id) : id, property, value}],
@@ -306,7 +309,7 @@ interface AttachRequest {
   refuse(error: unknown): void;
 }
 
-/** Connections that note what they are asked for; the test answers starts and attaches. */
+/** Connections that record their requests; the test answers starts and attaches. */
 export function fakeConnections() {
   const starts = mailbox<StartRequest>();
   const attaches = mailbox<AttachRequest>();
@@ -334,8 +337,8 @@ export function fakeConnections() {
   return {connections, starts, attaches, stops, stoppedCallbacks, closes};
 }
 
-/** A tab's storage. */
-export function fakeMemory(stored: Record<string, string> = {}) {
+/** A fake of the tab's storage. */
+export function fakeStorage(stored: Record<string, string> = {}) {
   return {
     stored,
     read: (key: string) => stored[key] ?? null,
@@ -358,7 +361,7 @@ function requestOf(action: string, fields: object, {body, ...options}: RequestOp
       resolve(new Response(status === 204 ? null : JSON.stringify(fields), {status, headers})),
     text: (status: number, text: string) => resolve(new Response(text, {status})),
     fail: () => reject(new TypeError("fetch failed")),
-    /** Answers with an event stream, which an abort of the request cuts, as fetch does. */
+    /** Answers with an event stream; an abort of the request cuts it, as in fetch. */
     stream() {
       let controller!: ReadableStreamDefaultController<Uint8Array>;
       const body = new ReadableStream<Uint8Array>({start: (one) => void (controller = one)});
@@ -377,8 +380,8 @@ function requestOf(action: string, fields: object, {body, ...options}: RequestOp
 }
 
 /**
- * A host whose requests the test answers, and a record of what it is told. What answers heartbeats
- * is put aside.
+ * A host whose requests the test answers, with a record of its calls. Answers to heartbeats are in
+ * `answers`.
  */
 export function fakeHost() {
   const requests = mailbox<FakeRequest>();
@@ -415,8 +418,8 @@ export function fakeHost() {
 }
 
 /**
- * A dcc.Graph as graph.ts finds it in the document: it applies its whole queue on every change,
- * and empties it only when Plotly has drawn. What Plotly refuses ends its chain of promises.
+ * A dcc.Graph as graph.ts finds it in the document: it applies its whole queue on every change, and
+ * empties it only after Plotly has drawn. An error of Plotly ends its promise chain.
  */
 export function fakeGraph({isDrawn = true, data = [] as object[]} = {}) {
   const state: {extendData: unknown[]; prependData: unknown[]} = {extendData: [], prependData: []};
@@ -436,7 +439,7 @@ export function fakeGraph({isDrawn = true, data = [] as object[]} = {}) {
       classList: {contains: (name: string) => name === "dash-graph"},
       querySelector: () => (hasPlot ? plot : null),
     },
-    /** `refusal` says why Plotly refuses a value. */
+    /** `refusal` is Plotly's error for a value. */
     receive(value: unknown, refusal?: (value: unknown) => string | undefined) {
       state.extendData.push(value);
       const given = [...state.extendData];

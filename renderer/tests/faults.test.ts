@@ -1,4 +1,4 @@
-/** Rows of the fault table that are the renderer's to survive; tests/faults has the others. */
+/** Rows of the fault table that concern the renderer; the others are in tests/faults. */
 
 import {createParser} from "eventsource-parser";
 import {afterEach, beforeEach, expect, it, vi} from "vitest";
@@ -69,7 +69,7 @@ it("fault 03: a body that ends cleanly without `close` is resumed, and loses not
   expect(host.requests.size()).toBe(0);
 });
 
-it("fault 17: 500 clients that are cut at once come back spread over the pause", async () => {
+it("fault 17: 500 clients that are cut at once reconnect spread over the retry delay", async () => {
   vi.spyOn(Math, "random").mockImplementation(seededRandom(17));
   const arrivals: number[] = [];
   const streams = await Promise.all(
@@ -93,10 +93,10 @@ it("fault 17: 500 clients that are cut at once come back spread over the pause",
   for (const stream of streams) stream.cut();
   await vi.advanceTimersByTimeAsync(1000);
 
-  expect(arrivals).toHaveLength(CLIENTS); // all within the first pause of 1 s
+  expect(arrivals).toHaveLength(CLIENTS); // all within the first retry delay of 1 s
   const perTenth = Array.from({length: 10}, () => 0);
   for (const at of arrivals) perTenth[Math.min(9, Math.floor((at - cut) / 100))]! += 1;
-  // Even would be 50 each; a herd would be 500 in one.
+  // An even spread has 50 in each; without jitter one has 500.
   for (const count of perTenth) {
     expect(count).toBeGreaterThan(25);
     expect(count).toBeLessThan(80);

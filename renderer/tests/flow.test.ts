@@ -1,5 +1,5 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
-import {createFlow, UNAPPLIED_BYTES} from "../src/transport/flow.ts";
+import {createFlow, MAX_UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -8,7 +8,7 @@ function setup() {
   const stuck: string[] = [];
   const flow = createFlow((tab) => stuck.push(tab));
   for (const tab of ["a", "b"]) flow.begin(tab);
-  /** Whether reading goes on; asked now, answered later. */
+  /** Returns a function that returns whether the wait has ended. */
   const reading = () => {
     let isOn = true;
     const drained = flow.drained();
@@ -23,17 +23,17 @@ function setup() {
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
-it("lets read on while every tab is within its limit", () => {
+it("allows reading while every tab is below the limit", () => {
   const {flow} = setup();
-  flow.sent("a", UNAPPLIED_BYTES);
-  flow.sent("b", UNAPPLIED_BYTES);
+  flow.sent("a", MAX_UNAPPLIED_BYTES);
+  flow.sent("b", MAX_UNAPPLIED_BYTES);
 
   expect(flow.drained()).toBeUndefined();
 });
 
-it("waits for a tab that is over the limit, until it has applied enough", async () => {
+it("waits for a tab over the limit until it has applied enough", async () => {
   const {flow, stuck, reading} = setup();
-  flow.sent("a", UNAPPLIED_BYTES + 10);
+  flow.sent("a", MAX_UNAPPLIED_BYTES + 10);
   const isReading = reading();
   flow.applied("a", 5);
   await pass(0);
@@ -47,9 +47,9 @@ it("waits for a tab that is over the limit, until it has applied enough", async 
 });
 
 describe("a tab over the limit", () => {
-  it("that applies nothing for two seconds is stuck, and nobody waits for it any more", async () => {
+  it("that applies nothing for two seconds times out, and the others continue", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();
     await pass(1999);
     expect([stuck, isReading()]).toEqual([[], false]);
@@ -58,9 +58,9 @@ describe("a tab over the limit", () => {
     expect([stuck, isReading()]).toEqual([["a"], true]);
   });
 
-  it("that goes on, however slowly, is waited for", async () => {
+  it("that makes progress is waited for", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", 2 * UNAPPLIED_BYTES);
+    flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     const isReading = reading();
     for (let applied = 1; applied < 10; applied++) {
       await pass(1900);
@@ -70,9 +70,9 @@ describe("a tab over the limit", () => {
     expect([stuck, isReading()]).toEqual([[], false]);
   });
 
-  it("that was stuck is told again when it is sent more", async () => {
+  it("that has timed out is reported again when it is sent more", async () => {
     const {flow, stuck} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     await pass(2000);
     flow.sent("a", 1);
     await pass(2000);
@@ -80,9 +80,9 @@ describe("a tab over the limit", () => {
     expect(stuck).toEqual(["a", "a"]);
   });
 
-  it("that was stuck and goes on is waited for again", async () => {
+  it("that has timed out and makes progress is waited for again", async () => {
     const {flow} = setup();
-    flow.sent("a", 2 * UNAPPLIED_BYTES);
+    flow.sent("a", 2 * MAX_UNAPPLIED_BYTES);
     await pass(2000);
     expect(flow.drained()).toBeUndefined();
     flow.applied("a", 1);
@@ -90,9 +90,9 @@ describe("a tab over the limit", () => {
     expect(flow.drained()).toBeDefined();
   });
 
-  it("that goes away is waited for no more", async () => {
+  it("that leaves is no longer waited for", async () => {
     const {flow, stuck, reading} = setup();
-    flow.sent("a", UNAPPLIED_BYTES + 1);
+    flow.sent("a", MAX_UNAPPLIED_BYTES + 1);
     const isReading = reading();
     flow.forget("a");
     await pass(5000);

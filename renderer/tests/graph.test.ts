@@ -1,6 +1,6 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {fakeGraph} from "./fakes.ts";
-import {mendGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
+import {recoverGraph, onGraphDone, unpackTraces, watchTraces} from "../src/apply/graph.ts";
 
 /** A document with a drawn graph with these traces. */
 function documentWith(data: object[]) {
@@ -26,14 +26,14 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-describe("arrays that Python's Plotly has packed", () => {
+describe("arrays that Python's Plotly has encoded", () => {
   it.each([
     ["f8", new Float64Array([1.5, -2])],
     ["f4", new Float32Array([0.5, 2])],
     ["i4", new Int32Array([-1, 70000])],
     ["u2", new Uint16Array([1, 65535])],
     ["i1", new Int8Array([-1, 1])],
-  ])("are unpacked into plain arrays where they are extended (%s)", (dtype, array) => {
+  ])("are unpacked into plain arrays when they are extended (%s)", (dtype, array) => {
     const x = packed(dtype, array);
     const trace = {y: packed(dtype, array), x, name: "n"};
     documentWith([trace]);
@@ -66,12 +66,12 @@ describe("arrays that Python's Plotly has packed", () => {
   });
 
   it.each([
-    ["that is not there", "nowhere", {y: [[1]]}],
+    ["that is missing", "nowhere", {y: [[1]]}],
     ["without the trace", "graph", [{y: [[1]]}, [7]]],
     ["without the attribute", "graph", [{"marker.color": [[1]]}, [0]]],
-    ["that is given nothing", "graph", null],
-    ["that is given no extension", "graph", "abc"],
-  ])("are not looked for on a graph %s", (_, id, value) => {
+    ["with a null value", "graph", null],
+    ["with an invalid value", "graph", "abc"],
+  ])("are ignored on a graph %s", (_, id, value) => {
     const trace = {y: [1]};
     documentWith([trace]);
     expect(() => unpackTraces(id, value)).not.toThrow();
@@ -79,8 +79,8 @@ describe("arrays that Python's Plotly has packed", () => {
   });
 });
 
-describe("a graph that was given something", () => {
-  it("says when it has drawn, and then has an empty queue", async () => {
+describe("a graph with a pending value", () => {
+  it("calls back after it has drawn, with an empty queue", async () => {
     const graph = documentWith([]);
     const done = vi.fn();
     graph.receive("points");
@@ -94,7 +94,7 @@ describe("a graph that was given something", () => {
     expect(done).toHaveBeenCalledExactlyOnceWith(undefined);
   });
 
-  it("P15: says what was refused, and goes on with what follows", async () => {
+  it("P15: reports Plotly's error, and continues with later values", async () => {
     const graph = documentWith([]);
     const done = vi.fn();
     graph.receive("points", () => "no such trace");
@@ -108,16 +108,16 @@ describe("a graph that was given something", () => {
     expect(graph.applied).toEqual(["more"]);
   });
 
-  it("P15: is mended where somebody else has broken it", async () => {
+  it("P15: is recovered after an error from elsewhere", async () => {
     const graph = documentWith([]);
     graph.inner._queue = Promise.reject(new Error("not ours"));
-    mendGraph("graph");
+    recoverGraph("graph");
     graph.receive("points");
     await vi.advanceTimersByTimeAsync(1);
     expect(graph.applied).toEqual(["points"]);
   });
 
-  it("is looked at soon where its chain is not known", async () => {
+  it("is polled if its promise chain is unknown", async () => {
     documentWith([]);
     const done = vi.fn();
     onGraphDone("nowhere", done);
@@ -125,7 +125,7 @@ describe("a graph that was given something", () => {
     expect(done).toHaveBeenCalledOnce();
   });
 
-  it("P6: has it in its figure when Plotly has put a new array there", () => {
+  it("P6: has the value in its figure after Plotly has replaced the array", () => {
     const trace = {marker: {size: [1]}};
     documentWith([trace]);
     const isInFigure = watchTraces("graph", [{"marker.size": [[2]]}, [0]]);

@@ -1,7 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, test, vi} from "vitest";
 import {fakeHost, fakeLocks} from "./fakes.ts";
 import {createConnections} from "../src/transport/connection.ts";
-import {UNAPPLIED_BYTES} from "../src/transport/flow.ts";
+import {MAX_UNAPPLIED_BYTES} from "../src/transport/flow.ts";
 import {createHub} from "../src/tabs/hub.ts";
 import {tabLock, type Claim, type Delivery, type Hello, type ToTab} from "../src/tabs/messages.ts";
 import type {Endpoint} from "../src/transport/host.ts";
@@ -45,7 +45,7 @@ function setup() {
     whenFree: (name) => locks.whenFree(name),
   });
 
-  /** A tab, which has said hello. */
+  /** A tab that has sent its hello. */
   function tab(name: string, more: Partial<Hello> = {}) {
     const heard: ToTab[] = [];
     const receive = hub.connect({postMessage: (message) => heard.push(message)});
@@ -113,7 +113,7 @@ function setup() {
 }
 
 describe("a tab", () => {
-  it("is welcomed with the worker's id and the commands that the server has named", async () => {
+  it("is welcomed with the worker's id and the registered commands", async () => {
     const {opened, tab} = setup();
     const one = await opened("a", "r");
     expect(one.heard[0]).toEqual({type: "welcome", worker: "worker", commands: []});
@@ -140,7 +140,7 @@ describe("a tab", () => {
     expect(two.of("answer")).toEqual([{type: "answer", ask, position}]);
   });
 
-  it("hears of its own runs only, and in one message what came at once", async () => {
+  it("gets events of its own runs only, and one message per chunk", async () => {
     const {opened, joined, tab} = setup();
     const one = await opened("a", "r1");
     const two = tab("b");
@@ -154,7 +154,7 @@ describe("a tab", () => {
     expect(deliveriesOf(two.of("events")[0]?.json)[0]?.position).toEqual({connection: C, lastEventId: "e-2"});
   });
 
-  it("is told why a start was refused", async () => {
+  it("gets the reason why a start was refused", async () => {
     const {tab, requests} = setup();
     const one = tab("a");
     const ask = one.start("r");
@@ -167,7 +167,7 @@ describe("a tab", () => {
     expect(one.of("refusal")).toEqual([refusal]);
   });
 
-  it("gets the end of a run that it attaches to again, after one from before", async () => {
+  it("gets the end of a run again after it attaches again", async () => {
     const {opened} = setup();
     const one = await opened("a", "r", true);
     one.stream.send(end("r", 3), update("r", 3), end("r", 3));
@@ -176,7 +176,7 @@ describe("a tab", () => {
     expect(one.events()).toEqual(["r:3", "r:3", "r:3"]);
   });
 
-  it("that attaches owns the runs that it names", async () => {
+  it("that attaches owns the attached runs", async () => {
     const {tab, requests} = setup();
     const one = tab("a");
     one.receive({
@@ -195,7 +195,7 @@ describe("a tab", () => {
     expect(one.events()).toEqual(["r:5"]);
   });
 
-  it("P22: is told that a connection is closed, after what came before", async () => {
+  it("P22: gets the close of a connection after earlier events", async () => {
     const {opened} = setup();
     const one = await opened("a", "r");
     one.stream.send(update("r", 1) + "event: close\ndata: {}\n\n");
@@ -206,7 +206,7 @@ describe("a tab", () => {
     expect(types.indexOf("lost")).toBeGreaterThan(types.indexOf("events"));
   });
 
-  it("is told when the connection is lost, as all are", async () => {
+  it("gets a lost connection, as all tabs do", async () => {
     const {opened, tab, requests} = setup();
     const one = await opened("a", "r");
     const two = tab("b");
@@ -219,7 +219,7 @@ describe("a tab", () => {
   });
 });
 
-it("resumes with what a living tab has given, also when the tab that began has gone", async () => {
+it("resumes with the endpoint of a live tab after the tab that opened the connection has left", async () => {
   const {opened, joined, tab, stopped, requests, endpoints} = setup();
   const one = await opened("a", "r1");
   await joined(tab("b"), "r2");
@@ -235,7 +235,7 @@ it("resumes with what a living tab has given, also when the tab that began has g
 describe("P21: a request whose token has expired", () => {
   const fresh = {url: "/a/fresh/", headers: {"X-Tab": "new"}};
 
-  it("is repeated with headers of the tab whose request it is", async () => {
+  it("is retried with headers of the tab that sent it", async () => {
     const {tab, requests, endpoints} = setup();
     const one = tab("a");
     const two = tab("b");
@@ -251,7 +251,7 @@ describe("P21: a request whose token has expired", () => {
     expect(endpoints).toEqual(["/a/start", "/a/fresh/start"]);
   });
 
-  it("resumes with headers of another tab if that one leaves", async () => {
+  it("is resumed with headers of another tab if that one leaves", async () => {
     const {opened, tab, requests, endpoints} = setup();
     const two = tab("b");
     const one = await opened("a", "r");
@@ -269,7 +269,7 @@ describe("P21: a request whose token has expired", () => {
     expect(endpoints.filter((one) => one.endsWith("resume"))).toEqual(["/a/resume", "/a/fresh/resume"]);
   });
 
-  it("is tried on while no tab is there to renew it", async () => {
+  it("is retried while no tab can renew it", async () => {
     const {opened, requests} = setup();
     const one = await opened("a", "r");
     one.receive({type: "suspend", heard: 0});
@@ -283,8 +283,8 @@ describe("P21: a request whose token has expired", () => {
   });
 });
 
-describe("a tab that is gone", () => {
-  it("is known by its lock: its runs stop, and no others", async () => {
+describe("a tab that has left", () => {
+  it("is detected by its lock: its runs stop, and no others", async () => {
     const {opened, joined, tab, stopped} = setup();
     const one = await opened("a", "r1");
     const two = tab("b");
@@ -300,7 +300,7 @@ describe("a tab that is gone", () => {
     expect(two.events()).toEqual([]);
   });
 
-  it("also stops what it has started and has no answer to", async () => {
+  it("has its unanswered starts stopped", async () => {
     const {tab, requests, stopped} = setup();
     const one = tab("a");
     one.start("r");
@@ -311,7 +311,7 @@ describe("a tab that is gone", () => {
     expect(await stopped()).toEqual(["r"]);
   });
 
-  it("leaves the runs that survive alone", async () => {
+  it("does not have its surviving runs stopped", async () => {
     const {opened, joined, stopped, requests} = setup();
     const one = await opened("a", "r1", true);
     await joined(one, "r2");
@@ -322,7 +322,7 @@ describe("a tab that is gone", () => {
     expect(requests.size()).toBe(0);
   });
 
-  it("stops nothing that has ended", async () => {
+  it("does not have ended runs stopped", async () => {
     const {opened, requests} = setup();
     const one = await opened("a", "r");
     one.stream.send(end("r", 0));
@@ -344,10 +344,10 @@ describe("a tab in the back/forward cache", () => {
     return {...all, one, sent: () => one.heard.length - count};
   }
 
-  it("hears nothing, and gets what it has missed when it is back", async () => {
+  it("gets no message, and all missed ones on its return", async () => {
     const {one, sent, tab, joined, requests} = await suspended();
     one.stream.send(update("r1", 1), update("r1", 2));
-    await joined(tab("b"), "r2"); // would tell it of another tab
+    await joined(tab("b"), "r2"); // would announce another tab to it
     await pass(10);
     expect(sent()).toBe(0);
     expect(requests.size()).toBe(0);
@@ -360,7 +360,7 @@ describe("a tab in the back/forward cache", () => {
     expect(back.events()).toEqual(["r1:1", "r1:2", "r1:3"]);
   });
 
-  it("gets again what was on the way when it was put aside", async () => {
+  it("gets messages again that were in transit when it was suspended", async () => {
     const {opened, tab} = setup();
     const one = await opened("a", "r1");
     const heard = one.heard.length - 1;
@@ -373,7 +373,7 @@ describe("a tab in the back/forward cache", () => {
     expect(tab("a", {claims: [{run: "r1", survives: false}]}).events()).toEqual(["r1:1", "r1:2"]);
   });
 
-  it("for more than half a minute has its runs stopped, and is told when it is back", async () => {
+  it("has its runs stopped after a timeout of 30 s, and gets their loss on its return", async () => {
     const {tab, stopped} = await suspended();
     await pass(30);
     expect(await stopped()).toEqual(["r1"]);
@@ -381,7 +381,7 @@ describe("a tab in the back/forward cache", () => {
     expect(tab("a", {claims: [{run: "r1", survives: false}]}).lost()).toEqual(["r1"]);
   });
 
-  it("with more than a MiB waiting has its runs stopped, and is told when it is back", async () => {
+  it("has its runs stopped above the limit of 1 MiB, and gets their loss on its return", async () => {
     const {one, tab, stopped} = await suspended();
     one.stream.send(update("r1", 1, 1, "x".repeat(1024 * 1024)));
     await settle();
@@ -391,7 +391,7 @@ describe("a tab in the back/forward cache", () => {
     expect([back.lost(), back.events()]).toEqual([["r1"], []]);
   });
 
-  it("keeps a run that survives going, of which it is told that it has missed some", async () => {
+  it("does not have a surviving run stopped, and gets its loss of events", async () => {
     const all = setup();
     const one = await all.opened("a", "r1", true);
     one.receive({type: "suspend", heard: one.heard.length - 1});
@@ -403,7 +403,7 @@ describe("a tab in the back/forward cache", () => {
 });
 
 describe("a slow tab", () => {
-  const big = (run: string, n: number) => update(run, n, n, "x".repeat(UNAPPLIED_BYTES / 2));
+  const big = (run: string, n: number) => update(run, n, n, "x".repeat(MAX_UNAPPLIED_BYTES / 2));
 
   async function slow() {
     const all = setup();
@@ -423,7 +423,7 @@ describe("a slow tab", () => {
     const {one, two, requests} = await slow();
     expect(one.events()).toEqual([]);
     await pass(1.9);
-    two.receive({type: "applied", bytes: UNAPPLIED_BYTES});
+    two.receive({type: "applied", bytes: MAX_UNAPPLIED_BYTES});
     await settle();
 
     expect(one.events()).toEqual(["r1:1"]);
@@ -431,7 +431,7 @@ describe("a slow tab", () => {
     expect(requests.size()).toBe(0);
   });
 
-  it("that makes none has its runs stopped and is told, and the others go on", async () => {
+  it("that makes none has its runs stopped and gets their loss, and other tabs continue", async () => {
     const {one, two, stopped} = await slow();
     await pass(2);
 
@@ -446,7 +446,7 @@ describe("the successor of a worker that has died", () => {
   const claim = (run: string): Claim => ({run, survives: false});
   const at = (lastEventId: string, time: number) => [{connection: C, lastEventId, at: time}];
 
-  it("goes on from the latest position that a tab knows", async () => {
+  it("resumes from the latest position of all tabs", async () => {
     const {tab, requests} = setup();
     const one = tab("a", {claims: [claim("r1")], positions: at("e-3", 100)});
     const two = tab("b", {claims: [claim("r2")], positions: at("e-9", 200)});
@@ -461,7 +461,7 @@ describe("the successor of a worker that has died", () => {
     expect(requests.size()).toBe(0);
   });
 
-  it("keeps what comes for a tab that others have named until it says hello", async () => {
+  it("buffers events for a tab that others have reported until its hello", async () => {
     const {tab, requests, locks} = setup();
     void locks.hold(tabLock("b"));
     const peers = [{tab: "b", page: "page b", claims: [claim("r2")]}];
@@ -473,7 +473,7 @@ describe("the successor of a worker that has died", () => {
     expect(tab("b", {claims: [claim("r2")]}).events()).toEqual(["r2:1"]);
   });
 
-  it("stops the runs of a tab that others have named and that died too", async () => {
+  it("stops the runs of a tab that others have reported and that has left too", async () => {
     const {tab, stopped} = setup();
     tab("a", {peers: [{tab: "b", page: "page b", claims: [claim("r2"), claim("r3")]}]});
     await pass(0.2);
@@ -482,7 +482,7 @@ describe("the successor of a worker that has died", () => {
   });
 });
 
-it("tells every tab of the others' runs, so that they can name them to a successor", async () => {
+it("sends every tab the other tabs' runs, for the next worker", async () => {
   const {opened, joined, tab} = setup();
   const one = await opened("a", "r1");
   const two = tab("b");
@@ -496,7 +496,7 @@ it("tells every tab of the others' runs, so that they can name them to a success
   ]);
 });
 
-test("a tab that comes late is told what the connection is at", async () => {
+test("a tab that connects late gets the connection's state", async () => {
   const {tab, requests} = setup();
   const early = tab("early");
   early.start("r");

@@ -11,14 +11,14 @@ import {
 
 afterEach(() => void vi.unstubAllGlobals());
 
-it("mints ids of 22 base64url characters, each another", () => {
+it("creates unique ids of 22 base64url characters", () => {
   const ids = Array.from({length: 1000}, newId);
 
   for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{22}$/);
   expect(new Set(ids).size).toBe(1000);
 });
 
-it("mints ids where randomUUID is missing, as on plain HTTP", () => {
+it("creates ids without randomUUID, which is missing on plain HTTP", () => {
   const fill = (bytes: Uint8Array) => bytes.fill(255);
   vi.stubGlobal("crypto", {getRandomValues: fill});
 
@@ -34,7 +34,7 @@ it("writes string ids as they are", () => {
   expect(stringifyId("out")).toBe("out");
 });
 
-it("reads what it writes", () => {
+it("parses the ids that it writes", () => {
   const id = {index: 'a"b', type: "käse", on: true};
 
   expect(parseId(stringifyId(id))).toEqual(id);
@@ -45,7 +45,7 @@ it("tells dict ids from string ids", () => {
   expect(isDictId("out")).toBe(false);
 });
 
-it("knows wildcards by their list", () => {
+it("recognizes wildcards by their list", () => {
   expect(isWildcard(["ALL"])).toBe(true);
   expect(isWildcard(["ALL"], "ALL")).toBe(true);
   expect(isWildcard(["ALL"], "MATCH")).toBe(false);
@@ -61,7 +61,7 @@ it.each([
   ['{"a":["MATCH"],"b":["MATCH"]}', {a: 1}, '{"a":1,"b":["MATCH"]}'],
   ['{"type":"card","index":3}', {index: 4}, '{"index":3,"type":"card"}'],
   ["out", {index: 3}, "out"],
-])("puts the trigger's values where %s says MATCH", (id, match, resolved) => {
+])("replaces MATCH in %s by the trigger's values", (id, match, resolved) => {
   expect(resolveMatch(id, match)).toBe(resolved);
 });
 
@@ -69,6 +69,6 @@ it.each([
   ['{"index":["ALL"],"type":"card"}', true],
   ['{"index":3,"type":"card"}', false],
   ["out", false],
-])("says whether %s names more than one component", (id, isOne) => {
+])("returns whether %s can refer to several components", (id, isOne) => {
   expect(isPattern(id)).toBe(isOne);
 });

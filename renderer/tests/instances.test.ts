@@ -12,7 +12,7 @@ const cellOf = (row: unknown, cell: unknown) => JSON.stringify({cell, row});
 const initial = (more: Partial<Omit<Entry, "flash_events">> = {}) =>
   entryOf({}, {prevent_initial_call: false, ...more});
 
-/** A page whose initial calls are made as soon as they are due; `calls` says with which values. */
+/** A page that makes initial calls as soon as they are due; `calls` has their values. */
 function setup(entries: readonly Entry[], layout: Parameters<typeof fakePage>[0] = {}) {
   const page = fakePage(layout, entries);
   const instances = createInstances(page.dash);
@@ -34,7 +34,7 @@ describe("a mark", () => {
 });
 
 describe("an initial call", () => {
-  it("is due once for what is inserted, with the values of all Inputs and States as of now", () => {
+  it("is due once for an inserted component, with the current values of all Inputs and States", () => {
     const state = [{id: cardOf(["ALL"]), property: "value"}];
     const entry = initial({state});
     const {page, instances} = setup([entry], {[cardOf(1)]: {value: "a"}});
@@ -58,7 +58,7 @@ describe("an initial call", () => {
     expect(instances.due()).toEqual([]);
   });
 
-  it("is due again when its component is drawn anew, also where it never was away", () => {
+  it("is due again when its component is redrawn, even without leaving the page", () => {
     const {page, calls} = setup([initial()], {go: {n_clicks: 1}});
     expect(calls()).toEqual([["cb", [1]]]);
     expect(calls()).toEqual([]);
@@ -70,7 +70,7 @@ describe("an initial call", () => {
     expect(calls()).toEqual([["cb", [3]]]);
   });
 
-  it("is not due for a callback that prevents it, nor for what its own run has drawn", () => {
+  it("is not due for a callback that prevents it, or for components that its own run has drawn", () => {
     const own = initial();
     const {page, instances, calls} = setup([own, {...own, output: "other"}, entryOf({}, {output: "no"})]);
     page.insert("go", {n_clicks: 1});
@@ -79,7 +79,7 @@ describe("an initial call", () => {
     expect(calls()).toEqual([["other", [1]]]);
   });
 
-  it("is not due for what has been called by a trigger", () => {
+  it("is not due after a call by a trigger", () => {
     const {page, instances, calls} = setup([initial()]);
     page.insert("go", {});
     instances.claim(initial(), {});
@@ -87,7 +87,7 @@ describe("an initial call", () => {
     expect(calls()).toEqual([]);
   });
 
-  it("waits while the component of a State is missing, unless that is optional", () => {
+  it("waits while the component of a State is missing, unless the State is optional", () => {
     const state = [{id: "name", property: "value"}];
     const strict = initial({state});
     const optional = initial({output: "cb2", state: [{...state[0]!, allow_optional: true}]});
@@ -98,7 +98,7 @@ describe("an initial call", () => {
     expect(calls().map(([callback]) => callback)).toEqual(["cb"]);
   });
 
-  it("waits for ordinary callbacks that are to set its Inputs or States", () => {
+  it("waits for ordinary callbacks that will set its Inputs or States", () => {
     const {page, calls} = setup([initial()], {go: {}});
     page.state.pending = [{callback: "o", isInitial: true, outputs: ["go.n_clicks"]}];
     expect(calls()).toEqual([]);
@@ -107,7 +107,7 @@ describe("an initial call", () => {
     expect(calls()).toHaveLength(1);
   });
 
-  it("is Dash's own where Dash is about to make it", () => {
+  it("is left to Dash if Dash will make it", () => {
     const {page, instances, calls} = setup([initial()], {go: {}});
     page.state.pending = [{callback: "cb", isInitial: true, outputs: []}];
     expect(calls()).toEqual([]);
@@ -117,14 +117,14 @@ describe("an initial call", () => {
     expect(calls()).toEqual([]);
   });
 
-  it("P8: is made for each MATCH, also when another is inserted", () => {
+  it("P8: is made for each MATCH, even when another is inserted", () => {
     const entry = initial({
       inputs: [{id: cardOf(["MATCH"]), property: "v"}],
       state: [{id: nameOf(["MATCH"]), property: "v"}],
     });
     const names = {[nameOf(1)]: {}, [nameOf(2)]: {}};
     const {page, calls} = setup([entry], {[cardOf(1)]: {v: 1}, [cardOf(2)]: {v: 2}, ...names});
-    page.state.pending = [{callback: "cb", isInitial: true, outputs: []}]; // of no use
+    page.state.pending = [{callback: "cb", isInitial: true, outputs: []}]; // ignored for MATCH
     expect(calls()).toEqual([["cb", [1]], ["cb", [2]]]);
     page.insert(cardOf(3), {v: 3});
     expect(calls()).toEqual([]);
@@ -132,7 +132,7 @@ describe("an initial call", () => {
     expect(calls()).toEqual([["cb", [3]]]);
   });
 
-  it("P8: with MATCH waits for a change that Dash is about to tell", () => {
+  it("P8: with MATCH waits for a change that Dash will publish", () => {
     const entry = initial({inputs: [{id: cardOf(["MATCH"]), property: "v"}]});
     const {page, calls} = setup([entry], {[cardOf(1)]: {v: 1}});
     page.state.pending = [{callback: "cb", isInitial: false, outputs: []}];
@@ -140,7 +140,7 @@ describe("an initial call", () => {
     expect(calls()).toEqual([]);
   });
 
-  it("P8: with ALL is one for all, and with ALL beside MATCH one for each MATCH", () => {
+  it("P8: with ALL is made once, and with ALL besides MATCH once for each MATCH", () => {
     const every = initial({output: "every", inputs: [{id: cardOf(["ALL"]), property: "v"}]});
     const cells = [{id: cellOf(["MATCH"], ["ALL"]), property: "v"}];
     const {page, calls} = setup([every, initial({output: "rows", inputs: cells})], {
@@ -164,7 +164,7 @@ describe("an initial call", () => {
     ]);
   });
 
-  it("P8: with a string beside MATCH is one for each MATCH", () => {
+  it("P8: with a string id besides MATCH is made once for each MATCH", () => {
     const inputs = [
       {id: "go", property: "v"},
       {id: cardOf(["MATCH"]), property: "v"},

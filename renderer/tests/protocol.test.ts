@@ -35,7 +35,7 @@ it.each(["snapshot", "message", "__proto__", undefined])("ignores an event calle
   expect(parseEvent(name, '{"run":"r"}')).toBeUndefined();
 });
 
-it("does not read the data of an event that it ignores", () => {
+it("does not parse the data of an event that it ignores", () => {
   expect(parseEvent("later", "not JSON")).toBeUndefined();
 });
 

@@ -1,15 +1,15 @@
 import {describe, expect, it} from "vitest";
 import type {Endpoint} from "../src/transport/host.ts";
-import {postRenewed, renewIn} from "../src/transport/renewal.ts";
+import {postWithRenewal, renewIn} from "../src/transport/renewal.ts";
 
 const old: Endpoint = {url: "/", headers: {Authorization: "Bearer old"}};
 const fresh: Endpoint = {url: "/", headers: {Authorization: "Bearer fresh"}};
 
-/** A server that answers with these in turn, and a page that knows these headers in turn. */
+/** A server with these responses in turn, and a page with these headers in turn. */
 function setup(answers: readonly [number, string][], known: readonly (Endpoint | undefined)[]) {
   const posted: Endpoint[] = [];
   const asked: [Endpoint, boolean][] = [];
-  const post = postRenewed(
+  const post = postWithRenewal(
     (endpoint) => {
       const [status, text] = answers[posted.push(endpoint) - 1] ?? [200, ""];
       return Promise.resolve(new Response(text, {status}));
@@ -21,21 +21,21 @@ function setup(answers: readonly [number, string][], known: readonly (Endpoint |
 }
 
 describe("P21: a request", () => {
-  it.each([400, 401])("that is answered %i because its token has expired is repeated", async (status) => {
+  it.each([400, 401])("that is answered %i because its token has expired is retried", async (status) => {
     const {posted, asked, ask} = setup([[status, "JWT Expired since noon"]], [fresh]);
     expect((await ask()).status).toBe(200);
     expect(posted).toEqual([old, fresh]);
     expect(asked).toEqual([[old, true]]);
   });
 
-  it("that is refused otherwise is repeated with what the page knows by now", async () => {
+  it("that is refused otherwise is retried with the page's current headers", async () => {
     const {posted, asked, ask} = setup([[403, "CSRF"]], [fresh]);
     expect((await ask()).status).toBe(200);
     expect(posted).toEqual([old, fresh]);
     expect(asked).toEqual([[old, false]]);
   });
 
-  it("keeps its answer where the page knows nothing fresher", async () => {
+  it("returns its response if the page has no fresher headers", async () => {
     const {posted, ask} = setup([[401, "JWT Expired"]], [undefined]);
     const response = await ask();
     expect(response.status).toBe(401);
@@ -43,13 +43,13 @@ describe("P21: a request", () => {
     expect(posted).toEqual([old]);
   });
 
-  it("is repeated twice at most", async () => {
+  it("is retried twice at most", async () => {
     const {posted, ask} = setup(Array(9).fill([401, "JWT Expired"]), Array(9).fill(fresh));
     expect((await ask()).status).toBe(401);
     expect(posted).toHaveLength(3);
   });
 
-  it.each([404, 409, 410, 413, 429, 500])("that is answered %i is not", async (status) => {
+  it.each([404, 409, 410, 413, 429, 500])("that is answered %i is not retried", async (status) => {
     const {posted, asked, ask} = setup([[status, "JWT Expired"]], [fresh]);
     expect((await ask()).status).toBe(status);
     expect([posted, asked]).toEqual([[old], []]);
@@ -72,25 +72,25 @@ describe("P21: a page whose headers were refused", () => {
     return {renew, asked};
   }
 
-  it("has its hook refresh the token that has expired", async () => {
+  it("calls its hook to refresh an expired token", async () => {
     const {renew, asked} = page("old", "fresh");
     expect(await renew(old, true)).toEqual(fresh);
     expect(asked).toEqual(["Bearer old"]);
   });
 
-  it("asks no hook where it has other headers by now", async () => {
+  it("does not call its hook if its headers have changed", async () => {
     const {renew, asked} = page("fresh", "fresher");
     expect(await renew(old, true)).toEqual(fresh);
     expect(asked).toEqual([]);
   });
 
-  it("asks no hook where no token has expired", async () => {
+  it("does not call its hook if no token has expired", async () => {
     const {renew, asked} = page("old", "fresh");
     expect(await renew(old, false)).toBeUndefined();
     expect(asked).toEqual([]);
   });
 
-  it("has nothing fresher where its hook has not", async () => {
+  it("has no fresher headers if its hook returns none", async () => {
     expect(await page("old").renew(old, true)).toBeUndefined();
   });
 });

@@ -1,17 +1,17 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {createApplier} from "../src/apply/apply.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target} from "../src/protocol.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 import {createRuns} from "../src/runs/runs.ts";
 import {
   changed,
   entryOf,
   fakeConnections,
   fakeFrames,
-  fakeMemory,
+  fakeStorage,
   fakePage,
   patch,
 } from "./fakes.ts";
@@ -20,7 +20,7 @@ import {
 function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
   const page = fakePage({go: {}, button: {}, out: {}, ...layout}, [entry]);
   const frames = fakeFrames();
-  const memory = fakeMemory();
+  const storage = fakeStorage();
   const server = fakeConnections();
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -45,14 +45,14 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     applier,
     connections: server.connections,
     page: Promise.resolve("the page"),
-    memory,
-    loadRoom: () => Promise.resolve(createRoom(warn)),
+    storage,
+    loadWaitlist: () => Promise.resolve(createWaitlist(warn)),
     onState: (run, _, state) => void states.push([run, state]),
     warn,
   });
   let clicks = 0;
   const click = (id: WireId = "go") => runs.trigger("cb", changed(id, "n_clicks", ++clicks));
-  /** Clicks, and has the server answer that the run started. */
+  /** Clicks, and answers the start. */
   const started = async (id?: WireId, connection = "c") => {
     click(id);
     const request = await server.starts.next();
@@ -64,10 +64,10 @@ function setup(entry: Entry, layout: Readonly<Record<WireId, Props>> = {}) {
     runs.onEvent({type: "update", run, n, set}, 10);
   const end = (run: string, n: number, reason: Ended["reason"], more: Partial<Ended> = {}) =>
     runs.onEvent({type: "end", run, n, reason, ...more}, 10);
-  return {...server, page, frames, memory, warnings, states, runs, applier, click, started, update, end};
+  return {...server, page, frames, storage, warnings, states, runs, applier, click, started, update, end};
 }
 
-/** Lets promises go on that wait for nothing else. */
+/** Runs promises that wait for nothing else. */
 const settle = async () => {
   for (let turns = 0; turns < 20; turns++) await Promise.resolve();
 };
@@ -83,7 +83,7 @@ const cards = {[cardOf(1)]: {}, [cardOf(2)]: {}, [textOf(1)]: {}, [textOf(2)]: {
 const error = {code: "callback_error", ref: "0badcafe"};
 
 describe("a trigger", () => {
-  it("starts a run with what Dash would post, the run's id and the page's", async () => {
+  it("starts a run with Dash's own request body, the run's id and the page's", async () => {
     const {click, starts, runs} = setup(entryOf());
     click();
     const {body, fields} = await starts.next();
@@ -102,7 +102,7 @@ describe("a trigger", () => {
     expect(runs.size()).toBe(1);
   });
 
-  it("P5: posts values as Dash does, without what JSON drops", async () => {
+  it("P5: posts values as Dash does, without those that JSON drops", async () => {
     const {runs, starts} = setup(entryOf());
     const value = {
       success: () => undefined,
@@ -140,7 +140,7 @@ describe("a trigger", () => {
       circle.self = circle;
       return circle;
     }],
-  ])("P5: is an error with %s, which Dash cannot post either", async (_, value) => {
+  ])("P5: fails with %s, which Dash cannot post either", async (_, value) => {
     const {runs, starts, warnings, states} = setup(entryOf());
     runs.trigger("cb", changed("go", "n_clicks", value()));
     await settle();
@@ -151,7 +151,7 @@ describe("a trigger", () => {
     expect(states.at(-1)?.[1]).toBe("error");
   });
 
-  it("P21: has the page's hook see and change the body before, and see it after the answer", async () => {
+  it("P21: calls the page's hooks before the request, with the body to change, and after the response", async () => {
     const {click, starts, page} = setup(entryOf());
     page.state.beforeRequest = (body) => Object.assign(body, {tenant: "a"});
     click();
@@ -176,7 +176,7 @@ describe("a trigger", () => {
     expect(warnings).toEqual([expect.stringContaining("no session")]);
   });
 
-  it("of a callback that is not ours does nothing", async () => {
+  it("of another callback does nothing", async () => {
     const {runs, starts} = setup(entryOf());
     runs.trigger("unknown", changed("go", "n_clicks", 1));
     await settle();
@@ -187,7 +187,7 @@ describe("a trigger", () => {
 });
 
 describe("running", () => {
-  it("leaves a prop alone where the value is no_update (P14)", async () => {
+  it("does not set a prop if the value is no_update (P14)", async () => {
     const nothing = {_dash_no_update: "_dash_no_update"};
     const running = [
       ["button", "disabled", true, nothing],
@@ -212,7 +212,7 @@ describe("updates", () => {
     expect(page.setsOf("out")).toEqual([{children: "a"}]);
   });
 
-  it("that are alone are not joined with others", async () => {
+  it("that are marked as alone are not joined with others", async () => {
     const {started, runs, page, frames} = setup(entryOf());
     const run = await started();
     for (const n of [1, 2]) {
@@ -237,7 +237,7 @@ describe("updates", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("with a hole between them mean that the run is lost, and it is told", async () => {
+  it("with a gap lose the run, with a warning", async () => {
     const {started, update, page, frames, stops, warnings, runs} = setup(entryOf({reset, running}));
     const run = await started();
     update(run, 1, ["out", {children: "a"}]);
@@ -252,7 +252,7 @@ describe("updates", () => {
     expect(page.setsOf("out")).not.toContainEqual({children: "c"});
   });
 
-  it("missing before the end mean that the run is lost", async () => {
+  it("that are missing before the end lose the run", async () => {
     const {started, update, end, page, stops, warnings, runs} = setup(entryOf({reset}));
     const run = await started();
     update(run, 1, ["out", {children: "a"}]);
@@ -264,7 +264,7 @@ describe("updates", () => {
     expect(page.dash.get("out", "children")).toBe("");
   });
 
-  it("of a run that has ended are dropped, and its further ends", async () => {
+  it("of an ended run are dropped, like its further ends", async () => {
     const {started, update, end, page, frames} = setup(entryOf({reset}));
     const run = await started();
     end(run, 0, "cancelled");
@@ -276,7 +276,7 @@ describe("updates", () => {
     expect(page.commits).toHaveLength(before);
   });
 
-  it("that name MATCH go to the run's own component", async () => {
+  it("with MATCH go to the run's own component", async () => {
     const {started, update, page, frames} = setup(entryOf({}, perCard), cards);
     const run = await started(cardOf(2));
     update(run, 1, [textOf(["MATCH"]), {children: "x"}]);
@@ -289,7 +289,7 @@ describe("updates", () => {
 describe("overlap restart", () => {
   const entry = entryOf({overlap: "restart", reset, running});
 
-  it("starts a run that names the one that it replaces", async () => {
+  it("starts a run with the id of the run that it replaces", async () => {
     const {started, click, starts, stops, runs} = setup(entry);
     const old = await started();
     click();
@@ -301,7 +301,7 @@ describe("overlap restart", () => {
     expect(runs.size()).toBe(1);
   });
 
-  it("forgets what the old run has sent and not shown, and what it still sends", async () => {
+  it("drops the old run's pending and later updates", async () => {
     const {started, update, end, page, frames} = setup(entry);
     const old = await started();
     update(old, 1, ["out", {children: "old", title: "old"}]);
@@ -314,7 +314,7 @@ describe("overlap restart", () => {
     expect(page.setsOf("out")).toEqual([{children: "new"}]);
   });
 
-  it("leaves running on and resets nothing", async () => {
+  it("keeps running on and resets nothing", async () => {
     const {started, end, page} = setup(entry);
     await started();
     const last = await started();
@@ -325,7 +325,7 @@ describe("overlap restart", () => {
     expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
   });
 
-  it("stops the old run also when its own start was not answered yet", async () => {
+  it("stops the old run even if its own start is not answered yet", async () => {
     const {click, starts, stops} = setup(entry);
     click();
     const first = await starts.next();
@@ -338,7 +338,7 @@ describe("overlap restart", () => {
     expect(stops).toEqual([[first.fields.run]]);
   });
 
-  it("says nothing of a replaced run that is refused", async () => {
+  it("does not report the refusal of a replaced run", async () => {
     const {click, starts, warnings, page} = setup(entry);
     click();
     const first = await starts.next();
@@ -351,7 +351,7 @@ describe("overlap restart", () => {
     expect(page.setsOf("out")).toEqual([]);
   });
 
-  it("stops the replaced run also when the new one is refused", async () => {
+  it("stops the replaced run even if the new one is refused", async () => {
     const {started, click, starts, stops, page} = setup(entry);
     const old = await started();
     click();
@@ -389,7 +389,7 @@ describe("overlap queue", () => {
   const valueOf = ({body}: {body: object}) =>
     (body as {inputs: {value: number}[]}).inputs.map((one) => one.value);
 
-  it("starts one after the other, with the values as of the trigger", async () => {
+  it("starts one after the other, with the values at the trigger", async () => {
     const {click, starts, end, runs} = setup(entry);
     for (let clicks = 1; clicks <= 3; clicks++) click();
     for (let clicks = 1; clicks <= 3; clicks++) {
@@ -406,13 +406,13 @@ describe("overlap queue", () => {
     expect(runs.size()).toBe(0);
   });
 
-  it("holds 16 triggers and drops the 17th with a warning", async () => {
+  it("has a limit of 16 triggers and drops the 17th with a warning", async () => {
     const {started, click, starts, end, warnings} = setup(entry);
     let run = await started();
     for (let waiting = 1; waiting <= 16; waiting++) click();
     expect(warnings).toEqual([]);
     click();
-    expect(warnings).toEqual([expect.stringContaining("16 triggers")]);
+    expect(warnings).toEqual([expect.stringContaining("16 queued triggers")]);
 
     const values: number[] = [];
     for (let waiting = 1; waiting <= 16; waiting++) {
@@ -440,7 +440,7 @@ describe("overlap queue", () => {
     expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
   });
 
-  it("goes on with the next when one is refused", async () => {
+  it("continues with the next when one is refused", async () => {
     const {click, starts, page} = setup(entry);
     click();
     click();
@@ -450,7 +450,7 @@ describe("overlap queue", () => {
     expect(page.dash.get("button", "disabled")).toBe(true);
   });
 
-  it("forgets what waits when the run is cancelled", async () => {
+  it("drops queued triggers when the run is cancelled", async () => {
     const {started, click, starts, page, runs} = setup(entry, {stop: {}});
     await started();
     click();
@@ -465,7 +465,7 @@ describe("overlap queue", () => {
 });
 
 describe("overlap parallel", () => {
-  it("lets all runs go on, and running goes on once and off with the last", async () => {
+  it("keeps all runs, sets running on once and off with the last", async () => {
     const {started, update, end, page, frames, runs} = setup(
       entryOf({overlap: "parallel", running}),
       {a: {}, b: {}},
@@ -505,7 +505,7 @@ describe("runs with other MATCH values", () => {
     expect(runs.size()).toBe(2);
   });
 
-  it("have running and reset props of their own", async () => {
+  it("have their own running and reset props", async () => {
     const entry = entryOf(
       {
         running: [[textOf(["MATCH"]), "hidden", true, false]],
@@ -535,7 +535,7 @@ describe("the end of a run", () => {
     ],
   });
 
-  it("applies what waits, then resets, running's off values, on_error's last: in one commit", async () => {
+  it("applies pending updates, then resets, running's off values and on_error's updates in one commit", async () => {
     const {started, update, end, page} = setup(entry);
     const run = await started();
     const before = page.commits.length;
@@ -547,7 +547,7 @@ describe("the end of a run", () => {
     ]);
   });
 
-  it("done resets nothing", async () => {
+  it("as done resets nothing", async () => {
     const {started, update, end, page, warnings} = setup(entry);
     const run = await started();
     update(run, 1, ["out", {children: "last"}]);
@@ -565,7 +565,7 @@ describe("the end of a run", () => {
     expect(page.dash.get("out", "children")).toBe("reset");
   });
 
-  it("cancelled drops what waits", async () => {
+  it("as cancelled drops pending updates", async () => {
     const {started, update, end, page, frames} = setup(entry);
     const run = await started();
     update(run, 1, ["out", {value: "waiting"}]);
@@ -594,7 +594,7 @@ describe("the end of a run", () => {
     expect(page.setsOf("out")).toEqual([{sendNotifications: [1]}, {children: "reset"}]);
   });
 
-  it("by an error is told in the console, and shown only with its trace, as in debug", async () => {
+  it("by an error is logged in the console, and shown in the dev tools only with a trace (debug mode)", async () => {
     const {started, end, page, warnings} = setup(entry);
     end(await started(), 0, "error", {error});
     expect(warnings).toEqual([expect.stringMatching(/callback_error.*0badcafe/)]);
@@ -606,7 +606,7 @@ describe("the end of a run", () => {
 });
 
 describe("a start that is refused", () => {
-  it("counts as an error: it is shown, resets are applied and running goes off", async () => {
+  it("counts as an error: it is shown, resets are applied and running is set off", async () => {
     const {click, starts, page, warnings, runs} = setup(entryOf({reset, running}));
     click();
     const request = await starts.next();
@@ -621,7 +621,7 @@ describe("a start that is refused", () => {
     expect(page.errors).toEqual([expect.stringContaining("Raise max_runs.")]);
   });
 
-  it("T3: shows what on_error streams, after the resets", async () => {
+  it("T3: applies on_error's updates after the resets", async () => {
     const {click, starts, page} = setup(entryOf({reset, running}));
     click();
     const set = [["out", {children: "Take a smaller file."}]] as const;
@@ -632,7 +632,7 @@ describe("a start that is refused", () => {
     expect(page.dash.get("out", "children")).toBe("Take a smaller file.");
   });
 
-  it("for a reason of its own is told too", async () => {
+  it("by an exception in the page is reported too", async () => {
     const {click, starts, warnings, runs} = setup(entryOf());
     click();
     (await starts.next()).refuse(new TypeError("circular"));
@@ -643,14 +643,14 @@ describe("a start that is refused", () => {
   });
 });
 
-describe("P17: a start that the server has no room for", () => {
+describe("P17: a start that is refused by a limit", () => {
   const full = new StartFailed("too_many", "Too many.", {limit: "max_runs", retryMs: 5000});
   const entry = entryOf({cancel: [{id: "stop", property: "n_clicks"}], reset, running});
 
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it("waits as queued, with running on, and runs when there is room", async () => {
+  it("waits as queued, with running on, and runs once a retry succeeds", async () => {
     const {click, starts, page, states, stops, update, frames} = setup(entry);
     click();
     const request = await starts.next();
@@ -675,7 +675,7 @@ describe("P17: a start that the server has no room for", () => {
     expect(page.errors).toEqual([]);
   });
 
-  it("is cancelled while it waits, and is asked for no more", async () => {
+  it("can be cancelled while it waits, and is not retried", async () => {
     const {click, starts, page, runs, states, stops} = setup(entry, {stop: {}});
     click();
     (await starts.next()).refuse(full);
@@ -690,7 +690,7 @@ describe("P17: a start that the server has no room for", () => {
     expect(stops).toEqual([]);
   });
 
-  it("is tried when another run of the page ends", async () => {
+  it("is retried when another run of the page ends", async () => {
     const {started, click, starts, end} = setup(entryOf({overlap: "parallel"}));
     const first = await started();
     click();
@@ -702,11 +702,11 @@ describe("P17: a start that the server has no room for", () => {
     expect(starts.size()).toBe(1);
   });
 
-  it("is forgotten when the page goes away, also where a run would go on", async () => {
-    const {click, starts, memory} = setup(entryOf({onDisconnect: "finish"}));
+  it("ends when the page closes, even if a run would survive", async () => {
+    const {click, starts, storage} = setup(entryOf({onDisconnect: "finish"}));
     click();
     const request = await starts.next();
-    const noted = () => Object.values(memory.stored).join();
+    const noted = () => Object.values(storage.stored).join();
     expect(noted()).toContain(request.fields.run);
     request.refuse(full);
     await settle();
@@ -726,7 +726,7 @@ describe("P17: a start that the server has no room for", () => {
 });
 
 describe("a connection that is lost", () => {
-  it("loses the runs that it carries, and no others", async () => {
+  it("loses its own runs, and no others", async () => {
     const {started, page, runs, stops, warnings} = setup(
       entryOf({overlap: "parallel", reset, running}),
     );
@@ -746,7 +746,7 @@ describe("a connection that is lost", () => {
 describe("a cancel", () => {
   const entry = entryOf({cancel: [{id: "stop", property: "n_clicks"}], reset, running});
 
-  it("stops the run at the server, drops what waits, resets, and turns running off", async () => {
+  it("stops the run at the server, drops pending updates, resets, and sets running off", async () => {
     const {started, update, page, runs, stops, frames, warnings} = setup(entry, {stop: {}});
     const run = await started();
     update(run, 1, ["out", {children: "waiting", title: "waiting"}]);
@@ -773,7 +773,7 @@ describe("a cancel", () => {
     expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: false}]);
   });
 
-  it("before the start was answered stops the run when it is", async () => {
+  it("before the start is answered stops the run afterwards", async () => {
     const {click, starts, page, runs, stops} = setup(entry, {stop: {}});
     click();
     const request = await starts.next();
@@ -811,7 +811,7 @@ describe("a cancel", () => {
   });
 });
 
-describe("a trigger's component that leaves the page", () => {
+describe("an Input's component that leaves the page", () => {
   it("cancels the run", async () => {
     const {started, page, runs, stops} = setup(entryOf({reset}));
     runs.check();
@@ -824,7 +824,7 @@ describe("a trigger's component that leaves the page", () => {
     expect(page.setsOf("out")).toEqual([{children: ""}]);
   });
 
-  it("does not cancel a run that is kept alive", async () => {
+  it("does not cancel a keep-alive run", async () => {
     const {started, page, runs} = setup(entryOf({keepAlive: true}));
     await started();
     page.remove("go");
@@ -833,7 +833,7 @@ describe("a trigger's component that leaves the page", () => {
     expect(runs.size()).toBe(1);
   });
 
-  it("counts only when Dash has finished building the page", async () => {
+  it("counts only after Dash has finished building the page", async () => {
     const {started, page, runs} = setup(entryOf());
     await started();
     page.state.isReady = false;
@@ -848,7 +848,7 @@ describe("a trigger's component that leaves the page", () => {
 });
 
 describe("an Input's component that is inserted", () => {
-  it("starts a run, as Dash would at the first call", async () => {
+  it("starts a run, as Dash's initial call would", async () => {
     const entry = entryOf({}, {prevent_initial_call: false});
     const {page, runs, starts} = setup(entry);
     page.remove("go");
@@ -863,8 +863,8 @@ describe("an Input's component that is inserted", () => {
   });
 });
 
-describe("what a run writes itself", () => {
-  it("does not trigger its callback, and what the user changes does", async () => {
+describe("a value that a run writes itself", () => {
+  it("does not trigger its callback, and a user's change does", async () => {
     const {started, update, page, frames, runs, starts} = setup(entryOf());
     const run = await started();
     update(run, 1, ["go", {n_clicks: 0}]);
@@ -887,7 +887,7 @@ describe("what a run writes itself", () => {
     expect(starts.size()).toBe(0);
   });
 
-  it("does not cancel it, nor another run of its callback; what the user changes does", async () => {
+  it("does not cancel a run of its callback, and a user's change does", async () => {
     const {started, update, page, frames, runs} = setup(
       entryOf({overlap: "parallel", cancel: [{id: "in", property: "value"}]}),
       {in: {value: "a"}},
@@ -904,7 +904,7 @@ describe("what a run writes itself", () => {
     expect(runs.size()).toBe(0);
   });
 
-  it("does not hide what another callback's run writes in the same frame", async () => {
+  it("does not hide a write of another callback's run in the same frame", async () => {
     const entry = entryOf({cancel: [{id: "in", property: "value"}]});
     const another = {...entryOf(), output: "cb2"};
     const page = fakePage({go: {}, in: {value: "a"}}, [entry, another]);
@@ -923,8 +923,8 @@ describe("what a run writes itself", () => {
       applier,
       connections,
       page: Promise.resolve("p"),
-      memory: fakeMemory(),
-      loadRoom: () => Promise.resolve(undefined),
+      storage: fakeStorage(),
+      loadWaitlist: () => Promise.resolve(undefined),
       onState: () => undefined,
       warn: () => undefined,
     });
@@ -942,8 +942,8 @@ describe("what a run writes itself", () => {
   });
 });
 
-describe("what becomes of a run", () => {
-  it("is told, from the trigger to its end", async () => {
+describe("the state of a run", () => {
+  it("is reported from the trigger to its end", async () => {
     const {started, update, end, states} = setup(entryOf());
     const run = await started();
     expect(states).toEqual([[run, "queued"]]);
@@ -956,7 +956,7 @@ describe("what becomes of a run", () => {
     ]);
   });
 
-  it("is told of one that is replaced, after its successor is there", async () => {
+  it("is reported for a replaced run after its successor has started", async () => {
     const {started, states} = setup(entryOf());
     const first = await started();
     const second = await started();
@@ -967,7 +967,7 @@ describe("what becomes of a run", () => {
     ]);
   });
 
-  it("is told of one that the server refuses", async () => {
+  it("is reported for a run that the server refuses", async () => {
     const {click, starts, states} = setup(entryOf());
     click();
     const {fields, refuse} = await starts.next();
@@ -980,10 +980,10 @@ describe("what becomes of a run", () => {
   });
 });
 
-describe("components that are drawn anew", () => {
+describe("components that are redrawn", () => {
   const leaving = entryOf({reset, running});
 
-  it("P4: end the run of those before, without a touch of what has taken their place", async () => {
+  it("P4: end the earlier run, without resets of their new instances", async () => {
     const {started, page, runs, stops} = setup(leaving, {button: {disabled: false}});
     const run = await started();
     expect(page.setsOf("button")).toEqual([{disabled: true}]);
@@ -996,14 +996,14 @@ describe("components that are drawn anew", () => {
   });
 
   it.each(["skip", "queue", "restart", "parallel"] as const)(
-    "P4: start a run that the one before does not hold up (%s)",
+    "P4: start a run that the earlier one does not delay (%s)",
     async (overlap) => {
       const entry = entryOf({overlap}, {prevent_initial_call: false});
       const {page, runs, starts, stops, click} = setup(entry);
       runs.check();
       (await starts.next()).answer("c"); // that of the page
       await settle();
-      if (overlap === "queue") click(); // it waits, and is forgotten
+      if (overlap === "queue") click(); // it is queued, and dropped later
       page.insert("go", {n_clicks: 7});
       runs.check();
 
@@ -1018,7 +1018,7 @@ describe("components that are drawn anew", () => {
     },
   );
 
-  it("P4: end the run, and reset what is still there", async () => {
+  it("P4: end the run, and reset the remaining components", async () => {
     const {started, page, runs} = setup(leaving);
     await started();
     page.insert("go", {});
@@ -1028,7 +1028,7 @@ describe("components that are drawn anew", () => {
     expect(page.setsOf("out")).toEqual([{children: ""}]);
   });
 
-  it("P4: do not end a run that has drawn them itself, nor start it again", async () => {
+  it("P4: do not end or restart a run that has drawn them itself", async () => {
     const {started, update, page, frames, runs, stops, starts} = setup(
       entryOf({}, {prevent_initial_call: false}),
     );
@@ -1043,7 +1043,7 @@ describe("components that are drawn anew", () => {
     expect(starts.size()).toBe(0);
   });
 
-  it("P18: are not missed when they have left with the run, or before it", async () => {
+  it("P18: are not reported as missing if they have left with the run or before", async () => {
     const {started, page, runs, warnings} = setup(leaving);
     await started();
     page.remove("out");
@@ -1055,7 +1055,7 @@ describe("components that are drawn anew", () => {
     expect(runs.size()).toBe(0);
   });
 
-  it("P18: are missed when they never were there", async () => {
+  it("P18: are reported as missing if they were never on the page", async () => {
     const {started, page, runs, warnings} = setup(entryOf({reset: [["wrong", {children: ""}]]}));
     await started();
     page.remove("go");
@@ -1064,7 +1064,7 @@ describe("components that are drawn anew", () => {
     expect(warnings).toEqual([expect.stringContaining('"wrong" is on the page')]);
   });
 
-  it("P19: get the running values of a run that goes on", async () => {
+  it("P19: get the running values of a live run", async () => {
     const {started, page, runs} = setup(leaving);
     await started();
     page.insert("button", {disabled: false});
@@ -1074,7 +1074,7 @@ describe("components that are drawn anew", () => {
     expect(page.setsOf("button")).toEqual([{disabled: true}, {disabled: true}]);
   });
 
-  it("P19: show what a kept-alive run has set, also inside of what it has drawn", async () => {
+  it("P19: show the values of a keep-alive run, even inside components that it has drawn", async () => {
     const {started, update, page, frames, runs, warnings} = setup(entryOf({keepAlive: true}), {
       frame: {},
     });
@@ -1095,7 +1095,7 @@ describe("components that are drawn anew", () => {
     expect(warnings).toEqual(['No component with id "out" is on the page; its updates are skipped.']);
   });
 
-  it("P19: are shown what is older before what comes next", async () => {
+  it("P19: show older values before the next update", async () => {
     const {started, update, page, frames, runs} = setup(entryOf({keepAlive: true}), {
       out: {children: []},
     });

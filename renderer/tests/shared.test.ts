@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 const settle = () => vi.advanceTimersByTimeAsync(0);
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
 
-/** A worker as a page sees it; what it says is said by the test. */
+/** A worker as a page sees it; the test sends its messages. */
 function fakeWorker(tell: (message: ToTab) => void, fail: () => void) {
   const heard: ToWorker[] = [];
   const state = {isClosed: false};
@@ -67,7 +67,7 @@ function setup({hasWorker = true} = {}) {
   const start = (run: string) =>
     shared.start('{"output":"cb"}', {page: "p", run, replaces: [], callback: "cb"}, run === "finish");
 
-  /** The worker that the page has reached for last, with its lock held. */
+  /** The worker that the page has connected to last, with its lock held. */
   async function welcome(name = "w") {
     await settle();
     const worker = workers.at(-1);
@@ -78,7 +78,7 @@ function setup({hasWorker = true} = {}) {
     return worker;
   }
 
-  /** A run that a worker carries over connection `c`. */
+  /** A run that a worker streams over connection `c`. */
   async function carried(run = "r") {
     const started = start(run);
     const worker = await welcome();
@@ -98,7 +98,7 @@ const delivery = (run: string, lastEventId: string, bytes = 10) => ({
 });
 
 describe("a page", () => {
-  it("reaches for the worker with its first start, and not before", async () => {
+  it("connects to the worker with its first start, and not before", async () => {
     const {start, workers, welcome, owned} = setup();
     await pass(10);
     expect(workers).toEqual([]);
@@ -119,7 +119,7 @@ describe("a page", () => {
     expect(owned.starts.size()).toBe(0);
   });
 
-  it("holds its lock before it says hello", async () => {
+  it("holds its lock before it sends its hello", async () => {
     const {start, workers, locks} = setup();
     void start("r");
     await settle();
@@ -128,7 +128,7 @@ describe("a page", () => {
     expect(hello && locks.isHeld(tabLock(hello.tab))).toBe(true);
   });
 
-  it("takes events, lost runs and commands from the worker", async () => {
+  it("passes on events, lost runs and commands from the worker", async () => {
     const {carried, events, lost, commands} = setup();
     const worker = await carried();
     worker.tell({type: "events", json: JSON.stringify([delivery("r", "e-2"), delivery("r", "e-3", 5)])});
@@ -139,7 +139,7 @@ describe("a page", () => {
     expect(commands).toEqual(["special"]);
   });
 
-  it("learns why a start was refused", async () => {
+  it("gets the reason why a start was refused", async () => {
     const {start, welcome} = setup();
     const started = start("r");
     const worker = await welcome();
@@ -150,7 +150,7 @@ describe("a page", () => {
     await expect(started).rejects.toMatchObject(refusal);
   });
 
-  it("P17: gives up its claim to a run that is refused", async () => {
+  it("P17: releases its claim to a refused run", async () => {
     const {start, welcome, locks} = setup();
     const started = expect(start("r")).rejects.toThrow("Too many.");
     const worker = await welcome();
@@ -174,7 +174,7 @@ describe("a page", () => {
     expect(worker.of("renewed")).toEqual([{type: "renewed", ask: 7, endpoint}]);
   });
 
-  it("asks for stops itself", async () => {
+  it("sends stop requests itself", async () => {
     const {shared, carried, owned} = setup();
     await carried();
     await shared.stop({page: "p", runs: ["r"]});
@@ -182,7 +182,7 @@ describe("a page", () => {
     expect(owned.stops).toEqual([["r"]]);
   });
 
-  it("says goodbye to the server and to the worker", async () => {
+  it("sends its close to the server and to the worker", async () => {
     const {shared, carried, owned} = setup();
     const worker = await carried();
     shared.close({page: "p", runs: ["r"]});
@@ -191,7 +191,7 @@ describe("a page", () => {
     expect(worker.of("bye")).toHaveLength(1);
   });
 
-  it("reports what it has applied, but not every byte", async () => {
+  it("reports its applied bytes in steps", async () => {
     const {shared, carried, state} = setup();
     const worker = await carried();
     state.unapplied = 300_000;
@@ -206,19 +206,19 @@ describe("a page", () => {
   });
 });
 
-describe("a page owns its connections", () => {
-  /** That a run was started by the page itself. */
+describe("a page uses its own connections", () => {
+  /** Expects that the page has started a run itself. */
   async function isOwned({owned}: ReturnType<typeof setup>, started: Promise<string>) {
     (await owned.starts.next()).answer("own");
     expect(await started).toBe("own");
   }
 
-  it("where there are no shared workers", async () => {
+  it("if there are no shared workers", async () => {
     const all = setup({hasWorker: false});
     await isOwned(all, all.start("r"));
   });
 
-  it("when the worker's script does not load", async () => {
+  it("if the worker's script does not load", async () => {
     const all = setup();
     const started = all.start("r");
     await settle();
@@ -228,7 +228,7 @@ describe("a page owns its connections", () => {
     expect(all.workers[0]?.state.isClosed).toBe(true);
   });
 
-  it("when the worker does not answer within two seconds, whatever it says later", async () => {
+  it("after a welcome timeout of two seconds, even if the worker answers later", async () => {
     const all = setup();
     const started = all.start("r");
     await pass(1.9);
@@ -254,7 +254,7 @@ describe("a page owns its connections", () => {
 describe("a worker that dies", () => {
   const peers: Peer[] = [{tab: "t", page: "q", claims: [{run: "x", survives: false}]}];
 
-  it("is followed by another, which is told what it knew", async () => {
+  it("is followed by another, which gets the page's claims and positions", async () => {
     const {carried, workers, locks, welcome, lost, events} = setup();
     const worker = await carried();
     worker.tell({type: "events", json: JSON.stringify([delivery("r", "e-7")])});
@@ -276,7 +276,7 @@ describe("a worker that dies", () => {
     expect(events).toHaveLength(2);
   });
 
-  it("is not told of runs that have ended or were stopped", async () => {
+  it("has a successor that does not get ended or stopped runs", async () => {
     const {carried, locks, welcome, shared, start} = setup();
     const worker = await carried();
     void start("r2");
@@ -289,7 +289,7 @@ describe("a worker that dies", () => {
     expect((await welcome("w2")).of("hello")).toMatchObject([{claims: [], positions: []}]);
   });
 
-  it("has its unanswered starts asked again", async () => {
+  it("has its unanswered starts sent again", async () => {
     const {start, welcome, locks} = setup();
     const started = start("r");
     await welcome();
@@ -301,7 +301,7 @@ describe("a worker that dies", () => {
     expect(await started).toBe("c");
   });
 
-  it("without a successor loses its runs, and the page owns what it starts from then on", async () => {
+  it("without a successor loses its runs, and the page uses its own connections from then on", async () => {
     const {carried, start, locks, lost, state, owned} = setup();
     await carried();
     const started = start("r2");
@@ -317,7 +317,7 @@ describe("a worker that dies", () => {
     expect(await started).toBe("own");
   });
 
-  it("again and again is given up", async () => {
+  it("more often than the limit is not replaced", async () => {
     const {carried, locks, welcome, workers, lost} = setup();
     await carried();
     locks.release(workerLock("w"));
@@ -332,8 +332,8 @@ describe("a worker that dies", () => {
   });
 });
 
-describe("a page that is put aside", () => {
-  it("tells the worker before it lets go of its lock, and waits for no worker's death", async () => {
+describe("a page in the back/forward cache", () => {
+  it("tells the worker before it releases its lock, and does not wait for the worker's death", async () => {
     const {shared, carried, locks, workers, lost} = setup();
     const worker = await carried();
     const tab = worker.of("hello")[0]?.tab ?? "";
@@ -347,7 +347,7 @@ describe("a page that is put aside", () => {
     expect([workers.length, lost]).toEqual([1, []]);
   });
 
-  it("says hello as the same tab when it is back", async () => {
+  it("sends a hello as the same tab on its return", async () => {
     const {shared, carried, welcome, workers, locks} = setup();
     const worker = await carried();
     shared.suspend();
@@ -361,7 +361,7 @@ describe("a page that is put aside", () => {
     expect(locks.isHeld(tabLock(hello?.tab ?? ""))).toBe(true);
   });
 
-  it("and had no worker reaches for none when it is back", async () => {
+  it("does not connect to a worker on its return if it had none", async () => {
     const {shared, workers} = setup();
     shared.suspend();
     shared.restore();
@@ -379,7 +379,7 @@ it("wakes the worker's connections when the network is back", async () => {
   expect(worker.of("wake")).toHaveLength(1);
 });
 
-it("starts wait until it is known who owns the connections", async () => {
+it("starts wait until the worker has answered or timed out", async () => {
   const {start, welcome} = setup();
   const both = [start("a"), start("b")];
   const answered = deferred<readonly string[]>();

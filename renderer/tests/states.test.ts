@@ -1,7 +1,7 @@
 import {expect, test} from "vitest";
 import {createStates} from "../src/runs/states.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
-import type {RunState} from "../src/runs/watchers.ts";
+import type {RunState} from "../src/runs/subscribers.ts";
 
 function triggerFor(output: string, match: object) {
   return {entry: {output}, match, key: output, body: {}} as Trigger;
@@ -37,7 +37,7 @@ test("a run that is replaced does not show as cancelled", () => {
   expect(states.ofRuns("cb", "state")).toBe("queued");
 });
 
-test("of runs side by side, one that runs is enough", () => {
+test("one running run among queued ones makes the state running", () => {
   const {states, run} = setup();
   run("1", "running");
   run("2", "queued");
@@ -46,7 +46,7 @@ test("of runs side by side, one that runs is enough", () => {
   expect(states.ofRuns("cb", "state")).toBe("queued");
 });
 
-test("an id with the values of MATCH means those runs, any other all of them", () => {
+test("an id with MATCH values selects those runs, any other id all of them", () => {
   const {states, run} = setup();
   run("1", "running", {index: "a"});
   run("2", "running", {index: "b"});
@@ -59,13 +59,13 @@ test("an id with the values of MATCH means those runs, any other all of them", (
   expect(states.ofRuns("cb", "state")).toBe("done");
 });
 
-test("another callback's runs are not meant", () => {
+test("another callback's runs are ignored", () => {
   const {states, run} = setup();
   run("1", "running", {}, "other");
   expect(states.ofRuns("cb", "state")).toBe("idle");
 });
 
-test("who listens is told of each change, until it no longer listens", () => {
+test("a listener is called on each change until it unsubscribes", () => {
   const {states, run} = setup();
   let told = 0;
   const stop = states.subscribe(() => told++);
@@ -77,7 +77,7 @@ test("who listens is told of each change, until it no longer listens", () => {
   expect(told).toBe(2);
 });
 
-test("a connection that is cut says when it is tried again", () => {
+test("a connection that is cut has the time of its retry", () => {
   const {states} = setup();
   expect(states.ofConnection()).toEqual({state: "idle", retryAt: undefined});
   states.accept({type: "connection", state: "reconnecting", retryMs: 500});

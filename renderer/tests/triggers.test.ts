@@ -8,7 +8,7 @@ const anyCard = cardOf(["MATCH"]);
 const perCard = entryOf({}, {inputs: [{id: anyCard, property: "n_clicks"}]});
 
 describe("a trigger", () => {
-  it("carries what Dash itself would post", () => {
+  it("has the body that Dash itself would post", () => {
     const inputs = [
       {id: "go", property: "n_clicks", value: 1},
       [{id: {index: 1, type: "card"}, property: "value", value: "a"}],
@@ -40,7 +40,7 @@ describe("a trigger", () => {
     expect(triggerOf(perCard, changed(cardOf(3), "n_clicks", 1)).match).toEqual({index: 3});
   });
 
-  it("takes the MATCH values from the first of a list where ALL stands beside MATCH", () => {
+  it("takes the MATCH values from the first of a list if ALL stands besides MATCH", () => {
     const id = JSON.stringify({index: ["MATCH"], part: ["ALL"]});
     const entry = entryOf({}, {inputs: [{id, property: "value"}]});
     const items = [1, 2].map((part) => ({id: {index: 7, part}, property: "value", value: part}));
@@ -48,14 +48,14 @@ describe("a trigger", () => {
     expect(triggerOf(entry, {inputs_list: [items], triggered: []}).match).toEqual({index: 7});
   });
 
-  it("has no MATCH values where ALL finds nothing and where ids are strings", () => {
+  it("has no MATCH values if ALL finds nothing or ids are strings", () => {
     const all = entryOf({}, {inputs: [{id: cardOf(["ALL"]), property: "n_clicks"}]});
 
     expect(triggerOf(all, {inputs_list: [[]], triggered: []}).match).toEqual({});
     expect(triggerOf(entryOf(), changed("go", "n_clicks", 1)).match).toEqual({});
   });
 
-  it("has the same key as another of its callback and MATCH values, and no other's", () => {
+  it("has the same key as another with its callback and MATCH values, and no other", () => {
     const keyOf = (index: unknown) => triggerOf(perCard, changed(cardOf(index), "n_clicks", 1)).key;
     const another = {...perCard, output: "cb2"};
 
@@ -66,8 +66,8 @@ describe("a trigger", () => {
   });
 });
 
-describe("what a callback's own runs write to its Inputs", () => {
-  it("is known once, so that the same value set by somebody else triggers", () => {
+describe("a write of a callback's own runs to its Inputs", () => {
+  it("is ignored once, so that the same value from elsewhere triggers", () => {
     const page = fakePage({go: {n_clicks: 5}});
     const writes = createOwnWrites(page.dash);
     writes.record(entryOf(), "go", {n_clicks: 5});
@@ -76,7 +76,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 5))).toBe(false);
   });
 
-  it("is not what triggers when the value is another by then", () => {
+  it("is not ignored if the value has changed since", () => {
     const page = fakePage({go: {n_clicks: 5}});
     const writes = createOwnWrites(page.dash);
     writes.record(entryOf(), "go", {n_clicks: 5});
@@ -84,7 +84,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 6))).toBe(false);
   });
 
-  it("is compared as JSON, as Dash may hand it on as a copy", () => {
+  it("is compared as JSON, because Dash may pass a copy", () => {
     const page = fakePage({go: {n_clicks: {a: [1]}}});
     const writes = createOwnWrites(page.dash);
     writes.record(entryOf(), "go", {n_clicks: {a: [1]}});
@@ -92,7 +92,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(entryOf(), changed("go", "n_clicks", {a: [1]}))).toBe(true);
   });
 
-  it("does not hide what somebody else has changed beside it", () => {
+  it("does not hide another change in the same call", () => {
     const inputs = [{id: "go", property: "n_clicks"}, {id: "in", property: "value"}];
     const entry = entryOf({}, {inputs});
     const page = fakePage({go: {n_clicks: 5}, in: {value: "x"}});
@@ -106,7 +106,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(entry, {inputs_list: [], triggered})).toBe(false);
   });
 
-  it("leaves other props of the component and other callbacks alone", () => {
+  it("does not affect other props of the component or other callbacks", () => {
     const page = fakePage({go: {n_clicks: 5, title: "x"}});
     const writes = createOwnWrites(page.dash);
     writes.record(entryOf(), "go", {title: "x"});
@@ -115,7 +115,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(entryOf(), changed("go", "n_clicks", 5))).toBe(false);
   });
 
-  it("is known of each component that a wildcard means", () => {
+  it("is ignored for each component that a wildcard matches", () => {
     const page = fakePage({[cardOf(1)]: {n_clicks: 5}, [cardOf(2)]: {n_clicks: 5}});
     const writes = createOwnWrites(page.dash);
     writes.record(perCard, cardOf(1), {n_clicks: 5});
@@ -124,7 +124,7 @@ describe("what a callback's own runs write to its Inputs", () => {
     expect(writes.isOwn(perCard, changed(cardOf(1), "n_clicks", 5))).toBe(true);
   });
 
-  it("does not stop an initial call, which nothing triggers", () => {
+  it("does not stop an initial call, which has no trigger", () => {
     const page = fakePage({go: {n_clicks: 5}});
     const writes = createOwnWrites(page.dash);
     writes.record(entryOf(), "go", {n_clicks: 5});

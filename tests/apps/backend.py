@@ -1,4 +1,4 @@
-"""What the apps of the tests run on: Quart, or FastAPI where the environment says so."""
+"""The backend of the test apps: Quart, or FastAPI if the environment says so."""
 
 import os
 from typing import Any
@@ -10,7 +10,7 @@ BACKEND = os.environ.get("BACKEND", "quart")
 
 
 def wrap_asgi(server: Any, wrap: Any) -> None:
-    """Puts an ASGI app around what serves."""
+    """Wraps the server in an ASGI app."""
     if BACKEND == "quart":
         server.asgi_app = wrap(server.asgi_app)
     else:
@@ -18,7 +18,7 @@ def wrap_asgi(server: Any, wrap: Any) -> None:
 
 
 def request_path() -> str:
-    """The path of the current request, in a run too."""
+    """Returns the path of the current request, even in a run."""
     if BACKEND == "quart":
         from quart import request
 

@@ -1,4 +1,4 @@
-"""The app whose callbacks misbehave, on a server that logs whatever it can."""
+"""The app with faulty callbacks, on a server that logs at the most verbose level."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""An app with components on which setting a prop does something."""
+"""An app with components that have command props."""
 
 import asyncio
 import time
@@ -77,7 +77,7 @@ async def before(_n: int) -> AsyncIterator[Update]:
     reset_props={"tabbed-grid": {"rowData": []}, "message": {"children": "tabbed was reset"}},
 )
 async def tabbed(_n: int) -> AsyncIterator[Update]:
-    """Rows for a grid whose tab is not selected; each waits until the one before is taken."""
+    """Rows for a grid in an unselected tab; each waits for the one before."""
     for i in range(50):
         yield stream_props("tabbed-grid", {"rowTransaction": {"add": [{"n": f"t{i}"}]}})
         yield stream_props("tabbed-grid", {"rowTransaction": {"update": [{"n": f"t{i}"}]}})
@@ -154,7 +154,7 @@ async def numbers(_n: int, seconds: str) -> AsyncIterator[Update]:
 
 @event_callback(Input("keep", "n_clicks"), on_disconnect="finish")
 async def keep(_n: int) -> AsyncIterator[Update]:
-    """A window of 50 points and a list that grows, until a file says that it is over."""
+    """A window of 50 points and a growing list, until the test writes a file."""
     mark("keep began")
     count = 0
     while not may_end():
@@ -168,11 +168,11 @@ async def keep(_n: int) -> AsyncIterator[Update]:
     mark("keep finally")
 
 
-# Each of these draws what it needs into the lab.
+# Each of these draws its components into the lab.
 
 
 def in_tabs(component: Component) -> dcc.Tabs:
-    """The component in a tab that can be left and shown."""
+    """Draws the component in a tab that can be left and shown."""
     return dcc.Tabs([dcc.Tab(component, label="shown"), dcc.Tab(html.Div("else"), label="left")])
 
 
@@ -269,7 +269,7 @@ async def files(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("once", "n_clicks"), on_disconnect="finish")
 async def once(_n: int) -> AsyncIterator[Update]:
-    """Props that act once: a reloaded page must not get them again."""
+    """Commands that run once: a reloaded page must not get them again."""
     drawn = [dcc.Download(id="file"), dcc.ConfirmDialog(id="dialog"), html.Div(id="lab-text")]
     yield stream_props("lab", {"children": drawn})
     data = {"filename": "once.txt", "content": "once"}
@@ -284,7 +284,7 @@ async def once(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("refused", "n_clicks"))
 async def refused(n: int) -> AsyncIterator[Update]:
-    """Points for a trace that is not there, among others; the second click sets a figure."""
+    """Points for a missing trace among others; the second click sets a figure."""
     figure = go.Figure([go.Scatter(x=[], y=[]), go.Scatter(x=[], y=[])])
     if n == 1:
         yield stream_props("lab", {"children": dcc.Graph(id="lab-graph", figure=figure)})
@@ -300,7 +300,7 @@ async def refused(n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("arrays", "n_clicks"))
 async def arrays(_n: int) -> AsyncIterator[Update]:
-    """Points for figures whose arrays Plotly's Python side has packed, deep in the traces."""
+    """Points for figures with arrays that Python's Plotly has encoded, deep in the traces."""
     one, two = np.array([1.0, 2.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
     points = px.scatter(x=one, y=one, color=one, size=one, error_y=one)
     drawn = [dcc.Graph(id="scatter", figure=points), dcc.Graph(id="image", figure=px.imshow(two))]

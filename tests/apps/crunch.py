@@ -1,4 +1,4 @@
-"""An app whose work is done by Celery."""
+"""An app whose callbacks and tasks run in Celery."""
 
 import os
 from collections.abc import AsyncIterator
@@ -91,7 +91,7 @@ for one in NAMES:
 
 @event_callback(Input("unasked", "n_clicks"), on_error=told)
 async def unasked(_n: int) -> AsyncIterator[Update]:
-    """Nobody asks for the result."""
+    """Streams without reading the result."""
     async with stream_task(tasks.unkept, "out") as stream:
         async for update in stream:
             yield update
@@ -99,7 +99,7 @@ async def unasked(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("four", "n_clicks"))
 async def four_at_once(_n: int) -> AsyncIterator[Update]:
-    """Four tasks together, each with a component of its own."""
+    """Four tasks at once, each with a component of its own."""
     counts = group(tasks.count.s(f"out{n}", 10_000) for n in range(4))
     async with stream_task(counts) as stream:
         async for update in stream:
@@ -109,7 +109,7 @@ async def four_at_once(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("either", "n_clicks"), on_error=elsewhere.sorry, worker=celery_app)
 async def whatever_the_name(_n: int) -> AsyncIterator[Update]:
-    """A worker knows it, also where this module is the program that serves."""
+    """A worker knows it, even if this module is the program that serves."""
     yield elsewhere.say("found")
 
 

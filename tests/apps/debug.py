@@ -1,4 +1,4 @@
-"""An app that is started as in development: `python -m tests.apps.debug`."""
+"""An app in development mode: `python -m tests.apps.debug`."""
 
 import asyncio
 import os
@@ -40,10 +40,10 @@ async def endless(_n: int) -> AsyncIterator[Update]:
             yield stream_props("out", {"children": n})
             await asyncio.sleep(0.02)
     finally:
-        await asyncio.sleep(0)  # what awaits needs a loop that still turns
+        await asyncio.sleep(0)  # awaiting code needs a running loop
         mark("endless finally")
 
 
 if __name__ == "__main__":
-    # The check of its version asks the internet.
+    # The version check of Dash uses the internet.
     app.run(debug=True, port=os.environ["PORT"], dev_tools_disable_version_check=True)

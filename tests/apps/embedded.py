@@ -27,7 +27,7 @@ def add_callback(app: Dash, name: str) -> None:
             await asyncio.sleep(0.02)
 
 
-# Dash takes any of its backends' servers here, but its annotation knows Flask only.
+# Dash accepts the servers of all its backends here, but its annotation has Flask only.
 one = Dash("one", server=server, url_base_pathname="/one/")  # type: ignore[arg-type]
 one.layout = html.Div(LAYOUT)
 add_callback(one, "one")

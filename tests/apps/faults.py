@@ -1,4 +1,4 @@
-"""An app whose event callbacks misbehave, each in the way that its name says."""
+"""An app with faulty event callbacks, each named by its fault."""
 
 import argparse
 import asyncio
@@ -62,7 +62,7 @@ app.backend.add_url_rule("/ping", ping, "ping")
 
 @event_callback(Input("count", "n_clicks"))
 async def count(n: int) -> AsyncIterator[Update]:
-    """Streams the numbers up to n, giving way now and then."""
+    """Streams the numbers up to n, and yields to the event loop now and then."""
     mark("count began")
     for number in range(1, n + 1):
         yield stream_props("out", {"children": number})
@@ -72,7 +72,7 @@ async def count(n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("flood", "n_clicks"), cancel=Input("halt", "n_clicks"), reset_props=RESETS)
 async def flood(n: int) -> AsyncIterator[Update]:
-    """Streams n texts of a KiB each as fast as it can, and notes how far it got."""
+    """Streams n texts of a KiB each as fast as possible, and marks its progress."""
     for number in range(1, (30_000 if n == 1 else n) + 1):  # 1 is a click
         if number % 500 == 1:
             mark("flood at", number=number)
@@ -91,7 +91,7 @@ async def hot(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("idle", "n_clicks"), cancel=Input("halt", "n_clicks"))
 async def idle(_n: int) -> AsyncIterator[Update]:
-    """Says one thing and then nothing, for ever."""
+    """Streams once and then stays silent."""
     mark("idle began")
     try:
         yield stream_props("out", {"children": "idle"})
@@ -102,7 +102,7 @@ async def idle(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("waits", "n_clicks"), cancel=Input("halt", "n_clicks"))
 async def waits(n: int) -> AsyncIterator[Update]:
-    """Says something, and something more after n seconds."""
+    """Streams once, and again after n seconds."""
     yield stream_props("out", {"children": "before"})
     await asyncio.sleep(n)
     yield stream_props("out", {"children": "after"})
@@ -110,20 +110,22 @@ async def waits(n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("stubborn", "n_clicks"), cancel=Input("halt", "n_clicks"))
 async def stubborn(n: int) -> AsyncIterator[Update]:
-    """Takes no cancellation for n seconds."""
+    """Ignores its cancellation for n seconds."""
     over = time.monotonic() + n
     yield stream_props("out", {"children": "stubborn"})
     while time.monotonic() < over:
         try:
             await asyncio.sleep(0.05)
-        except BaseException:  # row 8 of the fault table: what nobody should write, and some do
+        except (
+            BaseException
+        ):  # row 8 of the fault table: a fault that callbacks should not have, but may
             continue
     mark("stubborn gave in")
 
 
 @event_callback(Input("late", "n_clicks"), cancel=Input("halt", "n_clicks"), reset_props=RESETS)
 async def late(n: int) -> AsyncIterator[Update]:
-    """When it is replaced, its `finally` outlasts the second it has, and then writes."""
+    """Its `finally` exceeds the timeout of a second when it is replaced, and writes afterwards."""
     try:
         step = 0
         while True:
@@ -154,7 +156,7 @@ async def missing(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("endless", "n_clicks"), cancel=Input("halt", "n_clicks"), reset_props=RESETS)
 async def endless(_n: int) -> AsyncIterator[Update]:
-    """Counts for ever."""
+    """Counts endlessly."""
     mark("endless began")
     try:
         step = 0
@@ -194,12 +196,12 @@ for _where in FAILURES:
 
 
 class Foreign:
-    """Has no JSON form."""
+    """A value without a JSON form."""
 
 
 @event_callback(Input("unsendable", "n_clicks"))
 async def unsendable(depth: str) -> AsyncIterator[Update]:
-    """Streams what has no JSON form, at the depth that is asked for."""
+    """Streams a value without a JSON form, at the requested depth."""
     foreign: Any = Foreign()
     values: dict[str, Any] = {
         "top": foreign,
@@ -215,7 +217,7 @@ async def unsendable(depth: str) -> AsyncIterator[Update]:
 
 @event_callback(Input("poison", "n_clicks"))
 async def poison(_n: int) -> AsyncIterator[Update]:
-    """Streams props that would change every object of the page."""
+    """Streams props whose names every JavaScript object has."""
     for name in POISONED:
         yield stream_props("out", {name: {"polluted": "yes"}})
     yield stream_props("answer", {"children": "poisoned"})
@@ -223,7 +225,7 @@ async def poison(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("poisoned-ids", "n_clicks"))
 async def poisoned_ids(_n: int) -> AsyncIterator[Update]:
-    """Streams to ids that are names of every object."""
+    """Streams to ids that are names of every JavaScript object."""
     for name in POISONED:
         yield stream_props(name, {"polluted": "yes"})
         yield stream_props({"type": name, "index": 1}, {"polluted": "yes"})
@@ -233,13 +235,13 @@ async def poisoned_ids(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("ids", "n_clicks"))
 def ids(component_id: str) -> Iterator[Update]:
-    """Streams to the id that is asked for."""
+    """Streams to the requested id."""
     yield stream_props(component_id, {"children": "written"})
 
 
 @event_callback(Input("plain", "n_clicks"))
 def plain(n: int) -> Iterator[Update]:
-    """A thread that lives for n seconds unless it is stopped."""
+    """Runs for n seconds in a thread unless it is stopped."""
     over = time.monotonic() + n
     while time.monotonic() < over:
         yield stream_props("out", {"children": "plain"})
@@ -247,11 +249,11 @@ def plain(n: int) -> Iterator[Update]:
 
 
 class Panic(BaseException):
-    """As the panics of Rust libraries (polars' PanicException) reach Python."""
+    """An exception like the panics of Rust libraries (polars' PanicException)."""
 
 
 def raise_it(kind: str) -> None:
-    """Raises what is no `Exception`, or what Python takes for something else than an error."""
+    """Raises a base exception, or one that Python gives another meaning."""
     match kind:
         case "exit":
             sys.exit(SECRET)
@@ -280,7 +282,7 @@ def on_raised(error: Exception) -> Update:
 
 @event_callback(Input("raises", "n_clicks"), on_error=on_raised, reset_props=RESETS)
 async def raises(kind: str) -> AsyncIterator[Update]:
-    """Fails as it is asked to."""
+    """Fails in the requested way."""
     yield stream_props("out", {"children": kind})
     if kind == "cancels-itself":
         task = asyncio.current_task()
@@ -303,7 +305,7 @@ def raises_plain(kind: str) -> Iterator[Update]:
 
 @event_callback(Input("keeps", "n_clicks"), on_disconnect="finish")
 async def keeps(pieces: int) -> AsyncIterator[Update]:
-    """Streams so many texts of 100 KiB that a page must see that attaches; then it waits."""
+    """Streams n texts of 100 KiB that an attaching page must get; then it waits."""
     for number in range(pieces):
         yield stream_props("out", {f"data-{number}": "x" * 100 * 1024})
     mark("keeps all")

@@ -1,4 +1,4 @@
-"""The gallery with a slow model and slow checks, so that a test comes between on any machine."""
+"""The gallery with a slow model and slow checks, so that a test can interrupt them."""
 
 import asyncio
 from types import SimpleNamespace

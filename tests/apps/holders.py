@@ -1,4 +1,4 @@
-"""An app in which more follows from a prop than that it is set: what Dash does then must go on."""
+"""An app whose prop changes have further effects in Dash, which must be preserved."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def fill(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("both", "n_clicks"))
 async def both(_n: int) -> AsyncIterator[Update]:
-    """What is in a container, and then the container."""
+    """Updates a component in a container, and then the container."""
     yield stream_props([("born", {"children": "dying"}), ("holder", {"children": "nothing left"})])
 
 

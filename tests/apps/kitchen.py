@@ -343,7 +343,7 @@ async def pairs(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("flood", "n_clicks"), cancel=Input("stop", "n_clicks"))
 async def flood(_n: int) -> AsyncIterator[Update]:
-    """Yields for ever, and notes how far it has come."""
+    """Yields endlessly, and marks its progress."""
     count = 0
     while True:
         count += 1
@@ -361,7 +361,7 @@ async def flood(_n: int) -> AsyncIterator[Update]:
     on_disconnect="finish",
 )
 async def keep(_n: int, ticker: str) -> AsyncIterator[Update]:
-    """Goes on without a viewer; ends when a file says so, or never."""
+    """Continues without a viewer; ends when the test writes a file, or never."""
     mark("keep began")
     count = 0
     try:
@@ -376,7 +376,7 @@ async def keep(_n: int, ticker: str) -> AsyncIterator[Update]:
 
 @event_callback(Input("stubborn", "n_clicks"))
 async def stubborn(_n: int) -> AsyncIterator[Update]:
-    """Takes its time to stop."""
+    """Stops slowly."""
     yield stream_props("out", {"children": "stubborn"})
     try:
         await asyncio.sleep(60)

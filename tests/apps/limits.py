@@ -1,4 +1,4 @@
-"""Celery apps whose workers are set up in their own way, each with a queue of its own."""
+"""Celery apps with workers of different configurations, each with a queue of its own."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ blind_app = app_with_queue("blind")
 """Its worker is started without FLASH_EVENTS_BROKER."""
 
 limited_app = app_with_queue("limited")
-"""Its worker is started with a soft and a hard time limit, and its results are pickled."""
+"""Its worker has a soft and a hard time limit, and pickles its results."""
 
 limited_app.conf.update(result_serializer="pickle", accept_content=["json", "pickle"])
 
@@ -86,7 +86,7 @@ def limited_plain(_n: int) -> Iterator[Update]:
 async def limited_busy(_n: int) -> AsyncIterator[Update]:
     yield say("computes")
     try:
-        while True:  # holds the loop
+        while True:  # blocks the loop
             sum(range(10_000))
     except SoftTimeLimitExceeded:
         mark("limited_busy heard")

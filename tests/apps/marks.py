@@ -1,4 +1,4 @@
-"""What an app notes for the test in another process, such as that a `finally` ran."""
+"""Marks that an app writes for the test in another process, such as a `finally` that ran."""
 
 import json
 import os
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def mark(name: str, **details: Any) -> None:
-    """Notes that something happened, and when."""
+    """Writes a mark with its time."""
     line = json.dumps({"name": name, "time": time.time(), "pid": os.getpid(), **details})
     with Path(os.environ["MARKS"]).open("a") as file:
         file.write(line + "\n")
 
 
 def may_end() -> bool:
-    """Whether the test has said that what goes on without a viewer may end."""
+    """Returns whether the test has allowed kept runs to end."""
     return Path(os.environ["MARKS"] + ".end").exists()

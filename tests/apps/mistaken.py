@@ -1,4 +1,4 @@
-"""An app full of mistakes, started as in development: `python -m tests.apps.mistaken`.
+"""An app full of mistakes in development mode: `python -m tests.apps.mistaken`.
 
 Tests look for the lines that end in a comment.
 """
@@ -115,7 +115,7 @@ def ends_plain(_n: int) -> Iterator[Update]:
 
 if __name__ == "__main__":
     port = int(os.environ["PORT"])
-    # The check of its version asks the internet.
+    # The version check of Dash uses the internet.
     if BACKEND == "quart":
         app.run(debug=True, port=port, dev_tools_disable_version_check=True)
     else:  # app.run would start a server in another process, and not stop it

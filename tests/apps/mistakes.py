@@ -1,4 +1,4 @@
-"""An app whose event callbacks are the usual mistakes, each started by a button."""
+"""An app with common mistakes in its event callbacks, each started by a button."""
 
 from collections.abc import AsyncIterator
 from typing import Any

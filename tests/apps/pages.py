@@ -1,4 +1,4 @@
-"""An app of several pages: the same ids are drawn anew, which makes other components of them."""
+"""An app with several pages: the same ids are drawn again as other component instances."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -84,9 +84,9 @@ async def job(_n: int) -> AsyncIterator[Update]:
     Input("short-start", "n_clicks"), reset_props={"job-note": {"children": ""}}, keep_alive=True
 )
 async def short(_n: int) -> AsyncIterator[Update]:
-    """Ends when its page has been left."""
+    """Ends after its page was left."""
     yield stream_props("short-out", {"children": "begun"})
-    await asyncio.sleep(1.5)  # the page has been left by then
+    await asyncio.sleep(1.5)  # the page was left before
     yield stream_props("short-out", {"children": "finished"})
 
 
@@ -279,7 +279,7 @@ async def keep(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("redraw", "n_clicks"), prevent_initial_call=False)
 async def redraw(n: int | None) -> AsyncIterator[Update]:
-    """Draws its own trigger anew."""
+    """Redraws its own trigger."""
     mark("redraw began", n=n)
     button = html.Button(f"redraw {n}", id="redraw")
     yield stream_props("redraw-frame", {"children": [button, html.Div(id="redraw-out")]})

@@ -20,7 +20,7 @@ app.layout = dmc.MantineProvider(
         *[dcc.Store(id=name) for name in ("draw", "burst", "step")],
         *[html.Div(id=name) for name in ("drawn", "done")],
         html.Div(id="places"),
-        html.Div(  # so that the scripts of graph and grid are there before a program needs them
+        html.Div(  # so that the scripts of graph and grid are loaded before a program needs them
             [dcc.Graph(id="graph"), dag.AgGrid(id="grid", columnDefs=[], rowData=[])],
             style={"height": "1px", "overflow": "hidden"},
         ),
@@ -29,7 +29,7 @@ app.layout = dmc.MantineProvider(
 
 
 def programs(order: dict[str, Any]) -> list[tuple[str, Program]]:
-    """The programs that are ordered, each with the name of its place."""
+    """Returns the requested programs, each with the name of its place."""
     made = []
     for place, seed, keep in order["programs"]:
         kept = None if keep is None else tuple(keep)
@@ -44,7 +44,7 @@ def programs(order: dict[str, Any]) -> list[tuple[str, Program]]:
     prevent_initial_call=True,
 )
 def draw(order: dict[str, Any]) -> Any:
-    """Draws the places as they are before their programs run."""
+    """Draws the initial places of the programs."""
     places = [html.Div(one.layout, id=f"{place}-place") for place, one in programs(order)]
     return places, order["token"]
 
@@ -60,7 +60,7 @@ async def burst(order: dict[str, Any]) -> AsyncIterator[Update]:
 
 @event_callback(Input("step", "data"))
 async def step(order: dict[str, Any]) -> AsyncIterator[Update]:
-    """Runs one update of each program; the page asks for the next when it has settled."""
+    """Runs one update of each program; the page requests the next when it is idle."""
     for _, one in programs(order):
         for update in one.singles[order["step"] : order["step"] + 1]:
             yield update

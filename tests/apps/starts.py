@@ -1,4 +1,6 @@
-"""An app whose starts are special: a grid asks for rows, panels find no room, a token expires."""
+"""An app with special starts: a grid requests rows, panels reach the limit of runs, a token
+expires.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +17,7 @@ from tests.apps.marks import mark
 HOOKS: RendererHooks = {
     "request_pre": "body => { (window.before ??= []).push(JSON.parse(JSON.stringify(body))); }",
     "request_post": "(body, answer) => { (window.after ??= []).push([body.output, answer]); }",
-    # Its own address is not guarded.
+    # Its own URL is not guarded.
     "request_refresh_jwt": """async expired => {
         (window.expired ??= []).push(expired);
         return await (await fetch("token")).text();
@@ -28,9 +30,9 @@ PANELS = range(5)
 
 
 class Guard:
-    """Lets POSTs pass that carry the current token; `expire` makes another one the current.
+    """Accepts POSTs with the current token; `expire` creates another one.
 
-    Before the first `expire`, and after `open`, none is asked for.
+    Before the first `expire`, and after `open`, no token is required.
     """
 
     def __init__(self, app: Any) -> None:
@@ -99,7 +101,7 @@ def show_states(states: list[str]) -> str:
 
 @event_callback(Input("count", "n_clicks"))
 async def count(_n: int) -> AsyncIterator[Update]:
-    """Counts in steps of a prop that never collapses, so that a missing one shows."""
+    """Counts in a prop that never collapses, so that a missing step is visible."""
     for n in range(1, 10_000):
         yield stream_props("counted", {"children": n})
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""An app that shows what its runs and its connection are at."""
+"""An app that shows the states of its runs and its connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ app.layout = html.Div(
     State("seen", "children"),
 )
 def see(*states: Any) -> str:
-    """What has changed, one after the other: `ticks running`."""
+    """Lists the changes in order: `ticks running`."""
     *_, seen = states
     changed = [f"{one['prop_id'].split('-')[0]} {one['value']}" for one in ctx.triggered]
     return ", ".join([seen, *changed]) if seen else f"at first {' '.join(states[:-1])}"

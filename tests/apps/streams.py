@@ -1,4 +1,4 @@
-"""Notes when event streams open and close, seen from the server: the page cannot see a worker's."""
+"""Marks the opening and closing of event streams on the server: a page cannot see a worker's."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.apps.marks import mark
 
 
 def noting_streams(app: Any) -> Any:
-    """An ASGI app that marks `stream opened` and `stream closed`, and what was asked of us."""
+    """An ASGI app that marks `stream opened`, `stream closed`, and the requested actions."""
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or "_dash-flash-events/" not in scope["path"]:

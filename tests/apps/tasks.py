@@ -21,7 +21,7 @@ celery_app.conf.update(
     worker_prefetch_multiplier=1,
     result_expires=600,
 )
-if "REBORN" in os.environ:  # a run whose worker has died is delivered again
+if "REBORN" in os.environ:  # redeliver a run whose worker has died
     celery_app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)
 
 
@@ -32,7 +32,7 @@ def say(component_id: str | None, text: object) -> None:
 
 @celery_app.task
 def count(component_id: str, up_to: int) -> int:
-    """Emits as fast as it can."""
+    """Emits as fast as possible."""
     for n in range(1, up_to + 1):
         say(component_id, n)
     return up_to
@@ -54,7 +54,7 @@ def tick(component_id: str, seconds: float = 0.02) -> None:
 
 @celery_app.task
 def sleepy(component_id: str) -> None:
-    """Emits once and then works without looking up."""
+    """Emits once and then works without checking for a cancel."""
     mark("sleepy began")
     say(component_id, "asleep")
     try:
@@ -65,7 +65,7 @@ def sleepy(component_id: str) -> None:
 
 
 class OddError(Exception):
-    """One of the tests' own."""
+    """An exception of the tests."""
 
 
 @celery_app.task
@@ -90,7 +90,7 @@ def stubborn(self: Any, component_id: str) -> str:
 
 @celery_app.task(ignore_result=True)
 def unkept(component_id: str) -> set[int]:
-    """Returns what has no JSON form, and is not kept."""
+    """Returns a value without a JSON form, which is not stored."""
     for n in range(1, 101):
         say(component_id, n)
     return {1, 2}
@@ -127,12 +127,12 @@ def ignoring(component_id: str) -> None:
 
 @celery_app.task(acks_late=True, reject_on_worker_lost=True)
 def reborn(component_id: str) -> str:
-    """Is killed once from outside, and delivered again."""
+    """Is killed once from outside, and redelivered."""
     mark("reborn began")
     for n in range(1, 6):
         say(component_id, f"reborn {n}")
     while not os.path.exists(os.environ["MARKS"] + ".end"):
-        time.sleep(0.01)  # between two looks; what ends the wait is the test
+        time.sleep(0.01)  # poll interval; the test ends the wait
     return "done"
 
 
@@ -161,6 +161,6 @@ def tracked(component_id: str) -> int:
 
 @celery_app.task
 def hold(until: str) -> None:
-    """Keeps a process busy until a file appears."""
+    """Keeps a process busy until a file exists."""
     while not os.path.exists(until):
-        time.sleep(0.01)  # between two looks; what ends the wait is the test
+        time.sleep(0.01)  # poll interval; the test ends the wait

@@ -1,4 +1,4 @@
-"""An app that does not use the package, which is only installed: `python -m tests.apps.unused`."""
+"""An app without event callbacks, with the package installed: `python -m tests.apps.unused`."""
 
 import os
 
@@ -14,7 +14,7 @@ def clicked(n: int | None) -> str:
 
 
 if __name__ == "__main__":
-    # The check of its version asks the internet.
+    # The version check of Dash uses the internet.
     app.run(
         debug=True,
         port=os.environ["PORT"],

@@ -1,4 +1,4 @@
-"""An app with uploads; a file that is too large is told to the user."""
+"""An app with uploads; it tells the user about a file that is too large."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""An app that knows its users, by a cookie or in one of the other ways that IDENTIFY names."""
+"""An app that identifies its users, by a cookie or in one of the ways that IDENTIFY selects."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ app.layout = html.Div([html.Div(id=name, n_clicks=0) for name in ("watch", "keep
 
 @event_callback(Input("watch", "n_clicks"))
 async def watch(_n: int) -> AsyncIterator[Update]:
-    """Says what time it is, for ever."""
+    """Streams the time endlessly."""
     mark("watch began")
     try:
         while True:
@@ -62,7 +62,7 @@ async def watch(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("keep", "n_clicks"), on_disconnect="finish")
 async def keep(_n: int) -> AsyncIterator[Update]:
-    """The same, also without a viewer."""
+    """The same, with on_disconnect="finish"."""
     try:
         while True:
             yield stream_props("out", {"children": time.time()})
@@ -73,7 +73,7 @@ async def keep(_n: int) -> AsyncIterator[Update]:
 
 @event_callback(Input("brief", "n_clicks"))
 async def brief(_n: int) -> AsyncIterator[Update]:
-    """Says two things."""
+    """Streams two updates."""
     mark("brief began")
     yield stream_props("out", {"children": "one"})
     yield stream_props("out", {"children": "two"})

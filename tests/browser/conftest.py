@@ -1,4 +1,4 @@
-"""Pages that report what went wrong in them."""
+"""Pages that report their errors."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.support.tab import Tab, sound_tab
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """All examples in one app; what they write lies beside the log."""
+    """All examples in one app; their files are in the log's directory."""
     home = tmp_path_factory.mktemp("gallery")
     app = "tests.apps.gallery:server"
     with serving(app, home, FLASH_EVENTS_METRICS="1", TMPDIR=str(home)) as served:
@@ -27,5 +27,5 @@ def desk(context: BrowserContext, commands: Served) -> Iterator[Tab]:
 
 @pytest.fixture(scope="module")
 def app(kitchen: Served) -> Served:
-    """The kitchen app, where a module has no other."""
+    """The kitchen app, for modules without another app."""
     return kitchen

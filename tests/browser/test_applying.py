@@ -1,4 +1,4 @@
-"""Nothing that was yielded is lost in the page: bursts, commands, patches, missing targets."""
+"""The page loses no yielded update: bursts, commands, patches, missing targets."""
 
 import json
 
@@ -11,7 +11,7 @@ ROWS = "dash_ag_grid.getApi('grid')"
 
 
 def settled(tab: Tab, component_id: str = "ordinary") -> None:
-    """A round trip through the server and the page: what was late would have come by now."""
+    """A round trip through server and page, after which late updates have arrived."""
     tab.click(component_id)
     tab.wait_for("answer", "answer")
 
@@ -30,7 +30,7 @@ class TestBursts:
         settled(desk)
         assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(2000))
 
-    def test_points_that_come_before_the_graph_is_drawn_are_not_lost(self, desk: Tab) -> None:
+    def test_points_before_the_first_drawing_of_the_graph_are_not_lost(self, desk: Tab) -> None:
         desk.click("points")
         desk.wait_until(
             f"document.querySelector('#graph .js-plotly-plot') && {PLOT}[0].x.length >= 2000"
@@ -38,7 +38,7 @@ class TestBursts:
         settled(desk)
         assert desk.page.evaluate(f"{PLOT}[0].x") == list(range(2000))
 
-    def test_500_points_per_second_are_neither_lost_nor_doubled(self, desk: Tab) -> None:
+    def test_500_points_per_second_are_neither_lost_nor_duplicated(self, desk: Tab) -> None:
         desk.page.wait_for_selector("#graph .js-plotly-plot")
         desk.click("steady")
         desk.wait_until(f"{PLOT}[0].x.length >= 1000", seconds=20)
@@ -81,14 +81,14 @@ class TestBursts:
         tab.wait_until("document.querySelector('#patched-out').textContent.includes('\"n\": 500')")
         assert json.loads(tab.text("patched-out")) == {"items": list(range(500)), "n": 500}
 
-    def test_points_extend_what_plotly_express_has_packed(self, desk: Tab) -> None:
+    def test_points_extend_arrays_that_plotly_express_has_encoded(self, desk: Tab) -> None:
         desk.page.wait_for_selector("#express .js-plotly-plot")
         plot = "document.querySelector('#express .js-plotly-plot').data[0].y"
         desk.click("packed")
         desk.wait_until(f"{plot}.length >= 100")
         assert desk.page.evaluate(f"Array.from({plot})") == list(range(10, 110))
 
-    def test_what_is_prepended_comes_before_what_was_there(self, desk: Tab) -> None:
+    def test_prepended_points_come_before_existing_ones(self, desk: Tab) -> None:
         desk.page.wait_for_selector("#graph .js-plotly-plot")
         desk.click("before")
         desk.wait_until(f"{PLOT}[0].x.length >= 500")
@@ -108,7 +108,7 @@ class TestBursts:
         desk.click("stop")
         desk.wait_for("message", "tabbed was reset")
 
-    def test_no_row_comes_after_the_reset_of_its_grid(self, desk: Tab) -> None:
+    def test_no_row_arrives_after_the_reset_of_its_grid(self, desk: Tab) -> None:
         desk.page.wait_for_selector("#grid .ag-root")
         desk.click("clear")
         desk.wait_until(f"{ROWS}?.getDisplayedRowCount() > 20")
@@ -148,7 +148,7 @@ def test_eight_endless_streams_leave_the_page_responsive(tab: Tab) -> None:
     tab.click("stop")
 
 
-def test_a_hidden_page_goes_on(tab: Tab) -> None:
+def test_a_hidden_page_continues(tab: Tab) -> None:
     tab.page.evaluate(
         "() => { Object.defineProperty(document, 'hidden', {get: () => true});"
         " window.requestAnimationFrame = () => 0; }"

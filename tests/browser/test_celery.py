@@ -1,4 +1,4 @@
-"""Runs whose bodies are in Celery's workers, as a user sees them."""
+"""Runs in Celery workers, as a user sees them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def stops(tab: Tab, celery: Celery, name: str) -> None:
 
 
 @pytest.mark.deadline
-def test_it_streams_restarts_and_stops_as_a_run_in_the_web_server_does(
+def test_it_streams_restarts_and_stops_like_a_run_in_the_web_server(
     tab: Tab, celery: Celery
 ) -> None:
     tab.click("ticks")
@@ -47,7 +47,7 @@ def test_it_streams_restarts_and_stops_as_a_run_in_the_web_server_does(
 
 
 @pytest.mark.deadline
-def test_a_kept_run_is_there_again_after_a_reload(tab: Tab, celery: Celery) -> None:
+def test_a_kept_run_is_shown_again_after_a_reload(tab: Tab, celery: Celery) -> None:
     tab.click("keep")
     goes_on(tab, "out", "keep ")
     shown = int(tab.text("out").removeprefix("keep "))
@@ -59,7 +59,7 @@ def test_a_kept_run_is_there_again_after_a_reload(tab: Tab, celery: Celery) -> N
 
 
 @pytest.mark.deadline
-def test_a_page_goes_on_when_the_web_server_is_replaced(
+def test_a_page_continues_when_the_web_server_is_replaced(
     context: BrowserContext, celery: Celery, tmp_path: Path
 ) -> None:
     homes = [tmp_path / "before", tmp_path / "after"]

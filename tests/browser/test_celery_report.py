@@ -1,4 +1,4 @@
-"""The example whose work is done by three Celery workers, started as its readers start it."""
+"""The example with three Celery workers, started with its documented command."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.support.server import ROOT, Served, free_port, serving, wait_until
 from tests.support.tab import Tab
 
 PROGRAM = "examples.celery_report"
-FUTURES = "700_000"  # enough that a reload comes in the middle, few enough to wait for
+FUTURES = "700_000"  # enough for a reload in the middle, few enough to wait for
 FINISH_SECONDS = 40
 
 LINES = len(QUANTILES) * len(CONTINENTS)
@@ -55,7 +55,7 @@ class Report:
         self.tab.page.wait_for_selector("#graph .js-plotly-plot")
 
     def begin(self) -> None:
-        """Runs it until the first points are there."""
+        """Starts it and waits for the first points."""
         self.tab.click("start")
         self.tab.wait_for("message", "Drawing")
         self.tab.wait_until(f"{POINTS}[0].length > 5", FINISH_SECONDS)
@@ -64,7 +64,7 @@ class Report:
         return self.tab.page.is_enabled("#stop")
 
     def finish(self) -> None:
-        """Waits for the end; all that is shown then must be whole."""
+        """Waits for the end; the page must be complete then."""
         done = "document.getElementById('message').textContent.includes(' futures in ')"
         self.tab.wait_until(done, FINISH_SECONDS)
         self.tab.wait_until("!document.getElementById('start').disabled")
@@ -85,7 +85,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def commands(pids: list[int]) -> str:
-    """Of those that still run; one that has ended may wait as a zombie until it is asked for."""
+    """Returns the processes that still run, without zombies."""
     command = ["ps", "-ww", "-o", "stat=", "-o", "args=", "-p", ",".join(map(str, pids))]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     return "\n".join(line for line in lines.splitlines() if not line.startswith("Z"))
@@ -98,7 +98,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(home: Path) -> Iterator[Served]:
-    """All that the example consists of; the last test of it stops it."""
+    """All processes of the example; its last test stops it."""
     environment: Any = {"TMPDIR": str(home), "CELERY_REPORT_FUTURES": FUTURES}
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("FLASH_EVENTS_BROKER", raising=False)
@@ -108,7 +108,7 @@ def served(home: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def control(served: Served) -> Control:
-    """Asks the workers, by the Redis that was started for them."""
+    """Asks the workers through the Redis that was started for them."""
     found = re.search(r"redis-server (\S+)", commands(descendants(served.process.pid)))
     assert found
     return Celery(broker=f"redis://{found[1]}/0").control
@@ -116,13 +116,13 @@ def control(served: Served) -> Control:
 
 @pytest.fixture(scope="module")
 def report(context: BrowserContext, served: Served) -> Iterator[Report]:
-    """One page for all tests; each runs the report anew."""
+    """One page for all tests; each restarts the report."""
     report = Report(context, served)
     yield report
     report.tab.page.close()
 
 
-def test_every_part_waits_works_and_ends_in_order(report: Report) -> None:
+def test_every_part_is_queued_runs_and_ends_in_order(report: Report) -> None:
     report.tab.page.evaluate(RECORD, CONTINENTS)
     report.begin()
     report.finish()
@@ -137,7 +137,7 @@ def test_every_part_waits_works_and_ends_in_order(report: Report) -> None:
     assert workers == {"worker1", "worker2", "worker3"}
 
 
-def test_a_page_that_is_reloaded_in_the_middle_goes_on(report: Report) -> None:
+def test_a_page_that_is_reloaded_in_the_middle_continues(report: Report) -> None:
     report.begin()
     report.open()
     report.tab.wait_until(f"{POINTS}[0].length > 5")
@@ -163,10 +163,10 @@ def test_stop_frees_the_workers_and_empties_the_page(report: Report, control: Co
     report.tab.wait_until(f"{POINTS}.every(years => years.length === 1)")
     assert not report.is_running()
     assert not report.tab.errors
-    assert busy() == 0  # those that waited in the queue have not begun
+    assert busy() == 0  # queued ones have not started
 
 
-def test_t11_bars_have_room_in_a_small_window(report: Report) -> None:
+def test_t11_bars_fit_into_a_small_window(report: Report) -> None:
     widths = "[...document.querySelectorAll('[id^=bar-]')].map(bar => bar.offsetWidth)"
     size = report.tab.page.viewport_size
     assert size
@@ -200,7 +200,9 @@ def launched(**environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_what_ends_by_itself_is_named_and_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ends_by_itself_is_named_and_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("FLASH_EVENTS_BROKER", raising=False)
     process = launched()
     wait_until(lambda: "worker3@" in commands(descendants(process.pid)), 20, "worker3")
@@ -213,7 +215,7 @@ def test_what_ends_by_itself_is_named_and_ends_the_rest(monkeypatch: pytest.Monk
     assert commands(pids) == ""
 
 
-def test_t12_a_taken_port_is_named_before_anything_starts() -> None:
+def test_t12_a_port_in_use_is_named_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         process = launched(PORT=str(port))
@@ -223,7 +225,7 @@ def test_t12_a_taken_port_is_named_before_anything_starts() -> None:
     assert told == f"Port {port} is taken by another program. {advice}\n"
 
 
-def test_without_redis_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_it_prints_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLASH_EVENTS_BROKER", raising=False)
     process = launched(PATH="/nowhere")
     _, told = process.communicate(timeout=20)

@@ -1,4 +1,4 @@
-"""What a developer is told in debug mode, in the terminal and in Dash's dev tools."""
+"""Errors in debug mode, in the terminal and in Dash's dev tools."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ SOURCE = ROOT / "tests" / "apps" / "mistaken.py"
 ERRORS = (
     """globalThis.store.getState().error.backEnd.map(({error}) => [error.message, error.html])"""
 )
-"""What stands in the error panel of Dash's dev tools."""
+"""Expression for the text of the error panel in Dash's dev tools."""
 
 
 @pytest.fixture(scope="module", params=["quart", "fastapi"])
@@ -35,14 +35,14 @@ def tab(context: BrowserContext, mistaken: Served) -> Iterator[Tab]:
 
 
 def place_of(comment: str) -> str:
-    """The line that ends in a comment, as a traceback names it."""
+    """Returns the line that ends in a comment, as a traceback names it."""
     lines = SOURCE.read_text("utf-8").splitlines()
     [number] = [n for n, line in enumerate(lines, 1) if line.endswith(f"  # {comment}")]
     return f'"{SOURCE}", line {number}'
 
 
 def errors_of(tab: Tab) -> dict[str, str]:
-    """What the dev tools say, by the title; each title comes once."""
+    """Returns the dev tools' messages by title; each title occurs once."""
     told = tab.page.evaluate(ERRORS)
     errors = {title: str(text) for title, text in told}
     assert len(errors) == len(told)
@@ -66,7 +66,7 @@ def wait_for_error(tab: Tab, title: str) -> str:
         ("bad-handler", "on_error", "LookupError: the handler itself"),
     ],
 )
-def test_t1_an_error_shows_its_place_and_its_traceback_in_terminal_and_dev_tools(
+def test_t1_an_error_shows_its_source_and_its_traceback_in_terminal_and_dev_tools(
     tab: Tab, button: str, comment: str, message: str
 ) -> None:
     name = button.replace("-", "_")
@@ -87,7 +87,7 @@ def test_t1_an_error_shows_its_place_and_its_traceback_in_terminal_and_dev_tools
         ("ends-plain", "finally in a thread"),
     ],
 )
-def test_t1_what_finally_raises_while_a_run_is_cancelled_shows_in_the_terminal(
+def test_t1_an_exception_in_finally_of_a_cancelled_run_is_shown_in_the_terminal(
     tab: Tab, button: str, comment: str
 ) -> None:
     tab.click(button)
@@ -122,7 +122,7 @@ def test_t2_wrong_ids_and_props_are_errors_in_dev_tools_once_each(tab: Tab) -> N
     told = tab.page.evaluate(ERRORS)
     missing = [text for title, text in told if title == 'No component with the id "outt"']
     assert {title for title, _ in told} == at_once | later
-    assert len(told) == len(at_once) + len(later) + 1  # "outt" was to get two props
+    assert len(told) == len(at_once) + len(later) + 1  # "outt" would have got two props
     [pushed, yielded] = missing
     assert f"Streamed in {place_of('a wrong id')}." in yielded
     assert f"Streamed in {place_of('a wrong id that is pushed')}." in pushed
@@ -135,7 +135,7 @@ def test_t2_the_panel_shows_them(tab: Tab) -> None:
     tab.page.get_by_text('Did you mean "stop"?').wait_for()
 
 
-def test_t9_an_app_that_does_not_use_the_package_loads_nothing_of_it(
+def test_t9_an_app_without_event_callbacks_loads_nothing_of_the_package(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     with serving("tests.apps.unused", tmp_path) as served:

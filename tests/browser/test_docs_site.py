@@ -1,4 +1,4 @@
-"""What the tutorial and the how-tos promise of pages, seen in Chromium."""
+"""Promises of the tutorial and the how-tos about pages, tested in Chromium."""
 
 import os
 from pathlib import Path
@@ -15,14 +15,14 @@ METRICS: Any = {"FLASH_EVENTS_METRICS": "1"}
 
 
 def wait_for_log(served: Served, text: str, count: int = 1) -> None:
-    """Waits until the server has written something so often."""
+    """Waits until the server has written a text `count` times."""
     wait_until(lambda: served.log().count(text) >= count, 10, f"{text!r} in the log")
 
 
 class TestTutorial:
-    """The steps whose buttons, states and graph are the point."""
+    """The steps about buttons, states and graphs."""
 
-    def test_the_stop_button_stops_and_so_does_closing_the_tab(
+    def test_the_stop_button_and_closing_the_tab_stop_the_run(
         self, context: BrowserContext, tmp_path: Path
     ) -> None:
         with shown(listing("tutorial.md", "stop"), tmp_path) as served:
@@ -89,7 +89,7 @@ async def tokens(question, turns):
     finally:
         print("The model is left.")
 """
-"""As a client that closes its connection."""
+"""A fake of a client that closes its connection."""
 
 
 def test_a_chat_streams_stops_asks_again_and_remembers(
@@ -155,7 +155,7 @@ class AsyncOpenAI:
         assert stream and model
         return Completion()
 """
-"""What the listing needs of `openai`, which has the same names."""
+"""A fake of `openai` with the names that the listing uses."""
 
 
 def test_t10_an_answer_of_openais_client_streams_and_a_stop_closes_it(
@@ -203,7 +203,7 @@ def test_t10_an_uploaded_csv_becomes_a_card_for_each_column(
         tab.errors.clear()
 
 
-def test_t10_dcc_loading_spins_as_long_as_a_run_says(
+def test_t10_dcc_loading_spins_while_the_run_shows_it(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     with (
@@ -248,7 +248,7 @@ def test_all_rows_of_a_query_are_in_the_table_in_order(
 def test_a_query_that_is_stopped_leaves_no_rows(context: BrowserContext, tmp_path: Path) -> None:
     program = listing("how-to/database.md", "database")
     counted = "            count += len(rows)\n"
-    # A query that takes its time, so that the stop comes in its middle.
+    # A slow query, so that the stop comes in the middle.
     slower = {"import sqlite3\n": "import sqlite3\nimport time\n"}
     slower[counted] = f"            time.sleep(0.2)\n{counted}"
     with shown(program, tmp_path, slower) as served, sound_tab(context, served) as tab:
@@ -262,13 +262,13 @@ def test_a_query_that_is_stopped_leaves_no_rows(context: BrowserContext, tmp_pat
 
 
 def job_goes_on(tab: Tab) -> None:
-    """The report of the app of several pages gets further."""
+    """Waits until the report of the app with several pages has advanced."""
     percent = "Number(document.getElementById('job').textContent.match(/\\d+/)[0])"
     before = tab.page.evaluate(percent)
     tab.wait_until(f"{percent} > {before}")
 
 
-def test_a_run_ends_with_its_page_and_goes_on_where_it_is_kept(
+def test_a_run_ends_with_its_page_and_continues_if_it_is_kept(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     program = listing("how-to/multi_page.md", "multi_page")
@@ -295,7 +295,7 @@ ON_ONE_PAGE = {
 
 
 @pytest.mark.parametrize("entry", ['(Input("stop", "n_clicks"), 0)', 'Input("stop", "n_clicks")'])
-def test_a_stop_button_that_comes_back_is_no_press(
+def test_a_stop_button_that_is_redrawn_does_not_cancel(
     context: BrowserContext, tmp_path: Path, entry: str
 ) -> None:
     program = listing("how-to/multi_page.md", "multi_page")

@@ -1,4 +1,4 @@
-"""What the page on testing shows is what is there, and passes: as a project of its own."""
+"""The listings of the page on testing pass, as a project of their own."""
 
 import json
 from pathlib import Path

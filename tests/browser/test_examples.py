@@ -1,4 +1,4 @@
-"""The examples do what they show, in a browser: some alone, the others in the gallery."""
+"""The examples work in a browser: some alone, the others in the gallery."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +23,7 @@ RECORD = """id => {
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
-    """Serves each example once, when it is asked for."""
+    """Serves each example once, on demand."""
     with ExitStack() as stack:
 
         @cache
@@ -36,7 +36,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
 
 @contextmanager
 def opened(context: BrowserContext, served: Served, ready: str, path: str = "") -> Iterator[Tab]:
-    """An example in a browser; nothing may have gone wrong in it, nothing may be left behind."""
+    """An example in a browser; fails on any error or remaining run."""
     tab = Tab(context.new_page(), served).open(path)
     tab.page.wait_for_selector(ready)
     yield tab
@@ -72,7 +72,7 @@ def test_quickstart_streams_stops_and_resets(context: BrowserContext, examples: 
 
 
 class TestProgressTable:
-    """The gapminder table fills; cancel empties it; reload begins again."""
+    """The gapminder table fills; cancel empties it; reload starts again."""
 
     @pytest.fixture
     def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
@@ -102,7 +102,7 @@ class TestProgressTable:
 
 
 class TestLiveDashboard:
-    """Four stocks tick until they are ended, or the feed fails."""
+    """Four stocks tick until they are stopped or the feed fails."""
 
     @pytest.fixture
     def tab(self, context: BrowserContext, examples: Examples) -> Iterator[Tab]:
@@ -126,12 +126,12 @@ class TestLiveDashboard:
         tab.click("dashboard-start")
         tab.wait_for("dashboard-status", "Live")
         tab.wait_until(f"{points('dashboard-graph-AAPL')} > 2")
-        # T11: it has not failed any more.
+        # T11: the failure is not repeated
         tab.page.wait_for_selector("text=The feed has failed", state="detached")
 
 
 class TestChat:
-    """Answers come token by token, and can be stopped and asked for again."""
+    """Answers arrive token by token, and can be stopped and regenerated."""
 
     BOX = "document.getElementById('chat-earlier').parentElement.parentElement"
 
@@ -145,18 +145,18 @@ class TestChat:
             yield tab
 
     def stop(self, tab: Tab) -> str:
-        """Stops the answer; returns what has come of it."""
+        """Stops the answer; returns its text."""
         tab.click("chat-stop")
         tab.page.wait_for_selector("#chat-stop:disabled")
         wait_for_runs(tab.served, 0)
         return tab.text("chat-answer")
 
-    def test_an_answer_grows_until_it_is_whole(self, tab: Tab) -> None:
+    def test_an_answer_grows_until_it_is_complete(self, tab: Tab) -> None:
         changes(tab, text("chat-answer"))
         tab.page.wait_for_selector("#chat-stop:disabled", timeout=30_000)
         assert "What is a stream?" in tab.text("chat-answer")
 
-    def test_t11_its_dots_are_there_while_it_answers(self, tab: Tab) -> None:
+    def test_t11_its_dots_are_shown_while_it_answers(self, tab: Tab) -> None:
         dots = "[...document.getElementById('chat-loader').children]"
         tab.wait_until(f"{dots}.length === 3 && {dots}.every(dot => dot.offsetWidth > 0)")
         self.stop(tab)
@@ -169,7 +169,7 @@ class TestChat:
         tab.wait_until(f"{text('chat-answer')}.length > 10")
         tab.wait_until("(box => box.scrollWidth === box.clientWidth)(" + self.BOX + ")")
 
-    def test_stop_keeps_what_has_come(self, tab: Tab) -> None:
+    def test_stop_keeps_the_partial_answer(self, tab: Tab) -> None:
         answer = self.stop(tab)
         tab.page.fill("#chat-prompt", "And then?")
         tab.click("chat-send")
@@ -193,7 +193,7 @@ class TestChat:
 
 
 class TestLogTail:
-    """What is appended to a file is shown."""
+    """Appended lines of a file are shown."""
 
     LINES = "document.getElementById('log-lines').textContent.split('\\n')"
 
@@ -218,7 +218,7 @@ class TestLogTail:
         tab.wait_until(f"{self.LINES}.some(line => line.endsWith('number 299'))")
         assert len(tab.page.evaluate(self.LINES)) == 200
 
-    def test_a_level_filters_what_is_there_and_what_comes(self, tab: Tab) -> None:
+    def test_a_level_filters_existing_and_new_lines(self, tab: Tab) -> None:
         [file] = tab.served.log_file.parent.glob("log_tail*/shop.log")
         with file.open("a", encoding="utf-8") as log:
             log.write("12:00:00 ERROR a first one\n12:00:00 INFO no error\n")
@@ -236,7 +236,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_t11_a_choice_restarts_what_runs_and_starts_nothing(
+def test_t11_a_choice_restarts_a_live_run_and_starts_none(
     name: str, context: BrowserContext, gallery: Served
 ) -> None:
     path, choice, (first, second) = CHOICES[name]
@@ -265,7 +265,7 @@ def test_t11_a_choice_restarts_what_runs_and_starts_nothing(
 
 
 class TestForm:
-    """Checks come one after the other, for what was typed last."""
+    """Checks run one after the other, for the latest input."""
 
     @pytest.fixture
     def tab(self, context: BrowserContext, gallery: Served) -> Iterator[Tab]:
@@ -276,14 +276,14 @@ class TestForm:
             tab.page.fill("#form-name", "ada")
             yield tab
 
-    def test_each_check_waits_spins_and_tells(self, tab: Tab) -> None:
+    def test_each_check_shows_waiting_running_and_result(self, tab: Tab) -> None:
         tab.page.wait_for_selector("#form-mark-0 .mantine-Loader-root")
         assert tab.text("form-mark-4") == "○"
         tab.wait_for("form-problem-0", "“ada” is taken")
         tab.wait_for("form-problem-4", "everybody knows this one")
         assert [tab.text(f"form-mark-{n}") for n in range(5)] == ["✗", "✓", "✓", "✗", "✗"]
 
-    def test_t11_what_is_empty_is_not_called_checked(self, tab: Tab) -> None:
+    def test_t11_an_empty_form_is_not_shown_as_checked(self, tab: Tab) -> None:
         tab.wait_for("form-verdict", "Checking")
         for field in ("name", "email", "password"):
             tab.page.fill(f"#form-{field}", "")
@@ -300,7 +300,7 @@ class TestForm:
 
 
 class TestCards:
-    """Cards stream on their own."""
+    """Cards stream independently."""
 
     @staticmethod
     def part(name: str, index: int) -> str:
@@ -311,7 +311,9 @@ class TestCards:
         tab.wait_for(self.part("badge", index), "live")
         changes(tab, text(self.part("value", index)))
 
-    def test_to_stop_one_leaves_the_others(self, context: BrowserContext, gallery: Served) -> None:
+    def test_stopping_one_does_not_stop_the_others(
+        self, context: BrowserContext, gallery: Served
+    ) -> None:
         with opened(context, gallery, "#cards-add", "cards") as tab:
             for index in (1, 2):
                 self.begin(tab, index)
@@ -321,9 +323,7 @@ class TestCards:
             changes(tab, text(self.part("value", 2)))
             assert tab.text(self.part("badge", 3)) == "idle"
 
-    def test_one_that_is_added_streams_as_well(
-        self, context: BrowserContext, gallery: Served
-    ) -> None:
+    def test_an_added_card_streams_as_well(self, context: BrowserContext, gallery: Served) -> None:
         with opened(context, gallery, "#cards-add", "cards") as tab:
             self.begin(tab, 3)
             tab.click("cards-add")
@@ -331,7 +331,7 @@ class TestCards:
             changes(tab, text(self.part("value", 3)))
 
 
-def test_pictures_follow_one_another(context: BrowserContext, gallery: Served) -> None:
+def test_the_picture_changes_continuously(context: BrowserContext, gallery: Served) -> None:
     with opened(context, gallery, "#frames-picture", "frames") as tab:
         tab.click("frames-start")
         changes(tab, "document.getElementById('frames-picture').src", times=5)

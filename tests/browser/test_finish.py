@@ -1,4 +1,4 @@
-"""A run that outlives its page: reloads, absences, and the stop button, wherever it is pressed."""
+"""A run that survives its page: reloads, absences, and the stop button in any tab."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +18,7 @@ GRACES = {"within the grace": "30", "after the grace": "0.2"}
 def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """A page that comes back may find its old connection, or that it is gone."""
+    """A page that returns may find its old connection, or an expired one."""
     home = tmp_path_factory.mktemp("finish")
     with serving(KITCHEN, home, FLASH_EVENTS_GRACE_SECONDS=request.param) as served:
         yield served
@@ -26,7 +26,7 @@ def app(
 
 @contextmanager
 def ended(served: Served) -> Iterator[None]:
-    """The runs of `keep` come to their end."""
+    """Lets the runs of `keep` end."""
     end = Path(f"{served.marks_file}.end")
     count = len(served.marks("keep began"))
     end.touch()
@@ -38,7 +38,7 @@ def ended(served: Served) -> Iterator[None]:
 
 
 class Kept:
-    """A tab whose run goes on without it."""
+    """A tab whose run continues without it."""
 
     def __init__(self, context: BrowserContext, served: Served, init_script: str = "") -> None:
         self.served = served
@@ -47,12 +47,12 @@ class Kept:
         if init_script:
             self.tab.page.add_init_script(init_script)
         self.tab.open()
-        self.tab.page.fill("#ticker", "Zoe")  # a page that is loaded anew says A
+        self.tab.page.fill("#ticker", "Zoe")  # a reloaded page shows A
         self.tab.click("keep")
         self.goes_on()
 
     def goes_on(self) -> None:
-        """Waits until the page shows it all, and more of it."""
+        """Waits until the page shows all earlier updates and more."""
         goes_on(self.tab, "out", "keep ")
         assert self.tab.text("message") == "kept for Zoe"
         assert self.tab.page.is_visible("#spinner")
@@ -82,7 +82,7 @@ class Kept:
 
 
 @pytest.mark.deadline
-def test_a_reloaded_page_gets_what_it_missed_and_what_follows(
+def test_a_reloaded_page_gets_missed_and_later_updates(
     context: BrowserContext, app: Served
 ) -> None:
     kept = Kept(context, app)
@@ -96,7 +96,7 @@ def test_a_reloaded_page_gets_what_it_missed_and_what_follows(
 
 
 @pytest.mark.deadline
-def test_a_page_that_is_reloaded_before_it_is_ready_finds_its_run_in_the_end(
+def test_a_page_that_is_reloaded_before_it_is_ready_finds_its_run_again(
     context: BrowserContext, app: Served
 ) -> None:
     kept = Kept(context, app)
@@ -107,7 +107,7 @@ def test_a_page_that_is_reloaded_before_it_is_ready_finds_its_run_in_the_end(
     kept.tab.page.close()
 
 
-def test_a_page_that_comes_back_after_the_end_finds_what_was_streamed(
+def test_a_page_that_returns_after_the_end_gets_the_final_state(
     context: BrowserContext, app: Served
 ) -> None:
     kept = Kept(context, app)
@@ -124,7 +124,7 @@ def test_a_page_that_comes_back_after_the_end_finds_what_was_streamed(
 
 
 @pytest.mark.deadline
-def test_without_a_shared_worker_a_reloaded_page_goes_on_too(
+def test_without_a_shared_worker_a_reloaded_page_continues_too(
     context: BrowserContext, app: Served
 ) -> None:
     kept = Kept(context, app, WITHOUT_WORKER)
@@ -134,7 +134,7 @@ def test_without_a_shared_worker_a_reloaded_page_goes_on_too(
     kept.close()
 
 
-def test_a_run_whose_tab_is_closed_goes_on_to_its_end(
+def test_a_run_whose_tab_is_closed_continues_to_its_end(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     with serving(
@@ -151,7 +151,7 @@ def test_a_run_whose_tab_is_closed_goes_on_to_its_end(
 
 
 @pytest.mark.parametrize("grace_seconds", GRACES.values(), ids=list(GRACES))
-def test_points_and_patches_survive_reloads_without_double_or_loss(
+def test_points_and_patches_survive_reloads_without_duplicates_or_loss(
     context: BrowserContext, tmp_path: Path, grace_seconds: str
 ) -> None:
     with serving(
@@ -161,7 +161,7 @@ def test_points_and_patches_survive_reloads_without_double_or_loss(
         tab.click("keep")
         listed = "document.getElementById('listed').textContent.split(' ').length"
         points = "document.querySelector('#graph .js-plotly-plot')?.data[0].x"
-        least = 60  # more points than the window holds
+        least = 60  # more points than the window contains
         for _ in range(2):
             tab.wait_until(f"{points}?.length && {listed} > {least}", seconds=20)
             tab.page.reload()
@@ -184,7 +184,7 @@ def test_four_workers_with_redis_find_the_run_again_and_stop_it(
     context: BrowserContext, tmp_path: Path, redis_url: str
 ) -> None:
     with serving(KITCHEN, tmp_path, workers=4, FLASH_EVENTS_BROKER=redis_url) as served:
-        for _ in range(2):  # requests come to any of them
+        for _ in range(2):  # requests reach any of them
             kept = Kept(context, served)
             for _ in range(2):
                 kept.reload()
@@ -195,7 +195,7 @@ def test_four_workers_with_redis_find_the_run_again_and_stop_it(
 
 @contextmanager
 def tabs_of(browser: Browser, served: Served, *users: str) -> Iterator[list[BrowserContext]]:
-    """A browser for each user."""
+    """A browser context for each user."""
     with ExitStack() as stack:
         contexts = []
         for user in users:
@@ -207,7 +207,7 @@ def tabs_of(browser: Browser, served: Served, *users: str) -> Iterator[list[Brow
 
 
 def press_stop(tab: Tab) -> None:
-    """Presses the stop button of a tab that does not show the run; the server has heard it."""
+    """Presses the stop button of a tab that does not show the run; waits for the response."""
     with tab.page.expect_response("**/stop") as answer:
         tab.click("stop")
     assert answer.value.status == 202
@@ -229,7 +229,7 @@ def test_the_stop_button_of_the_same_user_stops_the_run_from_another_tab(
 
 
 @pytest.mark.deadline
-def test_a_stop_from_another_tab_does_nothing_where_nobody_says_who_asks(
+def test_a_stop_from_another_tab_does_nothing_without_identify(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     with serving(KITCHEN, tmp_path) as served:

@@ -1,4 +1,4 @@
-"""The gallery shows every example with its source, and what one leaves ends."""
+"""The gallery shows every example with its source, and leaving one ends its runs."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -23,7 +23,7 @@ EXAMPLES = {
     "cards": "[id*='cards-start']",
     "frames": "#frames-start",
 }
-"""What starts each of them; a form starts when one types."""
+"""The control that starts each of them; a form starts on input."""
 
 INDEX = "main a[href='/chat']"
 
@@ -58,7 +58,7 @@ def test_every_example_is_on_the_index_page(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_has_its_source_and_ends_when_one_leaves(name: str, tab: Tab) -> None:
+def test_an_example_has_its_source_and_ends_when_it_is_left(name: str, tab: Tab) -> None:
     served = tab.served
     cancelled = served.metric("ends_cancelled_total")
     open_from_index(tab, name)
@@ -75,7 +75,7 @@ def test_an_example_has_its_source_and_ends_when_one_leaves(name: str, tab: Tab)
     tab.page.wait_for_selector(INDEX)
     wait_for_runs(served, 0)
     assert served.metric("ends_cancelled_total") == cancelled + 1
-    assert not tab.page.query_selector(".mantine-Notification-root")  # T11: nobody asked to stop
+    assert not tab.page.query_selector(".mantine-Notification-root")  # T11: no stop was requested
 
 
 def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:

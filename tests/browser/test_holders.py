@@ -1,4 +1,4 @@
-"""What Dash does besides setting a prop goes on, whichever way the prop is set."""
+"""Dash's own effects of a prop change are preserved, whichever way the prop is set."""
 
 from tests.apps.holders import CARDS
 from tests.support.server import Served
@@ -7,13 +7,13 @@ from tests.support.tab import Tab, app_fixture
 app = app_fixture("tests.apps.holders:server")
 
 
-def test_components_that_are_streamed_in_are_reached_at_once(tab: Tab) -> None:
+def test_streamed_components_can_be_updated_at_once(tab: Tab) -> None:
     tab.click("fill")
     tab.wait_for("born", "born 19")
     tab.wait_for("followed", "followed asked 19")
 
 
-def test_components_that_are_streamed_away_are_gone(tab: Tab) -> None:
+def test_components_that_a_stream_removes_are_gone(tab: Tab) -> None:
     tab.click("fill")
     tab.wait_for("born", "born 19")
     tab.click("empty")
@@ -21,20 +21,20 @@ def test_components_that_are_streamed_away_are_gone(tab: Tab) -> None:
     assert any('"born"' in warning for warning in tab.warnings)
 
 
-def test_a_container_may_follow_what_is_in_it(tab: Tab) -> None:
+def test_a_container_may_be_set_after_its_content(tab: Tab) -> None:
     tab.click("fill")
     tab.wait_for("born", "born 19")
     tab.click("both")
     tab.wait_for("holder", "nothing left")
 
 
-def test_callbacks_that_listen_hear_the_last_value(tab: Tab) -> None:
+def test_listening_callbacks_get_the_last_value(tab: Tab) -> None:
     tab.click("hear")
     tab.wait_for("heard", "heard value 19")
     assert tab.page.get_attribute("#holder", "title") == "19"
 
 
-def test_a_value_that_persists_is_there_after_a_reload(tab: Tab) -> None:
+def test_a_persisted_value_is_restored_after_a_reload(tab: Tab) -> None:
     value = "document.getElementById('kept').value"
     tab.click("persist")
     tab.wait_until(f"{value} === 'streamed'")
@@ -42,7 +42,7 @@ def test_a_value_that_persists_is_there_after_a_reload(tab: Tab) -> None:
     tab.wait_until(f"{value} === 'streamed'")
 
 
-def test_a_loading_state_stays_while_what_it_covers_is_streamed(tab: Tab, app: Served) -> None:
+def test_a_loading_state_remains_while_its_content_is_streamed(tab: Tab, app: Served) -> None:
     spinner = "document.querySelector('.dash-spinner')"
     tab.click("slow")
     tab.wait_until(spinner)
@@ -54,7 +54,7 @@ def test_a_loading_state_stays_while_what_it_covers_is_streamed(tab: Tab, app: S
     assert tab.text("loaded") == "loaded 19"
 
 
-def test_a_component_that_draws_its_children_itself_sees_them_change(tab: Tab) -> None:
+def test_a_component_that_draws_its_children_itself_gets_their_changes(tab: Tab) -> None:
     tab.click("label")
     tab.wait_for("tab", "new")
 

@@ -1,4 +1,4 @@
-"""Runs belong to mounted components: the same id that is drawn anew is another component."""
+"""Runs belong to mounted components: the same id that is redrawn is another component."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ def chosen(name: str) -> str:
 
 
 class TestPages:
-    """A page, or a pane, whose components have the same ids as those that were there before."""
+    """A page or a pane whose components have the same ids as earlier ones."""
 
-    def test_p4_the_run_of_the_old_page_ends_and_that_of_the_new_one_begins(self, tab: Tab) -> None:
+    def test_p4_the_run_of_the_old_page_ends_and_that_of_the_new_one_starts(self, tab: Tab) -> None:
         began, ended = (len(tab.served.marks(f"prices {one}")) for one in ("began", "finally"))
         tab.click("aapl")
         goes_on(tab, "price", "AAPL ")
@@ -43,29 +43,29 @@ class TestPages:
         tab.click("pane-two")
         goes_on(tab, "price", "pane-two ")
         tab.served.wait_for_mark("prices finally", ended + 1)
-        tab.click("pane-two")  # the same content, drawn anew
+        tab.click("pane-two")  # the same content, redrawn
         tab.served.wait_for_mark("prices finally", ended + 2)
         goes_on(tab, "price", "pane-two ")
         assert noted(tab, "prices began", "symbol", began) == ["pane-one", "pane-two", "pane-two"]
         assert tab.text("note") == "no note"
 
-    def test_p4_a_stop_button_that_is_drawn_anew_has_not_been_pressed(self, tab: Tab) -> None:
+    def test_p4_a_redrawn_stop_button_does_not_cancel(self, tab: Tab) -> None:
         tab.open("panes")
         tab.click("keep-one")
         tab.click("pane-halt")
         tab.click("keep-start")
         goes_on(tab, "keep-out", "keep ")
-        tab.click("keep-one")  # its button has 0 clicks, where the old one had 1
+        tab.click("keep-one")  # its button has 0 clicks, and the old one had 1
         goes_on(tab, "keep-out", "keep ")
         tab.click("pane-halt")
         tab.wait_for("keep-out", "stopped")
 
-    def test_p4_only_what_is_drawn_anew_is_another_component(self, tab: Tab) -> None:
+    def test_p4_only_a_redrawn_component_is_another_instance(self, tab: Tab) -> None:
         ended = len(tab.served.marks("held finally"))
         tab.open("held")
         goes_on(tab, "held-out")
         began = len(tab.served.marks("held began"))
-        for n in (1, 2):  # inserted before it, and turned round
+        for n in (1, 2):  # inserted before it, and reversed
             tab.click("patch")
             tab.wait_for(f"patched-{n}", "patched")
         tab.click("tab-two")
@@ -76,19 +76,19 @@ class TestPages:
         goes_on(tab, "held-out")
         assert len(tab.served.marks("held began")) == began
         assert len(tab.served.marks("held finally")) == ended
-        tab.click("round-trip")  # the callback gets the components, and returns them
+        tab.click("round-trip")  # the callback gets and returns the components
         tab.served.wait_for_mark("held finally", ended + 1)
         tab.served.wait_for_mark("held began", began + 1)
         goes_on(tab, "held-out")
 
-    def test_p18_what_has_left_with_its_trigger_is_not_warned_about(self, tab: Tab) -> None:
+    def test_p18_a_component_that_left_with_its_trigger_causes_no_warning(self, tab: Tab) -> None:
         tab.click("aapl")
         goes_on(tab, "price", "AAPL ")
         tab.click("home")
         tab.wait_for("prices-seen", "cancelled")
         assert tab.warnings == []
 
-    def test_p18_an_id_that_was_never_there_is_warned_about(self, tab: Tab) -> None:
+    def test_p18_an_id_that_was_never_on_the_page_causes_a_warning(self, tab: Tab) -> None:
         tab.open("panes")
         tab.click("pane-one")
         tab.click("wrong")
@@ -100,9 +100,9 @@ class TestPages:
 
 
 class TestKeepAlive:
-    """A run that goes on while its page is left is seen again when one comes back."""
+    """A run that continues after its page was left is shown again on return."""
 
-    def test_p19_the_page_shows_what_the_run_says_now(self, tab: Tab) -> None:
+    def test_p19_the_page_shows_the_runs_current_values(self, tab: Tab) -> None:
         tab.click("to-job")
         tab.click("job-start")
         tab.wait_for("job-inner", "filled")
@@ -181,9 +181,7 @@ class TestInitialCalls:
             assert noted(tab, "every began", "texts", every) == [["a"] * count]
             assert noted(tab, "row began", "cells", rows) == [["x", "y"]] * count
 
-    def test_p8_an_input_that_an_ordinary_callback_is_to_fill_starts_one_run(
-        self, tab: Tab
-    ) -> None:
+    def test_p8_an_input_that_an_ordinary_callback_will_set_starts_one_run(self, tab: Tab) -> None:
         before = len(tab.served.marks("fed began"))
         tab.open("cards/1")
         tab.wait_for("fed-out", "fed by the ordinary callback")
@@ -193,7 +191,7 @@ class TestInitialCalls:
         tab.wait_for("fed-out", "fed by the ordinary callback")
         assert noted(tab, "fed began", "data", before) == ["by the ordinary callback"] * 2
 
-    def test_p8_a_run_that_draws_its_own_trigger_goes_on_and_starts_no_other(
+    def test_p8_a_run_that_draws_its_own_trigger_continues_and_starts_no_other(
         self, tab: Tab
     ) -> None:
         before = len(tab.served.marks("redraw began"))
@@ -205,7 +203,7 @@ class TestInitialCalls:
 
 
 class TestInsertedByARun:
-    """P9: ordinary callbacks of what a run inserts are called, as if an Output had inserted it."""
+    """P9: ordinary callbacks of components that a run inserts are called, as after an Output."""
 
     def test_p9_a_dropdown_that_a_run_inserts_has_its_callback_called(self, tab: Tab) -> None:
         tab.open("choices")
@@ -222,7 +220,9 @@ class TestInsertedByARun:
         assert sorted(call["chosen"] for call in calls) == ["p1", "r1", "s1"]
         assert not any(call["triggered"] for call in calls)
 
-    def test_p9_a_callback_with_all_hears_of_what_a_run_removes(self, tab: Tab) -> None:
+    def test_p9_a_callback_with_all_is_called_after_a_run_removes_a_component(
+        self, tab: Tab
+    ) -> None:
         tab.open("choices")
         tab.click("replace")
         tab.wait_for("count", "2 choices")

@@ -1,4 +1,4 @@
-"""What the page shows of the usual mistakes, in debug mode: the cure stands in Dash's dev tools."""
+"""Common mistakes in debug mode: Dash's dev tools show the fix."""
 
 from tests.support.mistakes import MISTAKES
 from tests.support.tab import Tab, app_fixture
@@ -6,16 +6,16 @@ from tests.support.tab import Tab, app_fixture
 app = app_fixture("tests.apps.mistakes:server")
 
 SHOWN = "JSON.stringify(store.getState().error.backEnd)"
-"""What Dash's dev tools list."""
+"""Expression for the errors that Dash's dev tools list."""
 
 
 def press(tab: Tab, button: str) -> None:
-    """Presses a button that the dev tools may lie over."""
+    """Presses a button that the dev tools may cover."""
     tab.page.evaluate("id => document.getElementById(id).click()", button)
 
 
-def test_each_is_shown_with_its_cure_and_the_next_run_goes_on(tab: Tab) -> None:
-    """T5: one press of each; what one button has done must not keep the next from its work."""
+def test_each_is_shown_with_its_fix_and_the_next_run_works(tab: Tab) -> None:
+    """T5: one press of each; a failed run must not block the next."""
     for name in MISTAKES:
         press(tab, name)
     wanted = sorted({part for mistake in MISTAKES.values() for part in mistake.says})
@@ -24,10 +24,10 @@ def test_each_is_shown_with_its_cure_and_the_next_run_goes_on(tab: Tab) -> None:
     assert not [part for part in wanted if part not in shown]
     press(tab, "right")
     tab.wait_for("out", "right 1")
-    tab.errors.clear()  # what the dev tools list stands in the console, too
+    tab.errors.clear()  # errors in the dev tools are in the console, too
 
 
-def test_points_of_a_trace_that_is_not_there_are_an_error_that_names_graph_and_trace(
+def test_points_of_a_missing_trace_cause_an_error_that_names_graph_and_trace(
     tab: Tab,
 ) -> None:
     """T5: only the page knows which traces there are."""
@@ -35,7 +35,7 @@ def test_points_of_a_trace_that_is_not_there_are_an_error_that_names_graph_and_t
     press(tab, "another-trace")
     tab.wait_until(f"{SHOWN}.includes('graph')")
     shown = tab.page.evaluate(SHOWN)
-    assert "has refused its extendData of trace 7" in shown
+    assert "rejected its extendData of trace 7" in shown
     assert "It has 1 traces, counted from 0." in shown
     tab.errors.clear()
 

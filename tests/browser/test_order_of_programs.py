@@ -1,4 +1,4 @@
-"""A burst of updates leaves what the same updates leave when each is applied alone."""
+"""A burst of updates has the same result as applying each update alone."""
 
 from collections.abc import Iterator
 
@@ -18,14 +18,14 @@ def programs(context: BrowserContext, app: Served) -> Iterator[Page]:
         yield page
 
 
-def test_p1_p2_p13_100_programs_end_as_if_each_update_had_been_applied_alone(
+def test_p1_p2_p13_100_programs_end_as_if_each_update_was_applied_alone(
     programs: Page,
 ) -> None:
     assert_equal(programs, range(100))
 
 
 def test_programs_that_run_one_by_one_twice_are_equal(programs: Page) -> None:
-    """The comparison finds no difference where there is none."""
+    """The comparison reports no false difference."""
     assert_equal(programs, range(16), "single")
 
 

@@ -1,4 +1,4 @@
-"""The page ends as if each update had been applied alone, in its order, and each command once."""
+"""The page ends as if each update was applied alone, in order, and each command ran once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,13 +15,13 @@ DATA = "document.querySelector('#lab-graph .js-plotly-plot').data"
 
 @pytest.fixture
 def lab(desk: Tab) -> Iterator[Tab]:
-    """A page that has warned of nothing when the test ends."""
+    """A page without warnings at the end of the test."""
     yield desk
     assert desk.warnings == []
 
 
 def leave_and_show(tab: Tab, selector: str) -> None:
-    """Leaves the tab with this component, and shows it again."""
+    """Leaves the tab with this component and shows it again."""
     tab.page.click("#lab >> text=left")
     tab.page.wait_for_selector(selector, state="detached")
     tab.page.click("#lab >> text=shown")
@@ -29,25 +29,25 @@ def leave_and_show(tab: Tab, selector: str) -> None:
 
 
 def wait_for_events(tab: Tab, condition: Callable[[], bool], what: str) -> None:
-    """Waits for events of the browser, which come while it is asked something."""
+    """Processes browser events, which arrive only during a call."""
     wait_until(lambda: tab.page.evaluate("true") and condition(), 5, what)
 
 
-def test_p1_a_component_that_is_drawn_anew_has_what_came_after(lab: Tab) -> None:
-    """P1: a value, a container that is drawn anew, a value."""
+def test_p1_a_redrawn_component_has_the_later_values(lab: Tab) -> None:
+    """P1: a value, a redrawn container, a value."""
     lab.click("redrawn")
     lab.wait_for("message", "redrawn")
     assert lab.text("child") == "B"
 
 
-def test_p2_a_pattern_means_what_is_drawn_before_it(lab: Tab) -> None:
+def test_p2_a_pattern_matches_components_that_were_drawn_before_it(lab: Tab) -> None:
     """P2: cards, and ALL of them, in one batch."""
     lab.click("marked")
     lab.page.wait_for_selector(".card")
     assert lab.page.locator(".card").all_text_contents() == ["marked"] * 3
 
 
-def test_p2_a_pattern_means_what_is_drawn_before_it_one_by_one(lab: Tab) -> None:
+def test_p2_a_pattern_matches_components_that_were_drawn_before_it_one_by_one(lab: Tab) -> None:
     """P2: the same in separate yields, many times."""
     lab.click("one-by-one")
     lab.wait_until("document.querySelectorAll('.card').length === 20")
@@ -56,7 +56,7 @@ def test_p2_a_pattern_means_what_is_drawn_before_it_one_by_one(lab: Tab) -> None
 
 
 def test_p6_points_are_extended_once_however_often_the_graph_is_shown(lab: Tab) -> None:
-    """P6: dcc.Graph takes an `extendData` again that is still set when it is mounted anew."""
+    """P6: dcc.Graph applies an `extendData` again that is still set when it is remounted."""
     lab.click("graph-tab")
     lab.page.wait_for_selector("#lab-graph .js-plotly-plot")
     lab.wait_until(f"{DATA}[0].x.length >= 3")
@@ -68,7 +68,7 @@ def test_p6_points_are_extended_once_however_often_the_graph_is_shown(lab: Tab) 
 
 
 def test_p7_no_row_is_lost_while_the_grid_is_left_and_shown(lab: Tab) -> None:
-    """P7: AG Grid gathers transactions for 50 ms, and loses them when it is unmounted."""
+    """P7: AG Grid batches transactions for 50 ms, and loses them when it is unmounted."""
     lab.click("grid-tab")
     lab.page.wait_for_selector("#lab-grid .ag-root")
     while lab.text("message") != "all rows sent":
@@ -77,7 +77,7 @@ def test_p7_no_row_is_lost_while_the_grid_is_left_and_shown(lab: Tab) -> None:
     assert lab.page.evaluate(f"{GRID}.getDisplayedRowCount()") == 100
 
 
-def test_p10_what_is_done_once_is_not_repeated_by_a_snapshot(desk: Tab) -> None:
+def test_p10_a_command_that_runs_once_is_not_repeated_by_a_snapshot(desk: Tab) -> None:
     """P10: a kept run has downloaded a file and opened a dialog before the page is reloaded."""
     happened: list[str] = []
     desk.page.on("download", lambda file: happened.append(file.suggested_filename))
@@ -116,7 +116,7 @@ def test_p11_each_download_is_a_file(lab: Tab) -> None:
 
 
 def test_p12_props_are_set_in_the_order_of_their_dict(lab: Tab) -> None:
-    """P12: rows, and then to scroll to one of them."""
+    """P12: rows, and then a scroll to one of them."""
     lab.click("scrolled")
     lab.page.wait_for_selector("#lab-grid .ag-root")
     lab.wait_until(f"{GRID}.getDisplayedRowCount() === 500")
@@ -135,8 +135,8 @@ def test_p13_synchronous_transactions_keep_their_place(lab: Tab) -> None:
     assert [lab.page.evaluate(value, row) for row in "ab"] == [2, 9]
 
 
-def test_p15_a_refused_command_is_an_error_and_the_graph_goes_on(desk: Tab) -> None:
-    """P15: Plotly refuses points of a trace that is not there."""
+def test_p15_a_rejected_command_is_an_error_and_the_graph_continues(desk: Tab) -> None:
+    """P15: Plotly rejects points of a missing trace."""
     desk.click("refused")
     desk.page.wait_for_selector("#lab-graph .js-plotly-plot")
     desk.wait_until(f"{DATA}[0].x.length + {DATA}[1].x.length >= 19")
@@ -144,14 +144,14 @@ def test_p15_a_refused_command_is_an_error_and_the_graph_goes_on(desk: Tab) -> N
     assert desk.page.evaluate(f"{DATA}.map(trace => trace.x)") == expected
     desk.click("refused")
     desk.wait_until(f"{DATA}[0].x[0] === 'new'")
-    told = '"lab-graph" has refused its extendData of trace 7'
+    told = '"lab-graph" rejected its extendData of trace 7'
     [warning], [error] = desk.warnings, desk.errors
     assert told in warning
     assert told in error
     desk.errors.clear()
 
 
-def test_p16_packed_arrays_are_extended_wherever_they_stand(lab: Tab) -> None:
+def test_p16_encoded_arrays_are_extended_anywhere_in_a_trace(lab: Tab) -> None:
     """P16: colors, sizes, errors and images of plotly.express."""
     lab.click("arrays")
     plot = "id => Array.from(document.querySelector(`#${id} .js-plotly-plot`)?.data ?? [])[0]"

@@ -1,4 +1,4 @@
-"""Every sentence of the semantics, seen in a real browser, with `finally` seen on the server."""
+"""Every rule of the semantics in a real browser, with `finally` observed on the server."""
 
 import json
 import time
@@ -15,7 +15,7 @@ HALT = '{{"index":"{}","type":"halt"}}'
 
 
 def stops_within_a_second(tab: Tab, name: str, act: Callable[[], object]) -> None:
-    """Does something that must stop a run, and sees its `finally` on the server."""
+    """Performs an action that must stop a run, and waits for its `finally` on the server."""
     before = len(tab.served.marks(name))
     asked = time.time()
     act()
@@ -38,7 +38,7 @@ class TestCancel:
     @pytest.mark.deadline
     def test_only_changes_count(self, tab: Tab) -> None:
         for _ in range(3):
-            tab.click("stop")  # no active run: nothing happens
+            tab.click("stop")  # no live run: no effect
         tab.click("start")
         tab.wait_for("out", "A")
         stops_within_a_second(tab, "ticks finally", lambda: tab.click("stop"))
@@ -54,7 +54,7 @@ class TestCancel:
         tab.click("away")
         tab.click("start")
         tab.wait_for("out", "A")
-        tab.page.go_back()  # the pathname becomes the allowed one
+        tab.page.go_back()  # the pathname gets the allowed value
         before = int(tab.text("out")[1:])
         tab.wait_until(
             f"Number(document.querySelector('#out').textContent.slice(1)) > {before + 5}"
@@ -80,7 +80,7 @@ class TestCancel:
         stops_within_a_second(tab, "plain finally", lambda: tab.click("stop"))
 
     @pytest.mark.deadline
-    def test_a_trigger_that_leaves_the_page_cancels(self, tab: Tab) -> None:
+    def test_a_trigger_component_that_leaves_the_page_cancels(self, tab: Tab) -> None:
         tab.click("insert")
         tab.wait_for("inserted", "late")
         stops_within_a_second(tab, "late finally", lambda: tab.click("remove"))
@@ -99,7 +99,7 @@ class TestCancel:
         )
         stops_within_a_second(tab, "kept finally", lambda: tab.click("stop"))
 
-    def test_the_cancelled_run_says_nothing_more(self, tab: Tab) -> None:
+    def test_the_cancelled_run_sends_nothing_more(self, tab: Tab) -> None:
         tab.click("start")
         tab.wait_for("out", "A")
         tab.click("stop")
@@ -110,7 +110,7 @@ class TestCancel:
 
 
 class TestOverlap:
-    """What a second trigger does while a run is alive."""
+    """A second trigger while a run is alive."""
 
     @pytest.mark.deadline
     def test_restart_replaces_without_resets(self, tab: Tab) -> None:
@@ -136,7 +136,9 @@ class TestOverlap:
         tab.wait_until("document.querySelector('#spinner').hidden")
         assert len(tab.served.marks("skip began")) == began + 1
 
-    def test_queue_runs_one_after_the_other_with_the_values_of_the_trigger(self, tab: Tab) -> None:
+    def test_queued_triggers_run_one_after_the_other_with_the_values_of_the_trigger(
+        self, tab: Tab
+    ) -> None:
         began = len(tab.served.marks("queue began"))
         for _ in range(3):
             tab.click("queue")
@@ -157,8 +159,8 @@ class TestOverlap:
         tab.served.wait_for_mark("parallel finally", ended + 2)
         tab.wait_until("document.querySelector('#spinner').hidden")
 
-    def test_more_than_sixteen_do_not_wait(self, tab: Tab) -> None:
-        tab.page.evaluate(  # two frames apart, or Dash itself makes one trigger of several clicks
+    def test_more_than_sixteen_triggers_are_not_queued(self, tab: Tab) -> None:
+        tab.page.evaluate(  # two frames apart, because Dash merges several clicks into one trigger
             """async () => {
                 const frame = () => new Promise(done => requestAnimationFrame(done));
                 for (let n = 0; n < 18; n++) {
@@ -170,14 +172,14 @@ class TestOverlap:
         )
         wait_until(lambda: tab.warnings, 10, "a warning")
         assert len(tab.warnings) == 1
-        assert "16 triggers already wait" in tab.warnings[0]
-        tab.click("stop")  # stops the live one and forgets the queued ones
+        assert "limit of 16 queued triggers" in tab.warnings[0]
+        tab.click("stop")  # stops the live run and drops the queued ones
         tab.wait_for("message", "queue was reset")
         tab.wait_until("document.querySelector('#spinner').hidden")
 
 
 class TestErrors:
-    """An error resets the page once, and what on_error streams survives the reset."""
+    """An error resets the page once, and on_error's updates survive the reset."""
 
     def test_the_message_survives_the_reset(self, tab: Tab) -> None:
         tab.click("fail")
@@ -225,14 +227,14 @@ class TestMatch:
         for index in "ac":
             tab.click(HALT.format(index))
 
-    def test_all_means_every_component_that_fits(self, tab: Tab) -> None:
+    def test_all_updates_every_matching_component(self, tab: Tab) -> None:
         tab.click("everyone")
         for index in "abc":
             tab.wait_for(CARD.format(index), "everyone")
 
 
 class TestContext:
-    """`dash.ctx` and `dash.set_props` work inside the generator, also after awaits."""
+    """`dash.ctx` and `dash.set_props` work inside the generator, even after awaits."""
 
     def test_ctx_is_right_at_every_step(self, tab: Tab) -> None:
         tab.page.evaluate("document.cookie = 'user=ada'")
@@ -254,13 +256,13 @@ class TestContext:
         tab.wait_for("out", "by set_props")
         tab.wait_for(CARD.format("a"), "by set_props")
 
-    def test_what_is_not_set_or_not_there_arrives_as_none(self, tab: Tab) -> None:
+    def test_a_missing_value_or_component_is_none(self, tab: Tab) -> None:
         tab.click("values")
         assert json.loads(tab.wait_for("unset", "[")) == [1, None, None]
 
 
 class TestTriggers:
-    """What starts a run, and what does not."""
+    """Triggers that start a run, and those that do not."""
 
     def test_two_event_callbacks_and_an_ordinary_one_on_one_button_all_fire(self, tab: Tab) -> None:
         tab.click("both")
@@ -294,7 +296,7 @@ class TestTriggers:
             tab.served.wait_for_mark("self began", before + n)
             tab.wait_for("selfcount", "done")
 
-    def test_an_ordinary_callback_hears_the_last_value(self, tab: Tab) -> None:
+    def test_an_ordinary_callback_gets_the_last_value(self, tab: Tab) -> None:
         before = len(tab.served.marks("listener"))
         tab.click("burst")
         tab.wait_for("out", "burst 20000")
@@ -317,7 +319,7 @@ def test_one_connection_carries_all_runs(tab: Tab) -> None:
     tab.click("stop")
 
 
-def test_nothing_of_ids_travels_in_urls(tab: Tab) -> None:
+def test_no_id_is_in_a_url(tab: Tab) -> None:
     tab.click("endless0")
     tab.wait_for("endless-out0", "3")
     tab.click("stop")

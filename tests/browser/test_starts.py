@@ -26,7 +26,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def tab(context: BrowserContext, app: Served, script: str) -> Iterator[Tab]:
-    """A page that shares a worker, or owns its connection; no token is asked for as yet."""
+    """A page that shares a worker or has its own connection; no token is required yet."""
     httpx.get(f"{app.url}open")
     tab = Tab(context.new_page(), app)
     if script:
@@ -40,7 +40,7 @@ def button(name: str, index: int) -> str:
 
 
 @OWNERS
-def test_p5_a_grid_asks_for_its_rows(tab: Tab, app: Served) -> None:
+def test_p5_a_grid_requests_its_rows(tab: Tab, app: Served) -> None:
     """P5: the request of AG Grid's infinite rows holds functions, which JSON drops."""
     tab.page.wait_for_selector("text=row 0")
     request = app.marks("rows")[-1]["request"]
@@ -51,8 +51,8 @@ def test_p5_a_grid_asks_for_its_rows(tab: Tab, app: Served) -> None:
 
 
 @OWNERS
-def test_p17_runs_without_room_wait_for_their_turn(tab: Tab, app: Served) -> None:
-    """P17: more runs than a page may have begin in their order, one for each that ends."""
+def test_p17_runs_above_the_limit_wait_in_order(tab: Tab, app: Served) -> None:
+    """P17: starts above the limit of runs wait in order, one for each run that ends."""
     before = len(app.marks("panel"))
     for index in range(5):
         tab.click(button("go", index))
@@ -71,7 +71,7 @@ def test_p17_runs_without_room_wait_for_their_turn(tab: Tab, app: Served) -> Non
 
 @OWNERS
 def test_p21_hooks_are_called_and_tokens_are_refreshed(tab: Tab, app: Served) -> None:
-    """P21: our requests call the renderer's hooks, and go on with a token that it refreshes."""
+    """P21: our requests call the renderer's hooks, and are retried with a refreshed token."""
     tab.click("count")
     find = "window.before?.find(body => body.changedPropIds[0] === 'count.n_clicks')"
     tab.wait_until(f"window.after?.some(([output]) => output === {find}?.output)")
@@ -89,7 +89,7 @@ def test_p21_hooks_are_called_and_tokens_are_refreshed(tab: Tab, app: Served) ->
 
 
 @OWNERS
-def test_p21_a_run_goes_on_when_its_token_expires(
+def test_p21_a_run_continues_when_its_token_expires(
     context: BrowserContext, app: Served, script: str
 ) -> None:
     """P21: a connection that is cut after the token has expired is resumed with another one."""

@@ -1,4 +1,4 @@
-"""`RunState` and `ConnectionStatus`: what callbacks and users see of runs and of the connection."""
+"""`RunState` and `ConnectionStatus`: the states of runs and of the connection."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.tab import WITHOUT_WORKER, Tab, app_fixture, goes_on, sound_t
 app = app_fixture("tests.apps.states:server")
 
 
-def test_a_callback_hears_that_a_run_waits_runs_and_is_cancelled(tab: Tab) -> None:
+def test_a_callback_gets_the_states_queued_running_and_cancelled(tab: Tab) -> None:
     tab.click("start")
     goes_on(tab, "out")
     tab.click("stop")
@@ -31,7 +31,7 @@ def test_a_callback_follows_each_run_that_is_done(tab: Tab) -> None:
         )
 
 
-def test_a_run_that_fails_says_so(tab: Tab) -> None:
+def test_a_failed_run_has_the_state_error(tab: Tab) -> None:
     tab.click("fail")
     tab.wait_until("document.getElementById('seen').textContent.endsWith('fail error')")
 
@@ -61,7 +61,7 @@ def test_a_state_with_the_values_of_match_is_that_of_its_own_runs(tab: Tab) -> N
 
 
 @pytest.mark.parametrize("script", ["", WITHOUT_WORKER], ids=["shared", "owned"])
-def test_the_page_says_when_its_connection_is_cut_and_back(
+def test_the_page_shows_that_its_connection_is_cut_and_restored(
     context: BrowserContext, app: Served, script: str
 ) -> None:
     with proxied(app.url) as proxy:
@@ -81,10 +81,10 @@ def test_the_page_says_when_its_connection_is_cut_and_back(
         tab.page.close()
 
 
-def test_p23_the_page_says_no_more_of_its_connection_than_it_knows(
+def test_p23_the_page_shows_only_what_is_known_of_its_connection(
     context: BrowserContext, app: Served
 ) -> None:
-    """P23: an idle page does not know whether the server is there; after a start it does."""
+    """P23: an idle page does not know whether the server can be reached; after a start it does."""
     tab = Tab(context.new_page(), app)
     tab.page.add_init_script(WITHOUT_WORKER)
     tab.page.route("**/start", lambda route: route.abort("connectionrefused"))
@@ -95,7 +95,7 @@ def test_p23_the_page_says_no_more_of_its_connection_than_it_knows(
     tab.page.close()
 
 
-def test_a_second_tab_is_told_what_the_connection_is_at(
+def test_a_second_tab_gets_the_connections_state(
     tab: Tab, context: BrowserContext, app: Served
 ) -> None:
     tab.click("start")

@@ -1,4 +1,4 @@
-"""T3: uploads that are as large as Dash's own may be, and what the user hears of larger ones."""
+"""T3: uploads up to Dash's own limit, and the message for larger ones."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def tab(context: BrowserContext, app: Served, request: pytest.FixtureRequest) ->
 
 
 def upload(tab: Tab, component_id: str, size: int) -> int:
-    """Drops a file of so many bytes; returns how long its `contents` is."""
+    """Drops a file of `size` bytes; returns the length of its `contents`."""
     file = tab.served.marks_file.with_name(f"{size}.bin")
     file.write_bytes(b"x" * size)
     tab.page.set_input_files(f"#{component_id} input[type=file]", file)
@@ -36,8 +36,8 @@ def test_t3_a_file_of_2_mb_arrives(tab: Tab) -> None:
     assert not tab.warnings
 
 
-def test_t3_a_file_of_20_mb_is_told_by_on_error_after_the_resets(tab: Tab) -> None:
-    """The message stands in the place of a reset, and `running` goes off."""
+def test_t3_a_file_of_20_mb_is_reported_by_on_error_after_the_resets(tab: Tab) -> None:
+    """The message replaces a reset value, and `running` is set off."""
     upload(tab, "upload", 20 * MB)
     message = tab.wait_for("message", "too_large: The request has 26,6")
     assert "max_body_bytes" in message
@@ -50,7 +50,7 @@ def test_t3_a_file_of_20_mb_is_told_by_on_error_after_the_resets(tab: Tab) -> No
     tab.wait_for("out", "1000.bin: ")
 
 
-def test_t3_without_on_error_the_state_and_dashs_dev_tools_tell(tab: Tab) -> None:
+def test_t3_without_on_error_the_state_and_dashs_dev_tools_show_it(tab: Tab) -> None:
     upload(tab, "untold", 20 * MB)
     tab.wait_for("states", "idle error")
     assert tab.text("message") == "was reset"
@@ -58,8 +58,8 @@ def test_t3_without_on_error_the_state_and_dashs_dev_tools_tell(tab: Tab) -> Non
     assert any("max_body_bytes" in error for error in errors)
 
 
-def test_t3_other_pages_go_on_while_an_upload_is_sent(context: BrowserContext, app: Served) -> None:
-    """Tabs share a worker, which neither waits for the upload nor is held up by it."""
+def test_t3_other_pages_continue_during_an_upload(context: BrowserContext, app: Served) -> None:
+    """Tabs share a worker, which is not blocked by the upload."""
     with sound_tab(context, app) as first, sound_tab(context, app) as second:
         length = upload(first, "upload", 12 * MB)
         second.click("tick")

@@ -1,4 +1,4 @@
-"""A server that loses patience soon, so that what it promises after the grace can be waited for."""
+"""A server with short timeouts, so that tests can wait for the end of the grace period."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.server import GRACE_SECONDS, HEARTBEAT_SECONDS, Served, servi
 
 @pytest.fixture(scope="session")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The app whose callbacks misbehave, with a short heartbeat and a short grace."""
+    """The app with faulty callbacks, with a short heartbeat and a short grace period."""
     with serving(
         "tests.apps.faults:server",
         tmp_path_factory.mktemp("hasty"),

@@ -1,4 +1,4 @@
-"""Rows 3 to 6: what a client does that does not say goodbye."""
+"""Rows 3 to 6: clients that leave without a message."""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def hasty_page(hasty: Served) -> Iterator[Page]:
         yield page
 
 
-def test_fault_03_a_body_that_ends_without_a_word_was_cut_and_goes_on_elsewhere(
+def test_fault_03_a_body_that_ends_without_close_was_cut_and_is_resumed(
     page: Page, faulty: Served
 ) -> None:
     """The server ends a stream cleanly when a later one takes over; no event may be missing."""
@@ -45,7 +45,7 @@ def test_fault_03_a_body_that_ends_without_a_word_was_cut_and_goes_on_elsewhere(
 
 
 @pytest.mark.deadline
-def test_fault_04_a_reset_runs_finally_within_a_second_after_the_grace(
+def test_fault_04_a_reset_runs_finally_within_a_second_after_the_grace_period(
     hasty_page: Page, hasty: Served
 ) -> None:
     before = len(hasty.marks("idle finally"))
@@ -57,7 +57,7 @@ def test_fault_04_a_reset_runs_finally_within_a_second_after_the_grace(
     assert done["time"] - gone < GRACE_SECONDS + STOP_SECONDS
 
 
-def test_fault_04_a_client_that_comes_back_within_the_grace_keeps_its_run(
+def test_fault_04_a_client_that_returns_within_the_grace_period_keeps_its_run(
     page: Page, faulty: Served
 ) -> None:
     before = len(faulty.marks("idle finally"))
@@ -72,7 +72,9 @@ def test_fault_04_a_client_that_comes_back_within_the_grace_keeps_its_run(
 
 
 @pytest.mark.deadline
-def test_fault_04_after_a_reset_a_stop_cancels_without_grace(page: Page, faulty: Served) -> None:
+def test_fault_04_after_a_reset_a_stop_cancels_without_a_grace_period(
+    page: Page, faulty: Served
+) -> None:
     before = len(faulty.marks("idle finally"))
     body = page.body("idle")
     stream = Stream(page.url("start"), body)
@@ -104,10 +106,8 @@ def test_fault_06_a_client_that_closes_while_the_stream_is_idle_is_cleaned_up(
     assert done["time"] - gone < 2 * HEARTBEAT_SECONDS + GRACE_SECONDS + STOP_SECONDS
 
 
-def test_fault_06_an_idle_stream_shows_that_it_lives_at_every_heartbeat(
-    hasty_page: Page, hasty: Served
-) -> None:
-    """What a client needs to find out that the server, or what lies between, has gone silent."""
+def test_fault_06_an_idle_stream_sends_heartbeats(hasty_page: Page, hasty: Served) -> None:
+    """The sign by which a client detects that the server or a proxy has gone silent."""
     body = hasty_page.body("idle")
     with proxied(hasty.url) as proxy:
         stream = Stream(f"{proxy.url}_dash-flash-events/start", body)

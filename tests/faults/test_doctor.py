@@ -1,4 +1,4 @@
-"""`python -m flash_events doctor URL`: what it says of real deployments."""
+"""`python -m flash_events doctor URL`: its messages about real deployments."""
 
 import subprocess
 import sys
@@ -18,12 +18,12 @@ from tests.support.server import ROOT, Served, free_port, serving
 
 IDLE_SECONDS = 2
 SILENT_SECONDS = 3
-"""Longer than the proxies of the tests wait."""
+"""Longer than the timeout of the tests' proxies."""
 
 
 @pytest.fixture(scope="module")
 def hostile(faulty: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """URLs of ways through nginx, which all give up soon."""
+    """URLs of routes through nginx, all with a short timeout."""
     directory = tmp_path_factory.mktemp("nginx")
     configuration, urls = nginx.hostile(directory, urlsplit(faulty.url).netloc, IDLE_SECONDS)
     with nginx.running(configuration, directory, f"{urls['buffers']}ping"):
@@ -34,13 +34,13 @@ def findings(url: str, seconds: float = SILENT_SECONDS) -> list[Finding]:
     return list(examine(url, seconds))
 
 
-def test_a_server_that_is_asked_directly_is_well(faulty: Served) -> None:
+def test_a_server_without_a_proxy_passes(faulty: Served) -> None:
     arrived, silent = findings(faulty.url, 1)
     assert arrived.is_good
     assert silent.is_good
 
 
-def test_events_that_are_gathered_are_noticed(faulty: Served) -> None:
+def test_buffered_events_are_detected(faulty: Served) -> None:
     with proxied(faulty.url) as proxy:
         gathering = Timer(TICKS * TICK_SECONDS, proxy.flow)
 
@@ -58,7 +58,7 @@ def test_events_that_are_gathered_are_noticed(faulty: Served) -> None:
 
 
 @pytest.mark.parametrize("way", ["buffers", "buffers whatever is said", "gzips", "speaks HTTP/1.0"])
-def test_a_proxy_that_ends_silent_streams_is_noticed(hostile: dict[str, str], way: str) -> None:
+def test_a_proxy_that_ends_silent_streams_is_detected(hostile: dict[str, str], way: str) -> None:
     arrived, silent = findings(hostile[way])
     assert arrived.is_good
     assert not silent.is_good
@@ -74,7 +74,7 @@ def test_heartbeats_keep_a_stream_through_an_impatient_proxy(tmp_path: Path) -> 
             assert all(finding.is_good for finding in findings(urls["buffers"]))
 
 
-def test_an_app_that_knows_its_users_is_examined_as_one_of_them(tmp_path: Path) -> None:
+def test_an_app_with_identify_is_checked_as_one_of_its_users(tmp_path: Path) -> None:
     with serving("tests.apps.users:server", tmp_path, IDENTIFY="cookie") as served:
         [refused] = findings(served.url, 1)
         assert "Not signed in" in refused.text
@@ -90,7 +90,7 @@ def test_an_app_that_knows_its_users_is_examined_as_one_of_them(tmp_path: Path) 
     assert [line[:3] for line in known.stdout.splitlines()] == ["ok "] * 2
 
 
-def test_a_header_that_is_none_is_told_so() -> None:
+def test_an_invalid_header_is_reported() -> None:
     command = [sys.executable, "-m", "flash_events", "doctor", "http://localhost/"]
     done = subprocess.run(
         [*command, "--header", "no header"],
@@ -103,28 +103,28 @@ def test_a_header_that_is_none_is_told_so() -> None:
     assert done.stderr == "Expected --header 'Name: value', got 'no header'.\n"
 
 
-def test_who_does_not_answer_is_told_so() -> None:
+def test_a_server_that_does_not_respond_is_reported() -> None:
     [found] = findings(f"http://127.0.0.1:{free_port()}/")
     assert "does not answer" in found.text
 
 
-def test_an_address_without_our_endpoint_is_told_so(faulty: Served) -> None:
+def test_a_url_without_our_endpoint_is_reported(faulty: Served) -> None:
     [found] = findings(f"{faulty.url}elsewhere/")
     assert "404" in found.text or "405" in found.text
     assert found.cure
 
 
-def test_what_is_no_url_is_told_so() -> None:
+def test_an_invalid_url_is_reported() -> None:
     [found] = findings("localhost")
     assert "Expected the URL of an app" in found.text
 
 
-def test_a_probe_that_asks_for_too_long_is_refused(faulty: Served) -> None:
+def test_a_probe_above_the_time_limit_is_refused(faulty: Served) -> None:
     [found] = findings(faulty.url, 1e6)
     assert "Expected 'silent_seconds' to be from 0 to 120" in found.text
 
 
-def test_there_are_never_more_than_a_few_probes(faulty: Served) -> None:
+def test_the_number_of_probes_has_a_limit(faulty: Served) -> None:
     probes = [examine(faulty.url, 10) for _ in range(MAX_PROBES)]
     for probe in probes:
         assert next(probe).is_good
@@ -135,7 +135,7 @@ def test_there_are_never_more_than_a_few_probes(faulty: Served) -> None:
             pass
 
 
-def test_the_command_says_what_to_change(hostile: dict[str, str]) -> None:
+def test_the_command_prints_the_change_to_make(hostile: dict[str, str]) -> None:
     command = [sys.executable, "-m", "flash_events", "doctor", hostile["buffers"]]
     done = subprocess.run(
         [*command, "--seconds", str(SILENT_SECONDS)],

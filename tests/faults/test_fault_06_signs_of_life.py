@@ -1,4 +1,4 @@
-"""Row 6: the client has gone, and a proxy between goes on as if it had not."""
+"""Row 6: the client has gone, and a proxy keeps its connection open."""
 
 import time
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Answering:
         self.answers.append(answer.status_code)
 
     def read(self, heartbeats: int) -> None:
-        """Reads, and answers, until so many heartbeats have come."""
+        """Reads and answers `count` heartbeats."""
         while self.heartbeats < heartbeats:
             next(self._events)
 
@@ -65,7 +65,7 @@ def test_fault_06_a_client_that_goes_silent_behind_a_stalled_proxy_is_cleaned_up
     assert set(client.answers) == {202}
 
 
-def test_fault_06_a_client_that_never_answers_is_left_alone(page: Page, hasty: Served) -> None:
+def test_fault_06_a_client_that_never_answers_keeps_its_stream(page: Page, hasty: Served) -> None:
     before = len(hasty.marks("endless finally"))
     body = page.body("endless")
     heartbeats = 0
@@ -99,7 +99,7 @@ def test_fault_06_an_answer_finds_the_worker_that_holds_the_stream(
     ):
         body = page.body("endless")
         client = Answering(page, served.url, body)
-        client.read(heartbeats=10)  # three of four answers come to another worker
+        client.read(heartbeats=10)  # three of four answers reach another worker
         assert set(client.answers) == {202}
         assert not served.marks("endless finally")
         page.stop(body["flash_events"]["run"])
@@ -112,7 +112,7 @@ def test_fault_06_an_answer_for_an_unknown_connection_is_refused(page: Page) -> 
     assert page.post("alive", {"flash_events": {"version": 1}}).status_code == 400
 
 
-def test_fault_06_an_answer_for_somebody_elses_connection_is_refused(tmp_path: Path) -> None:
+def test_fault_06_an_answer_for_another_users_connection_is_refused(tmp_path: Path) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path, USERS="1") as served,
         opened(served) as ann,

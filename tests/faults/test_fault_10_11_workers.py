@@ -21,7 +21,7 @@ from tests.support.server import serving
 
 
 @pytest.mark.deadline
-def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
+def test_fault_10_the_page_gets_the_loss_of_a_killed_workers_runs(
     tmp_path: Path, redis_url: str
 ) -> None:
     with (
@@ -40,12 +40,12 @@ def test_fault_10_the_page_learns_of_the_runs_of_a_killed_worker(
             ends = (event for event in events if event.event == "end")
             assert data(next(ends)) == {"run": lost, "n": 0, "reason": "lost"}
             assert time.monotonic() - killed < 10
-            take_updates(events, 3)  # the other goes on
+            take_updates(events, 3)  # the other continues
             here.stop(first["flash_events"]["run"])
 
 
 @pytest.mark.deadline
-def test_fault_10_a_connection_whose_holder_was_killed_goes_on_elsewhere(
+def test_fault_10_a_connection_whose_holder_was_killed_continues_elsewhere(
     tmp_path: Path, redis_url: str
 ) -> None:
     with (
@@ -114,7 +114,9 @@ def test_fault_11_a_worker_with_an_idle_client_exits_in_time(tmp_path: Path) -> 
 
 
 @pytest.mark.deadline
-def test_fault_11_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path: Path) -> None:
+def test_fault_11_a_client_that_does_not_read_does_not_delay_the_workers_exit(
+    tmp_path: Path,
+) -> None:
     with (
         serving("tests.apps.kitchen:server", tmp_path) as served,
         opened(served) as page,
@@ -126,7 +128,7 @@ def test_fault_11_a_client_that_does_not_read_does_not_keep_the_worker(tmp_path:
 
 
 @pytest.mark.deadline
-def test_fault_11_a_connection_moves_to_another_worker_with_the_runs_that_live_there(
+def test_fault_11_a_connection_moves_to_another_worker_with_that_workers_runs(
     tmp_path: Path, redis_url: str
 ) -> None:
     with (

@@ -22,7 +22,7 @@ async def test_fault_24_killed_processes_lose_their_own_runs_only(tmp_path: Path
 
 
 @pytest.mark.deadline
-async def test_fault_24_a_rolling_restart_loses_only_what_it_tells(tmp_path: Path) -> None:
+async def test_fault_24_a_rolling_restart_reports_every_lost_run(tmp_path: Path) -> None:
     with redis_server(tmp_path) as redis:
         report = await chaos(tmp_path, redis.url, SECONDS, restarting(), pages=PAGES)
     assert report.faults == []

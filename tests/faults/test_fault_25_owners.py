@@ -1,4 +1,4 @@
-"""Row 25: the process is killed that has the run and its connection, and nothing else streams."""
+"""Row 25: the process with the run and its connection is killed, and nothing else streams."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ LOST_SECONDS = 10
 
 
 @pytest.mark.deadline
-def test_fault_25_s1_s2_the_survivor_tells_the_end_of_runs_that_nobody_drives(
+def test_fault_25_s1_s2_the_remaining_worker_ends_runs_without_an_owner(
     tmp_path: Path, redis_url: str
 ) -> None:
     """S1: the page resumes while nothing else streams. S2: a page attaches to a kept run."""

@@ -1,4 +1,4 @@
-"""Row 26: Redis answers with errors, or not at all, and comes back or does not."""
+"""Row 26: Redis answers with errors or not at all, temporarily or permanently."""
 
 import time
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Troubled]:
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_fault_26_s3_s4_streams_wait_and_go_on(pair: Troubled, name: str) -> None:
-    """S3, S4: Redis refuses all, or all that is written."""
+def test_fault_26_s3_s4_streams_wait_and_continue(pair: Troubled, name: str) -> None:
+    """S3, S4: Redis refuses all commands, or all writes."""
     assert pair.cause(PASSING[name], TROUBLE_SECONDS) == []
 
 
 @pytest.mark.parametrize("name", FINAL)
-def test_fault_26_s3_streams_end_and_the_page_is_told(pair: Troubled, name: str) -> None:
+def test_fault_26_s3_streams_end_and_the_page_gets_their_ends(pair: Troubled, name: str) -> None:
     """S3: any other error reply."""
     ends = pair.cause(FINAL[name], TROUBLE_SECONDS)
     assert [end["reason"] for end in ends] == ["lost", "lost"]
@@ -39,7 +39,7 @@ def test_fault_26_s3_streams_end_and_the_page_is_told(pair: Troubled, name: str)
 def test_fault_26_s5_streams_survive_an_outage_of_the_set_time_and_no_longer(
     tmp_path: Path,
 ) -> None:
-    """S5: also where the page is cut off meanwhile, for longer than its grace."""
+    """S5: even if the page is cut off meanwhile for longer than its grace period."""
     with (
         redis_server(tmp_path, appendonly=True) as redis,
         machines(
@@ -56,7 +56,7 @@ def test_fault_26_s5_streams_survive_an_outage_of_the_set_time_and_no_longer(
             assert take_updates(events, 5) == [1, 2, 3, 4, 5]
             redis.stop()
         resume = page.resume(connection_of(body))
-        time.sleep(1.5)  # the outage lasts, three times the grace
+        time.sleep(1.5)  # the outage lasts three times the grace period
         is_refused(page.post("resume", resume))
         assert not served.marks("ticks finally")
         redis.start()

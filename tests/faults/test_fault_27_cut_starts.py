@@ -22,13 +22,13 @@ from tests.support.server import until
 Send = Callable[[Pipe, list[Any]], Awaitable[list[Any]]]
 
 AWAITS = 3
-"""Of a start: it looks for the run, opens a log, and claims the run."""
+"""Number of awaits of a start: it looks for the run, opens a log, and claims the run."""
 
 began: Counter[str] = Counter()
 
 
 class Stall:
-    """Has the n-th question to Redis from now on stall until it is released.
+    """Stalls the n-th command to Redis from now on until it is released.
 
     Args:
         send: sends commands.
@@ -86,7 +86,7 @@ class Worker:
         }
 
     async def post(self, action: str, body: object) -> tuple[int, str]:
-        """The status of an answer and its text; of a stream until a run streams, or it closes."""
+        """Returns status and text; reads a stream until a run streams or it closes."""
         headers = {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
         client = self.app.server.test_client()
         path, text = f"/_dash-flash-events/{action}", ""
@@ -135,7 +135,7 @@ def stall(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], Stall]:
 
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch, stall: Callable[[int, bool], Stall]) -> Cut:
-    """Has the start of a run cut at one of its awaits; returns what ends the stall."""
+    """Cuts the start of a run at one of its awaits; returns the cut, which can end the stall."""
 
     async def start(worker: Worker, body: dict[str, Any], at: int, is_sent: bool) -> asyncio.Event:
         stalled = stall(at, is_sent)
@@ -159,7 +159,7 @@ async def two(redis_url: str) -> AsyncIterator[list[Worker]]:
 
 
 def is_gone(client: Redis, run: str, connection: str) -> bool:
-    """Whether nothing lives on in Redis: the run may be known as one that has ended."""
+    """Returns whether nothing is left in Redis but the record of an ended run."""
     record: Any = client.get(key(run, "run"))
     is_known = record is not None and not json.loads(record)["is_ended"]
     return not is_known and not client.exists(*log_keys(ConnectionId(connection)))
@@ -189,7 +189,7 @@ async def test_fault_27_s6_the_repeat_of_a_cut_start_is_one_run(
 async def test_fault_27_s6_a_cut_start_that_is_repeated_elsewhere_is_one_run_or_refused(
     two: list[Worker], redis_url: str, cut: Cut, at: int, is_sent: bool
 ) -> None:
-    """While the first worker still waits, so that it cannot have given back what it has."""
+    """The first worker still waits, so it cannot have released its claim."""
     run, connection = new_id(), new_id()
     body = two[0].body(run, connection)
     released = await cut(two[0], body, at, is_sent)
@@ -207,7 +207,7 @@ async def test_fault_27_s6_a_cut_start_that_is_repeated_elsewhere_is_one_run_or_
 
 
 @pytest.mark.parametrize("at", range(1, AWAITS + 1))
-async def test_fault_27_s6_a_cut_start_that_nobody_repeats_leaves_nothing(
+async def test_fault_27_s6_a_cut_start_without_a_repeat_leaves_nothing(
     two: list[Worker], redis_url: str, cut: Cut, at: int
 ) -> None:
     run, connection = new_id(), new_id()
@@ -218,13 +218,13 @@ async def test_fault_27_s6_a_cut_start_that_nobody_repeats_leaves_nothing(
     assert not began[run]
 
 
-async def test_fault_27_s6_a_run_that_is_stopped_while_it_starts_does_not_go_on(
+async def test_fault_27_s6_a_run_that_is_stopped_during_its_start_does_not_continue(
     two: list[Worker],
     redis_url: str,
     stall: Callable[[int, bool], Stall],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its claim is there, and its worker does not know yet that it has it."""
+    """Its claim exists, and its worker does not know it yet."""
     monkeypatch.setattr("flash_events.endpoint.server.BROKER_SECONDS", 5.0)
     monkeypatch.setattr("flash_events.brokers.redis.pipe.SILENT_SECONDS", 5.0)
     heard: list[Stop] = []

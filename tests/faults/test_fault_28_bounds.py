@@ -1,4 +1,4 @@
-"""Row 28: what a page asks again and again costs a bounded amount of memory."""
+"""Row 28: repeated requests of a page use a bounded amount of memory."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.support.loops import ask_in_a_loop
 
 
 @pytest.mark.parametrize("store", ["memory", "redis"])
-def test_fault_28_attaches_and_stops_in_a_loop_cost_little(
+def test_fault_28_attaches_and_stops_in_a_loop_use_little_memory(
     tmp_path: Path, redis_url: str, store: str
 ) -> None:
     """S7, S8: see tests/soak for 2,000 stops."""

@@ -1,4 +1,4 @@
-"""Rows 7, 8, 9 and 23: what a generator does that its author should not have written."""
+"""Rows 7, 8, 9 and 23: faults of generators."""
 
 import threading
 import time
@@ -23,13 +23,13 @@ def page(faulty: Served) -> Iterator[Page]:
 
 
 def pings(served: Served, count: int) -> list[str]:
-    """What the worker answers to others, asked one after the other."""
+    """Returns the worker's responses to other requests, one after the other."""
     with httpx.Client(timeout=10) as client:
         return [client.get(f"{served.url}ping").text for _ in range(count)]
 
 
 @pytest.mark.deadline
-def test_fault_07_the_worker_answers_others_beside_a_hot_generator_whose_client_vanishes(
+def test_fault_07_the_worker_responds_to_others_during_a_busy_generator_whose_client_is_lost(
     hasty: Served,
 ) -> None:
     before = len(hasty.marks("hot finally"))
@@ -37,7 +37,7 @@ def test_fault_07_the_worker_answers_others_beside_a_hot_generator_whose_client_
         stream = Stream(page.url("start"), page.body("hot"))
         read_until(stream, "update")
         reader = threading.Thread(target=lambda: list_quietly(stream))
-        reader.start()  # at full production
+        reader.start()  # at full speed
         assert pings(hasty, 20) == ["pong"] * 20
         gone = time.time()
         stream.reset()
@@ -58,7 +58,7 @@ def list_quietly(stream: Stream) -> None:
 
 
 @pytest.mark.deadline
-def test_fault_08_a_generator_that_swallows_its_cancellation_is_given_up_loudly(
+def test_fault_08_a_generator_that_swallows_its_cancellation_is_abandoned_with_a_log_entry(
     page: Page, faulty: Served
 ) -> None:
     body = page.body("stubborn", 12)

@@ -1,4 +1,4 @@
-"""Row 19: what proxies and compression do to a stream, with a real nginx."""
+"""Row 19: effects of proxies and compression on a stream, with a real nginx."""
 
 import json
 import time
@@ -23,7 +23,7 @@ IDLE_TIMEOUT_SECONDS = 5
 
 @pytest.fixture(scope="module")
 def hearty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server whose heartbeat is faster than an impatient proxy."""
+    """A server whose heartbeat is shorter than the proxy's timeout."""
     with serving(
         "tests.apps.faults:server",
         tmp_path_factory.mktemp("hearty"),
@@ -33,13 +33,13 @@ def hearty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def next_text(events: Iterator[ServerSentEvent]) -> Any:
-    """What the next update sets."""
+    """Returns the text that the next update sets."""
     event = next(event for event in events if event.event == "update")
     return data(event)["set"][0][1]["children"]
 
 
 @pytest.mark.deadline
-def test_fault_19_proxies_that_buffer_or_gzip_neither_delay_nor_end_an_idle_stream(
+def test_fault_19_buffering_and_gzip_proxies_neither_delay_nor_end_an_idle_stream(
     hearty: Served, tmp_path: Path
 ) -> None:
     configuration, urls = nginx.hostile(tmp_path, urlsplit(hearty.url).netloc)

@@ -1,4 +1,4 @@
-"""Rows 1, 2, 14, 15, 16, 17: what the network does to the bytes, and the log behind it."""
+"""Rows 1, 2, 14, 15, 16, 17: network failures, and the log behind the stream."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ def page(faulty: Served) -> Iterator[Page]:
 
 
 def test_fault_01_the_vectors_are_the_same_events_cut_anywhere() -> None:
-    """Read by a client that is not ours; ours is in the renderer's tests under the same number."""
+    """Read by an independent client; the renderer's tests have the same number for ours."""
     wire = b"".join(vector["wire"].encode() for vector in VECTORS)
     expected = [(vector["event"], vector["data"]) for vector in VECTORS]
     for at in range(len(wire) + 1):
@@ -45,7 +45,7 @@ def test_fault_02_a_connection_cut_a_hundred_times_loses_nothing(
     cut_many_times("memory://" if broker == "memory" else redis_url, workers, tmp_path)
 
 
-def test_fault_14_what_was_trimmed_while_the_client_was_away_is_admitted_as_a_gap(
+def test_fault_14_events_that_were_trimmed_during_an_absence_are_reported_as_a_gap(
     tmp_path: Path,
 ) -> None:
     with (
@@ -59,14 +59,14 @@ def test_fault_14_what_was_trimmed_while_the_client_was_away_is_admitted_as_a_ga
             if len(follower.numbers) == 5:
                 break
         for _ in stream.events():
-            pass  # handed over and received, but of no use: the page was away
+            pass  # received, but lost by the page, which was away
         with pytest.raises(Refusal) as refused:
             follower.open()
         assert refused.value.status == 410
         assert json.loads(refused.value.body)["error"] == "lost"
 
 
-def test_fault_15_a_thousand_resumes_that_race_live_appends_leave_no_gap_and_no_double(
+def test_fault_15_a_thousand_resumes_during_live_appends_leave_no_gap_and_no_duplicate(
     page: Page, faulty: Served
 ) -> None:
     follower = Follower(page, page.body("count", 20_000), faulty.url)
@@ -85,7 +85,7 @@ def test_fault_15_a_thousand_resumes_that_race_live_appends_leave_no_gap_and_no_
     assert [end["reason"] for end in follower.ends] == ["done"]
 
 
-def test_fault_16_a_start_that_is_repeated_because_its_answer_was_lost_is_one_run(
+def test_fault_16_a_start_that_is_repeated_after_a_lost_response_is_one_run(
     page: Page, faulty: Served
 ) -> None:
     began = len(faulty.marks("count began"))
@@ -126,10 +126,10 @@ def test_fault_16_also_when_the_run_travels_on_an_open_connection(
     stream.close()
 
 
-def test_fault_17_fifty_clients_cut_at_once_that_come_back_at_once_all_go_on(
+def test_fault_17_fifty_clients_that_are_cut_and_return_at_once_all_continue(
     faulty: Served,
 ) -> None:
-    """The worst that a jitter may leave; that it spreads 500 is seen in the renderer's tests."""
+    """The worst case of the jitter; the renderer's tests show that it spreads 500 clients."""
     with proxied(faulty.url) as proxy, opened(faulty) as page:
         followers = [Follower(page, page.body("count", 2_000), proxy.url) for _ in range(50)]
         for follower in followers:  # each its own page, or the limit of runs would hold

@@ -1,4 +1,4 @@
-"""With `identify`, what belongs to another user looks like what does not exist."""
+"""With `identify`, another user's resources look like missing ones."""
 
 import time
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def attach(page: Page, run: str, **fields: Any) -> dict[str, Any]:
 
 
 def answered(response: httpx.Response, *names: str) -> tuple[int, dict[str, str], bytes]:
-    """An answer without its date and without what it was asked with."""
+    """Returns a response without its date and its request."""
     headers = {name: value for name, value in response.headers.items() if name != "date"}
     content = response.content
     for n, name in enumerate(names):
@@ -80,7 +80,7 @@ def answered(response: httpx.Response, *names: str) -> tuple[int, dict[str, str]
 
 
 def watched(events: Iterator[ServerSentEvent]) -> str:
-    """Reads up to an update that was made from now on; returns its id."""
+    """Reads up to an update from now on; returns its id."""
     now = time.time()
     for event in events:
         assert event.event != "end"
@@ -95,14 +95,14 @@ def ids(body: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("component", ["watch", "keep"])
-def test_a_run_of_another_user_cannot_be_stopped_and_the_answer_does_not_tell(
+def test_a_run_of_another_user_cannot_be_stopped_and_the_response_does_not_reveal_it(
     alice: Page, mallory: Page, component: str
 ) -> None:
     body = alice.body(component)
     run, _ = ids(body)
     with alice.stream("start", body) as events:
         watched(events)
-        for page in (alice.page, mallory.page):  # nor by who has learnt the page's id
+        for page in (alice.page, mallory.page):  # nor by a user who has learnt the page's id
             fields = {"version": 1, "page": page}
             callbacks = [body["output"]]
             foreign, unknown = (
@@ -159,7 +159,7 @@ def test_a_connection_of_another_user_cannot_be_joined(alice: Page, mallory: Pag
         assert {data(event).get("run", run) for event in events} == {run}
 
 
-def test_the_ids_of_another_user_cannot_be_started_with(
+def test_a_start_cannot_use_the_ids_of_another_user(
     alice: Page, mallory: Page, served: Served
 ) -> None:
     body = alice.body("watch")
@@ -179,12 +179,10 @@ def test_the_ids_of_another_user_cannot_be_started_with(
         alice.stop(run)
 
 
-def test_a_run_that_another_user_has_given_up_is_none_of_ones_business(
-    alice: Page, mallory: Page
-) -> None:
+def test_a_stop_of_another_user_does_not_affect_an_own_start(alice: Page, mallory: Page) -> None:
     asked = mallory.body("brief")
     alice.stop(ids(asked)[0])
-    assert mallory.post("start", asked).status_code == 200  # to her it is an unknown one
+    assert mallory.post("start", asked).status_code == 200  # for her it is an unknown one
     asked = mallory.body("brief")
     mallory.stop(ids(asked)[0])
     assert mallory.post("start", asked).status_code == 410
@@ -216,7 +214,7 @@ def test_a_run_of_another_user_cannot_be_attached_to(
         alice.stop(run)
 
 
-def test_ones_own_kept_run_is_there_for_another_page_of_the_same_user(
+def test_a_kept_run_can_be_attached_to_from_another_page_of_the_same_user(
     alice: Page, served: Served
 ) -> None:
     body = alice.body("keep")
@@ -234,7 +232,7 @@ def test_ones_own_kept_run_is_there_for_another_page_of_the_same_user(
         assert data(ended)["reason"] == "cancelled"
 
 
-def test_whose_it_is_is_asked_again_at_every_resume(alice: Page) -> None:
+def test_the_user_is_identified_again_at_every_resume(alice: Page) -> None:
     body = alice.body("watch")
     run, connection = ids(body)
     with alice.stream("start", body) as events:
@@ -256,7 +254,7 @@ ASKED = ("start", "resume", "attach", "stop")
 
 
 @pytest.mark.parametrize("action", ASKED)
-def test_who_is_nobody_is_refused(served: Served, action: str) -> None:
+def test_an_unidentified_user_is_refused(served: Served, action: str) -> None:
     with opened(served) as page:
         answer = page.post(action, page.body("brief"))
         assert (answer.status_code, answer.json()["error"]) == (403, "identity")
@@ -265,7 +263,7 @@ def test_who_is_nobody_is_refused(served: Served, action: str) -> None:
 
 
 @pytest.mark.parametrize(("way", "logged"), [("failing", SECRET), ("wrong", "got dict")])
-def test_an_identify_that_fails_lets_nobody_in_and_tells_only_the_log(
+def test_a_failed_identify_refuses_the_request_and_is_only_logged(
     tmp_path: Path, way: str, logged: str
 ) -> None:
     with serving_users(tmp_path, IDENTIFY=way) as served, page_of(served, ALICE) as page:

@@ -1,4 +1,4 @@
-"""What lies in Redis: keys of our own making, JSON and events, and nothing for ever."""
+"""Contents of Redis: keys with our prefix, JSON and events, all with an expiry."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def there(pair: list[Served]) -> Iterator[Page]:
 
 @pytest.fixture
 def seen(here: Page, there: Page, redis: RedisServer) -> tuple[set[str], list[Entry]]:
-    """The ids of a client, and all that was in Redis while it used everything that there is."""
+    """The ids of a client, and a dump of Redis while it used every feature."""
     first, kept = here.body("start"), here.body("keep")
     far = there.body("flood", connections=[connection_of(first)])
     kept["flash_events"]["connections"] = [connection_of(first)]
@@ -54,7 +54,7 @@ def seen(here: Page, there: Page, redis: RedisServer) -> tuple[set[str], list[En
     assert there.post("start", far).status_code == 202
     assert here.post("start", kept).status_code == 202
 
-    def has_all() -> bool:  # the stream is not read any more, so that the flood has to wait
+    def has_all() -> bool:  # the stream is no longer read, so that the flood has to wait
         entries.extend(dump(redis.client))
         return {entry.kind for entry in entries} >= KINDS
 
@@ -72,7 +72,7 @@ def seen(here: Page, there: Page, redis: RedisServer) -> tuple[set[str], list[En
     return {*runs, given_up, *connections, here.page, there.page, last}, entries
 
 
-def test_every_key_has_our_prefix_none_an_id_of_the_client_and_none_is_for_ever(
+def test_every_key_has_our_prefix_no_client_id_and_an_expiry(
     seen: tuple[set[str], list[Entry]],
 ) -> None:
     ids, entries = seen
@@ -89,7 +89,7 @@ def test_every_value_is_json_or_events_or_a_plain_word_and_never_a_pickle(
     _, entries = seen
     for entry in entries:
         for value in entry.values:
-            assert not value.startswith(b"\x80")  # as every pickle does since protocol 2
+            assert not value.startswith(b"\x80")  # as in every pickle since protocol 2
             if entry.kind == "run":
                 assert set(json.loads(value)) >= {"run", "worker", "connection", "owner"}
             elif value.startswith(b"{"):
@@ -102,9 +102,7 @@ def test_every_value_is_json_or_events_or_a_plain_word_and_never_a_pickle(
                 assert TOKEN.fullmatch(value), (entry.key, value)
 
 
-def test_what_a_killed_redis_client_wrote_last_expires_too(
-    tmp_path: Path, redis: RedisServer
-) -> None:
+def test_the_last_writes_of_a_killed_client_expire_too(tmp_path: Path, redis: RedisServer) -> None:
     with machines(tmp_path, redis.url, count=1) as [served], opened(served) as page:
         stream = Stream(page.url("start"), page.body("keep"))
         read_until(stream, "update")

@@ -1,4 +1,4 @@
-"""What the endpoint refuses, and that a refusal tells a stranger nothing."""
+"""Requests that the endpoint refuses, and that a refusal reveals nothing."""
 
 import json
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_a_body_over_the_limit_is_refused_with_and_without_its_length(
     refused(page.client.post(page.url(action), content=chunks, headers=headers), 413, "too_large")
 
 
-def test_an_unknown_and_a_foreign_callback_are_answered_alike(page: Page) -> None:
+def test_an_unknown_and_a_foreign_callback_get_the_same_response(page: Page) -> None:
     ordinary = next(entry["output"] for entry in page.entries if "flash_events" not in entry)
     wanted = ("0" * 32, ordinary, "", "__proto__", page.callback("count")["output"] + "\0")
     answers = []
@@ -155,7 +155,7 @@ def test_an_event_id_with_line_ends_or_nul_is_refused(page: Page, last: Any) -> 
 
 
 def as_json(body: Any) -> dict[str, Any]:
-    """Lone surrogates, too, which httpx would not write."""
+    """Formats as JSON, including lone surrogates, which httpx would not write."""
     return {
         "content": json.dumps(body).encode(),
         "headers": {"Content-Type": "application/json"},
@@ -164,14 +164,14 @@ def as_json(body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'"x"'])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_what_is_no_request_is_refused_and_hurts_nothing(
+def test_an_invalid_request_is_refused_without_side_effects(
     page: Page, action: str, body: bytes
 ) -> None:
     headers = {"Content-Type": "application/json"}
     refused(page.client.post(page.url(action), content=body, headers=headers), 400, "bad_request")
 
 
-def test_an_unknown_and_a_malformed_connection_tell_nothing_of_others(page: Page) -> None:
+def test_an_unknown_and_a_malformed_connection_reveal_nothing(page: Page) -> None:
     answers = [page.post("resume", page.resume(new_id(), last)) for last in ("", "x-1")]
     for answer in answers:
         refused(answer, 404, "lost")
@@ -232,7 +232,7 @@ def test_more_connections_than_allowed_are_refused_until_slots_come_back(
 
 
 def too_many(answer: httpx.Response, setting: str) -> None:
-    """Refused for now, by this limit."""
+    """Asserts a temporary refusal (429) by this limit."""
     refused(answer, 429, "too_many")
     assert answer.json()["message"].endswith(f"the limit is the setting {setting.lower()}.")
     assert answer.json()["limit"] == setting.lower()

@@ -1,4 +1,4 @@
-"""What is streamed cannot break out of its event, and tells the browser no more than it may."""
+"""Streamed values cannot break out of their event, and reveal nothing to the browser."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def page(faulty: Served) -> Iterator[Page]:
 
 
 @given(st.lists(st.tuples(texts, values), min_size=1, max_size=5))
-def test_n_updates_in_are_n_events_out_whatever_they_hold(sent: list[tuple[str, Any]]) -> None:
+def test_n_updates_are_n_events_whatever_their_values(sent: list[tuple[str, Any]]) -> None:
     written = [
         events.encode(events.Updated(RUN, n, encoded(prop, value)))
         for n, (prop, value) in enumerate(sent, 1)
@@ -58,7 +58,7 @@ def test_n_updates_in_are_n_events_out_whatever_they_hold(sent: list[tuple[str, 
 
 
 @given(st.lists(values, min_size=1, max_size=5))
-def test_the_same_through_a_client_that_is_not_ours(sent: list[Any]) -> None:
+def test_n_updates_are_n_events_for_an_independent_client(sent: list[Any]) -> None:
     wire = b"".join(
         events.encode(events.Updated(RUN, n, encoded("children", value)))
         for n, value in enumerate(sent)
@@ -69,7 +69,7 @@ def test_the_same_through_a_client_that_is_not_ours(sent: list[Any]) -> None:
 
 
 @given(values)
-def test_an_event_is_one_line_of_data_so_that_no_line_end_of_a_value_is_one_of_the_wire(
+def test_an_event_is_one_line_of_data_so_that_a_value_cannot_end_it(
     value: Any,
 ) -> None:
     wire = events.encode(events.Updated(RUN, 1, encoded("children", value)))
@@ -78,7 +78,7 @@ def test_an_event_is_one_line_of_data_so_that_no_line_end_of_a_value_is_one_of_t
 
 
 def as_json(value: Any) -> Any:
-    """Two halves of a surrogate pair are one character to whoever reads them."""
+    """Returns a value as JSON has it: two halves of a surrogate pair are one character."""
     return json.loads(json.dumps(value))
 
 
@@ -98,7 +98,7 @@ def test_line_ends_and_nul_in_component_ids_are_refused(character: str, form: st
 
 
 @pytest.mark.parametrize("component_id", ["häuser", "日本", "a b", "a\tb", "\U0001f600", "a\u2028"])
-def test_other_characters_in_component_ids_are_nobodys_business(component_id: str) -> None:
+def test_other_characters_in_component_ids_are_accepted(component_id: str) -> None:
     assert stream_props(component_id, {"children": 1}).targets[0][0] == component_id
 
 
@@ -156,7 +156,7 @@ def test_an_exception_reaches_the_browser_as_a_code_and_a_reference_only(
     assert ref in page.served.log()
 
 
-def test_every_stream_forbids_to_store_to_change_and_to_buffer_it(page: Page) -> None:
+def test_every_stream_has_headers_against_storing_changing_and_buffering(page: Page) -> None:
     body = page.body("waits", 60)
     started = Stream(page.url("start"), body)
     read_until(started, "update")

@@ -1,4 +1,4 @@
-"""Rows 24 to 26 of the fault table at the size that they state."""
+"""Rows 24 to 26 of the fault table at their stated size."""
 
 import time
 from collections.abc import Iterator
@@ -50,14 +50,14 @@ def test_fault_26_streams_wait_for_ten_seconds(pair: Troubled, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", FINAL)
-def test_fault_26_pages_are_told_after_ten_seconds(pair: Troubled, name: str) -> None:
+def test_fault_26_pages_get_the_ends_after_ten_seconds(pair: Troubled, name: str) -> None:
     ends = pair.cause(FINAL[name], TROUBLE_SECONDS)
     assert [end["reason"] for end in ends] == ["lost", "lost"]
 
 
 @pytest.mark.timeout(180)
 def test_fault_26_s5_streams_survive_fifty_seconds_without_redis(tmp_path: Path) -> None:
-    """The stream that stays open, and the one that is cut off meanwhile."""
+    """Tests a stream that stays open, and one that is cut off meanwhile."""
     with (
         redis_server(tmp_path, appendonly=True) as redis,
         machines(tmp_path, redis.url, count=1) as [served],

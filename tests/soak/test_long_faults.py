@@ -1,4 +1,4 @@
-"""Rows of the fault table for longer than a merge can wait."""
+"""Rows of the fault table at a size that is too slow for a merge."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ def test_fault_05_a_client_that_stops_reading_for_a_minute_costs_no_memory_and_l
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("store", ["memory", "redis"])
-def test_fault_28_a_hundred_attaches_and_2000_stops_cost_little(
+def test_fault_28_a_hundred_attaches_and_2000_stops_use_little_memory(
     tmp_path: Path, redis_url: str, store: str
 ) -> None:
     broker = "memory://" if store == "memory" else redis_url
@@ -42,7 +42,7 @@ def test_fault_28_a_hundred_attaches_and_2000_stops_cost_little(
 
 
 @pytest.mark.timeout(1200)
-async def test_50000_short_runs_leave_what_is_bounded() -> None:
+async def test_50000_short_runs_leave_bounded_state() -> None:
     """S18: memory is flat after the first rounds."""
     app = app_of_all_kinds(grace_seconds=0.5, max_connections=50_000)
     server = server_of(app)

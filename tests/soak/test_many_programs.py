@@ -1,4 +1,4 @@
-"""Thousands of random programs, which are others each time."""
+"""Thousands of random programs, new ones each time."""
 
 import secrets
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def programs(context: BrowserContext, app: Served) -> Iterator[Page]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(6))
-def test_programs_end_as_if_each_update_had_been_applied_alone(programs: Page, part: int) -> None:
+def test_programs_end_as_if_each_update_was_applied_alone(programs: Page, part: int) -> None:
     first = secrets.randbelow(10**9)
     assert_equal(programs, range(first, first + AT_ONCE))
 

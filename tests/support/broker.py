@@ -1,4 +1,4 @@
-"""What tests of brokers share."""
+"""Shared helpers of the broker tests."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""An app with runs of each kind, pages that ask it for everything, and what it then holds."""
+"""An app with runs of each kind, pages that request everything, and the app's remaining state."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ from tests.support.page import new_id
 
 
 def app_of_all_kinds(**settings: Any) -> Dash:
-    """Runs of each kind that end soon."""
+    """Returns an app with runs of each kind that end soon."""
     app = Dash("bounds", backend="quart")
     names = ("brief", "plain", "kept", "fails", "long")
     app.layout = html.Div([html.Button(id=name) for name in names])
@@ -44,7 +44,7 @@ def app_of_all_kinds(**settings: Any) -> Dash:
 
 
 class Asking:
-    """Pages that ask for all that there is, each anew."""
+    """Opens pages that request everything, each with new ids."""
 
     def __init__(self, app: Dash) -> None:
         self._client = app.server.test_client()
@@ -82,7 +82,7 @@ class Asking:
 
 
 def collections_of(root: object) -> dict[str, int]:
-    """The sizes of all collections that our objects have, by their path."""
+    """Returns the sizes of all collections of our objects, by their path."""
     sizes: dict[str, int] = {}
     seen: set[int] = set()
     waiting: deque[tuple[str, object]] = deque([("server", root)])

@@ -33,19 +33,19 @@ class Worker:
     log_file: Path
 
     def log(self) -> str:
-        """What it has written."""
+        """Returns its output."""
         return self.log_file.read_text("utf-8")
 
     def children(self) -> list[int]:
-        """The processes that run its tasks."""
+        """Returns the processes that run its tasks."""
         found = subprocess.run(
             ["pgrep", "-P", str(self.process.pid)], stdout=subprocess.PIPE, check=False
         )
         return [int(pid) for pid in found.stdout.split()]
 
     def kill(self) -> None:
-        """Kills all of it, with no chance to say anything."""
-        self.process.send_signal(signal.SIGSTOP)  # or it begins new children meanwhile
+        """Kills all its processes without a warning."""
+        self.process.send_signal(signal.SIGSTOP)  # or it starts new children meanwhile
         for child in self.children():
             os.kill(child, signal.SIGKILL)
         self.process.kill()
@@ -56,7 +56,7 @@ class Worker:
 def working(
     directory: Path, *options: str, app: str = "tests.apps.crunch:celery_app", **environment: str
 ) -> Iterator[Worker]:
-    """Runs a worker until the block ends; what it marks goes where the web server's marks go."""
+    """Runs a worker until the block ends; its marks are in the web server's directory."""
     log = directory / "worker.log"
     command = ["celery", "-A", app, "worker", "--loglevel", "INFO", "--without-mingle", "-n", NAME]
     with log.open("ab") as output:
@@ -80,7 +80,7 @@ def working(
 
 PROCESSES = 4
 _databases = count(1)
-"""Each worker has one of Redis for its messages, or it would get those of another test."""
+"""A Redis database for the messages of one worker, so that it gets none of other tests."""
 
 HOLD = "tests.apps.tasks.hold"
 
@@ -106,14 +106,14 @@ class Celery:
         self.client = celery.Celery(broker=self.messages_url, backend=self.messages_url)
 
     def active(self) -> list[str]:
-        """The names of the tasks that run or wait in the worker."""
+        """Returns the names of the tasks that run or wait in the worker."""
         inspect = self.client.control.inspect(timeout=1, destination=[NAME])
         answers = [*(inspect.active() or {}).values(), *(inspect.reserved() or {}).values()]
         return [task["name"] for tasks in answers for task in tasks]
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """What waits for a word from the test comes to its end."""
+        """Lets tasks and runs end that wait for the test."""
         end = Path(f"{self.served.marks_file}.end")
         end.touch()
         try:
@@ -123,7 +123,7 @@ class Celery:
 
     @contextmanager
     def busy(self) -> Iterator[int]:
-        """Nothing starts in the block; says how many tasks wait in the queue."""
+        """Blocks the worker, so that no task starts in the block; yields the queue's length."""
         wait_until(lambda: not self.active(), 10, "a free worker")
         end = Path(f"{self.served.marks_file}.hold")
         for _ in range(2 * PROCESSES + 3):  # those that run, those that are fetched already
@@ -139,7 +139,7 @@ class Celery:
 
 @contextmanager
 def together(*parts: AbstractContextManager[Any]) -> Iterator[list[Any]]:
-    """Enters several at once, as each takes seconds to start."""
+    """Enters several contexts at once, since each takes seconds to start."""
     with ExitStack() as stack:
         with ThreadPoolExecutor() as pool:
             entering = [pool.submit(stack.enter_context, part) for part in parts]
@@ -148,7 +148,7 @@ def together(*parts: AbstractContextManager[Any]) -> Iterator[list[Any]]:
 
 @contextmanager
 def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[Celery]:
-    """Serves the app whose work is done by Celery, and runs a worker."""
+    """Serves the app whose work runs in Celery, with a worker."""
     messages = redis_url.removesuffix("0") + str(next(_databases))
     settings: dict[str, Any] = {
         "FLASH_EVENTS_BROKER": redis_url,
@@ -167,7 +167,7 @@ def crunching(directory: Path, redis_url: str, **environment: Any) -> Iterator[C
 def another(
     celery: Celery, directory: Path, app: str = "tests.apps.crunch:server", **environment: Any
 ) -> Iterator[Served]:
-    """A second server, as on another machine."""
+    """Starts a second server, as on another machine."""
     urls: dict[str, Any] = {
         "FLASH_EVENTS_BROKER": celery.redis_url,
         "CELERY_BROKER": celery.messages_url,

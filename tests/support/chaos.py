@@ -1,4 +1,4 @@
-"""Pages that check every event while the processes that serve them are killed or restarted."""
+"""Pages that check every event while the server processes are killed or restarted."""
 
 import asyncio
 import random
@@ -24,10 +24,10 @@ PROCESSES = 4
 COMPONENTS = 8
 LOST_SECONDS = 10.0
 RESUMED_SECONDS = 2.0
-"""A page that has lost its connection meanwhile is told within this time of its resume, instead."""
+"""Maximum time until a page that has lost its connection gets the loss, from its resume."""
 
 ALIVE_SECONDS = 10.0
-"""Within this time every run that lives must send something more."""
+"""Maximum time until every live run has sent more."""
 
 ASK_SECONDS = 8.0
 REFUSED = (408, 429, 500, 502, 503, 504)
@@ -35,7 +35,7 @@ REFUSED = (408, 429, 500, 502, 503, 504)
 
 @dataclass
 class Run:
-    """What a page knows of a run.
+    """State of a run in a page.
 
     Attributes:
         homes: the processes that were asked to start it; one of them has it.
@@ -54,7 +54,7 @@ class Run:
 
 
 class Fleet:
-    """Four processes that share a Redis; those that go are replaced.
+    """Four processes that share a Redis; ended ones are replaced.
 
     Attributes:
         gone: when each that was killed, or told to stop, was.
@@ -78,13 +78,13 @@ class Fleet:
         self.live.append(served)
 
     def kill(self, served: Served) -> None:
-        """Kills one without a word."""
+        """Kills one without a warning."""
         self.live.remove(served)
         kill(served)
         self.gone[served.url] = time.monotonic()
 
     def terminate(self, served: Served) -> None:
-        """Has one stop in order, while it still takes requests."""
+        """Stops one gracefully while it still takes requests."""
         self.gone[served.url] = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         served.process.wait(EXIT_SECONDS)
@@ -96,7 +96,7 @@ class Fleet:
 
 @dataclass
 class Report:
-    """What has happened, and what must not have."""
+    """Counters of the run, and violations."""
 
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -108,7 +108,7 @@ class Report:
 
 
 class ChaosPage:
-    """A page with some runs, over connections that it resumes anywhere."""
+    """A page with several runs, over connections that it resumes at any process."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class ChaosPage:
         self._page = new_id()
         self._client = httpx.AsyncClient(timeout=httpx.Timeout(ASK_SECONDS, read=60))
         self._connections: dict[str, str] = {}
-        """Those that are open, each with the id of its last event."""
+        """Open connections, each with its last event id."""
         self.resumed_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: dict[str, Run] = {}
@@ -210,7 +210,7 @@ class ChaosPage:
         self._report.counts[f"ends {reason}"] += 1
 
     async def _follow(self, connection: str, response: httpx.Response | None) -> None:
-        """Reads a connection, and resumes it where it breaks, until it is closed or lost."""
+        """Reads a connection and resumes it after a cut, until it is closed or lost."""
         while True:
             if response is not None:
                 with suppress(httpx.TransportError):
@@ -274,7 +274,7 @@ class ChaosPage:
 
 
 def check(pages: list[ChaosPage], fleet: Fleet, report: Report) -> None:
-    """Adds what is wrong with how the runs have ended."""
+    """Adds the violations in the ends of runs."""
     for page in pages:
         for run in page.runs.values():
             gone = [fleet.gone[home.url] for home in run.homes if home.url in fleet.gone]
@@ -292,7 +292,7 @@ def check(pages: list[ChaosPage], fleet: Fleet, report: Report) -> None:
 
 
 async def all_go_on(pages: list[ChaosPage], report: Report) -> None:
-    """Waits until every run that lives has sent more, and every other one has ended."""
+    """Waits until every live run has sent more, and every other one has ended."""
     before = {run.id: run.number for page in pages for run in page.living()}
     deadline = time.monotonic() + LOST_SECONDS + ALIVE_SECONDS
 
@@ -313,7 +313,7 @@ Disturb = Callable[[Fleet, Report, random.Random, float], Awaitable[None]]
 async def chaos(
     directory: Path, redis: str, seconds: float, disturb: Disturb, pages: int = 8, seed: int = 1
 ) -> Report:
-    """Has pages live for some time while something disturbs the processes.
+    """Runs pages for a while and disturbs the processes.
 
     Args:
         directory: for what the processes write.

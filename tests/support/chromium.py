@@ -14,7 +14,7 @@ CHROMIUM_FLAGS = [
 
 
 def executable() -> str:
-    """The browser's program."""
+    """Returns the path of the browser."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     assert path, "Chromium is needed for the browser tests: apt-get install chromium"

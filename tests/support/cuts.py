@@ -13,7 +13,7 @@ UPDATES = 20_000
 CUTS = 100
 FEWEST_BYTES = 2_000
 MOST_BYTES = 18_000
-"""Between two cuts; 20,000 updates are 2 MB, and 100 such cuts half of it."""
+"""Number of bytes between two cuts; 20,000 updates are 2 MB, and 100 such cuts half of it."""
 
 
 def cut_many_times(broker: str, workers: int, directory: Path, runs: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Drives one run into a real event log and reads what it sends."""
+"""Drives one run into a real event log and reads its events."""
 
 import asyncio
 import json
@@ -27,14 +27,14 @@ LIMITS = LogLimits(2**20, 1000, 2**20, 60)
 
 @dataclass
 class Reader:
-    """Reads a log as the client of its connection does, and keeps what it has read."""
+    """Reads a log like the client of its connection, and keeps the events."""
 
     log: EventLog
     events: list[Event] = field(default_factory=list)
     _after: str = ""
 
     async def read(self) -> None:
-        """Waits for what comes next."""
+        """Waits for the next events."""
         batch = await self.log.read(self._after)
         self._after = batch.last or self._after
         for event in parse(batch.data):
@@ -49,7 +49,7 @@ class Reader:
                 await self.read()
 
     async def available(self) -> list[Event]:
-        """What there is to read, and what was read before."""
+        """Returns all events so far, without waiting."""
         async with asyncio.timeout(5):
             await self.read()
         return self.events
@@ -61,12 +61,12 @@ class Reader:
 
 @dataclass
 class Streamed(Reader):
-    """A run and what it has sent so far."""
+    """A run and its events so far."""
 
     run: Run = field(kw_only=True)
 
     async def next(self) -> Event:
-        """The next event of the run."""
+        """Returns the next event of the run."""
         if len(self.events) == self._taken:
             await self.read()
         self._taken += 1
@@ -84,12 +84,12 @@ class Streamed(Reader):
 
     @property
     def sets(self) -> list[Any]:
-        """What the updates set: `[[id, props], ...]` each."""
+        """Returns the settings of the updates, `[[id, props], ...]` each."""
         return [body(event.body) for event in self.events if isinstance(event, Updated)]
 
     @property
     def ends(self) -> int:
-        """How many `end` events were sent."""
+        """Returns the number of `end` events."""
         return sum(isinstance(event, Ended) for event in self.events)
 
 

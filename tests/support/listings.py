@@ -1,4 +1,4 @@
-"""The listings of the documentation, by page and name, and served as they stand there."""
+"""The documentation's listings, by page and name, and servers that run them unchanged."""
 
 import os
 import re
@@ -16,19 +16,19 @@ NAMED = re.compile(r"<!-- listing: (\w+) -->\n```python\n(.*?)```", re.S)
 
 
 def text_of(page: str) -> str:
-    """A page as it is written."""
+    """Returns the text of a page."""
     return (DOCS / page).read_text("utf-8")
 
 
 def shell_blocks(text: str, heading: str = "") -> list[str]:
-    """The shell commands of a page, or of its section with this heading, block by block."""
+    """Returns the shell commands of a page, or of a section, block by block."""
     if heading:
         [text] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
     return re.findall(r"```sh\n(.*?)```", text, re.S)
 
 
 def listing(page: str, name: str) -> str:
-    """One listing of a page."""
+    """Returns one listing of a page."""
     listings: dict[str, str] = dict(NAMED.findall(text_of(page)))
     return listings[name]
 
@@ -37,7 +37,7 @@ def listing(page: str, name: str) -> str:
 def shown(
     program: str, directory: Path, replaced: dict[str, str] | None = None, **environment: str
 ) -> Iterator[Served]:
-    """A listing as `app.py`, served as its readers serve it.
+    """Serves a listing as `app.py`, with its documented command.
 
     Args:
         program: the listing.
@@ -56,7 +56,7 @@ def shown(
 
 
 def said_by_pytest(project: Path, *options: str) -> str:
-    """What pytest says of a project that was written from listings."""
+    """Returns pytest's output for a project that was written from listings."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=project,

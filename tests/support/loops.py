@@ -13,7 +13,7 @@ from tests.support.unread import MIB, resident_bytes
 
 GROWTH_BYTES = 20 * MIB
 PIECES = 70
-"""Of a kept run: 7 MB."""
+"""Size of a kept run's updates: 7 MB."""
 
 
 def ask_in_a_loop(broker: str, directory: Path, attaches: int, stops: int) -> None:
@@ -40,7 +40,7 @@ def ask_in_a_loop(broker: str, directory: Path, attaches: int, stops: int) -> No
         page.stop(*new_ids())
         before = resident_bytes(worker), used_bytes(redis)
         for _ in range(attaches):
-            with suppress(Refusal):  # as the page has too many connections by now
+            with suppress(Refusal):  # because the page has too many connections
                 asked = attach(page, body["flash_events"]["run"])
                 stream = Stream(page.url("attach"), asked, receive_bytes=4096)
                 unread.callback(stream.close)
@@ -62,5 +62,5 @@ def attach(page: Page, run: str) -> dict[str, Any]:
 
 
 def used_bytes(redis: Any) -> int:
-    """What Redis holds."""
+    """Returns the memory that Redis uses."""
     return 0 if redis is None else int(redis.info("memory")["used_memory"])

@@ -41,14 +41,14 @@ def connection_of(body: dict[str, dict[str, str]]) -> str:
 
 
 def start_beside(first: dict[str, Any], there: Page, component_id: str) -> dict[str, Any]:
-    """Starts a run on one machine, on the connection that the first has open at another."""
+    """Starts a run on one machine, on a connection that the first run has open at another."""
     second = there.body(component_id, connections=[connection_of(first)])
     assert there.post("start", second).status_code == 202
     return second
 
 
 def take_updates(events: Iterator[ServerSentEvent], count: int) -> list[int]:
-    """The numbers of the next updates."""
+    """Returns the numbers of the next updates."""
     numbers: list[int] = []
     for event in events:
         if event.event == "update":
@@ -59,7 +59,7 @@ def take_updates(events: Iterator[ServerSentEvent], count: int) -> list[int]:
 
 
 def kill(served: Served) -> None:
-    """Kills the one worker of a server, and its parent, which would end it in order."""
+    """Kills the one worker of a server, and its parent, which would stop it gracefully."""
     workers = served.workers()
     served.process.kill()
     for worker in workers:
@@ -67,7 +67,7 @@ def kill(served: Served) -> None:
 
 
 def terminate(served: Served) -> float:
-    """Asks a server to stop; returns when."""
+    """Asks a server to stop; returns the time."""
     served.process.send_signal(signal.SIGTERM)
     return time.monotonic()
 

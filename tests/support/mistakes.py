@@ -1,6 +1,6 @@
-"""The usual mistakes in the body of an event callback, and what is said of each.
+"""Common mistakes in the body of an event callback, with their messages.
 
-`tests/test_mistakes.py` looks at the server's log, `tests/browser/test_mistakes.py` at the page.
+`tests/test_mistakes.py` checks the server's log, `tests/browser/test_mistakes.py` the page.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from dash import Output, html
 from flash_events import stream_props
 
 stream: Any = stream_props
-"""Without its types, which mypy would find most of these mistakes with."""
+"""`stream_props` without its types, by which mypy would find most of these mistakes."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A body that is wrong.
+    """A faulty body.
 
     Attributes:
         body: the generator function.

@@ -1,4 +1,4 @@
-"""nginx on a port of the test's own, with any configuration, among them the one of the docs."""
+"""nginx on a port of the test's own, with any configuration, such as that of the docs."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def answers(url: str) -> bool:
 
 
 def documented(directory: Path, servers: tuple[str, str]) -> tuple[str, str]:
-    """The configuration of the docs with this machine's ports and paths; and its URL."""
+    """Returns the docs' configuration with this machine's ports and paths, and its URL."""
     key, certificate = certify(directory)
     port = free_port()
     text = DOCUMENTED.read_text("utf-8")
@@ -76,7 +76,7 @@ def documented(directory: Path, servers: tuple[str, str]) -> tuple[str, str]:
 
 
 def certify(directory: Path) -> tuple[Path, Path]:
-    """A key and a certificate for localhost, signed by itself."""
+    """Creates a key and a self-signed certificate for localhost."""
     openssl = shutil.which("openssl")
     assert openssl, "openssl is needed for the fault tests: apt-get install openssl"
     key, certificate = directory / "key.pem", directory / "certificate.pem"
@@ -93,9 +93,10 @@ def certify(directory: Path) -> tuple[Path, Path]:
 
 
 def hostile(directory: Path, server: str, idle_seconds: int = 5) -> tuple[str, dict[str, str]]:
-    """One nginx with a port for each way of being in the way; and their URLs.
+    """Returns the configuration of one nginx with a port for each kind of interference, and their
+    URLs.
 
-    All give up after so many seconds of silence.
+    All have a short read timeout.
     """
     ways = {
         "buffers": "proxy_http_version 1.1; proxy_buffering on; proxy_buffers 8 64k;",

@@ -1,4 +1,4 @@
-"""A page's side of the endpoint, spoken with an HTTP client that is not ours."""
+"""A page's client of the endpoint, with an independent HTTP client."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ def new_id() -> str:
 
 
 class Page:
-    """Speaks to the endpoint as a page does; with cookies where the app wants a login."""
+    """Sends requests like a page; with cookies if the app needs a login."""
 
     def __init__(self, served: Served, cookies: httpx.Cookies | None = None) -> None:
         self.served = served
@@ -27,7 +27,7 @@ class Page:
         self.entries = self.client.get(f"{served.url}_dash-dependencies").json()
 
     def callback(self, component_id: str) -> Any:
-        """The entry of the event callback that listens to a component."""
+        """Returns the entry of the event callback that listens to a component."""
         return next(
             entry
             for entry in self.entries
@@ -84,7 +84,7 @@ def data(event: ServerSentEvent) -> Any:
 
 
 def time_of(response: httpx.Response) -> float:
-    """When the server answered, or a little later."""
+    """Returns the time of the server's response, or a little later."""
 
     assert response.status_code == 202
     return time.time() - response.elapsed.total_seconds()
@@ -95,7 +95,7 @@ def sets(
     component_id: str,
     prop: str = "children",
 ) -> list[Any]:
-    """What a component's prop was set to."""
+    """Returns the values that a component's prop was set to."""
     return [
         props[prop]
         for event in events
@@ -117,7 +117,7 @@ def end_of(events: list[ServerSentEvent]) -> Any:
 
 
 def read_until(events: Iterator[ServerSentEvent], text: str) -> None:
-    """Reads until `out` begins so."""
+    """Reads until the text of `out` starts with a prefix."""
     for event in events:
         if any(str(shown).startswith(text) for shown in sets([event], "out")):
             return
@@ -125,5 +125,5 @@ def read_until(events: Iterator[ServerSentEvent], text: str) -> None:
 
 
 def reasons(events: Any) -> list[str]:
-    """How runs have ended."""
+    """Returns the reasons of ended runs."""
     return [data(event)["reason"] for event in events if event.event == "end"]

@@ -1,4 +1,4 @@
-"""Runs random programs in a page, a burst beside single steps, and compares what both leave."""
+"""Runs random programs in a page, as a burst and step by step, and compares the results."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Difference:
-    """A program whose burst has left something else than its single steps."""
+    """A program whose burst has another result than its single steps."""
 
     order: Order
     lines: list[str]
@@ -51,7 +51,7 @@ class Difference:
 
 
 def listing(update: Update) -> str:
-    """An update as text, with what its Patches do."""
+    """Formats an update as text, with the operations of its Patches."""
     pairs = [
         f"{target!r}: { {prop: _value(value) for prop, value in props.items()} }"
         for target, props in update.targets

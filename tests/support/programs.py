@@ -19,12 +19,12 @@ Pair = tuple[Id, dict[str, Any]]
 
 WITH_GRAPH = 0.07
 WITH_GRID = 0.1
-"""The share of the programs that have a graph, and a grid; both are slow."""
+"""Share of the programs that have a graph, and a grid; both are slow."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a place of the page shows at first, and the updates that follow.
+    """The initial components of a place of the page, and the updates for it.
 
     Attributes:
         singles: the same updates in the same order, each with one prop of one target.
@@ -100,7 +100,7 @@ class _Writer:
         return f"{self.place}-{name}"
 
     def id(self, kind: str, number: int | Any) -> Id:
-        """A third of all ids are strings; ALL does not mean those."""
+        """A third of all ids are strings, which ALL does not match."""
         if number is not ALL and number % 3 == 0:
             return self.name(f"{kind}{number}")
         return {kind: number, "in": self.place}
@@ -109,7 +109,7 @@ class _Writer:
         return f"text {next(self._texts)}"
 
     def number(self, container: str, fresh: bool = False) -> int:
-        """A number for something in a container, often one that was there before."""
+        """Returns a number for a component in a container, often an existing one."""
         drawn = self._drawn.setdefault(container, [])
         if drawn and not fresh and self.chance(0.6):
             return self.random.choice(drawn)
@@ -117,7 +117,7 @@ class _Writer:
         return drawn[-1]
 
     def nodes(self, container: str, depth: int = 0) -> list[Any]:
-        """Children for a container, of which no two have the same number."""
+        """Returns children for a container, each with another number."""
         numbers = dict.fromkeys(self.number(container) for _ in range(self.random.randint(0, 3)))
         nodes = [self.node(container, depth, number) for number in numbers]
         if self.chance(0.1):
@@ -166,7 +166,7 @@ class _Writer:
     # Updates
 
     def pairs(self) -> list[Pair]:
-        """What one update sets."""
+        """Returns the targets and props of one update."""
         length = self.random.randint(2, 4) if self.chance(0.3) else 1
         return [self.pair() for _ in range(length)]
 
@@ -189,14 +189,14 @@ class _Writer:
         return make()
 
     def some(self, kind: str) -> int:
-        """The number of something of a kind, often a new one; it may have gone, or never been."""
+        """Returns the number of a component of a kind, often a new one; it may not exist."""
         drawn = self._kinds[kind]
         if self.chance(0.1) or not drawn:
             return self.random.randint(1, 20)
         return self.random.choice(drawn[-4:] if self.chance(0.5) else drawn)
 
     def draw_container(self) -> Pair:
-        """Draws a container anew, be it in another one."""
+        """Redraws a container, even in another one."""
         if self.chance(0.5):
             container = self.random.choice(["box", "list"])
             return self.name(container), {"children": self.nodes(container), **self.looks(0.2)}
@@ -206,7 +206,7 @@ class _Writer:
         return self.id(kind, number), {"children": children}
 
     def looks(self, share: float = 1) -> dict[str, Any]:
-        """Props that draw no components."""
+        """Returns props that draw no components."""
         if not self.chance(share):
             return {}
         if self.chance(0.5):
@@ -240,7 +240,7 @@ class _Writer:
         return self.id("alert", number), {"title": section, **self.looks(0.2)}
 
     def patch_list(self) -> Pair:
-        """A Patch of children; what it adds was never drawn before."""
+        """Returns a Patch of children that adds only new components."""
         patch = Patch()
         for _ in range(self.random.choice([1, 1, 2])):
             node = self.node("list", 0, self.number("list", fresh=True))
@@ -259,7 +259,7 @@ class _Writer:
         return self.name("list"), {"children": patch}
 
     def patch_one(self) -> Pair:
-        """A Patch of the children of a nested container, or of all of them."""
+        """Returns a Patch of the children of a nested container, or of all of them."""
         number = ALL if self.chance(0.3) else self.some("body")
         patch = Patch()
         if number is ALL:
@@ -279,7 +279,7 @@ class _Writer:
         return self.name("store"), {"data": patch}
 
     def draw_slow(self, container: str, make: Callable[[], Component]) -> Pair:
-        """Draws a graph or grid anew, or moves it among its siblings."""
+        """Redraws a graph or grid, or moves it among its siblings."""
         if self.chance(0.6):
             return self.name(container), {"children": [make()]}
         patch = Patch()
@@ -301,7 +301,7 @@ class _Writer:
     def extension(self) -> Any:
         traces = self.random.choice([[0], [1], [0, 1], [1, 0]])
         if self.chance(0.05):
-            traces = [7]  # the graph has none such
+            traces = [7]  # the graph has no such trace
         each = [self.points(self.random.randint(1, 2)) for _ in traces]
         data = {axis: [points[axis] for points in each] for axis in ("x", "y")}
         if self.chance(0.35):
@@ -316,7 +316,7 @@ class _Writer:
         return target, {"rowTransaction": self.change()}
 
     def change(self) -> dict[str, Any]:
-        """A transaction; what it updates or removes may have gone before."""
+        """Returns a transaction; the rows that it updates or removes may not exist."""
         parts = self.random.choice([["add"], ["add"], ["update"], ["update"], ["remove"],
                                     ["add", "update"], ["add", "remove"]])  # fmt: skip
         change: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A TCP proxy that fails on command, as networks do: it cuts, stalls, or drops an answer."""
+"""A TCP proxy that fails on command like a network: it cuts, stalls, or drops a response."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing sends RST, and what was buffered is lost."""
+"""SO_LINGER with a timeout of 0: closing sends RST, and buffered data is lost."""
 
 
 class Proxy:
@@ -24,18 +24,18 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self.carried = threading.Event()
-        """Set whenever bytes have come from the server."""
+        """Set whenever bytes have arrived from the server."""
         self.cuts = 0
-        """How often an allowance was used up."""
+        """Number of allowances that were used up."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def aim(self, target: str) -> None:
-        """Brings new connections to another server from now on."""
+        """Connects new connections to another server from now on."""
         parts = urlsplit(target)
         self._target = (parts.hostname, parts.port)
 
     def cut(self) -> int:
-        """Resets every connection; returns how many there were."""
+        """Resets every connection; returns their number."""
         with self._lock:
             victims, self._open = self._open, set()
         for victim in victims:
@@ -46,19 +46,19 @@ class Proxy:
         return len(victims) // 2
 
     def cut_after(self, count: int) -> None:
-        """Resets every connection once so many further bytes have come from the server.
+        """Resets every connection after so many further bytes from the server.
 
-        With 0, the next answer is dropped: the server has sent it, and nobody gets it.
+        With 0, the next response is dropped: the server has sent it, and no client gets it.
         """
         with self._lock:
             self._allowance = count
 
     def stall(self) -> None:
-        """Passes nothing on and reads nothing, while every connection stays open."""
+        """Passes and reads nothing, while every connection stays open."""
         self._flows.clear()
 
     def flow(self) -> None:
-        """Goes on after a stall."""
+        """Continues after a stall."""
         self._flows.set()
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class Proxy:
             one.close()
 
     def _take(self, count: int) -> int:
-        """How many of so many bytes may pass; fewer than all only once."""
+        """Returns how many of `count` bytes may pass; fewer than all only once."""
         with self._lock:
             if self._allowance is None:
                 return count
@@ -114,7 +114,7 @@ class Proxy:
 
 @contextmanager
 def proxied(target: str) -> Iterator[Proxy]:
-    """A proxy in front of a server until the block ends."""
+    """Runs a proxy in front of a server until the block ends."""
     proxy = Proxy(target)
     try:
         yield proxy

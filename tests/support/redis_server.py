@@ -16,7 +16,7 @@ from tests.support.server import free_port, wait_until
 
 
 class RedisServer:
-    """Runs on a free port; `directory` keeps what it persists.
+    """Runs on a free port; `directory` contains its files.
 
     Args:
         directory: of its files.
@@ -65,14 +65,14 @@ class RedisServer:
         return info["cluster_state"] == "ok"
 
     def stop(self) -> None:
-        """Ends it in an orderly way."""
+        """Stops it gracefully."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
 
     def freeze(self) -> None:
-        """Has it answer nothing, while its connections stay open."""
+        """Stalls it: it answers nothing, while its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -102,7 +102,7 @@ def redis_server(
 
 @dataclass(frozen=True)
 class Entry:
-    """A key of Redis and all that it holds.
+    """A key of Redis and its values.
 
     Attributes:
         key: its name.
@@ -122,12 +122,12 @@ class Entry:
 
 
 def dump(client: Redis) -> list[Entry]:
-    """Everything that is in Redis."""
+    """Returns all entries of Redis."""
     entries = []
     for key in client.scan_iter(count=1000):
         ttl_ms: Any = client.pttl(key)
         values = _values(client, key)
-        if ttl_ms != -2 and values:  # it may go while we look
+        if ttl_ms != -2 and values:  # it may expire meanwhile
             name = key.decode()
             entries.append(Entry(name, name.rpartition(":")[2], ttl_ms, values))
     return entries

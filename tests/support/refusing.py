@@ -1,4 +1,4 @@
-"""A Redis that answers every command with an error, when it is told to."""
+"""A proxy of Redis that answers every command with an error on request."""
 
 import socket
 import threading
@@ -59,7 +59,7 @@ class Refusing:
 
 @contextmanager
 def refusing(url: str) -> Iterator[Refusing]:
-    """In front of a Redis until the block ends."""
+    """Runs in front of a Redis until the block ends."""
     proxy = Refusing(url)
     try:
         yield proxy

@@ -27,7 +27,7 @@ START_SECONDS = 30
 
 @dataclass
 class Served:
-    """An app that a server serves, and what it has marked."""
+    """A served app and its marks."""
 
     url: str
     marks_file: Path
@@ -35,46 +35,48 @@ class Served:
     process: subprocess.Popen[bytes]
 
     def marks(self, name: str) -> list[dict[str, Any]]:
-        """What the app has noted under this name, in order."""
+        """Returns the app's marks of this name, in order."""
         if not self.marks_file.exists():
             return []
-        written, _, _ = self.marks_file.read_text("utf-8").rpartition("\n")  # what follows is not
+        written, _, _ = self.marks_file.read_text("utf-8").rpartition(
+            "\n"
+        )  # the rest is an incomplete line
         lines = written.splitlines()
         return [mark for line in lines if (mark := json.loads(line))["name"] == name]
 
     def wait_for_mark(self, name: str, count: int = 1, seconds: float = 10) -> dict[str, Any]:
-        """Waits until the app has noted this so often; returns that note."""
+        """Waits until the app has written this mark `count` times; returns the last."""
         wait_until(lambda: len(self.marks(name)) >= count, seconds, f"mark {name!r}")
         return self.marks(name)[count - 1]
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
+        """Returns the process ids of its workers."""
         command = ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"]
         found = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.split()
         return [int(pid) for pid in found] or [self.process.pid]
 
     def metric(self, name: str) -> int:
-        """A counter or gauge of its one worker, which has to be served with metrics."""
+        """Returns a counter or gauge of its one worker, which must serve metrics."""
         text = httpx.get(f"{self.url}_dash-flash-events/metrics").text
         found = re.search(rf"^flash_events_{name} (\d+)$", text, re.MULTILINE)
         assert found, text
         return int(found[1])
 
     def log(self) -> str:
-        """What the server has written."""
+        """Returns the server's output."""
         return self.log_file.read_text("utf-8")
 
 
 def wait_until(condition: Any, seconds: float, what: str) -> None:
-    """Looks often until the condition holds; fails after the given time."""
+    """Polls until the condition holds; fails after the given timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
-        time.sleep(0.01)  # between two looks; what ends the wait is the condition
+        time.sleep(0.01)  # poll interval; the condition ends the wait
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """The same on an event loop, which goes on meanwhile."""
+    """The same without blocking the event loop."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nothing tells when it changes elsewhere
             await asyncio.sleep(0.001)
@@ -88,7 +90,7 @@ def free_port() -> int:
 
 
 def server_command(app: str, port: int, workers: int, loop: str) -> list[str]:
-    """What serves an app: Quart's with hypercorn, FastAPI's with uvicorn."""
+    """Returns the command that serves an app: Quart's with hypercorn, FastAPI's with uvicorn."""
     if BACKEND == "quart":
         return ["hypercorn", app, "-b", f"127.0.0.1:{port}", "-w", str(workers), "-k", loop]
     return ["uvicorn", app, "--port", str(port), "--workers", str(workers), "--loop", loop]
@@ -153,7 +155,7 @@ def answers(url: str) -> bool:
 
 
 HEARTBEAT_SECONDS = 0.5
-"""Of the server behind the fixture `hasty`."""
+"""Setting of the server in the fixture `hasty`."""
 
 GRACE_SECONDS = 0.5
-"""Of the server behind the fixture `hasty`."""
+"""Setting of the server in the fixture `hasty`."""

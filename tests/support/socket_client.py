@@ -1,4 +1,4 @@
-"""A page's side of the wire on a plain socket, which can be cut, reset, or left unread."""
+"""A page's client on a plain socket, which can be cut, reset, or left unread."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ from tests.support.server import Served
 
 @dataclass(frozen=True)
 class Event:
-    """An event as it came over the wire."""
+    """An event as it was received."""
 
     id: str
     name: str
@@ -24,7 +24,7 @@ class Event:
 
 
 class Refusal(Exception):
-    """The endpoint answered with something else than a stream."""
+    """The endpoint responded with something other than a stream."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(status, body)
@@ -33,7 +33,7 @@ class Refusal(Exception):
 
 
 class Stream:
-    """The answer to one start or resume.
+    """The response to one start or resume.
 
     Args:
         url: of the action.
@@ -71,7 +71,7 @@ class Stream:
         self._events = self._read()
 
     def events(self) -> Iterator[Event]:
-        """What comes, from where the last call left off. Raises when the stream is cut."""
+        """Yields events, continuing after the last call. Raises when the stream is cut."""
         return self._events
 
     def _read(self) -> Iterator[Event]:
@@ -94,7 +94,7 @@ class Stream:
         self.close()
 
     def reset(self) -> None:
-        """Closes with RST, as a machine does that has crashed and come back."""
+        """Closes with RST, like a machine that has crashed and restarted."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.close()
 
@@ -104,7 +104,7 @@ class Stream:
 
 
 def read_until(stream: Stream, name: str) -> list[Event]:
-    """Reads up to the first event of this name; returns all that came."""
+    """Reads up to the first event of this name; returns all events."""
     seen = []
     for event in stream.events():
         seen.append(event)
@@ -115,7 +115,7 @@ def read_until(stream: Stream, name: str) -> list[Event]:
 
 @dataclass
 class Follower:
-    """Follows one connection through every cut, and notes what it was told.
+    """Follows one connection through every cut, and records its events.
 
     Attributes:
         page: composes the requests.
@@ -134,7 +134,7 @@ class Follower:
     is_closed: bool = False
 
     def open(self) -> Stream:
-        """Starts the run, or goes on where the last stream was left."""
+        """Starts the run, or resumes after the last event."""
         if not self.is_open:
             return Stream(f"{self.url}_dash-flash-events/start", self.start)
         self.resumes += 1
@@ -143,7 +143,7 @@ class Follower:
         return Stream(f"{self.url}_dash-flash-events/resume", body)
 
     def take(self, event: Event) -> None:
-        """Notes an event."""
+        """Records an event."""
         self.is_open = True
         self.last = event.id or self.last
         if event.name == "update":
@@ -154,7 +154,7 @@ class Follower:
             self.is_closed = True
 
     def follow(self, before_each: Callable[[], object] = lambda: None) -> None:
-        """Reads until the connection is closed, going on after each cut."""
+        """Reads until the connection is closed, resuming after each cut."""
         while not self.is_closed:
             before_each()
             with suppress(OSError, HTTPException):
@@ -167,5 +167,5 @@ class Follower:
 
 
 def behind(served: Served, url: str) -> Served:
-    """The same server at the address of a proxy in front of it."""
+    """Returns the same server with the URL of a proxy in front of it."""
     return replace(served, url=url)

@@ -1,4 +1,4 @@
-"""Pages in Chromium that report what went wrong in them."""
+"""Pages in Chromium that report their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +11,23 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 from tests.support.server import Served, serving, wait_until
 
 WITHOUT_WORKER = "delete globalThis.SharedWorker"
-"""As an init script: the page owns its connection, as in browsers without shared workers."""
+"""Init script: the page uses its own connection, as in browsers without SharedWorker."""
 
 
 HAS_LOADED = """(({appLifecycle, isLoading}) => appLifecycle === "HYDRATED" && !isLoading)(
     globalThis.store.getState()
 )"""
-"""Dash's own words for it, which its testing tools read, too."""
+"""Dash's own condition for it, which its testing tools use too."""
 
 NOTE_CLICKS = """addEventListener("click", ({timeStamp}) => {
     globalThis.clickedAt = (performance.timeOrigin + timeStamp) / 1000;
 }, true)"""
-"""As an init script: a driver may wait long for a page in the background before it clicks."""
+"""Init script: a driver may delay clicks in a background page for long."""
 
 
 @dataclass
 class Tab:
-    """A page of the app, with what it said."""
+    """A page of the app, with its console messages."""
 
     page: Page
     served: Served
@@ -58,7 +58,7 @@ class Tab:
         self.page.click(f"[id='{component_id}']")
 
     def clicked_at(self) -> float:
-        """When the last click came to the page, as seconds since the epoch."""
+        """Returns the time of the last click in the page, as seconds since the epoch."""
         return float(self.page.evaluate("clickedAt"))
 
     def text(self, component_id: str) -> str:
@@ -66,7 +66,7 @@ class Tab:
         return str(self.page.evaluate(text, component_id))
 
     def wait_for(self, component_id: str, starts_with: str) -> str:
-        """Waits until a component's text begins so; returns the text."""
+        """Waits until a component's text starts with a prefix; returns the text."""
         seen = ""
 
         def begins() -> bool:
@@ -78,12 +78,12 @@ class Tab:
         return seen
 
     def wait_until(self, expression: str, seconds: float = 10) -> None:
-        """Waits until JavaScript is true."""
+        """Waits until a JavaScript condition is true."""
         wait_until(lambda: self.page.evaluate(f"Boolean({expression})"), seconds, expression)
 
 
 def wait_for_runs(served: Served, count: int) -> None:
-    """Until so many live on the server, which is served with metrics."""
+    """Waits until so many runs live on the server, which must serve metrics."""
     wait_until(lambda: served.metric("runs") == count, 20, f"{count} runs")
 
 
@@ -96,7 +96,7 @@ def goes_on(tab: Tab, component_id: str, prefix: str = "") -> None:
 
 @contextmanager
 def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
-    """A page of an app; nothing may have gone wrong in it when the block ends."""
+    """Opens a page of an app; fails on errors in the page at the end of the block."""
     tab = Tab(context.new_page(), served).open()
     yield tab
     tab.page.close()
@@ -104,7 +104,7 @@ def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
 
 
 def app_fixture(program: str) -> Any:
-    """The app of a module's tests: `app = app_fixture("tests.apps.states:server")`."""
+    """Returns a fixture that serves an app: `app = app_fixture("tests.apps.states:server")`."""
 
     @pytest.fixture(scope="module")
     def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

@@ -1,4 +1,4 @@
-"""Streams over two processes while Redis is in trouble."""
+"""Streams over two processes during failures of Redis."""
 
 import time
 from collections import defaultdict
@@ -32,7 +32,7 @@ class Troubled:
     served: list[Served]
 
     def cause(self, trouble: Trouble, seconds: float) -> list[dict[str, Any]]:
-        """Has Redis in trouble while two runs stream on one connection; returns how they end.
+        """Disturbs Redis while two runs stream on one connection; returns the runs' ends.
 
         One of them lives in the other process. Starts meanwhile must be refused in order.
         """
@@ -48,7 +48,7 @@ class Troubled:
             try:
                 for page in (self.here, self.there):
                     is_refused(httpx.post(page.url("start"), json=page.body("fail"), timeout=5))
-                time.sleep(max(0.0, until - time.monotonic()))  # the trouble lasts
+                time.sleep(max(0.0, until - time.monotonic()))  # the failure lasts
             finally:
                 mend()
             more = {run: len(numbers[run]) + UPDATES for run in runs}
@@ -64,7 +64,7 @@ class Troubled:
     def resumed(
         self, body: dict[str, Any], numbers: dict[str, list[int]], runs: list[str]
     ) -> list[dict[str, Any]]:
-        """Resumes as a page does, until the server says how it goes on."""
+        """Resumes like a page until the server accepts it or ends the connection."""
         lost = [{"run": run, "n": 0, "reason": "lost"} for run in runs]
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
@@ -73,7 +73,7 @@ class Troubled:
                 if response.status_code in (404, 410):
                     return lost
                 if response.status_code == 200:
-                    numbers.clear()  # it begins anew
+                    numbers.clear()  # it starts again
                     count = 2 * UPDATES
                     return read(EventSource(response).iter_sse(), numbers, runs, count)
                 is_refused(response)
@@ -84,7 +84,7 @@ class Troubled:
 def read(
     events: Iterator[Any], numbers: dict[str, list[int]], runs: list[str], count: int
 ) -> list[dict[str, Any]]:
-    """Reads until each run has come so far, or has ended; returns the ends."""
+    """Reads until each run has reached a number or ended; returns the ends."""
     ends: list[dict[str, Any]] = []
     for event in events:
         if event.event == "update":
@@ -98,7 +98,7 @@ def read(
 
 
 def is_refused(response: httpx.Response) -> None:
-    """Asserts that a request was refused so that a page repeats it."""
+    """Asserts that a request was refused such that a page retries it."""
     response.read()
     assert response.status_code == 503, response.text
     assert response.headers["retry-after"] == "1"

@@ -1,4 +1,4 @@
-"""What Redis can answer instead of doing what it is asked."""
+"""Error replies of Redis."""
 
 import shutil
 import threading
@@ -24,7 +24,7 @@ def out_of_memory(redis: RedisServer, _: Refusing) -> Mend:
 
 
 def read_only(redis: RedisServer, _: Refusing) -> Mend:
-    """READONLY: it has become the replica of one that is not there."""
+    """READONLY: it has become the replica of a missing one."""
     redis.client.replicaof("127.0.0.1", "1")
     return lambda: redis.client.replicaof("NO", "ONE")
 
@@ -36,7 +36,7 @@ def no_replicas(redis: RedisServer, _: Refusing) -> Mend:
 
 
 def cannot_save(redis: RedisServer, _: Refusing) -> Mend:
-    """MISCONF: its disk takes no snapshot."""
+    """MISCONF: it cannot write its snapshot to disk."""
     before = str(redis.client.config_get("dir")["dir"])
     gone = Path(before) / "gone"
     gone.mkdir()
@@ -54,7 +54,7 @@ def cannot_save(redis: RedisServer, _: Refusing) -> Mend:
 
 
 def is_busy(redis: RedisServer, _: Refusing) -> Mend:
-    """BUSY: a script runs for ever."""
+    """BUSY: a script runs endlessly."""
     redis.client.config_set("busy-reply-threshold", 50)
 
     def work() -> None:
@@ -94,10 +94,10 @@ PASSING: dict[str, Trouble] = {
     "BUSY": is_busy,
     "LOADING": LOADING,
 }
-"""Streams wait until these are over."""
+"""Failures during which streams wait."""
 
 FINAL: dict[str, Trouble] = {"WRONGTYPE": WRONG_TYPE, "unknown": UNKNOWN}
-"""Streams end at these."""
+"""Failures at which streams end."""
 
 
 def is_writable(client: Redis) -> bool:

@@ -1,4 +1,4 @@
-"""The run of row 5: a client that reads nothing must cost no memory, and get everything later."""
+"""The run of row 5: a client that reads nothing must use no memory, and get everything later."""
 
 import time
 from pathlib import Path
@@ -13,14 +13,14 @@ GROWTH_BYTES = 20 * MIB
 
 
 def leave_unread(directory: Path, seconds: float) -> None:
-    """Reads nothing for so long while a generator produces at full speed; then reads all.
+    """Reads nothing for some time while a generator produces at full speed; then reads all.
 
     Args:
         directory: for the server's log.
         seconds: how long nothing is read.
     """
     with serving("tests.apps.faults:server", directory) as served, opened(served) as page:
-        # A first run, so that what any run needs is not counted as growth.
+        # A first run, so that the memory that any run needs is not counted as growth.
         read_all(page, 1_000)
         worker = served.marks("flood at")[0]["pid"]
         before = resident_bytes(worker)
@@ -28,7 +28,7 @@ def leave_unread(directory: Path, seconds: float) -> None:
         stream = Stream(page.url("start"), page.body("flood", UPDATES), receive_bytes=65536)
         most = 0
         until = time.monotonic() + seconds
-        reached: list[tuple[float, int]] = []  # when the generator was seen at which update
+        reached: list[tuple[float, int]] = []  # times at which the generator was at which update
 
         def has_passed() -> bool:
             nonlocal most
@@ -53,13 +53,13 @@ def read_all(page: Page, updates: int) -> None:
 
 
 def progress(served: Served, asked: int) -> int:
-    """The update that the generator has noted last."""
+    """Returns the last update that the generator has marked."""
     marks = served.marks("flood at")[asked:]
     return int(marks[-1]["number"]) if marks else 0
 
 
 def resident_bytes(pid: int) -> int:
-    """RSS of a process."""
+    """Returns the RSS of a process."""
     for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Reads the wire with a parser that is not ours; the vectors that vitest reads, too."""
+"""Reads events with an independent parser; includes the vectors shared with vitest."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ VECTORS = json.loads((Path(__file__).parent.parent / "vectors/events.json").read
 
 
 def parse(wire: bytes) -> list[ServerSentEvent]:
-    """Reads with a parser that is not ours; lines end at CR, LF and CRLF only."""
+    """Reads with an independent parser; lines end at CR, LF and CRLF only."""
     decoder = SSEDecoder()
     text = wire.decode().replace("\r\n", "\n").replace("\r", "\n")
     return [event for line in text.split("\n")[:-1] if (event := decoder.decode(line)) is not None]

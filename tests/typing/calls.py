@@ -1,4 +1,4 @@
-"""What type checkers must find: the lines that say so, and no others; see tests/test_typing.py."""
+"""Wrong calls that type checkers must report, and correct ones; see tests/test_typing.py."""
 
 from collections.abc import AsyncIterator, Iterator
 

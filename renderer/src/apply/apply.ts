@@ -1,40 +1,40 @@
 /**
- * Applies updates to the page: frame by frame, lossless, and such that the page ends as if each
- * update had been applied alone, in its order.
+ * Applies updates to the page, frame by frame and without loss. The page ends as if each update had
+ * been applied alone, in order.
  *
- * Updates wait in one *inbox*. A frame takes as many as it can, in order, and sets them in one
- * React commit: of the values of one state prop only the last, in a *batch*. Commands, which may
- * not be skipped, go to the lane of their component (lanes.ts) and get commits of their own.
+ * Updates are queued in one *inbox*. A frame takes as many as it can, in order, and sets them in
+ * one React commit: a *batch* keeps only the last value of each state prop. Commands, which may not
+ * be skipped, go to the backlog of their component (backlogs.ts) and get commits of their own.
  *
- * An update that draws components is a *border*, as what an id or a pattern means differs before
- * and after it. What came before is set first, ids and patterns after it are looked up when it has
- * been set. This needs no commit of its own: the state in which ids are looked up changes at once,
- * and React draws what the commit comes to. To draw a container over and over is expensive, so a
- * border is kept *open*, and joined with what follows for the same component, until something
- * depends on it.
+ * An update that draws components is a *barrier*, because an id or a pattern can refer to other
+ * components before and after it. Earlier updates are set first; ids and patterns of later updates
+ * are looked up after it has been set. This needs no commit of its own: the state that ids are
+ * looked up in changes at once, and React draws only the result of the commit. Redrawing a
+ * container is expensive, so a barrier is kept *open* and joined with later updates of the same
+ * component until another update depends on it.
  *
- * A border waits for commands of components inside of it, which it would undo, but not for long;
- * those of others do not matter to it.
+ * A barrier waits up to a timeout for commands of components inside it, which it would undo.
+ * Commands of other components do not delay it.
  */
 
 import type {Dash} from "../dash/dash.ts";
 import {isText} from "../dash/drawing.ts";
-import {UNAPPLIED_BYTES} from "../transport/flow.ts";
-import {mendGraph} from "./graph.ts";
+import {MAX_UNAPPLIED_BYTES} from "../transport/flow.ts";
+import {recoverGraph} from "./graph.ts";
 import {isPattern, type WireId} from "../ids.ts";
-import {createLanes} from "./lanes.ts";
+import {createBacklogs} from "./backlogs.ts";
 import type {Props, Target} from "../protocol.ts";
 import {foldStates, splitStep, type Source, type Step, type Update} from "./steps.ts";
 import {isPatch} from "../dash/patch.ts";
 
-/** A frame that took longer gives way to the browser; what is left follows in the next. */
-const BUDGET_MS = 12;
+/** Time budget of a frame, in ms; the remaining updates follow in the next frame. */
+const FRAME_BUDGET_MS = 12;
 
-/** What comes so long after the last flush is applied at once; what follows waits for the frame. */
-const QUIET_MS = 50;
+/** Idle time, in ms, after which an update is applied at once instead of in the next frame. */
+const IDLE_MS = 50;
 
-/** So long at most a border waits for commands inside of it. */
-const HOLD_MS = 1000;
+/** Maximum time that a barrier waits for commands inside it, in ms. */
+const MAX_HOLD_MS = 1000;
 
 export interface ApplierOptions {
   readonly dash: Pick<
@@ -44,7 +44,7 @@ export interface ApplierOptions {
     | "elementOf"
     | "get"
     | "set"
-    | "take"
+    | "removeProp"
     | "expand"
     | "commit"
     | "typeOf"
@@ -52,11 +52,16 @@ export interface ApplierOptions {
     | "isInside"
     | "showError"
   >;
-  /** Told which props of a component a source was the last to set, right after. */
+  /**
+   * Called right after props of a component were set, with the source that set each of them last.
+   */
   onApplied(source: Source, id: WireId, props: Props): void;
-  /** A component is not on the page; returns whether that is no news. */
+  /**
+   * Called for an update of a component that is not on the page; returns whether it was there
+   * before.
+   */
   onMissing?(source: Source, id: WireId, props: Props): boolean;
-  /** Less may wait now than before. */
+  /** Called after a flush, when fewer bytes may be unapplied. */
   onFlushed?(): void;
   warn(message: string): void;
   isHidden(): boolean;
@@ -68,28 +73,30 @@ export type Applier = ReturnType<typeof createApplier>;
 
 export function createApplier(options: ApplierOptions) {
   const {dash, onApplied, onMissing, onFlushed, warn, isHidden, nextFrame, now} = options;
-  /** Not looked up yet: ids may be patterns. Those before `head` are done. */
+  /**
+   * Updates whose ids, which may be patterns, are not looked up yet. Those before `head` are done.
+   */
   let inbox: Step[] = [];
   let head = 0;
-  /** The head of the inbox as far as it has been looked up; the last comes first. */
+  /** Steps of the inbox's head after the lookup of their components, in reverse order. */
   let found: Step[] = [];
   let split: Step[] = [];
-  /** State props that are to be set in this commit, by component. */
+  /** State props to set in this commit, by component. */
   const batch = new Map<WireId, Step[]>();
-  /** Borders that are to be set after the batch. None is inside another. */
+  /** Barriers to set after the batch, by component. None is inside another. */
   const open = new Map<WireId, Step[]>();
   let heldSince: number | undefined;
   const warned = new Set<string>();
   let isScheduled = false;
   let isFlushing = false;
-  let flushed = now();
+  let flushedAt = now();
   let unapplied = 0;
-  let whenDrained: (() => void)[] = [];
+  let drainWaiters: (() => void)[] = [];
 
-  const lanes = createLanes({
+  const backlogs = createBacklogs({
     dash,
     setStates,
-    onTaken: (step) => void (unapplied -= step.bytes),
+    onDequeued: (step) => void (unapplied -= step.bytes),
     onApplied,
     isOnPage,
     attempt,
@@ -111,9 +118,9 @@ export function createApplier(options: ApplierOptions) {
   }
 
   /**
-   * Queues props for components; nothing is set before `flush` or the next frame.
+   * Queues props for components; they are set at `flush` or in the next frame.
    *
-   * A `snapshot` repeats what was sent before: what is to happen once does not happen again.
+   * A snapshot repeats earlier updates, so commands that must run once are left out.
    */
   function add(
     source: Source,
@@ -132,10 +139,10 @@ export function createApplier(options: ApplierOptions) {
   }
 
   function refuse(prop: string): void {
-    warnOnce(`A prop must not be called "${prop}"; it is skipped.`);
+    warnOnce(`The prop name "${prop}" is forbidden; the prop is skipped.`);
   }
 
-  /** Forgets what a source has queued and not yet applied. */
+  /** Drops the updates of a source that are queued and not yet applied. */
   function drop(source: Source): void {
     const isKept = (step: Step) => {
       if (step.update.source === source) unapplied -= step.bytes;
@@ -146,11 +153,14 @@ export function createApplier(options: ApplierOptions) {
     found = found.filter(isKept);
     split = split.filter(isKept);
     heldSince = undefined;
-    lanes.drop(source);
-    schedule(); // the page may read on
+    backlogs.drop(source);
+    schedule(); // fewer unapplied bytes: reading may resume
   }
 
-  /** What one component does not bear must not keep the others from what is theirs. */
+  /**
+   * Runs `work` and returns whether it succeeded, so that one component's error does not affect
+   * others.
+   */
   function attempt(id: WireId, work: () => void): boolean {
     try {
       work();
@@ -168,58 +178,58 @@ export function createApplier(options: ApplierOptions) {
       isScheduled = false;
       flush();
     };
-    // Hidden pages get no frames, and late timers. A microtask comes after all of one message.
-    if (isHidden() || now() - flushed > QUIET_MS) queueMicrotask(run);
+    // Hidden pages get no frames and late timers. A microtask runs after all events of one message.
+    if (isHidden() || now() - flushedAt > IDLE_MS) queueMicrotask(run);
     else nextFrame(run);
   }
 
-  /** Applies what can be applied now. */
+  /** Applies the updates that can be applied now. */
   function flush(): void {
     if (isFlushing) {
-      schedule(); // something that is being set has asked for it
+      schedule(); // requested from inside a flush
       return;
     }
     isFlushing = true;
     try {
-      const deadline = now() + BUDGET_MS;
-      flushed = now();
+      const deadline = now() + FRAME_BUDGET_MS;
+      flushedAt = now();
       let goesOn = true;
       while (goesOn) {
         const isCut = commitStates();
-        goesOn = (lanes.commitCommands() || isCut) && now() < deadline;
+        goesOn = (backlogs.commitCommands() || isCut) && now() < deadline;
       }
     } finally {
       isFlushing = false;
-      flushed = now();
+      flushedAt = now();
       inbox.splice(0, head);
       head = 0;
     }
-    if ((hasNext() && heldSince === undefined) || lanes.canGoOn()) schedule();
-    if (unapplied < UNAPPLIED_BYTES) {
-      const waiting = whenDrained;
-      whenDrained = [];
+    if ((hasNext() && heldSince === undefined) || backlogs.hasReady()) schedule();
+    if (unapplied < MAX_UNAPPLIED_BYTES) {
+      const waiting = drainWaiters;
+      drainWaiters = [];
       for (const callback of waiting) callback();
     }
     onFlushed?.();
   }
 
-  /** Sets what can be set in one commit. Returns whether more can be set in another one. */
+  /** Sets as many updates as fit into one commit. Returns whether another commit can set more. */
   function commitStates(): boolean {
     let isCut = false;
     dash.commit(() => {
-      isCut = lanes.commitStates() || placeSteps();
+      isCut = backlogs.commitStates() || placeSteps();
       close();
     });
     return isCut;
   }
 
   /**
-   * Takes steps from the inbox. Returns whether more can be taken in another commit.
+   * Takes steps from the inbox. Returns whether another commit can take more.
    *
-   * The clock does not count here: on a large page the commit takes longer than all that is set.
+   * The frame budget is ignored here: on a large page the commit takes longer than all settings.
    */
   function placeSteps(): boolean {
-    /** The update that has this commit for itself. */
+    /** The update that must have this commit for itself. */
     let alone: Update | undefined;
     for (let count = 1; ; count++) {
       const step = nextStep();
@@ -238,7 +248,7 @@ export function createApplier(options: ApplierOptions) {
 
   const hasNext = () => split.length > 0 || found.length > 0 || head < inbox.length;
 
-  /** The next step, looked up, which stays in `split`. */
+  /** Returns the next step after its lookup; it stays in `split` until it is placed. */
   function nextStep(): Step | undefined {
     while (!split.length) {
       const isFound = found.length > 0;
@@ -254,7 +264,7 @@ export function createApplier(options: ApplierOptions) {
     return split.at(-1);
   }
 
-  /** Looks up which components a step is for. */
+  /** Looks up the components that a step's id or pattern refers to. */
   function expand(step: Step): void {
     if (!isPattern(step.id)) {
       lookUp(step);
@@ -266,7 +276,7 @@ export function createApplier(options: ApplierOptions) {
     found = ids.map((id, i) => ({...step, id, bytes: i ? 0 : step.bytes})).reverse();
   }
 
-  /** Looks up what a step's props are on its component. */
+  /** Looks up which of a step's props are commands on its component. */
   function lookUp(step: Step): void {
     if (open.size && dependsOnOpen(step)) close();
     const steps = splitStep(step, dash.typeOf, refuse);
@@ -274,24 +284,27 @@ export function createApplier(options: ApplierOptions) {
     split = steps.length > 1 ? [...steps].reverse() : [...steps];
   }
 
-  /** Whether a step's component may come, go or change with a border that is open. */
+  /** Returns whether an open barrier may add, remove or change the step's component. */
   function dependsOnOpen({id}: Step): boolean {
     if (open.has(id)) return false;
     return !dash.has(id) || [...open.keys()].some((container) => dash.isInside(id, container));
   }
 
-  /** Puts a step where it belongs. Returns false where it has to wait, and all after it. */
+  /**
+   * Puts a step into the batch, a barrier or a backlog. Returns false if it and all later steps
+   * must wait.
+   */
   function place(step: Step): boolean {
     const {id} = step;
     if (step.command) {
       if (open.has(id)) close();
-      lanes.add(id, step);
+      backlogs.add(id, step);
       return true;
     }
-    const border = open.get(id);
-    if (border) border.push(step);
-    else if (draws(step)) return placeBorder(step);
-    else if (lanes.has(id)) lanes.add(id, step);
+    const barrier = open.get(id);
+    if (barrier) barrier.push(step);
+    else if (draws(step)) return placeBarrier(step);
+    else if (backlogs.has(id)) backlogs.add(id, step);
     else {
       const steps = batch.get(id);
       if (steps) steps.push(step);
@@ -300,27 +313,27 @@ export function createApplier(options: ApplierOptions) {
     return true;
   }
 
-  function placeBorder(step: Step): boolean {
+  function placeBarrier(step: Step): boolean {
     const {id} = step;
     if ([...open.keys()].some((one) => dash.isInside(one, id))) close();
     if (isHeld(id, isReplacing(step))) return false;
-    if (lanes.has(id)) lanes.add(id, step);
+    if (backlogs.has(id)) backlogs.add(id, step);
     else open.set(id, [step]);
     return true;
   }
 
-  /** Whether a border has to wait for commands inside of it; what came before it has been set. */
+  /** Returns whether a barrier must wait for commands inside it; earlier updates have been set. */
   function isHeld(id: WireId, isReplaced: boolean): boolean {
-    if (lanes.holds(id, isReplaced)) {
+    if (backlogs.delaysRedraw(id, isReplaced)) {
       heldSince ??= startHold();
-      if (now() - heldSince < HOLD_MS) return true;
+      if (now() - heldSince < MAX_HOLD_MS) return true;
     }
     heldSince = undefined;
     return false;
   }
 
   function startHold(): number {
-    setTimeout(schedule, HOLD_MS + 1);
+    setTimeout(schedule, MAX_HOLD_MS + 1);
     return now();
   }
 
@@ -334,14 +347,14 @@ export function createApplier(options: ApplierOptions) {
     return false;
   }
 
-  /** Sets what waits in this commit: first the batch, then the borders. */
+  /** Sets the pending steps of this commit: first the batch, then the barriers. */
   function close(): void {
     for (const [id, steps] of batch) apply(id, steps);
     batch.clear();
     for (const [id, steps] of open) {
-      const gone = steps.some(isReplacing) ? lanes.inside(id) : [];
+      const gone = steps.some(isReplacing) ? backlogs.idsInside(id) : [];
       apply(id, steps);
-      lanes.remove(gone);
+      backlogs.remove(gone);
     }
     open.clear();
   }
@@ -362,7 +375,7 @@ export function createApplier(options: ApplierOptions) {
       return isSet;
     };
     for (const {props, writers} of foldStates(steps, canPatch)) {
-      if ("figure" in props) mendGraph(id);
+      if ("figure" in props) recoverGraph(id);
       attempt(id, () => dash.set(id, props));
       for (const source of new Set(writers.values())) {
         const own = Object.entries(props).filter(([prop]) => writers.get(prop) === source);
@@ -380,9 +393,12 @@ export function createApplier(options: ApplierOptions) {
     return false;
   }
 
-  /** The page has changed: a component may have taken its command, come or gone. */
+  /**
+   * Called when the page has changed: a component may have acknowledged a command, appeared or
+   * left.
+   */
   function poke(): void {
-    lanes.poke();
+    backlogs.poke();
     if (heldSince !== undefined) schedule();
   }
 
@@ -391,12 +407,12 @@ export function createApplier(options: ApplierOptions) {
     drop,
     flush,
     poke,
-    /** How many bytes wait to be applied. */
+    /** Number of received bytes that are not applied yet. */
     unapplied: () => unapplied,
-    /** Resolves when so little waits that more may be read. */
+    /** Waits until the unapplied bytes are below the limit; undefined if they are. */
     drained: () =>
-      unapplied < UNAPPLIED_BYTES
+      unapplied < MAX_UNAPPLIED_BYTES
         ? undefined
-        : new Promise<void>((resolve) => whenDrained.push(resolve)),
+        : new Promise<void>((resolve) => drainWaiters.push(resolve)),
   };
 }

@@ -1,38 +1,41 @@
 /**
- * Command props: setting one *does* something, so no value may be lost or applied twice.
+ * Command props: setting one has an effect, so no value may be lost or applied twice.
  *
- * React batches renders, so of two values set in one tick the first is lost. Where the meaning is
- * known, values are merged; otherwise each waits until its component has taken the one before.
+ * React batches renders, so of two values set in one tick the first is lost. Values are joined
+ * where the component's semantics allow it; otherwise each waits until its component has
+ * acknowledged the one before.
  *
- * Some names are commands on any component; others only on components of one type, as `data` is of
- * dcc.Download, but not of dcc.Store. `KNOWN` is the one list of both.
+ * Some names are commands on any component, others only on one type: `data` is a command of
+ * dcc.Download, but not of dcc.Store. `KNOWN` lists both.
  */
 
 import {unpackTraces} from "./graph.ts";
 import type {WireId} from "../ids.ts";
 
-/** How a component shows that it has taken a value. */
-export type Taken =
-  /** It sets the prop to something else (AgGrid to null, NotificationContainer to []). */
+/** How a component acknowledges that it has processed a value. */
+export type Acknowledgement =
+  /** It sets the prop to another value (AgGrid to null, NotificationContainer to []). */
   | "cleared"
-  /** dcc.Graph keeps a queue of its own, see graph.ts. */
+  /** dcc.Graph has an internal queue, see graph.ts. */
   | "graph"
-  /** Nothing shows it; a commit of its own must do. */
+  /** It does not acknowledge; each value gets a commit of its own. */
   | "commit";
 
 export interface Command {
-  readonly taken: Taken;
-  /** Makes one value of as many of these, from the first on, as do the same in one. */
+  readonly acknowledgedBy: Acknowledgement;
+  /** Joins as many values as have the same effect as one, from the first on. */
   join(values: readonly unknown[]): Joined;
   /** Called before a value is set. */
   readonly prepare?: (id: WireId, value: unknown) => void;
-  /** It does something once (downloads, navigates): a snapshot, which repeats, leaves it out. */
+  /** Its effect must happen once (a download, a navigation), so snapshots leave it out. */
   readonly isOnce?: boolean;
-  /** It changes nothing but its component: it need not be awaited when that is redrawn. */
+  /** It changes only its own component, so a redraw of that component need not wait for it. */
   readonly isLocal?: boolean;
-  /** So long after a value the next is gathered, as long as all that waits can be joined. */
+  /** Batching window after a value, in ms: later values are gathered if all can be joined. */
   readonly gatherMs?: number;
-  /** It reads its component's other props: those that stand in the same dict are set with it. */
+  /**
+   * It reads other props of its component: state props in the same dict are set together with it.
+   */
   readonly readsProps?: boolean;
 }
 
@@ -44,80 +47,77 @@ export interface Joined {
 const joinNone = (values: readonly unknown[]): Joined => ({value: values[0], count: 1});
 
 const ONCE = {join: joinNone, isOnce: true} as const;
-const CLEARED = {...ONCE, taken: "cleared"} as const;
-const OF_GRID = {...CLEARED, isLocal: true} as const;
-const COMMIT_AND_PROPS = {...ONCE, taken: "commit", readsProps: true} as const;
-const CLEARED_AND_PROPS = {...CLEARED, readsProps: true} as const;
+const CLEARED = {...ONCE, acknowledgedBy: "cleared"} as const;
+const GRID_COMMAND = {...CLEARED, isLocal: true} as const;
+const COMMIT_WITH_PROPS = {...ONCE, acknowledgedBy: "commit", readsProps: true} as const;
+const CLEARED_WITH_PROPS = {...CLEARED, readsProps: true} as const;
 
 const [DCC, GRID, DMC] = ["dash_core_components", "dash_ag_grid", "dash_mantine_components"];
 
-/** By the name of the prop, or by namespace, type and name of the prop. */
+/** Commands by prop name, or by namespace, type and prop name. */
 const KNOWN: Readonly<Record<string, Command>> = {
   extendData: {
-    taken: "graph",
+    acknowledgedBy: "graph",
     join: (values) => joinTraces(values, "after"),
     prepare: unpackTraces,
     isLocal: true,
   },
   prependData: {
-    taken: "graph",
+    acknowledgedBy: "graph",
     join: (values) => joinTraces(values, "before"),
     prepare: unpackTraces,
     isLocal: true,
   },
-  // The grid looks at all of its rows after each; AG Grid itself gathers for as long.
-  rowTransaction: {taken: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
-  rowTransactionAsync: {taken: "commit", join: joinNone, isLocal: true},
-  sendNotifications: {taken: "cleared", join: joinLists, isOnce: true},
+  // The grid scans all rows after each transaction; AG Grid itself batches for 50 ms.
+  rowTransaction: {acknowledgedBy: "cleared", join: joinTransactions, isLocal: true, gatherMs: 50},
+  rowTransactionAsync: {acknowledgedBy: "commit", join: joinNone, isLocal: true},
+  sendNotifications: {acknowledgedBy: "cleared", join: joinLists, isOnce: true},
   [`${DMC}.NotificationContainer.hideNotifications`]: CLEARED,
   [`${DMC}.NotificationContainer.clean`]: CLEARED,
   [`${DMC}.NotificationContainer.cleanQueue`]: CLEARED,
-  [`${DCC}.Download.data`]: COMMIT_AND_PROPS,
-  [`${DCC}.Clipboard.n_clicks`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.href`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.pathname`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.search`]: COMMIT_AND_PROPS,
-  [`${DCC}.Location.hash`]: COMMIT_AND_PROPS,
-  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_AND_PROPS,
-  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_AND_PROPS,
-  [`${DCC}.Geolocation.update_now`]: CLEARED_AND_PROPS,
+  [`${DCC}.Download.data`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Clipboard.n_clicks`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.href`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.pathname`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.search`]: COMMIT_WITH_PROPS,
+  [`${DCC}.Location.hash`]: COMMIT_WITH_PROPS,
+  [`${DCC}.ConfirmDialog.displayed`]: CLEARED_WITH_PROPS,
+  [`${DCC}.ConfirmDialogProvider.displayed`]: CLEARED_WITH_PROPS,
+  [`${DCC}.Geolocation.update_now`]: CLEARED_WITH_PROPS,
   [`${DCC}.Store.clear_data`]: CLEARED,
-  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_AND_PROPS,
-  [`${GRID}.AgGrid.scrollTo`]: OF_GRID,
-  [`${GRID}.AgGrid.paginationGoTo`]: OF_GRID,
-  [`${GRID}.AgGrid.selectAll`]: OF_GRID,
-  [`${GRID}.AgGrid.deselectAll`]: OF_GRID,
-  [`${GRID}.AgGrid.deleteSelectedRows`]: OF_GRID,
-  [`${GRID}.AgGrid.resetColumnState`]: OF_GRID,
-  [`${GRID}.AgGrid.updateColumnState`]: OF_GRID,
+  [`${GRID}.AgGrid.exportDataAsCsv`]: CLEARED_WITH_PROPS,
+  [`${GRID}.AgGrid.scrollTo`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.paginationGoTo`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.selectAll`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.deselectAll`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.deleteSelectedRows`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.resetColumnState`]: GRID_COMMAND,
+  [`${GRID}.AgGrid.updateColumnState`]: GRID_COMMAND,
 };
 
 const known = new Map(Object.entries(KNOWN));
-/** The names of props that are commands on components of some type. */
+/** Names of props that are commands on at least one component type. */
 const typed = new Set([...known.keys()].map(nameOf));
 
 function nameOf(key: string): string {
   return key.slice(key.lastIndexOf(".") + 1);
 }
 
-/** Whether a prop of this name is a command on any component, or on some. */
+/** Returns whether a prop of this name is a command on at least one component type. */
 export function mayBeCommand(prop: string): boolean {
   return typed.has(prop);
 }
 
-/** `type` is the component's, with its namespace. */
+/** Returns the command of a prop, or undefined; `type` includes the namespace. */
 export function commandOf(prop: string, type?: string): Command | undefined {
   if (!typed.has(prop)) return undefined;
   return known.get(`${type}.${prop}`) ?? known.get(prop);
 }
 
-/**
- * Makes props of which no value may collapse into the next; from the server's settings. Each is
- * written as in `KNOWN`.
- */
+/** Registers the app's own command props (`command_props=`), written as in `KNOWN`. */
 export function addCommands(props: readonly string[]): void {
   for (const prop of props) {
-    if (!known.has(prop)) known.set(prop, {taken: "commit", join: joinNone});
+    if (!known.has(prop)) known.set(prop, {acknowledgedBy: "commit", join: joinNone});
     typed.add(nameOf(prop));
   }
 }
@@ -129,8 +129,7 @@ interface Extension {
 }
 
 /**
- * Joins extensions with the same keys and `maxPoints` per trace: those of different traces do not
- * touch each other.
+ * Joins extensions with the same keys and `maxPoints` per trace; different traces are independent.
  */
 function joinTraces(values: readonly unknown[], where: "after" | "before"): Joined {
   const first = parseExtension(values[0]);
@@ -161,7 +160,10 @@ function isSameKeys(one: Extension, keys: readonly string[]): boolean {
   return Object.keys(one.data).length === keys.length && keys.every((key) => key in one.data);
 }
 
-/** Reads `[data, traces?, maxPoints?]` or plain data, as dcc.Graph does; else undefined. */
+/**
+ * Parses `[data, traces?, maxPoints?]` or plain data, as dcc.Graph does. Returns undefined if
+ * invalid.
+ */
 function parseExtension(value: unknown): Extension | undefined {
   const isTuple = Array.isArray(value) && typeof value[0] === "object";
   const [data, given, maxPoints] = (isTuple ? value : [value]) as [
@@ -185,11 +187,11 @@ function parseExtension(value: unknown): Extension | undefined {
 }
 
 /**
- * AG Grid applies remove, update, add in this order, so only like and like may be joined.
+ * Joins transactions of the same kind: AG Grid applies remove, update, add in this order.
  *
- * It gathers asynchronous transactions for 50 ms, and loses them when it is unmounted meanwhile, or
- * applies them after a synchronous one that came later. So all are made synchronous, and gathered
- * here.
+ * AG Grid batches asynchronous transactions for 50 ms. It loses them when it is unmounted
+ * meanwhile, and applies them after a later synchronous one. So all are made synchronous, and
+ * batched here.
  */
 function joinTransactions(values: readonly unknown[]): Joined {
   const first = values[0] as Record<string, unknown> | null;

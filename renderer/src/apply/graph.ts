@@ -1,10 +1,9 @@
 /**
- * What a dcc.Graph does with its extendData and prependData.
+ * The internal queue of a dcc.Graph for extendData and prependData.
  *
- * The component keeps them in a queue of its own, applies the whole queue on every change, and
- * empties it only when Plotly has drawn: what is set before that is applied twice. What Plotly
- * refuses ends the chain of promises by which the component does one thing after the other, and
- * with it all that follows, a new `figure`, too.
+ * The component applies its whole queue on every change, and empties it only after Plotly has
+ * drawn: a value that is set before that is applied twice. The component runs its tasks in one
+ * promise chain; an error of Plotly breaks the chain and all later tasks, even a new `figure`.
  *
  * Queue and chain are private to the component. They are found here through the DOM node.
  */
@@ -16,13 +15,13 @@ interface Fiber {
   readonly stateNode: Partial<Inner & Outer> | null;
 }
 
-/** The component that draws; each of its tasks begins when the one before has ended. */
+/** The inner component, which draws; each of its tasks starts when the one before has ended. */
 interface Inner {
   _queue: Promise<unknown>;
   readonly props: {clearState?(prop: string): void};
 }
 
-/** The component around it, which holds what has not been drawn yet. */
+/** The outer component, which holds the values that are not drawn yet. */
 interface Outer {
   readonly state: {readonly extendData?: unknown; readonly prependData?: unknown};
 }
@@ -31,8 +30,8 @@ interface PlotDiv extends HTMLElement {
   readonly data?: readonly Record<string, unknown>[];
 }
 
-/** How soon a graph is looked at again whose chain is not known: it is not loaded, say. */
-const LOOK_MS = 50;
+/** Poll interval for a graph whose promise chain is unknown (not loaded yet, say), in ms. */
+const POLL_MS = 50;
 
 function fibersOf(id: WireId): Fiber[] {
   const element = document.getElementById(id);
@@ -41,7 +40,7 @@ function fibersOf(id: WireId): Fiber[] {
   let fiber = key ? (element as unknown as Record<string, Fiber>)[key] : undefined;
   for (; fiber; fiber = fiber.return ?? undefined) {
     fibers.push(fiber);
-    if (Array.isArray(fiber.stateNode?.state?.extendData)) break; // others' are further up
+    if (Array.isArray(fiber.stateNode?.state?.extendData)) break; // outer components of other graphs are further up
   }
   return fibers;
 }
@@ -65,7 +64,7 @@ export function countTraces(id: WireId): number {
   return plotOf(id)?.data?.length ?? 0;
 }
 
-/** Whether the graph is drawn and its queue is empty, or the component is no dcc.Graph. */
+/** Returns whether the graph is drawn and its queue is empty, or the component is no dcc.Graph. */
 export function isGraphIdle(id: WireId): boolean {
   const element = document.getElementById(id);
   if (element && !element.classList.contains("dash-graph")) return true;
@@ -73,15 +72,15 @@ export function isGraphIdle(id: WireId): boolean {
 }
 
 /**
- * Calls back when a graph has done what it was given, or soon where that cannot be known; with the
- * error where Plotly refused it. What was refused does not stand in the way of what follows.
+ * Calls back when a graph has finished its tasks, with the error if Plotly raised one; after
+ * `POLL_MS` if that cannot be known. The error does not block later tasks.
  */
 export function onGraphDone(id: WireId, callback: (error?: unknown) => void): void {
   const inner = innerOf(id);
-  // The graph empties its queue after its chain has ended: look after a macrotask.
+  // The graph empties its queue after its chain has ended: check after a macrotask.
   const later = (error?: unknown) => void setTimeout(() => callback(error), 0);
   if (!inner) {
-    setTimeout(callback, LOOK_MS);
+    setTimeout(callback, POLL_MS);
     return;
   }
   inner._queue = inner._queue.then(
@@ -93,13 +92,13 @@ export function onGraphDone(id: WireId, callback: (error?: unknown) => void): vo
   );
 }
 
-/** Lets a graph go on whose last task has failed, whoever set it. */
-export function mendGraph(id: WireId): void {
+/** Recovers a graph's promise chain after a failed task, so that later tasks run. */
+export function recoverGraph(id: WireId): void {
   const inner = innerOf(id);
   if (inner) inner._queue = inner._queue.catch(() => undefined);
 }
 
-/** `[data, traces?, maxPoints?]` or plain data, as dcc.Graph reads it. */
+/** Splits `[data, traces?, maxPoints?]` or plain data as dcc.Graph does. */
 function partsOf(value: unknown): {data: Record<string, unknown>; traces: readonly number[]} {
   const isTuple = Array.isArray(value) && typeof value[0] === "object";
   const [data, given] = (isTuple ? value : [value]) as [object | null, unknown];
@@ -109,12 +108,15 @@ function partsOf(value: unknown): {data: Record<string, unknown>; traces: readon
   return {data: columns, traces: given ? ([given].flat() as number[]) : all};
 }
 
-/** The traces that a value of extendData extends. */
+/** Returns the indexes of the traces that a value extends. */
 export function tracesOf(value: unknown): readonly number[] {
   return partsOf(value).traces;
 }
 
-/** Where an attribute of a trace is: `marker.color`, `dimensions[0].values`. */
+/**
+ * Returns the object that holds a trace's attribute, such as `marker.color` or
+ * `dimensions[0].values`.
+ */
 function placeOf(trace: object | undefined, attribute: string) {
   const steps = attribute.split(/[.[\]]+/).filter(Boolean);
   const name = steps.pop() ?? "";
@@ -133,8 +135,8 @@ function tracesWith(id: WireId, value: unknown) {
 }
 
 /**
- * Returns a function that returns whether a value has reached the figure since: Plotly puts a new
- * array in the place of each that it extends, and does so for all of them or for none.
+ * Returns a function that returns whether a value has reached the figure since. Plotly replaces
+ * each array that it extends by a new one, and does so for all arrays or for none.
  */
 export function watchTraces(id: WireId, value: unknown): () => boolean {
   const first = tracesWith(id, value)[0];
@@ -154,10 +156,10 @@ const ARRAYS: Readonly<Record<string, new (buffer: ArrayBuffer) => ArrayLike<num
 };
 
 /**
- * Makes the arrays that a value extends such that Plotly can extend them.
+ * Unpacks the arrays that a value extends, so that Plotly can extend them.
  *
  * Python's Plotly sends numpy columns (all of plotly.express) as base64, `{dtype, bdata, shape?}`,
- * wherever in a trace they stand, and Plotly's extendTraces refuses those.
+ * anywhere in a trace. Plotly's extendTraces rejects those.
  */
 export function unpackTraces(id: WireId, value: unknown): void {
   for (const {holder, name} of tracesWith(id, value)) {

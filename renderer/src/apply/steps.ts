@@ -1,42 +1,44 @@
-/** What waits to be set: steps, in order, and how several of one component become one setting. */
+/** Pending steps of updates, their order, and the rules that join several into one setting. */
 
 import {commandOf, mayBeCommand, type Command, type Joined} from "./commands.ts";
 import type {WireId} from "../ids.ts";
 import type {Props} from "../protocol.ts";
 import {isPatch} from "../dash/patch.ts";
 
-/** How many commands are looked at first to be joined; more, as long as all could be. */
-const JOIN_AT_ONCE = 64;
+/**
+ * Number of commands in the first attempt to join; eight times more as long as all can be joined.
+ */
+const FIRST_JOIN_SIZE = 64;
 
 const FORBIDDEN = new Set(["__proto__", "constructor", "prototype"]);
 
-/** Whose update it is; compared by identity. */
+/** Origin of an update, a run; compared by identity. */
 export interface Source {
   readonly id: string;
 }
 
-/** What a run has yielded at once. */
+/** One update as a run has yielded it. */
 export interface Update {
   readonly source: Source;
   /** Never joined with another update. */
   readonly alone: boolean;
-  /** It repeats what was sent before, to a page that comes late. */
+  /** Repeats earlier updates, for a page that attaches late. */
   readonly isSnapshot: boolean;
 }
 
 export interface Step {
   readonly update: Update;
-  /** A pattern, until the step is looked up. */
+  /** Component id; a pattern until it is looked up. */
   readonly id: WireId;
   readonly props: Props;
-  /** Set, with the name of its prop, for a step that is a command. */
+  /** The command of this step and its prop; undefined for state props. */
   readonly command: Command | undefined;
   readonly commandProp: string | undefined;
-  /** Its share of what was received. */
+  /** Share of the received bytes. */
   readonly bytes: number;
 }
 
-/** Props to set at once, and who was the last to write each. */
+/** Props to set together, and the last writer of each. */
 export interface Setting {
   readonly props: Record<string, unknown>;
   readonly writers: Map<string, Source>;
@@ -44,7 +46,7 @@ export interface Setting {
 
 /**
  * Splits a step into its commands and the state props before, between and after them, in the order
- * of the dict. What commands read of their component's state props stays with them.
+ * of the dict. A command with `readsProps` keeps its component's state props in one step.
  */
 export function splitStep(
   step: Step,
@@ -87,7 +89,7 @@ function startPart(parts: Part[], commandProp?: string, command?: Command): Part
   return part;
 }
 
-/** How many steps from the first on are state props that may be set in one commit. */
+/** Returns how many of the first steps are state props that one commit may set together. */
 export function countStates(steps: readonly Step[]): number {
   let count = 0;
   for (const {command, update} of steps) {
@@ -99,10 +101,10 @@ export function countStates(steps: readonly Step[]): number {
 }
 
 /**
- * Folds state props, of which the last value wins. Patches of one prop are joined; a Patch that
- * follows a value, or a value that follows a Patch, comes in a setting after it.
+ * Folds state props: the last value of each wins, and Patches of one prop are joined. A Patch after
+ * a value, or a value after a Patch, starts another setting.
  *
- * A generator, so that `canPatch` is asked when what came before has been set.
+ * A generator, so that `canPatch` is called after the earlier settings were applied.
  */
 export function* foldStates(
   steps: readonly Step[],
@@ -122,7 +124,7 @@ export function* foldStates(
       else if (isPending && isPatch(earlier)) {
         for (const operation of value.operations) earlier.operations.push(operation);
       } else if (canPatch(prop)) {
-        // A copy, as others are joined to it, and other components get the same Patch.
+        // A copy, because other Patches are joined to it and other components get the same Patch.
         setting.props[prop] = {...value, operations: [...value.operations]};
       } else continue;
       setting.writers.set(prop, update.source);
@@ -131,20 +133,20 @@ export function* foldStates(
   if (setting.writers.size) yield setting;
 }
 
-/** One value for as many commands of a prop, from the first step on, as can be joined. */
+/** Joins as many commands of a prop as possible, from the first step on, into one value. */
 export function joinFirst(
   steps: readonly Step[],
   prop: string,
   command: Command,
-  most = Infinity,
+  maxJoined = Infinity,
 ): Joined {
-  for (let size = Math.min(JOIN_AT_ONCE, most); ; size = Math.min(size * 8, most)) {
+  for (let size = Math.min(FIRST_JOIN_SIZE, maxJoined); ; size = Math.min(size * 8, maxJoined)) {
     const values: unknown[] = [];
     for (const step of steps.slice(0, steps[0]?.update.alone ? 1 : size)) {
       if (!(prop in step.props) || (values.length && step.update.alone)) break;
       values.push(step.props[prop]);
     }
     const joined = command.join(values);
-    if (joined.count < size || size === most) return joined;
+    if (joined.count < size || size === maxJoined) return joined;
   }
 }

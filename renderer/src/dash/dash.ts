@@ -1,16 +1,16 @@
 /**
- * Dash's renderer as we use it. What of it is private is touched here, in plain.ts and in store.ts,
- * and for debug mode in debugging.ts.
+ * The parts of Dash's renderer that this package uses. Its private parts are accessed only here, in
+ * fast_path.ts and store.ts, and for debug mode in debugging.ts.
  *
  * `dash_clientside.set_props` is public; the store, its `dependenciesRequest` and the `ON_ERROR`
- * action are not, and are read with care.
+ * action are private, and may be missing or differ.
  */
 
 import {draws} from "./drawing.ts";
 import {isDictId, isWildcard, parseId, stringifyId, type WireId} from "../ids.ts";
 import {insert} from "./inserts.ts";
 import {Instance} from "./instance.ts";
-import {connectPlain} from "./plain.ts";
+import {createFastPath} from "./fast_path.ts";
 import type {Props} from "../protocol.ts";
 import {
   clientside,
@@ -26,7 +26,7 @@ import {
 } from "./store.ts";
 import type {Pending} from "./types.ts";
 
-/** What a worker has cloned, and the server returned, is a mark no more. */
+/** Returns a node's mark; a clone or a mark that the server returned does not count. */
 const markOf = (node: Node) => (node[MARK] instanceof Instance ? node[MARK] : undefined);
 
 const isFresh = (node: Node | undefined) => node !== undefined && (markOf(node)?.isNew ?? true);
@@ -34,9 +34,11 @@ const isFresh = (node: Node | undefined) => node !== undefined && (markOf(node)?
 export type Dash = ReturnType<typeof connectDash>;
 
 export function connectDash() {
-  const plain = connectPlain();
+  const fastPath = createFastPath();
 
-  /** A component; Dash keeps the path of one that a callback replaced by nothing. */
+  /**
+   * Returns a component's node; Dash keeps the path of a component that was replaced by nothing.
+   */
   function nodeOf(id: WireId): Node | undefined {
     const path = pathOf(id);
     const node = path && nodeAt(path);
@@ -63,7 +65,7 @@ export function connectDash() {
     elementOf: (id: WireId): Element | null => document.getElementById(id),
     get: (id: WireId, property: string) => nodeOf(id)?.props[property],
 
-    /** The component that has this id now. */
+    /** Returns the instance of the component that has this id now. */
     instance(id: WireId): Instance | undefined {
       const node = nodeOf(id);
       if (!node) return undefined;
@@ -72,7 +74,7 @@ export function connectDash() {
       return mark;
     },
 
-    /** Another object whenever components have come or moved; not whenever one has gone. */
+    /** Identity of the layout: changes whenever components appear or move, not when one leaves. */
     layout: (): unknown => state()?.paths,
 
     pending(): Pending[] {
@@ -86,44 +88,46 @@ export function connectDash() {
         }));
     },
 
-    /** The ids on the page that a pattern means; the id itself where it is none. */
+    /** Returns the ids on the page that a pattern matches; a fastPath id is returned as it is. */
     expand: (id: WireId) => idsOf(id),
 
-    /** Those of them whose components are new; a page may have thousands that are not. */
+    /**
+     * Returns those of `expand` whose components are new; a page may have thousands that are not.
+     */
     fresh: (id: WireId) => idsOf(id, isFresh).filter((one) => isFresh(nodeOf(one))),
 
-    /** The type of a component, with its namespace. */
+    /** Returns a component's type with its namespace. */
     typeOf(id: WireId): string | undefined {
       const node = nodeOf(id);
       return node && `${node.namespace}.${node.type}`;
     },
 
-    /** Whether a value draws components, or takes some away. */
+    /** Returns whether a prop's new value adds or removes components. */
     draws: (id: WireId, prop: string, value: unknown) => draws(() => nodeOf(id), prop, value),
 
-    /** Whether a component is one, or in one, by its id. */
+    /** Returns whether a component is the container or inside it. */
     isInside(id: WireId, container: WireId): boolean {
       const [path, outer] = [pathOf(id), pathOf(container)];
       return path !== undefined && outer !== undefined && outer.every((step, i) => path[i] === step);
     },
 
-    /** Takes a prop that its component has received out of the state, see plain.ts. */
-    take: plain.take,
+    /** Removes a prop that its component has received from the state, see fast_path.ts. */
+    removeProp: fastPath.removeProp,
 
-    /** Within `commit`; elsewhere it may not show. */
+    /** Sets props. Call it within `commit`; otherwise the page may not show them. */
     set(id: WireId, props: Props): void {
-      if (plain.put(id, props)) return;
-      plain.show(); // before what this sets moves or removes it
+      if (fastPath.put(id, props)) return;
+      fastPath.show(); // before set_props moves or removes the component
       const set = (some: Props) => clientside().set_props?.(isDictId(id) ? parseId(id) : id, some);
       if (!insert(id, props, set)) set(props);
     },
 
-    /** Does all that `work` sets in one React commit, which is done when this returns. */
+    /** Runs `work` and applies its settings in one React commit, which is done on return. */
     commit(work: () => void): void {
       const react = page.ReactDOM;
       const all = () => {
         work();
-        plain.show();
+        fastPath.show();
       };
       const batched = () =>
         react?.unstable_batchedUpdates ? react.unstable_batchedUpdates(all) : all();
@@ -131,7 +135,7 @@ export function connectDash() {
       else batched();
     },
 
-    /** Calls back, once per turn of the event loop, after the page's state has changed. */
+    /** Calls back after the page's state has changed, once per turn of the event loop. */
     subscribe(listener: () => void): void {
       let isScheduled = false;
       const changed = () => {
@@ -152,7 +156,7 @@ export function connectDash() {
       wait();
     },
 
-    /** Shows an error in Dash's dev tools; without them nothing shows. */
+    /** Shows an error in Dash's dev tools, if the app has them. */
     showError(message: string, details: string): void {
       store()?.dispatch({
         type: "ON_ERROR",
@@ -166,21 +170,23 @@ export function connectDash() {
       return `${base.replace(/\/?$/, "/")}_dash-flash-events/${action}`;
     },
 
-    /** Calls the page's hook as Dash does before its own requests; it may change the body. */
+    /**
+     * Calls the page's `request_pre` hook as Dash does before a request; it may change the body.
+     */
     beforeRequest(body: object): void {
       state()?.hooks?.request_pre?.(body);
     },
 
-    /** Calls the page's hook as Dash does when a callback without Output was answered. */
+    /** Calls the page's `request_post` hook as Dash does after a callback without Output. */
     afterRequest(body: object): void {
       try {
         state()?.hooks?.request_post?.(body, {});
       } catch (error) {
-        reportError(error); // the run goes on
+        reportError(error); // the run continues
       }
     },
 
-    /** Has the page's hook refresh an expired token, as Dash does; returns whether it did. */
+    /** Calls the page's hook to refresh an expired token; returns whether there is a new one. */
     async refreshToken(expired: Readonly<Record<string, string>>): Promise<boolean> {
       const refresh = state()?.hooks?.request_refresh_jwt;
       if (!refresh) return false;
@@ -196,7 +202,7 @@ export function connectDash() {
       }
     },
 
-    /** Headers that Dash itself would send: those of the app's fetch config, and its CSRF token. */
+    /** Returns the headers of Dash's own requests: the app's fetch config and its CSRF token. */
     headers(): Record<string, string> {
       const config = state()?.config;
       const name = config?.csrf_token_name ?? "_csrf_token";

@@ -1,17 +1,17 @@
-/** Dash's renderer as the checks of debug mode use it, all of which is private. */
+/** The private parts of Dash's renderer that the checks of debug mode use. */
 
 import type {Entry} from "./types.ts";
 import {stringifyId, type DictId, type WireId} from "../ids.ts";
 import {nodeAt, pathOf, state, store} from "./store.ts";
 
-/** What the server tells the dev tools of event callbacks, by id. */
-export interface Told {
+/** Names of event callbacks, by id, as the server sends them to the dev tools. */
+export interface CallbackNames {
   readonly names?: Readonly<Record<string, string>>;
-  /** Where each function is written, as `file:line`. */
+  /** Source of each callback's function, as `file:line`. */
   readonly places?: Readonly<Record<string, string>>;
 }
 
-/** The types of components, with their namespaces, by id. */
+/** Component types with their namespaces, by id. */
 export type Types = ReadonlyMap<WireId, string>;
 
 export type Debugging = ReturnType<typeof connectDebugging>;
@@ -24,13 +24,16 @@ export function connectDebugging() {
     entries: (): readonly Entry[] =>
       (state()?.dependenciesRequest?.content ?? []).filter((one) => one.flash_events),
 
-    told: (): Told =>
-      (config()?.dev_tools?.find((one) => one.namespace === "flash_events")?.props ?? {}) as Told,
+    callbackNames: (): CallbackNames =>
+      (config()?.dev_tools?.find((one) => one.namespace === "flash_events")?.props ?? {}) as CallbackNames,
 
-    /** Whether the app has said that ids may be unknown. */
+    /** Returns whether the app sets `suppress_callback_exceptions`. */
     isLenient: () => Boolean(config()?.suppress_callback_exceptions),
 
-    /** Components of the layout that callbacks are checked against; undefined if it is the page. */
+    /**
+     * Returns the components of the validation layout; undefined if callbacks are checked against
+     * the page.
+     */
     validated(): Types | undefined {
       const layout = config()?.validation_layout;
       if (layout && !validated) validated = typesIn(layout);
@@ -39,7 +42,7 @@ export function connectDebugging() {
 
     onPage: (): Types => typesIn(state()?.layout),
 
-    /** Another object whenever components have come or moved. */
+    /** Identity of the layout: changes whenever components appear or move. */
     paths: (): unknown => state()?.paths,
 
     idsOnPage(): WireId[] {
@@ -58,7 +61,7 @@ export function connectDebugging() {
       return node && `${node.namespace}.${node.type}`;
     },
 
-    /** The props that a component's own script names; undefined where it names none. */
+    /** Returns the props that a component's script declares; undefined if it declares none. */
     propTypes(type: string): readonly string[] | undefined {
       const [namespace = "", name = ""] = type.split(".");
       const library = (globalThis as unknown as Record<string, unknown>)[namespace];
@@ -73,7 +76,7 @@ export function connectDebugging() {
   };
 }
 
-/** Finds the components in a layout, wherever their props hold them. */
+/** Collects the components of a layout from all props. */
 function typesIn(layout: unknown, found = new Map<WireId, string>()): Map<WireId, string> {
   if (typeof layout !== "object" || layout === null || ArrayBuffer.isView(layout)) return found;
   const {props, namespace, type} = layout as {props?: unknown; namespace?: unknown; type?: unknown};

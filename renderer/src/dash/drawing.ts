@@ -1,9 +1,9 @@
 /**
- * Which values draw components: they change what is on the page, and under which ids.
+ * Decides whether a value draws components, which changes the ids on the page.
  *
- * Only `children` and the props that a component's author has named can hold components. A text
- * that takes the place of a text draws nothing. Values are not searched: in a prop that can hold
- * components, everything but text counts, also what a text takes the place of.
+ * Only `children` and the props that a component's author declares can hold components. Replacing
+ * text by text draws nothing. Values are not searched: in a prop that can hold components, every
+ * value but text counts, and so does the value that a text replaces.
  */
 
 import type {Props} from "../protocol.ts";
@@ -17,7 +17,7 @@ const APPENDING = new Set(["Append", "Extend"]);
 let known: Named | undefined;
 let names = new Set<string>();
 
-/** Whether some component takes others in a prop of this name. */
+/** Returns whether a prop of this name holds components in some component type. */
 function isNamed(prop: string): boolean {
   const named = page.__dashprivate_childrenProps;
   if (named && named !== known) {
@@ -28,7 +28,7 @@ function isNamed(prop: string): boolean {
   return names.has(prop);
 }
 
-/** Dash writes such props as `prop`, `prop[].a` or `prop{}`. */
+/** Returns the prop's name; Dash writes such props as `prop`, `prop[].a` or `prop{}`. */
 function firstOf(written: string): string {
   return written.split(/[.[{]/)[0] ?? written;
 }
@@ -39,7 +39,7 @@ export function mayHoldComponents({namespace, type}: Node, prop: string): boolea
   return named.some((one) => firstOf(one) === prop);
 }
 
-/** Whether a prop's new value draws components, or takes some away. */
+/** Returns whether a prop's new value adds or removes components. */
 export function draws(node: () => Node | undefined, prop: string, value: unknown): boolean {
   if (prop !== "children" && !isNamed(prop)) return false;
   const found = node();
@@ -55,7 +55,7 @@ function appendsText({operations}: Patch): boolean {
   );
 }
 
-/** Nothing, a text or number, or a list of them. */
+/** Returns whether a value is null, a text, a number, or a list of them. */
 export function isText(value: unknown): boolean {
   return isNoObject(value) || (Array.isArray(value) && value.every(isNoObject));
 }

@@ -1,11 +1,11 @@
 /**
- * Draws components as a callback's Output would draw them.
+ * Inserts components as a callback's Output would.
  *
- * `set_props` makes no initial call of the ordinary callbacks that listen to what is inserted, and
- * none of those with ALL for what is removed; nor does it bring back what a user has entered where
- * a component has `persistence`. An Output does all of it. So such props are handed to Dash as the
- * result of a callback that has been executed. That is private to Dash; where its state does not
- * look as expected, nothing is put here.
+ * `set_props` triggers no initial calls of ordinary callbacks for inserted components, and no ALL
+ * callbacks for removed ones; nor does it restore user input of components with `persistence`. An
+ * Output does all of it. So such props are handed to Dash as the result of an executed callback.
+ * This is private to Dash: if its state does not look as expected, `insert` does nothing and
+ * returns false.
  */
 
 import {stringifyId, type WireId} from "../ids.ts";
@@ -14,7 +14,7 @@ import type {Props} from "../protocol.ts";
 import {isPatch} from "./patch.ts";
 import {nodeAt, own, pathOf, state, store, type Node, type Resolved} from "./store.ts";
 
-/** Sets props of a component if an Output would do more than `set`; returns whether it did. */
+/** Sets props as an Output would if that has more effects than `set`; returns whether it did. */
 export function insert(id: WireId, props: Props, set: (props: Props) => void): boolean {
   const path = pathOf(id);
   const node = path && nodeAt(path);
@@ -22,23 +22,26 @@ export function insert(id: WireId, props: Props, set: (props: Props) => void): b
   if (!node?.props || !graphs?.outputMap || !graphs.inputMap || !callbacks?.requested) return false;
   const drawn = Object.keys(props).filter((prop) => mayHoldComponents(node, prop));
   if (!drawn.length) return false;
-  const before = heard(drawn.map((prop) => node.props[prop]));
+  const before = affectedIds(drawn.map((prop) => node.props[prop]));
   const patched = Object.entries(props).filter(([, value]) => isPatch(value));
   if (!patched.length) {
-    if (!before.size && !heard(drawn.map((prop) => props[prop])).size) return false;
+    if (!before.size && !affectedIds(drawn.map((prop) => props[prop])).size) return false;
     execute(id, props);
     return true;
   }
-  set(props); // which applies the Patch
+  set(props); // `set` applies the Patch
   const now = (path && nodeAt(path)?.props) ?? {};
-  const added = [...heard(drawn.map((prop) => now[prop]))].filter((one) => !before.has(one));
+  const added = [...affectedIds(drawn.map((prop) => now[prop]))].filter((one) => !before.has(one));
   if (added.length) {
     execute(id, Object.fromEntries(patched.map(([prop]) => [prop, now[prop]])), new Set(added));
   }
   return true;
 }
 
-/** Of the callbacks that Dash is to call then, only those stay that have to do with `added`. */
+/**
+ * Hands props to Dash as a callback's result. With `added`, keeps only the requested callbacks that
+ * use one of these components.
+ */
 function execute(id: WireId, props: Props, added?: ReadonlySet<WireId>): void {
   const before = new Set(state()?.callbacks?.requested);
   const executed = {
@@ -62,8 +65,8 @@ function execute(id: WireId, props: Props, added?: ReadonlySet<WireId>): void {
   if (others.length) store()?.dispatch({type: "Callbacks.RemoveRequested", payload: others});
 }
 
-/** The ids in a tree of components that an Output would do something for. */
-function heard(tree: unknown): Set<WireId> {
+/** Returns the ids in a component tree that callbacks or `persistence` depend on. */
+function affectedIds(tree: unknown): Set<WireId> {
   const ids = new Set<WireId>();
   const {graphs} = state() ?? {};
   const visit = (value: unknown): void => {
@@ -74,11 +77,11 @@ function heard(tree: unknown): Set<WireId> {
     }
     const {id} = value.props;
     const keys = typeof id === "object" && id !== null ? Object.keys(id).sort().join(",") : undefined;
-    const isHeard =
+    const hasListener =
       keys === undefined
         ? own(graphs?.inputMap, id as string) ?? own(graphs?.outputMap, id as string)
         : own(graphs?.inputPatterns, keys) ?? own(graphs?.outputPatterns, keys);
-    if (id && (isHeard || value.props["persistence"])) ids.add(stringifyId(id));
+    if (id && (hasListener || value.props["persistence"])) ids.add(stringifyId(id));
     for (const [prop, one] of Object.entries(value.props)) {
       if (mayHoldComponents(value, prop)) visit(one);
     }

@@ -1,20 +1,20 @@
-/** Which component it is: the same id drawn anew is another instance. */
+/** Identity of a component: the same id drawn again is another instance. */
 
 /**
- * A mark in a component's node of the layout.
+ * Mark in a component's layout node.
  *
- * Dash copies it with the node, whatever changes in the component. A node that comes from the
- * server, or that a stream draws, has none.
+ * Dash copies it with the node on every change of the component. A node that comes from the server
+ * or from a stream has none.
  */
 export class Instance {
-  /** The callbacks that need no initial call for it: they had it, or have drawn it. */
+  /** Callbacks that need no initial call for this instance: they had it, or have drawn it. */
   readonly called = new Set<string>();
-  /** The callback that has drawn it in a run, where it is one of ours. */
+  /** Event callback whose run has drawn this instance; undefined if none has. */
   drawnBy: string | undefined;
-  /** Nobody has looked at it. */
+  /** Whether `createInstances` has not seen it yet. */
   isNew = true;
 
-  /** A component that a callback gets as State, and returns, is drawn anew. */
+  /** A component that a callback gets as State and returns counts as drawn again. */
   toJSON(): undefined {
     return undefined;
   }

@@ -1,4 +1,4 @@
-/** Dash's Patch, as it travels: a change of a prop in place of its value. */
+/** Dash's Patch in its JSON form: operations on a prop instead of a value. */
 
 export interface Patch {
   readonly __dash_patch_update: unknown;

@@ -1,4 +1,4 @@
-/** Dash's store (`window.dash_stores`), which is private: its shape, and where a component is in it. */
+/** Dash's private store (`window.dash_stores`): its shape, and the lookup of components in it. */
 
 import type {CallbackContext, Entry} from "./types.ts";
 import {isDictId, parseId, type DictId, type WireId} from "../ids.ts";
@@ -11,15 +11,15 @@ interface Candidate {
   readonly path: Path;
 }
 
-/** What a page gives to `DashRenderer`, as far as it is about requests. */
+/** Request hooks that a page passes to `DashRenderer`. */
 interface RendererHooks {
   readonly request_pre?: ((payload: object) => void) | null;
   readonly request_post?: ((payload: object, response: object) => void) | null;
-  /** Dash has it called once for each token that has expired. */
+  /** Called once for each expired token. */
   readonly request_refresh_jwt?: ((expired: string | null) => unknown) | null;
 }
 
-/** A callback that Dash is to call, with what its wildcards mean. */
+/** A callback that Dash will call, with its wildcards resolved. */
 export interface Resolved {
   readonly callback: {readonly output: string};
   readonly changedPropIds: Readonly<Record<string, unknown>>;
@@ -50,9 +50,9 @@ interface State {
     readonly strs: Readonly<Record<string, Path>>;
     readonly objs: Readonly<Record<string, readonly Candidate[]>>;
   };
-  /** How often each component was changed, by its path, and how the last time. */
+  /** Change counter and last change of each component, by its path. */
   readonly layoutHashes?: Record<string, {hash: number; changedProps: Props; renderType: string}>;
-  /** The callbacks that listen, by id and prop; those with wildcards by keys and prop. */
+  /** Listening callbacks by id and prop; those with wildcards by keys and prop. */
   readonly graphs?: {
     readonly inputMap?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     readonly inputPatterns?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -64,7 +64,7 @@ interface State {
   readonly callbacks?: Readonly<Partial<Record<Progress, readonly Resolved[]>>>;
   readonly config?: {
     readonly suppress_callback_exceptions?: boolean;
-    /** The layout that callbacks are checked against, where it is not the page's. */
+    /** Layout that callbacks are checked against, if it is not the page's. */
     readonly validation_layout?: unknown;
     readonly dev_tools?: readonly {readonly namespace: string; readonly props: unknown}[];
     readonly requests_pathname_prefix?: string;
@@ -112,12 +112,12 @@ export function state(): State | undefined {
   return store()?.getState();
 }
 
-/** What a record says of a name, and not what every object has: an id may be `__proto__`. */
+/** Returns an own property of a record: an id may be called `__proto__`. */
 export function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return record && Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-/** Our key in the nodes of the layout; see instances.ts. */
+/** Key of our mark in layout nodes; see instance.ts. */
 export const MARK = "_flash_events";
 
 export interface Node {
@@ -133,7 +133,7 @@ export function nodeAt(path: Path): Node | undefined {
   return node as Node | undefined;
 }
 
-/** Dash makes paths anew when they change; to find one by a dict id takes long. */
+/** Cache of paths by id. Dash replaces `paths` on a change; a lookup by a dict id is slow. */
 const known = new WeakMap<object, Map<WireId, Path | undefined>>();
 const indexes = new WeakMap<readonly Candidate[], Map<string, Path>>();
 
@@ -150,7 +150,7 @@ export function pathOf(id: WireId): Path | undefined {
   return found.get(id);
 }
 
-/** Of the components whose ids have the same keys; a page may have thousands of them. */
+/** Index of the components whose ids have the same keys; a page may have thousands of them. */
 function indexOf(candidates: readonly Candidate[]): Map<string, Path> {
   let index = indexes.get(candidates);
   if (!index) {

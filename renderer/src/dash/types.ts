@@ -1,4 +1,4 @@
-/** Callbacks as Dash describes them to the browser, and what ours have besides. */
+/** Callbacks as Dash describes them to the browser, with our extra keys. */
 
 import type {DictId, WireId} from "../ids.ts";
 import type {Props} from "../protocol.ts";
@@ -9,14 +9,14 @@ export interface Dependency {
   readonly allow_optional?: boolean;
 }
 
-/** A dependency with its value, as Dash hands it to callbacks and posts it. */
+/** A dependency with its value, as Dash passes it to callbacks and posts it. */
 export interface Valued {
   readonly id: string | DictId;
   readonly property: string;
   readonly value?: unknown;
 }
 
-/** One item of `inputs_list` or `states_list`: a list where the id has a wildcard. */
+/** One item of `inputs_list` or `states_list`: a list if the id has a wildcard. */
 export type ValuedItem = Valued | readonly Valued[];
 
 export interface CallbackContext {
@@ -25,7 +25,7 @@ export interface CallbackContext {
   readonly triggered: readonly {readonly prop_id: string; readonly value?: unknown}[];
 }
 
-/** What travels with the page for each event callback. */
+/** An event callback as it is described in the page. */
 export interface Entry {
   readonly output: string;
   readonly inputs: readonly Dependency[];
@@ -34,7 +34,7 @@ export interface Entry {
   readonly flash_events: {
     readonly overlap: "restart" | "skip" | "queue" | "parallel";
     readonly keepAlive: boolean;
-    /** Whether a run is cancelled when its page goes away, or goes on without a viewer. */
+    /** Whether a run is cancelled when its page leaves, or continues without a viewer. */
     readonly onDisconnect: "cancel" | "finish";
     readonly cancel: readonly (Dependency & {readonly allowed?: unknown})[];
     readonly reset: readonly (readonly [WireId, Props])[];
@@ -42,7 +42,7 @@ export interface Entry {
   };
 }
 
-/** A callback that Dash has still to finish, and what it may set, as `id.property`. */
+/** A callback that Dash has not finished, and its outputs as `id.property`. */
 export interface Pending {
   readonly callback: string;
   readonly isInitial: boolean;

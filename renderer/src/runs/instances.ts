@@ -1,4 +1,4 @@
-/** Mounted components: the same id drawn anew is another instance, and a new trigger. */
+/** Instances of Input components, and initial calls for components that appear later. */
 
 import type {CallbackContext, Dependency, Entry, Valued, ValuedItem} from "../dash/types.ts";
 import type {Dash} from "../dash/dash.ts";
@@ -28,7 +28,7 @@ type Page = Pick<
   | "pending"
 >;
 
-/** The mounted components of a callback's Inputs, for what MATCH stands for. */
+/** Yields the mounted components of a callback's Inputs, for one set of MATCH values. */
 export function* inputsOf(
   dash: Pick<Dash, "expand" | "instance">,
   entry: Entry,
@@ -45,18 +45,21 @@ export function* inputsOf(
 export type Instances = ReturnType<typeof createInstances>;
 
 /**
- * Notices components that appear, and says which initial calls are due for them.
+ * Detects new components and returns the initial calls that are due for them.
  *
- * Dash makes none when a component is inserted later, and for MATCH only if there is exactly one.
- * `others` are components besides those of Inputs that matter to somebody.
+ * Dash makes no initial call for a component that is inserted later, and for MATCH only if there is
+ * exactly one. `others` returns further ids to watch besides those of Inputs.
  */
 export function createInstances(dash: Page, others: () => readonly WireId[] = () => []) {
   let looked: unknown;
-  /** The calls that components which have appeared ask for, by callback and MATCH. */
+  /** Initial calls that new components need, by callback and MATCH. */
   const asked = new Map<string, {readonly entry: Entry; readonly match: Match}>();
 
   return {
-    /** What has appeared since the last call was drawn in a run of a callback, or by others. */
+    /**
+     * Marks the components that have appeared since the last call as drawn by a callback's run, or
+     * by others. With `isAgain`, a run's values are shown in them again.
+     */
     look(drawnBy?: string, isAgain = false): void {
       if (!dash.isReady() || looked === dash.layout()) return;
       looked = dash.layout();
@@ -82,12 +85,12 @@ export function createInstances(dash: Page, others: () => readonly WireId[] = ()
       }
     },
 
-    /** A run has been started for these components; none is due for them any more. */
+    /** Records that a run has started for these components, so that no initial call is due. */
     claim(entry: Entry, match: Match): void {
       for (const one of inputsOf(dash, entry, match)) one.called.add(entry.output);
     },
 
-    /** The initial calls that are due, with the values as of now. */
+    /** Returns the initial calls that are due, with the current values. */
     due(): [Entry, CallbackContext][] {
       const due: [Entry, CallbackContext][] = [];
       for (const [key, {entry, match}] of asked) {
@@ -107,7 +110,7 @@ export function createInstances(dash: Page, others: () => readonly WireId[] = ()
     for (const match of matches) asked.set(entry.output + JSON.stringify(match), {entry, match});
   }
 
-  /** What MATCH stands for in turn; one empty group where the Inputs have no MATCH. */
+  /** Returns all sets of MATCH values; one empty set if the Inputs have no MATCH. */
   function groupsOf(entry: Entry): Match[] {
     const pattern = entry.inputs.find(({id}) => hasMatch(id));
     if (!pattern) return [{}];
@@ -126,7 +129,7 @@ export function createInstances(dash: Page, others: () => readonly WireId[] = ()
     });
   }
 
-  /** Whether Dash is about to call the callback itself, or to change what it is called with. */
+  /** Returns whether Dash will call the callback itself, or change its Inputs or States first. */
   function isExpected(entry: Entry, match: Match): boolean {
     const read = new Set(
       [...entry.inputs, ...entry.state].flatMap(({id, property}) =>
@@ -165,7 +168,9 @@ function hasMatch(id: WireId): boolean {
   return isDictId(id) && Object.values(parseId(id)).some((value) => isWildcard(value, "MATCH"));
 }
 
-/** Whether a callback has MATCH in its Inputs; Dash's own initial calls of it are of no use. */
+/**
+ * Returns whether a callback has MATCH in its Inputs; Dash's own initial calls of it are ignored.
+ */
 export function isMatched(entry: Entry): boolean {
   return entry.inputs.some(({id}) => hasMatch(id));
 }

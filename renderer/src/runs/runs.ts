@@ -1,41 +1,42 @@
-/** The page's runs: overlap, running, cancel, resets, and what the server tells of them. */
+/** The page's runs: overlap, running values, cancel, resets, and the server's events. */
 
 import type {Applier} from "../apply/apply.ts";
-import {StartFailed} from "../transport/answers.ts";
+import {StartFailed} from "../transport/responses.ts";
 import type {CallbackContext, Entry} from "../dash/types.ts";
 import type {Dash} from "../dash/dash.ts";
 import type {Connections} from "../transport/host.ts";
 import {newId, type WireId} from "../ids.ts";
 import {createInstances, inputsOf, isMatched} from "./instances.ts";
 import type {Instance} from "../dash/instance.ts";
-import {createKept, type Due} from "./kept.ts";
-import {createLazyRoom} from "./lazy_room.ts";
+import {createKeepAlive, type Due} from "./keep_alive.ts";
+import {createLazyWaitlist} from "./lazy_waitlist.ts";
 import type {Ended, Props, RunEvent, Target} from "../protocol.ts";
-import type {Room} from "./room.ts";
+import type {Waitlist} from "./waitlist.ts";
 import type {Source} from "../apply/steps.ts";
-import {createAims, runningTargets, targetsFor, type Aims} from "./targets.ts";
-import {createNotes, createRemoteStops, survives, type Memory} from "./survivors.ts";
+import {createRunTargets, runningTargets, targetsFor, type RunTargets} from "./targets.ts";
+import {createStoredRuns, createRemoteCancels, survives, type PageStorage} from "./kept_runs.ts";
 import {createOwnWrites, triggerOf, type Trigger} from "./triggers.ts";
-import {hasLeft, watchCancels, type CancelWatch} from "./watches.ts";
-import type {RunState} from "./watchers.ts";
+import {areInputsGone, watchCancels, type CancelWatch} from "./cancellation.ts";
+import type {RunState} from "./subscribers.ts";
 
+/** Maximum number of triggers that wait under `overlap="queue"`. */
 const QUEUE_LIMIT = 16;
 
-const LOST = "The connection to a run was lost for good; what it had not sent is missing.";
+const LOST = "A run was lost: its connection cannot be resumed, and later updates are missing.";
 
 interface Run extends Source {
   readonly trigger: Trigger;
   readonly cancels: CancelWatch;
-  /** The components that were its Inputs when it began. */
+  /** Instances of its Inputs at its start. */
   readonly inputs: ReadonlySet<Instance>;
-  readonly aims: Aims;
-  /** The number of the last update that was received. */
+  readonly targets: RunTargets;
+  /** Number of the last update received. */
   seen: number;
   connection: string | undefined;
-  /** Cancelled or replaced; the server must hear of it once it has answered the start. */
-  isGivenUp: boolean;
+  /** Cancelled or replaced; the server is asked to stop it once it has answered the start. */
+  isCancelled: boolean;
   hasBegun: boolean;
-  /** Attached to, and its snapshot has not come; what still comes from before has holes. */
+  /** Waiting for the snapshot after an attach; earlier events may have gaps. */
   isStale: boolean;
 }
 
@@ -44,10 +45,10 @@ export interface RunsOptions {
   readonly applier: Pick<Applier, "add" | "drop" | "flush">;
   readonly connections: Pick<Connections, "start" | "attach" | "stop" | "close">;
   readonly page: Promise<string>;
-  readonly memory: Memory;
-  /** Loads what lets starts wait; resolves with undefined where it could not be loaded. */
-  loadRoom(): Promise<Room | undefined>;
-  /** Is told whatever becomes of a run. */
+  readonly storage: PageStorage;
+  /** Loads the waitlist; resolves with undefined if it cannot be loaded. */
+  loadWaitlist(): Promise<Waitlist | undefined>;
+  /** Called on every state change of a run. */
   onState(run: string, trigger: Trigger, state: RunState): void;
   warn(message: string): void;
 }
@@ -55,24 +56,26 @@ export interface RunsOptions {
 export type Runs = ReturnType<typeof createRuns>;
 
 export function createRuns(options: RunsOptions) {
-  const {dash, applier, connections, page, memory, loadRoom, onState, warn} = options;
+  const {dash, applier, connections, page, storage, loadWaitlist, onState, warn} = options;
   const live = new Map<string, Run>();
-  /** With those that they replace: the server may have heard of them, or not. */
+  /**
+   * Runs whose start is not answered, and the runs they replace: the server may know them or not.
+   */
   const unanswered = new Set<Run>();
-  const notes = createNotes(dash, memory, page);
-  const remoteStops = createRemoteStops(dash);
+  const stored = createStoredRuns(dash, storage, page);
+  const remoteCancels = createRemoteCancels(dash);
   let pageId = "";
   void page.then((id) => (pageId = id));
   const queued = new Map<string, Trigger[]>();
   const ownWrites = createOwnWrites(dash);
   const instances = createInstances(dash, () => [
-    ...[...live.values()].flatMap((run) => [...run.aims.ids()]),
-    ...kept.ids(),
+    ...[...live.values()].flatMap((run) => [...run.targets.ids()]),
+    ...keepAlive.ids(),
   ]);
-  const kept = createKept(dash, warn);
-  const room = createLazyRoom(loadRoom);
+  const keepAlive = createKeepAlive(dash, warn);
+  const waitlist = createLazyWaitlist(loadWaitlist);
 
-  /** Dash calls the callback: an Input has changed, or the page has loaded. */
+  /** Called by Dash when an Input has changed or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
     const entry = dash.entry(callback);
     if (!entry || ownWrites.isOwn(entry, context)) return;
@@ -95,7 +98,7 @@ export function createRuns(options: RunsOptions) {
     const waiting = queued.get(next.key) ?? [];
     queued.set(next.key, waiting);
     if (waiting.length < QUEUE_LIMIT) waiting.push(next);
-    else warn(`${QUEUE_LIMIT} triggers already wait for their turn; this one is dropped.`);
+    else warn(`The limit of ${QUEUE_LIMIT} queued triggers is reached; this one is dropped.`);
   }
 
   async function start(
@@ -106,10 +109,10 @@ export function createRuns(options: RunsOptions) {
     const run = newRun(newId(), trigger);
     const replaces = replaced.map((one) => one.id);
     for (const old of replaced) {
-      old.isGivenUp = true;
+      old.isCancelled = true;
       live.delete(old.id);
-      notes.remove(old.id);
-      kept.forget(old);
+      stored.remove(old.id);
+      keepAlive.forget(old);
       applier.drop(old);
       onState(old.id, old.trigger, "cancelled");
     }
@@ -123,29 +126,29 @@ export function createRuns(options: RunsOptions) {
     const isSurviving = survives(trigger.entry);
     try {
       dash.beforeRequest(trigger.body);
-      const body = JSON.stringify(trigger.body); // as Dash does, with what it drops
+      const body = JSON.stringify(trigger.body); // the same as Dash, which drops undefined values
       const fields = {run: run.id, page: await page, replaces, callback: trigger.entry.output};
       const ask = async () => {
-        if (isSurviving && !run.isGivenUp) notes.add(run.id, trigger);
+        if (isSurviving && !run.isCancelled) stored.add(run.id, trigger);
         try {
           return await connections.start(body, fields, isSurviving);
         } catch (error) {
-          notes.remove(run.id); // a page that goes away forgets what waits for room
+          stored.remove(run.id); // a waiting start ends with its page
           throw error;
         }
       };
-      run.connection = await room.enter({
+      run.connection = await waitlist.enter({
         runs: [run.id],
         replaces,
         isNew: !replaces.length,
         ask,
         isWanted: () => live.has(run.id),
-        onFull: () => stop(replaced),
+        onLimitReached: () => stop(replaced),
       });
       if (run.connection) dash.afterRequest(trigger.body);
-      if (run.connection && run.isGivenUp) stop([run]);
+      if (run.connection && run.isCancelled) stop([run]);
     } catch (error) {
-      stop(asking); // what was not answered may have been heard
+      stop(asking); // the server may have received an unanswered start
       if (!live.has(run.id)) return;
       const {code, message, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
@@ -160,20 +163,20 @@ export function createRuns(options: RunsOptions) {
   function newRun(id: string, trigger: Trigger): Run {
     const cancels = watchCancels(dash, trigger.entry.flash_events.cancel, trigger.match);
     onState(id, trigger, "queued");
-    const flags = {isGivenUp: false, hasBegun: false, isStale: false};
+    const flags = {isCancelled: false, hasBegun: false, isStale: false};
     const inputs = new Set(inputsOf(dash, trigger.entry, trigger.match));
-    const aims = createAims(dash, trigger);
-    const run = {id, trigger, cancels, inputs, aims, seen: 0, connection: undefined, ...flags};
-    if (trigger.entry.flash_events.keepAlive) kept.begin(run, trigger);
+    const targets = createRunTargets(dash, trigger);
+    const run = {id, trigger, cancels, inputs, targets, seen: 0, connection: undefined, ...flags};
+    if (trigger.entry.flash_events.keepAlive) keepAlive.begin(run, trigger);
     return run;
   }
 
-  /** Shows the runs that this page has begun before it was reloaded. */
+  /** Restores the runs that this page started before a reload. */
   function restore(): void {
     const restored: Run[] = [];
-    for (const {id, trigger} of notes.due()) {
+    for (const {id, trigger} of stored.due()) {
       if (!trigger) {
-        notes.remove(id);
+        stored.remove(id);
         void connections.stop({page: pageId, runs: [id]});
         continue;
       }
@@ -187,7 +190,7 @@ export function createRuns(options: RunsOptions) {
     void attach(restored);
   }
 
-  /** Has runs that go on without this page carried to it again. */
+  /** Attaches this page to runs that have continued without it. */
   async function attach(runs: readonly Run[]): Promise<void> {
     for (const run of runs) {
       run.connection = undefined;
@@ -196,7 +199,7 @@ export function createRuns(options: RunsOptions) {
     try {
       const wanted = runs.map(({id, seen}) => ({run: id, seen}));
       const fields = {page: await page, runs: wanted};
-      const connection = await room.enter({
+      const connection = await waitlist.enter({
         runs: [],
         replaces: [],
         isNew: false,
@@ -204,9 +207,9 @@ export function createRuns(options: RunsOptions) {
         isWanted: () => runs.some((run) => live.has(run.id)),
       });
       for (const run of runs) run.connection = connection;
-      stop(runs.filter((run) => run.isGivenUp));
+      stop(runs.filter((run) => run.isCancelled));
     } catch {
-      stop(runs.filter((run) => run.isGivenUp));
+      stop(runs.filter((run) => run.isCancelled));
       for (const run of runs) if (live.has(run.id)) lose(run);
     }
   }
@@ -215,7 +218,10 @@ export function createRuns(options: RunsOptions) {
     if (runs.length) void connections.stop({page: pageId, runs: runs.map((run) => run.id)});
   }
 
-  /** Says whether it was news: a run may have ended here already, or an event come before. */
+  /**
+   * Handles an event of a run. Returns false if the run has ended here, or the event is a
+   * duplicate.
+   */
   function onEvent(event: RunEvent, bytes: number): boolean {
     const run = live.get(event.run);
     if (!run) return false;
@@ -228,7 +234,7 @@ export function createRuns(options: RunsOptions) {
         return true;
       case "update":
         if (!event.snapshot) {
-          if (event.n <= run.seen) return false; // replayed
+          if (event.n <= run.seen) return false; // a replayed duplicate
           if (event.n !== run.seen + 1) {
             if (!run.isStale) lose(run);
             return false;
@@ -261,7 +267,7 @@ export function createRuns(options: RunsOptions) {
     finish(run, "lost");
   }
 
-  /** A connection with all its runs, or a single run, is gone for good. */
+  /** Ends the runs of a lost connection, or a single lost run; attaches to those that survive. */
   function onLost(id: string): void {
     const lost = [...live.values()].filter((run) => run.connection === id || run.id === id);
     const surviving = lost.filter((run) => survives(run.trigger.entry));
@@ -269,17 +275,19 @@ export function createRuns(options: RunsOptions) {
     if (surviving.length) void attach(surviving);
   }
 
-  /** Stops runs, and what is queued behind them. */
+  /** Cancels runs and their queued triggers. */
   function cancel(runs: readonly Run[], isLeaving = false): void {
     stop(runs.filter((run) => run.connection));
     for (const run of runs) {
-      run.isGivenUp = true;
+      run.isCancelled = true;
       queued.delete(run.trigger.key);
       finish(run, "cancelled", [], isLeaving);
     }
   }
 
-  /** In one commit, in this order: resets, running's off values, what on_error streams. */
+  /**
+   * Ends a run, in one commit and in this order: resets, running's off values, updates of on_error.
+   */
   function finish(
     run: Run,
     reason: Ended["reason"],
@@ -288,7 +296,7 @@ export function createRuns(options: RunsOptions) {
   ): void {
     const {entry, key} = run.trigger;
     live.delete(run.id);
-    notes.remove(run.id);
+    stored.remove(run.id);
     if (reason === "cancelled") applier.drop(run);
     const next = queued.get(key)?.shift();
     const isLast = !next && !aliveOf(key).length;
@@ -297,13 +305,13 @@ export function createRuns(options: RunsOptions) {
       ...(isLast ? runningTargets(run.trigger, 3) : []),
     ];
     applier.add(run, [
-      ...(isLeaving ? run.aims.remaining(resets) : resets),
+      ...(isLeaving ? run.targets.remaining(resets) : resets),
       ...targetsFor(set, run.trigger),
     ]);
     applier.flush();
-    kept.end(run);
+    keepAlive.end(run);
     onState(run.id, run.trigger, reason);
-    room.poke();
+    waitlist.retryNow();
     if (next) void start(next, [], true);
     else queued.delete(key);
   }
@@ -312,28 +320,30 @@ export function createRuns(options: RunsOptions) {
     return [...live.values()].filter((run) => run.trigger.key === key);
   }
 
-  /** The page has changed: looks for cancels, for triggers that have left, and for new ones. */
+  /**
+   * Called when the page has changed: checks cancel Inputs, triggers that have left, and new ones.
+   */
   function check(): void {
     instances.look();
     stopRemotely();
-    cancel([...live.values()].filter((run) => run.cancels.look()));
+    cancel([...live.values()].filter((run) => run.cancels.hasChanged()));
     if (!dash.isReady()) return;
     restore();
-    cancel([...live.values()].filter((run) => hasLeft(dash, run.trigger, run.inputs)), true);
+    cancel([...live.values()].filter((run) => areInputsGone(dash, run.trigger, run.inputs)), true);
     showAgain();
     for (const [entry, context] of instances.due()) begin(entry, context);
   }
 
-  /** Components are drawn anew while runs go on: they show what these say now. */
+  /** Shows the values of live and keep-alive runs in components that were drawn again. */
   function showAgain(): void {
     const redrawn = [...live.values()].flatMap((run) =>
-      run.aims.redrawn().map((target): Due => [run, target]),
+      run.targets.redrawn().map((target): Due => [run, target]),
     );
-    let due = [...redrawn, ...kept.due()];
+    let due = [...redrawn, ...keepAlive.due()];
     while (due.length) {
       const again = due;
-      dash.commit(() => again.forEach(setAgain)); // not by the applier: what waits there is newer
-      due = kept.due(); // what was set later in components that this has drawn
+      dash.commit(() => again.forEach(setAgain)); // not through the applier, whose pending updates are newer
+      due = keepAlive.due(); // values of components that this commit has drawn
     }
   }
 
@@ -345,57 +355,63 @@ export function createRuns(options: RunsOptions) {
       return;
     }
     instances.look((source as Run).trigger.entry.output, true);
-    note(source as Run, id, props);
+    recordOwnWrite(source as Run, id, props);
   }
 
-  /** Stops runs that no page shows, or another one, before runs of this page are cancelled. */
+  /** Stops runs that other pages or none show, before runs of this page are cancelled. */
   function stopRemotely(): void {
     const shown = new Set([...live.values()].map((run) => run.trigger.entry.output));
-    const callbacks = remoteStops.due().filter((callback) => !shown.has(callback));
+    const callbacks = remoteCancels.due().filter((callback) => !shown.has(callback));
     if (callbacks.length) void connections.stop({page: pageId, runs: [], callbacks});
   }
 
-  /** The page goes away, and with it the runs that do not outlive it. */
+  /** Called when the page leaves: stops its runs, except those that survive it. */
   function close(): void {
     const ending = [...new Set([...live.values(), ...unanswered])].filter(
-      (run) => run.isGivenUp || !survives(run.trigger.entry),
+      (run) => run.isCancelled || !survives(run.trigger.entry),
     );
     connections.close({page: pageId, runs: ending.map((run) => run.id)});
   }
 
-  /** Props of a component are about to be set: what has appeared by now, others have drawn. */
+  /**
+   * Called before props of a component are set: components that have appeared were drawn by others.
+   */
   function onSet(id: WireId): void {
     instances.look();
-    kept.dueOf(id).forEach(setAgain);
+    keepAlive.dueOf(id).forEach(setAgain);
   }
 
   function onApplied(source: Source, id: WireId, props: Props): void {
     const run = source as Run;
     instances.look(run.trigger.entry.output);
-    kept.applied(run, id, props);
-    note(run, id, props);
+    keepAlive.applied(run, id, props);
+    recordOwnWrite(run, id, props);
   }
 
-  /** A run's own writes neither trigger nor cancel its callback. */
-  function note({trigger: {entry}}: Run, id: WireId, props: Props): void {
+  /** Records a run's own writes, which neither trigger nor cancel its callback. */
+  function recordOwnWrite({trigger: {entry}}: Run, id: WireId, props: Props): void {
     ownWrites.record(entry, id, props);
-    remoteStops.accept(entry, id, props);
+    remoteCancels.accept(entry, id, props);
     for (const run of live.values()) {
       if (run.trigger.entry.output === entry.output) run.cancels.accept(id, props);
     }
   }
 
-  /** A component is not on the page. Returns whether that is no news: it was there before. */
+  /**
+   * Called for an update of a component that is not on the page; returns whether it was there
+   * before.
+   */
   function onMissing(source: Source, id: WireId, props: Props): boolean {
-    return kept.missed(source, id, props) || (source as Run).aims.has(id);
+    return keepAlive.missed(source, id, props) || (source as Run).targets.has(id);
   }
 
   return {trigger, onEvent, onLost, onSet, onApplied, onMissing, check, close, size: () => live.size};
 }
 
 /**
- * A cancelled run's last updates are dropped by the server, and a lost one's are missing. Who tells
- * the end of a worker that has died does not know how many there were.
+ * Returns whether all updates of an ended run were received. The server drops the last updates of a
+ * cancelled run, and those of a lost run are missing. The number is unknown (0) if the run's worker
+ * has died.
  */
 function isWhole(run: Run, {reason, n}: Ended): boolean {
   return reason === "cancelled" || reason === "lost" || !n || n === run.seen;

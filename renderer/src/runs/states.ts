@@ -1,8 +1,8 @@
-/** What the page's runs and connection are at, from what is told of them. */
+/** Current states of the page's runs and connection, from the events of subscribers.ts. */
 
 import {isDictId, parseId, type Match, type WireId} from "../ids.ts";
 import type {ConnectionState} from "../transport/host.ts";
-import type {News, RunState} from "./watchers.ts";
+import type {PageEvent, RunState} from "./subscribers.ts";
 
 interface Known {
   readonly callback: string;
@@ -12,7 +12,7 @@ interface Known {
 
 export interface Shown {
   readonly state: ConnectionState;
-  /** With `reconnecting`: when it is tried again, on the clock of `now`. */
+  /** Time of the next retry, on the clock of `now`; set while `reconnecting`. */
   readonly retryAt: number | undefined;
 }
 
@@ -20,17 +20,17 @@ export type States = ReturnType<typeof createStates>;
 
 export function createStates(now: () => number) {
   const alive = new Map<string, Known>();
-  /** By callback and what MATCH stands for, the latest last. */
+  /** Ended runs by callback and MATCH values, the latest last. */
   const ended = new Map<string, Known>();
   const listeners = new Set<() => void>();
   let connection: Shown = {state: "idle", retryAt: undefined};
 
-  function accept(news: News): void {
-    if (news.type === "connection") {
-      const {state, retryMs} = news;
+  function accept(pageEvent: PageEvent): void {
+    if (pageEvent.type === "connection") {
+      const {state, retryMs} = pageEvent;
       connection = {state, retryAt: retryMs === undefined ? undefined : now() + retryMs};
-    } else if (news.type === "run") {
-      const {run, trigger, state} = news;
+    } else if (pageEvent.type === "run") {
+      const {run, trigger, state} = pageEvent;
       const {match} = trigger;
       const callback = trigger.entry.output;
       const isAlive = state === "queued" || state === "running";
@@ -45,7 +45,9 @@ export function createStates(now: () => number) {
     for (const listener of listeners) listener();
   }
 
-  /** Of all runs of an event callback or, where an id says what MATCH stands for, of some. */
+  /**
+   * Returns the state of an event callback's runs; a dict id selects those with its MATCH values.
+   */
   function ofRuns(callback: string, id: WireId): RunState | "idle" {
     const meant = isDictId(id) ? parseId(id) : {};
     const isMeant = (one: Known) =>

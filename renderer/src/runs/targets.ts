@@ -1,4 +1,4 @@
-/** What an event callback's targets mean for one of its runs. */
+/** Resolves an event callback's targets for one of its runs. */
 
 import type {Dash} from "../dash/dash.ts";
 import {isDictId, resolveMatch, type WireId} from "../ids.ts";
@@ -6,7 +6,7 @@ import type {Instance} from "../dash/instance.ts";
 import type {Target} from "../protocol.ts";
 import type {Trigger} from "./triggers.ts";
 
-/** MATCH in their ids stands for what the trigger's id has there. */
+/** Resolves MATCH in the targets' ids to the trigger's values. */
 export function targetsFor(targets: readonly Target[], {match}: Trigger): readonly Target[] {
   return targets.map((target) =>
     isDictId(target[0]) ? [resolveMatch(target[0], match), target[1]] : target,
@@ -14,9 +14,9 @@ export function targetsFor(targets: readonly Target[], {match}: Trigger): readon
 }
 
 /**
- * `running` as targets; `side` is the index of the value: 2 while running, 3 afterwards.
+ * Returns `running` as targets; `side` is the index of the value: 2 while running, 3 afterwards.
  *
- * A prop is left alone where the value is `dash.no_update`.
+ * A prop whose value is `dash.no_update` is left out.
  */
 export function runningTargets({entry, match}: Trigger, side: 2 | 3): Target[] {
   return entry.flash_events.running
@@ -28,10 +28,10 @@ function isNoUpdate(value: unknown): boolean {
   return typeof value === "object" && value !== null && "_dash_no_update" in value;
 }
 
-export type Aims = ReturnType<typeof createAims>;
+export type RunTargets = ReturnType<typeof createRunTargets>;
 
-/** The components that a run's resets and running values are meant for, from its beginning on. */
-export function createAims(dash: Pick<Dash, "expand" | "instance">, trigger: Trigger) {
+/** Tracks the components of a run's resets and running values, from its start on. */
+export function createRunTargets(dash: Pick<Dash, "expand" | "instance">, trigger: Trigger) {
   const known = new Map<WireId, Instance>();
   const {output, flash_events} = trigger.entry;
   const running = runningTargets(trigger, 2);
@@ -50,8 +50,8 @@ export function createAims(dash: Pick<Dash, "expand" | "instance">, trigger: Tri
     ids: () => known.keys(),
 
     /**
-     * What of targets is left when the run's triggers have left: what others have drawn in the
-     * place of its components is not touched. An id that never was on the page stays, to be told.
+     * Returns the targets to reset after the run's triggers have left: components that others have
+     * drawn since are left out. An id that was never on the page stays, so that it is reported.
      */
     remaining: (targets: readonly Target[]): Target[] =>
       targets.flatMap(([target, props]) =>
@@ -64,7 +64,7 @@ export function createAims(dash: Pick<Dash, "expand" | "instance">, trigger: Tri
           .map((id): Target => [id, props]),
       ),
 
-    /** The running values of components that others have drawn since the last call. */
+    /** Returns the running values for components that others have drawn since the last call. */
     redrawn(): Target[] {
       return running.flatMap(([target, props]) =>
         dash.expand(target).flatMap((id): Target[] => {

@@ -1,4 +1,7 @@
-/** What starts a run: what of Dash's call is kept, and which calls a run has caused itself. */
+/**
+ * Triggers of runs: the stored part of Dash's call, and the detection of calls that a run caused
+ * itself.
+ */
 
 import type {CallbackContext, Entry, Valued, ValuedItem} from "../dash/types.ts";
 import type {Dash} from "../dash/dash.ts";
@@ -8,9 +11,9 @@ import type {Props} from "../protocol.ts";
 export interface Trigger {
   readonly entry: Entry;
   readonly match: Match;
-  /** Runs of the same callback and MATCH values overlap; others do not disturb each other. */
+  /** Callback and MATCH values; only runs with the same key overlap. */
   readonly key: string;
-  /** What Dash itself would post. */
+  /** Request body as Dash itself would post it. */
   readonly body: object;
 }
 
@@ -34,7 +37,7 @@ export function triggerOf(entry: Entry, context: CallbackContext): Trigger {
   };
 }
 
-/** The triggering components' values of the keys that are MATCH in the callback's Inputs. */
+/** Returns the triggering components' values of the keys that are MATCH in the Inputs. */
 export function matchOf(entry: Entry, inputs: readonly ValuedItem[]): Match {
   const match: Record<string, unknown> = {};
   entry.inputs.forEach((input, i) => {
@@ -49,7 +52,7 @@ export function isSame(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 }
 
-/** What a callback's runs write to its own Inputs, which must not trigger it. */
+/** Tracks what runs write to their callback's own Inputs, which must not trigger it. */
 export function createOwnWrites(dash: Pick<Dash, "expand" | "get">) {
   const writesOf = new Map<string, Map<string, unknown>>();
   return {
@@ -62,7 +65,7 @@ export function createOwnWrites(dash: Pick<Dash, "expand" | "get">) {
         writes.set(`${id}.${input.property}`, dash.get(id, input.property));
       }
     },
-    /** Whether what triggers is what a run has written; asked once per write. */
+    /** Returns whether a call was triggered by a run's own write; counts each write once. */
     isOwn(entry: Entry, {triggered}: CallbackContext): boolean {
       const writes = writesOf.get(entry.output);
       if (!writes || !triggered.length) return false;

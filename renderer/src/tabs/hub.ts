@@ -1,11 +1,11 @@
 /**
- * Shares connections among the tabs of a browser: routes each run's events to the tab that owns it.
+ * Shares connections between the browser's tabs: routes each run's events to the tab that owns it.
  *
- * A tab without a port is awaited: it was put aside, or another tab has named it after a worker
- * died. What comes for it meanwhile is kept, within bounds.
+ * A tab without a port is expected to return: it was suspended, or another tab has reported it
+ * after a worker died. Messages for it are buffered up to a size and a timeout.
  */
 
-import {StartFailed} from "../transport/answers.ts";
+import {StartFailed} from "../transport/responses.ts";
 import type {createConnections} from "../transport/connection.ts";
 import {createFlow} from "../transport/flow.ts";
 import type {Endpoint, Host, Position} from "../transport/host.ts";
@@ -21,15 +21,15 @@ import {
 } from "./messages.ts";
 import {createOutbox} from "./outbox.ts";
 import {createOwners} from "./owners.ts";
-import {postRenewed, type Post} from "../transport/renewal.ts";
+import {postWithRenewal, type Post} from "../transport/renewal.ts";
 import type {RunEvent} from "../protocol.ts";
 
-/** Bounds of what is kept for a tab that is awaited. */
-const KEPT_BYTES = 1024 * 1024;
-const KEPT_MS = 30_000;
+/** Limits for a tab without a port: buffered bytes, and time until it counts as gone. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const RETURN_TIMEOUT_MS = 30_000;
 
-/** A last word comes another way than the release of the lock, and may come after it. */
-const LAST_WORD_MS = 100;
+/** Grace period for a tab's last message, which may arrive after its lock is released. */
+const BYE_GRACE_MS = 100;
 
 export interface HubPort {
   postMessage(message: ToTab): void;
@@ -41,10 +41,10 @@ interface Tab {
   port: HubPort | undefined;
   readonly outbox: ReturnType<typeof createOutbox>;
   expiry: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the tab itself has asked to be awaited; it holds no lock then. */
+  /** Whether the tab has announced its absence; it holds no lock meanwhile. */
   isSuspended: boolean;
-  /** Counts hellos. */
-  turn: number;
+  /** Number of hellos; a newer one ends the wait for the tab's lock. */
+  hellos: number;
 }
 
 type Carrier = Pick<
@@ -53,11 +53,11 @@ type Carrier = Pick<
 >;
 
 export interface HubOptions {
-  /** The worker's own id, whose lock it holds. */
+  /** The worker's id; it holds the lock of this name. */
   readonly id: string;
   connect(host: Host): Carrier;
   readonly post: Post;
-  /** Resolves when nobody holds the lock. */
+  /** Waits until nobody holds the lock. */
   whenFree(name: string): Promise<void>;
 }
 
@@ -65,31 +65,31 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
   const tabs = new Map<string, Tab>();
   const endpoints = new Map<string, Endpoint>();
   let lastEndpoint: Endpoint | undefined;
-  /** Tabs that were asked for fresh headers. */
+  /** Requests to tabs for fresh headers that are not answered yet. */
   const renewals = new Map<
     number,
     {readonly tab: string; readonly resolve: (fresh: Endpoint | undefined) => void}
   >();
   let renewing = 0;
-  const owners = createOwners(tellPeers);
+  const owners = createOwners(announcePeers);
   const commands = new Set<string>();
-  /** Where each connection is. */
-  const places = new Map<string, string>();
-  /** Connections of a worker that has died; the best offer is taken when all had time to say it. */
+  /** Last event id of each connection. */
+  const lastEventIds = new Map<string, string>();
+  /** Positions in the connections of a dead worker; the latest is resumed after a grace period. */
   const offers = new Map<string, Offer>();
   let lastState: Extract<ToTab, {type: "state"}> | undefined;
   let lastStateAt = 0;
-  let telling: ReturnType<typeof setTimeout> | undefined;
+  let peersTimer: ReturnType<typeof setTimeout> | undefined;
 
   const flow = createFlow((tab) => {
     const claims = owners.claimsOf(tab);
     stop(tabs.get(tab)?.page, claims);
     owners.remove(claims);
-    for (const {run} of claims) tell(tab, {type: "lost", id: run});
+    for (const {run} of claims) send(tab, {type: "lost", id: run});
   });
 
   const connections = connect({
-    post: postRenewed(post, endpointOf, renew),
+    post: postWithRenewal(post, endpointOf, renew),
     onEvent: deliver,
     drained() {
       for (const tab of tabs.values()) flush(tab);
@@ -97,30 +97,30 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     },
     onCommands(props) {
       for (const prop of props) commands.add(prop);
-      tellAll({type: "commands", props});
+      broadcast({type: "commands", props});
     },
     onLost(connection) {
-      places.delete(connection);
-      tellAll({type: "lost", id: connection});
+      lastEventIds.delete(connection);
+      broadcast({type: "lost", id: connection});
     },
     onState(state, retryMs) {
       lastState = {type: "state", state, retryMs};
       lastStateAt = Date.now();
-      tellAll(lastState);
+      broadcast(lastState);
     },
-    warn: (message) => tellAll({type: "warn", message}),
+    warn: (message) => broadcast({type: "warn", message}),
   });
 
   function endpointOf(fields: object): Endpoint {
     const {page} = fields as {page?: string};
     const endpoint = (page && endpoints.get(page)) || lastEndpoint;
-    if (!endpoint) throw new Error("No tab has said where to post.");
+    if (!endpoint) throw new Error("No tab has sent an endpoint.");
     return endpoint;
   }
 
   /**
-   * Only a tab can read cookies and call its page's hook. What is asked for a page is asked as this
-   * page only, as another tab may belong to another user.
+   * Asks a tab for fresh headers: only a tab can read cookies and call its page's hook. A request
+   * for a page is renewed by this page only, because another tab may belong to another user.
    */
   async function renew(
     refused: Endpoint,
@@ -137,12 +137,12 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       const tab = whose ?? (page ? undefined : reachable.at(-1));
       if (!tab) {
         if (asked.size) return undefined;
-        throw new Error("No tab is there to renew the headers."); // one may come back
+        throw new Error("No tab can renew the headers."); // retried: a tab may return
       }
       asked.add(tab.id);
       const fresh = await askToRenew(tab, refused, isExpired);
       if (fresh) {
-        hear(tab, fresh);
+        setEndpoint(tab, fresh);
         return fresh;
       }
     }
@@ -156,7 +156,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const ask = ++renewing;
     return new Promise((resolve) => {
       renewals.set(ask, {tab: tab.id, resolve});
-      tell(tab.id, {type: "renew", ask, refused, isExpired});
+      send(tab.id, {type: "renew", ask, refused, isExpired});
     });
   }
 
@@ -165,35 +165,35 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     renewals.delete(ask);
   }
 
-  /** A tab that has left, or was put aside, does not answer. */
-  function forgetRenewals(tab: Tab): void {
+  /** Ends the renewals of a tab that has left or is suspended; it will not answer. */
+  function endRenewals(tab: Tab): void {
     for (const [ask, one] of renewals) if (one.tab === tab.id) renewed(ask, undefined);
   }
 
-  /** Events wait for the end of their chunk; any other message comes after what waits. */
+  /** Queues an event until the end of its chunk; any other message is posted after it, in order. */
   function deliver(event: RunEvent, bytes: number, position: Position): void {
-    places.set(position.connection, position.lastEventId);
+    lastEventIds.set(position.connection, position.lastEventId);
     const tab = tabs.get(owners.tabOf(event.run) ?? "");
     if (!tab) return;
     if (event.type === "end") owners.end(event.run);
     tab.outbox.putEvent({event, bytes, position});
     if (tab.port) flow.sent(tab.id, bytes);
-    else if (tab.outbox.bytes() > KEPT_BYTES) leave(tab);
+    else if (tab.outbox.bytes() > MAX_BUFFERED_BYTES) removeTab(tab);
   }
 
   function flush(tab: Tab): void {
     if (tab.port) tab.outbox.post(tab.port);
   }
 
-  function tell(id: string, message: ToTab): void {
+  function send(id: string, message: ToTab): void {
     const tab = tabs.get(id);
     if (!tab) return;
     tab.outbox.put(message);
     flush(tab);
   }
 
-  function tellAll(message: ToTab): void {
-    for (const tab of tabs.keys()) tell(tab, message);
+  function broadcast(message: ToTab): void {
+    for (const tab of tabs.keys()) send(tab, message);
   }
 
   function hello(port: HubPort, message: Hello): Tab {
@@ -201,77 +201,79 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     const tab = tabs.get(id) ?? newTab(id, page);
     tabs.set(id, tab);
     clearTimeout(tab.expiry);
-    if (tab.port) tab.outbox.rewind(Infinity); // it counts anew
+    if (tab.port) tab.outbox.rewind(Infinity); // its message count restarts
     tab.isSuspended = false;
     tab.port = port;
-    hear(tab, endpoint);
+    setEndpoint(tab, endpoint);
     flow.begin(id);
     flow.sent(id, tab.outbox.bytes());
     port.postMessage({type: "welcome", worker, commands: [...commands]});
     flush(tab);
     if (lastState) {
       const {retryMs} = lastState;
-      tell(id, {...lastState, retryMs: retryMs && retryMs - (Date.now() - lastStateAt)});
+      send(id, {...lastState, retryMs: retryMs && retryMs - (Date.now() - lastStateAt)});
     }
     owners.claim(id, claims);
-    for (const {run} of claims) if (owners.wasStopped(run)) tell(id, {type: "lost", id: run});
+    for (const {run} of claims) if (owners.wasStopped(run)) send(id, {type: "lost", id: run});
     for (const peer of peers) awaitPeer(peer);
-    for (const offer of positions) consider(offer);
+    for (const offer of positions) collectOffer(offer);
     void watch(tab);
     return tab;
   }
 
-  function consider(offer: Offer): void {
-    if (!offers.size) setTimeout(adopt, LAST_WORD_MS);
+  function collectOffer(offer: Offer): void {
+    if (!offers.size) setTimeout(adoptOffers, BYE_GRACE_MS);
     const best = offers.get(offer.connection);
     if (!best || best.at < offer.at) offers.set(offer.connection, offer);
   }
 
-  function adopt(): void {
+  function adoptOffers(): void {
     for (const offer of offers.values()) connections.adopt(offer);
     offers.clear();
   }
 
-  /** Another tab knows of this one, which this worker does not: the worker before has died. */
+  /** Registers a tab that another tab has reported; only the dead worker knew it. */
   function awaitPeer({tab: id, page, claims}: Peer): void {
     if (tabs.has(id)) return;
     const tab = newTab(id, page);
     tabs.set(id, tab);
     owners.claim(id, claims);
-    keep(tab);
+    expectReturn(tab);
     void watch(tab);
   }
 
   function suspend(tab: Tab, heard: number): void {
     tab.outbox.rewind(heard);
     tab.isSuspended = true;
-    forgetRenewals(tab);
+    endRenewals(tab);
     flow.forget(tab.id);
-    keep(tab);
+    expectReturn(tab);
   }
 
-  function keep(tab: Tab): void {
+  function expectReturn(tab: Tab): void {
     tab.port = undefined;
-    tab.expiry = setTimeout(() => leave(tab), KEPT_MS);
+    tab.expiry = setTimeout(() => removeTab(tab), RETURN_TIMEOUT_MS);
   }
 
-  /** Stops a tab's runs when it is gone, however it went. */
+  /**
+   * Waits until a tab's lock is free, and then stops its runs: the tab was closed or has crashed.
+   */
   async function watch(tab: Tab): Promise<void> {
-    const turn = ++tab.turn;
+    const hellos = ++tab.hellos;
     await whenFree(tabLock(tab.id));
-    await new Promise((resolve) => setTimeout(resolve, LAST_WORD_MS));
-    if (tab.turn === turn && !tab.isSuspended) leave(tab);
+    await new Promise((resolve) => setTimeout(resolve, BYE_GRACE_MS));
+    if (tab.hellos === hellos && !tab.isSuspended) removeTab(tab);
   }
 
-  function leave(tab: Tab, mayComeBack = true): void {
+  function removeTab(tab: Tab, mayReturn = true): void {
     if (tabs.get(tab.id) !== tab) return;
     clearTimeout(tab.expiry);
     tabs.delete(tab.id);
-    forgetRenewals(tab);
+    endRenewals(tab);
     flow.forget(tab.id);
     const claims = owners.claimsOf(tab.id);
     owners.remove(claims);
-    if (mayComeBack) owners.stop(claims);
+    if (mayReturn) owners.stop(claims);
     stop(tab.page, claims.filter((one) => !one.survives));
     endpoints.delete(tab.page);
     lastEndpoint = [...endpoints.values()].at(-1) ?? lastEndpoint;
@@ -282,14 +284,14 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
     if (page !== undefined && runs.length) void connections.stop({page, runs});
   }
 
-  function hear(tab: Tab, endpoint: Endpoint): void {
-    endpoints.delete(tab.page); // the last one given is the last
+  function setEndpoint(tab: Tab, endpoint: Endpoint): void {
+    endpoints.delete(tab.page); // moves it to the end of the map
     endpoints.set(tab.page, endpoint);
     lastEndpoint = endpoint;
   }
 
   async function ask(tab: Tab, message: Ask): Promise<void> {
-    hear(tab, message.endpoint);
+    setEndpoint(tab, message.endpoint);
     const {ask, claims} = message;
     owners.begin(tab.id, claims);
     try {
@@ -297,20 +299,23 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
         message.action === "start"
           ? await connections.start(message.body, message.fields)
           : await connections.attach(message.fields);
-      const lastEventId = places.get(connection) ?? "";
-      tell(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
+      const lastEventId = lastEventIds.get(connection) ?? "";
+      send(tab.id, {type: "answer", ask, position: {connection, lastEventId}});
     } catch (error) {
       owners.remove(claims);
       const {code, message: text, full, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      tell(tab.id, {type: "refusal", ask, code, message: text, full, set});
+      send(tab.id, {type: "refusal", ask, code, message: text, full, set});
     }
   }
 
-  /** Once for all that changes in one turn; a tab in the back/forward cache must hear nothing. */
-  function tellPeers(): void {
-    telling ??= setTimeout(() => {
-      telling = undefined;
+  /**
+   * Tells each tab of the others, once per turn; a tab in the back/forward cache must get no
+   * message.
+   */
+  function announcePeers(): void {
+    peersTimer ??= setTimeout(() => {
+      peersTimer = undefined;
       const peers = [...tabs.values()].map((tab) => ({
         tab: tab.id,
         page: tab.page,
@@ -318,18 +323,18 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
       }));
       for (const tab of tabs.values()) {
         const others = peers.filter((one) => one.tab !== tab.id && one.claims.length);
-        if (tab.port) tell(tab.id, {type: "peers", peers: others});
+        if (tab.port) send(tab.id, {type: "peers", peers: others});
       }
     });
   }
 
   return {
-    /** A new port; returns what takes its messages. */
+    /** Connects a tab's port; returns the handler of its messages. */
     connect(port: HubPort): (message: ToWorker) => void {
       let tab: Tab | undefined;
       return (message) => {
         if (message.type === "hello") tab = hello(port, message);
-        if (!tab || tab.port !== port) return; // it has said hello on another one
+        if (!tab || tab.port !== port) return; // the tab has reconnected on another port
         switch (message.type) {
           case "ask":
             return void ask(tab, message);
@@ -342,7 +347,7 @@ export function createHub({id: worker, connect, post, whenFree}: HubOptions) {
           case "renewed":
             return renewed(message.ask, message.endpoint);
           case "bye":
-            return leave(tab, false);
+            return removeTab(tab, false);
           case "hello":
         }
       };
@@ -358,6 +363,6 @@ function newTab(id: string, page: string): Tab {
     outbox: createOutbox(),
     expiry: undefined,
     isSuspended: false,
-    turn: 0,
+    hellos: 0,
   };
 }

@@ -1,6 +1,9 @@
-/** Web Locks tell who lives: whoever holds one is there, however it goes away. */
+/** Web Locks as liveness checks: a tab or worker holds a lock until it ends, even by a crash. */
 
-/** Takes a lock, or not, if it is not to wait for it; resolves with what releases it. */
+/**
+ * Takes a lock; resolves with a function that releases it. With `ifAvailable`, resolves with
+ * undefined instead of waiting.
+ */
 export function hold(name: string, ifAvailable = false): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
     navigator.locks
@@ -13,7 +16,7 @@ export function hold(name: string, ifAvailable = false): Promise<(() => void) | 
   });
 }
 
-/** Resolves when nobody holds the lock; rejects when the signal aborts the wait. */
+/** Waits until nobody holds the lock; rejects if the signal aborts. */
 export async function whenFree(name: string, signal?: AbortSignal): Promise<void> {
   await navigator.locks.request(name, {mode: "shared", ...(signal && {signal})}, () => undefined);
 }

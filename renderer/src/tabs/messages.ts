@@ -1,6 +1,6 @@
-/** What a tab and the worker that it shares with other tabs tell each other. */
+/** Messages between a tab and the SharedWorker. */
 
-import type {Full} from "../transport/answers.ts";
+import type {LimitReached} from "../transport/responses.ts";
 import type {
   AttachFields,
   ConnectionState,
@@ -10,38 +10,41 @@ import type {
 } from "../transport/host.ts";
 import type {RunEvent, Target} from "../protocol.ts";
 
-/** A run that a tab says is its own. */
+/** A run that a tab owns. */
 export interface Claim {
   readonly run: string;
-  /** It is not stopped when its tab goes away. */
+  /** Whether it continues when its tab closes. */
   readonly survives: boolean;
 }
 
-/** Another tab and its runs: told to all, so that they are stopped even if the worker dies too. */
+/**
+ * Another tab and its runs, sent to all tabs so that the runs are stopped even if the worker dies
+ * with their tab.
+ */
 export interface Peer {
   readonly tab: string;
   readonly page: string;
   readonly claims: readonly Claim[];
 }
 
-/** A position, and when the tab was there: the worker goes on from the latest. */
+/** A position and its time; a new worker resumes from the latest. */
 export interface Offer extends Position {
   readonly at: number;
 }
 
 export interface Hello {
   readonly type: "hello";
-  /** Of this load of the page; a reload has another one. */
+  /** Id of this load of the page; a reload gets another. */
   readonly tab: string;
   readonly page: string;
   readonly endpoint: Endpoint;
-  /** The rest is empty, unless the worker that knew it has died or the tab was put aside. */
+  /** The lists are empty unless a worker has died or the tab was suspended. */
   readonly claims: readonly Claim[];
   readonly positions: readonly Offer[];
   readonly peers: readonly Peer[];
 }
 
-/** What a tab wants an answer to. */
+/** A request of a tab that the worker answers. */
 export type Question = {
   readonly type: "ask";
   readonly ask: number;
@@ -56,16 +59,16 @@ export type Ask = Question & {readonly endpoint: Endpoint};
 export type ToWorker =
   | Hello
   | Ask
-  /** How much of what it was sent the tab has applied, since its hello. */
+  /** Bytes of events that the tab has applied since its hello. */
   | {readonly type: "applied"; readonly bytes: number}
   /**
-   * The tab is put into the back/forward cache; it says hello when it is back. What was on the way
-   * after the messages that it has `heard` since its hello has not reached it.
+   * The tab enters the back/forward cache, and sends a hello on its return. It has received `heard`
+   * messages since its hello; later ones are lost and must be sent again.
    */
   | {readonly type: "suspend"; readonly heard: number}
-  /** The network is back. */
+  /** The network is back: reconnect at once. */
   | {readonly type: "wake"}
-  /** The answer to `renew`; undefined where the tab has nothing fresher. */
+  /** Answer to `renew`; undefined if the tab has no fresher headers. */
   | {readonly type: "renewed"; readonly ask: number; readonly endpoint: Endpoint | undefined}
   | {readonly type: "bye"};
 
@@ -83,12 +86,12 @@ export type ToTab =
       readonly ask: number;
       readonly code: string;
       readonly message: string;
-      readonly full: Full | undefined;
+      readonly full: LimitReached | undefined;
       readonly set: readonly Target[] | undefined;
     }
-  /** Deliveries as JSON: to clone one text is several times faster than to clone many objects. */
+  /** Deliveries as JSON: cloning one text is several times faster than cloning many objects. */
   | {readonly type: "events"; readonly json: string}
-  /** A connection, or a single run, is gone for good. */
+  /** A connection or a single run is lost. */
   | {readonly type: "lost"; readonly id: string}
   | {readonly type: "commands"; readonly props: readonly string[]}
   | {readonly type: "peers"; readonly peers: readonly Peer[]}
@@ -97,7 +100,7 @@ export type ToTab =
       readonly state: ConnectionState;
       readonly retryMs: number | undefined;
     }
-  /** A request with these headers was refused; `isExpired` says that its token has expired. */
+  /** A request with these headers was refused; `isExpired` if its token has expired. */
   | {
       readonly type: "renew";
       readonly ask: number;
@@ -106,8 +109,8 @@ export type ToTab =
     }
   | {readonly type: "warn"; readonly message: string};
 
-/** The Web Lock that a tab holds as long as it lives. */
+/** Name of the Web Lock that a tab holds until it ends. */
 export const tabLock = (tab: string) => `flash_events tab ${tab}`;
 
-/** The Web Lock that a worker holds as long as it lives. */
+/** Name of the Web Lock that a worker holds until it ends. */
 export const workerLock = (worker: string) => `flash_events worker ${worker}`;

@@ -1,9 +1,9 @@
-/** What waits to be posted to one tab, and what was posted so shortly ago that it may be lost. */
+/** Messages to one tab: those not posted yet, and recent ones that may be lost. */
 
 import type {Delivery, ToTab} from "./messages.ts";
 
-/** So long may a message be on the way to a tab that is put aside meanwhile. */
-const RECENT_MS = 1000;
+/** Maximum time that a posted message may be in transit when its tab is suspended. */
+const MAX_TRANSIT_MS = 1000;
 
 export function createOutbox() {
   let waiting: (ToTab | Delivery[])[] = [];
@@ -18,7 +18,7 @@ export function createOutbox() {
       waiting.push(message);
     },
 
-    /** Events that follow each other go in one message. */
+    /** Queues an event; consecutive events share one message. */
     putEvent(delivery: Delivery): void {
       waitingBytes += delivery.bytes;
       const last = waiting.at(-1);
@@ -36,10 +36,12 @@ export function createOutbox() {
         recent.push({n: ++posted, at, message});
         port.postMessage(message);
       }
-      recent = recent.filter((one) => at - one.at < RECENT_MS);
+      recent = recent.filter((one) => at - one.at < MAX_TRANSIT_MS);
     },
 
-    /** The tab has heard so many messages and no more; the others wait again. */
+    /**
+     * Queues the messages again that the tab has not received; it has received the first `heard`.
+     */
     rewind(heard: number): void {
       waiting.unshift(...recent.filter(({n}) => n > heard).map((one) => one.message));
       recent = [];

@@ -1,4 +1,4 @@
-/** Which tab owns which run. */
+/** Owners of runs: which tab each run belongs to. */
 
 import type {Claim} from "./messages.ts";
 
@@ -9,7 +9,10 @@ interface Owner {
 
 export function createOwners(onChange: () => void) {
   const owners = new Map<string, Owner>();
-  /** Runs that were stopped because their tab did not take them; it may still come and ask. */
+  /**
+   * Runs that were stopped because their tab was away for too long; it may still return and claim
+   * them.
+   */
   const stopped = new Set<string>();
 
   return {
@@ -22,7 +25,9 @@ export function createOwners(onChange: () => void) {
       );
     },
 
-    /** A tab asks for these runs: what was before does not count. */
+    /**
+     * Makes a tab the owner of runs that it starts or attaches to; an earlier stop is forgotten.
+     */
     begin(tab: string, claims: readonly Claim[]): void {
       for (const {run} of claims) stopped.delete(run);
       this.claim(tab, claims);
@@ -35,7 +40,7 @@ export function createOwners(onChange: () => void) {
       onChange();
     },
 
-    /** A run has ended; one that survives may be attached to, and then its end comes again. */
+    /** Removes an ended run; a surviving one is kept, since an attach sends its end again. */
     end(run: string): void {
       if (owners.get(run)?.survives) return;
       owners.delete(run);

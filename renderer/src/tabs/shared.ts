@@ -1,11 +1,11 @@
 /**
- * The page's side of connections that a SharedWorker owns for all tabs of the browser.
+ * The page's client of the SharedWorker, which owns the connections of all tabs.
  *
- * Where there is no such worker, or none that answers, the page owns its connections itself. If the
- * worker dies, a new one is told what the old one knew, and goes on where that was.
+ * Without a worker, or if it does not answer, the page uses connections of its own. If the worker
+ * dies, a new one gets the page's claims and positions, and resumes there.
  */
 
-import {StartFailed} from "../transport/answers.ts";
+import {StartFailed} from "../transport/responses.ts";
 import type {
   AttachFields,
   Connections,
@@ -29,10 +29,10 @@ import {
   type ToWorker,
 } from "./messages.ts";
 
-const WELCOME_MS = 2000;
-/** Of one page; a worker that dies more often is not worth another try. */
-const MAX_DEATHS = 5;
-/** What the worker hears of what is applied need not be finer. */
+const WELCOME_TIMEOUT_MS = 2000;
+/** Maximum number of worker deaths before the page uses its own connections. */
+const MAX_WORKER_DEATHS = 5;
+/** Minimum number of newly applied bytes to report to the worker. */
 const REPORT_BYTES = 128 * 1024;
 
 export interface TabPort {
@@ -41,36 +41,36 @@ export interface TabPort {
 }
 
 export interface SharedOptions {
-  /** What the worker's connections, like the page's own, tell the page. */
+  /** Callbacks of the worker's connections, as of the page's own. */
   readonly host: Pick<Host, "onEvent" | "onCommands" | "onLost" | "onState" | "warn">;
-  /** What is used where there is no worker. */
+  /** Connections to use without a worker. */
   readonly owned: Connections;
   readonly page: Promise<string>;
   endpoint(): Endpoint;
   readonly renew: Renew;
-  /** How many bytes wait to be applied. */
+  /** Number of received bytes that are not applied yet. */
   unapplied(): number;
-  /** Reaches for the worker; undefined where there can be none. */
+  /** Connects to the worker; undefined if SharedWorkers are not available. */
   open(onMessage: (message: ToTab) => void, onError: () => void): TabPort | undefined;
-  /** Takes a lock; resolves with what releases it. */
+  /** Takes a lock; resolves with a function that releases it. */
   hold(name: string): Promise<(() => void) | undefined>;
   whenFree(name: string, signal: AbortSignal): Promise<void>;
 }
 
 interface Link {
   readonly port: TabPort;
-  /** Of the wait for the worker's death. */
+  /** Ends the wait for the worker's death. */
   readonly abort: AbortController;
-  /** Messages since the welcome. */
+  /** Number of messages since the welcome. */
   heard: number;
-  /** Bytes of events. */
+  /** Number of received bytes of events. */
   received: number;
   reported: number;
 }
 
 interface Pending {
   readonly question: Question;
-  /** What the page does itself if the worker is gone for good. */
+  /** Sends the request without a worker, if none can be reached. */
   readonly fallback: () => Promise<string>;
   readonly resolve: (connection: string) => void;
   readonly reject: (error: unknown) => void;
@@ -85,16 +85,16 @@ export function createShared(options: SharedOptions) {
   const positions = new Map<string, Offer>();
   const pending = new Map<number, Pending>();
   let peers: readonly Peer[] = [];
-  let reaching: Promise<Link | undefined> | undefined;
+  let linking: Promise<Link | undefined> | undefined;
   let link: Link | undefined;
   let release: (() => void) | undefined;
-  let isAway = false;
+  let isSuspended = false;
   let asked = 0;
   let deaths = 0;
 
-  /** The worker, if there is one; the page does not reach for it before it needs it. */
+  /** Returns the link to the worker, if any; connects on the first use. */
   function reach(): Promise<Link | undefined> {
-    return (reaching ??= connect().catch(() => undefined));
+    return (linking ??= connect().catch(() => undefined));
   }
 
   async function connect(): Promise<Link | undefined> {
@@ -111,7 +111,7 @@ export function createShared(options: SharedOptions) {
       settled(link);
     }, fail);
     if (!port) return undefined;
-    const timer = setTimeout(fail, WELCOME_MS);
+    const timer = setTimeout(fail, WELCOME_TIMEOUT_MS);
     release ??= await hold(tabLock(tab));
     port.postMessage({
       type: "hello",
@@ -127,31 +127,33 @@ export function createShared(options: SharedOptions) {
     isOver = true;
     if (found) return found;
     port.close();
-    letGo();
+    releaseWorker();
     return undefined;
   }
 
-  function letGo(): void {
+  function releaseWorker(): void {
     link?.abort.abort();
     link = undefined;
     release?.();
     release = undefined;
   }
 
-  /** Says to a new worker what the old one knew, and asks again what it has not answered. */
+  /**
+   * Connects to a new worker and repeats the unanswered requests; falls back to own connections.
+   */
   async function reconnect(): Promise<void> {
     link?.abort.abort();
     link?.port.close();
     link = undefined;
-    reaching = undefined;
+    linking = undefined;
     const unanswered = [...pending.values()];
-    const found = deaths > MAX_DEATHS ? undefined : await reach();
+    const found = deaths > MAX_WORKER_DEATHS ? undefined : await reach();
     if (found) {
       for (const {question} of unanswered) post(found, question);
       return;
     }
-    reaching = Promise.resolve(undefined);
-    letGo();
+    linking = Promise.resolve(undefined);
+    releaseWorker();
     for (const {question} of unanswered) for (const {run} of question.claims) claims.delete(run);
     const lost = [...claims.keys()];
     for (const known of [claims, positions, pending]) known.clear();
@@ -169,7 +171,7 @@ export function createShared(options: SharedOptions) {
     port.postMessage({...question, endpoint: endpoint()});
   }
 
-  function moveTo({connection, lastEventId}: Position): void {
+  function setPosition({connection, lastEventId}: Position): void {
     positions.set(connection, {connection, lastEventId, at: Date.now()});
   }
 
@@ -177,7 +179,7 @@ export function createShared(options: SharedOptions) {
     if (link) link.heard++;
     switch (message.type) {
       case "answer":
-        moveTo(message.position);
+        setPosition(message.position);
         return settle(message.ask)?.resolve(message.position.connection);
       case "refusal":
         return refuse(
@@ -187,7 +189,7 @@ export function createShared(options: SharedOptions) {
       case "events":
         for (const {event, bytes, position} of JSON.parse(message.json) as Delivery[]) {
           if (link) link.received += bytes;
-          moveTo(position);
+          setPosition(position);
           if (event.type === "end") disclaim(event.run);
           host.onEvent(event, bytes, position);
         }
@@ -230,10 +232,10 @@ export function createShared(options: SharedOptions) {
 
   function disclaim(run: string): void {
     claims.delete(run);
-    if (!claims.size) positions.clear(); // nothing is left to be resumed
+    if (!claims.size) positions.clear(); // no run to resume
   }
 
-  /** Tells the worker how much of what it has sent is applied. */
+  /** Reports the applied bytes to the worker (flow control). */
   function report(): void {
     if (!link) return;
     const applied = link.received - unapplied();
@@ -278,35 +280,35 @@ export function createShared(options: SharedOptions) {
         () => owned.attach(fields),
       ),
 
-    /** The page asks itself: the worker may be dying, and needs not know. */
+    /** Stops runs with a request of the page itself, because the worker may be dying. */
     stop(fields: StopFields): Promise<void> {
       for (const run of fields.runs) disclaim(run);
       return owned.stop(fields);
     },
 
     close(fields: StopFields): void {
-      owned.close(fields); // the worker may die with its last tab
+      owned.close(fields); // a worker dies with its last tab
       link?.port.postMessage({type: "bye"});
     },
 
     suspend(): void {
-      isAway = link !== undefined;
+      isSuspended = link !== undefined;
       link?.port.postMessage({type: "suspend", heard: link.heard});
-      link?.port.close(); // a message from a shared worker throws a page out of the cache
-      letGo();
+      link?.port.close(); // a message from a SharedWorker evicts the page from the cache
+      releaseWorker();
       owned.suspend();
     },
 
-    /** The network is back. */
+    /** Reconnects at once: the network is back. */
     wake(): void {
       link?.port.postMessage({type: "wake"});
       owned.wake();
     },
 
-    /** The page is back from the back/forward cache. */
+    /** Reconnects after a return from the back/forward cache. */
     restore(): void {
-      if (isAway) void reconnect();
-      isAway = false;
+      if (isSuspended) void reconnect();
+      isSuspended = false;
       owned.wake();
     },
 

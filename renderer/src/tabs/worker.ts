@@ -1,4 +1,4 @@
-/** The script of the SharedWorker: one for all tabs of this app and renderer in a browser. */
+/** Script of the SharedWorker: one per app and renderer version in a browser. */
 
 import {createConnections} from "../transport/connection.ts";
 import {postTo} from "../transport/endpoint.ts";
@@ -9,12 +9,12 @@ import {workerLock, type ToWorker} from "./messages.ts";
 
 const id = newId();
 const hub = createHub({id, connect: createConnections, post: postTo, whenFree});
-const held = hold(workerLock(id)); // never released: who waits for it learns that the worker died
+const held = hold(workerLock(id)); // never released: a waiter notices the worker's death
 
 addEventListener("connect", (event) => {
   const [port] = (event as MessageEvent).ports;
   if (!port) return;
-  // A tab is welcomed when it can see whether the worker lives.
+  // Welcome a tab only once it can detect the worker's death.
   void held.then(() => {
     const receive = hub.connect(port);
     port.onmessage = ({data}: MessageEvent<ToWorker>) => receive(data);

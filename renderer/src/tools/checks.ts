@@ -1,34 +1,34 @@
 /**
- * Wrong ids and wrong props of event callbacks, told in Dash's dev tools. In debug mode only.
+ * Reports wrong ids and props of event callbacks in Dash's dev tools; debug mode only.
  *
- * As Dash does it: an id that a callback depends on must be in the layout when the page has loaded,
- * or in the app's validation layout, unless the app sets `suppress_callback_exceptions`.
+ * The rules are Dash's: an id that a callback depends on must be in the layout when the page has
+ * loaded, or in the app's validation layout, unless the app sets `suppress_callback_exceptions`.
  */
 
 import type {Debugging, Types} from "../dash/debugging.ts";
 import {isDictId, isWildcard, parseId, resolveMatch, type Match, type WireId} from "../ids.ts";
 import type {Entry} from "../dash/types.ts";
 import type {Props, RunEvent} from "../protocol.ts";
-import type {News} from "../runs/watchers.ts";
+import type {PageEvent} from "../runs/subscribers.ts";
 
-/** Places that are remembered of updates; above it all are forgotten. */
+/** Maximum number of remembered update sources; above it all are dropped. */
 const MAX_PLACES = 1000;
-/** Runs that are remembered, the latest. */
+/** Maximum number of remembered runs; the oldest are dropped. */
 const MAX_RUNS = 1000;
-/** A stream that is all wrong must not bury the dev tools. */
+/** Maximum number of reported errors, so that a faulty stream does not flood the dev tools. */
 const MAX_ERRORS = 100;
 
 interface Use {
   readonly callback: string;
   readonly id: WireId;
   readonly prop: string;
-  /** What the event callback does with it, as the end of a sentence. */
+  /** Use of the prop by the event callback, as the middle of a sentence. */
   readonly how: string;
 }
 
 interface ChecksOptions {
   readonly dash: Debugging;
-  /** Asks the server for the props of a type of components; undefined where it knows none. */
+  /** Requests a component type's props from the server; undefined if it declares none. */
   askProps(type: string): Promise<readonly string[] | undefined>;
 }
 
@@ -37,29 +37,29 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   const reported = new Set<string>();
   const checked = new Set<string>();
   const asked = new Map<string, Promise<readonly string[] | undefined>>();
-  /** Where the last value of a prop was streamed, by callback, id and prop. */
+  /** Source of the last streamed value, by callback, id and prop. */
   const places = new Map<string, string>();
   const seen = new Set<WireId>();
   let seenPaths: unknown;
   let isDone = false;
 
-  function accept(news: News): void {
-    switch (news.type) {
+  function accept(pageEvent: PageEvent): void {
+    switch (pageEvent.type) {
       case "run": {
-        const {entry, match} = news.trigger;
-        runs.set(news.run, {callback: entry.output, match});
+        const {entry, match} = pageEvent.trigger;
+        runs.set(pageEvent.run, {callback: entry.output, match});
         for (const run of runs.keys()) if (runs.size > MAX_RUNS) runs.delete(run);
         return;
       }
       case "event":
-        note(news.event);
+        note(pageEvent.event);
         return;
       case "missing":
-        for (const use of usesOf(news)) missing(use);
+        for (const use of usesOf(pageEvent)) missing(use);
         return;
       case "applied": {
-        const type = dash.typeOf(news.id);
-        if (type) for (const use of usesOf(news)) checkProp(use, type);
+        const type = dash.typeOf(pageEvent.id);
+        if (type) for (const use of usesOf(pageEvent)) checkProp(use, type);
         return;
       }
       case "connection":
@@ -81,7 +81,10 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     }
   }
 
-  /** The page has changed: remembers what was there, and checks dependencies when it has loaded. */
+  /**
+   * Called when the page has changed: remembers its ids, and checks dependencies once it has
+   * loaded.
+   */
   function look(isReady: boolean): void {
     if (!isReady) return;
     const paths = dash.paths();
@@ -152,7 +155,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     const key = `${callback} ${id} ${prop}`;
     if (reported.has(key) || reported.size >= MAX_ERRORS) return;
     reported.add(key);
-    const {names, places: written} = dash.told();
+    const {names, places: written} = dash.callbackNames();
     const made = places.get(key);
     dash.showError(title, [
       `The event callback ${names?.[callback] ?? callback} ${how} ${JSON.stringify(id)}.`,
@@ -166,7 +169,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   return {accept, look};
 }
 
-/** Everything that an event callback names besides what it streams to. */
+/** Returns all props that an event callback declares. */
 function dependenciesOf({output, inputs, state, flash_events}: Entry): Use[] {
   const {cancel, reset, running} = flash_events;
   const use = (how: string) => (id: WireId, prop: string) => ({callback: output, id, prop, how});
@@ -199,7 +202,7 @@ function fits(pattern: Readonly<Record<string, unknown>>, id: WireId): boolean {
   );
 }
 
-/** `file:line` as Python writes it. */
+/** Formats `file:line` as Python does. */
 function placeOf(place: string): string {
   const end = place.lastIndexOf(":");
   return `"${place.slice(0, end)}", line ${place.slice(end + 1)}`;
@@ -217,7 +220,7 @@ function nearestOf(name: string, known: readonly string[], kind: string): string
   return known.length ? `Some of the ${kind} that are known: ${some}.` : "";
 }
 
-/** How many characters to insert, to remove or to replace. */
+/** Returns the edit distance of two names. */
 function distanceOf(one: string, other: string): number {
   let row = Array.from({length: other.length + 1}, (_, i) => i);
   for (let i = 1; i <= one.length; i++) {

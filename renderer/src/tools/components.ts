@@ -1,8 +1,8 @@
-/** `RunState` and `ConnectionStatus`, in a script that only apps load that use them. */
+/** The components `RunState` and `ConnectionStatus`; only apps that use them load this script. */
 
 import type {WireId} from "../ids.ts";
 import {createStates, type Shown} from "../runs/states.ts";
-import {watch, type RunState as State} from "../runs/watchers.ts";
+import {subscribe, type RunState as State} from "../runs/subscribers.ts";
 import type {ConnectionState} from "../transport/host.ts";
 
 interface ReactLike {
@@ -15,7 +15,7 @@ interface ReactLike {
 const {React} = globalThis as unknown as {React: ReactLike};
 
 interface RunStateProps {
-  /** As Dash writes it, also where it is a dict. */
+  /** The id as Dash writes it; a dict id as JSON. */
   readonly id: WireId;
   readonly callback: string;
   readonly state?: State | "idle";
@@ -57,9 +57,9 @@ const DOT = {
 };
 
 const states = createStates(() => Date.now());
-watch(states.accept);
+subscribe(states.accept);
 
-/** Shows nothing; its prop `state` says what becomes of an event callback's runs. */
+/** Renders nothing; its prop `state` is the state of an event callback's runs. */
 function RunState({id, callback, state, setProps}: RunStateProps): null {
   const now = React.useSyncExternalStore(states.subscribe, () => states.ofRuns(callback, id));
   React.useEffect(() => {
@@ -68,7 +68,7 @@ function RunState({id, callback, state, setProps}: RunStateProps): null {
   return null;
 }
 
-/** A dot and a few words; its props `state` and `retry_seconds` are for callbacks. */
+/** Renders a dot and a label; callbacks can read its props `state` and `retry_seconds`. */
 function ConnectionStatus(props: ConnectionStatusProps): unknown {
   const {id, className, style, labels, state, retry_seconds: shownSeconds, setProps} = props;
   const shown: Shown = React.useSyncExternalStore(states.subscribe, states.ofConnection);
@@ -90,7 +90,7 @@ function ConnectionStatus(props: ConnectionStatusProps): unknown {
   );
 }
 
-/** Counts down; null where there is nothing to wait for. */
+/** Returns the remaining seconds, counting down; null without a time. */
 function useSecondsUntil(time: number | undefined): number | null {
   const [, tick] = React.useState(0);
   React.useEffect(() => {

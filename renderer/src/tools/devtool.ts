@@ -1,14 +1,14 @@
-/** In Dash's dev tools: a panel of what streams, and errors about wrong ids and props. Loaded in debug mode only. */
+/** Panel of streams in Dash's dev tools, and checks of ids and props; loaded in debug mode only. */
 
 import {createChecks} from "./checks.ts";
 import {connectDash} from "../dash/dash.ts";
 import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
 import {VERSION} from "../protocol.ts";
-import {collapsed, createRecords, isAlive, SHOWN_UPDATES, type RunRecord} from "./records.ts";
+import {collapsed, createRecordings, isAlive, SHOWN_UPDATES, type RecordedRun} from "./recordings.ts";
 import {allowNumbers} from "./numbers.ts";
-import {endpointOf, postRenewed, renewIn} from "../transport/renewal.ts";
-import {watch} from "../runs/watchers.ts";
+import {endpointOf, postWithRenewal, renewIn} from "../transport/renewal.ts";
+import {subscribe} from "../runs/subscribers.ts";
 
 type Node = unknown;
 
@@ -21,9 +21,9 @@ interface ReactLike {
 const {React} = globalThis as unknown as {React: ReactLike};
 const h = React.createElement;
 
-/** More often the panel is not drawn, however fast it streams. */
-const DRAW_MS = 250;
-const MAX_TEXT = 300;
+/** Minimum time between two renders of the panel, in ms. */
+const MIN_RENDER_MS = 250;
+const MAX_TEXT_CHARS = 300;
 
 const PANEL = {
   position: "fixed",
@@ -58,29 +58,29 @@ interface Page {
   readonly dash_html_components?: Parameters<typeof allowNumbers>[0];
 }
 
-// The scripts of components come after this one.
+// The scripts of the components load after this one.
 addEventListener("DOMContentLoaded", () => allowNumbers((globalThis as Page).dash_html_components));
 
-const records = createRecords(() => Date.now());
-watch(records.accept);
+const recordings = createRecordings(() => Date.now());
+subscribe(recordings.accept);
 
 const dash = connectDash();
 const checks = createChecks({dash: connectDebugging(), askProps});
-watch(checks.accept);
+subscribe(checks.accept);
 dash.subscribe(() => checks.look(dash.isReady()));
 
-/** Some components name their props in Python only. */
+/** Requests the props of a component type that declares them in Python only. */
 async function askProps(type: string): Promise<readonly string[] | undefined> {
   try {
     const answer = await fetch(`${dash.url("props")}?type=${encodeURIComponent(type)}`);
     return answer.ok ? ((await answer.json()) as string[] | null) ?? undefined : undefined;
   } catch {
-    return undefined; // the server is away: nothing is checked
+    return undefined; // server not reachable: skip the check
   }
 }
 
 interface DevtoolProps {
-  /** Of the event callbacks, by id. */
+  /** Names of the event callbacks, by id. */
   readonly names?: Readonly<Record<string, string>>;
 }
 
@@ -89,7 +89,7 @@ function Devtool({names = {}}: DevtoolProps): Node {
   const [chosen, choose] = React.useState("");
   useDrawing();
   if (!Object.keys(names).length) return null;
-  const runs = records.list();
+  const runs = recordings.list();
   const living = runs.filter(isAlive).length;
   return h(
     "div",
@@ -115,19 +115,19 @@ function Devtool({names = {}}: DevtoolProps): Node {
 }
 
 function Head({names}: {names: Readonly<Record<string, string>>}): Node {
-  const {state, reconnects} = records.connection;
+  const {state, reconnects} = recordings.connection;
   return h(
     "div",
     {style: {display: "flex", gap: 8, alignItems: "center", marginBottom: 8}},
     h("strong", null, "flash_events"),
     h("span", {style: {flex: 1}}, `connection: ${state}, reconnects: ${reconnects}`),
     button("Save recording", () => save(names)),
-    button("Clear", records.clear),
+    button("Clear", recordings.clear),
   );
 }
 
 interface RunsProps {
-  readonly runs: readonly RunRecord[];
+  readonly runs: readonly RecordedRun[];
   readonly names: Readonly<Record<string, string>>;
   readonly chosen: string;
   choose(run: string): void;
@@ -167,7 +167,7 @@ function button(label: string, onClick: () => void): Node {
   return h("button", {type: "button", style: BUTTON, onClick}, label);
 }
 
-function Updates({run}: {run: RunRecord}): Node {
+function Updates({run}: {run: RecordedRun}): Node {
   const updates = run.events.filter((one) => one.event.type === "update").slice(-SHOWN_UPDATES);
   const lines = updates.map(({ms, event}) => {
     const {n, set} = event as {n: number; set: unknown};
@@ -178,23 +178,23 @@ function Updates({run}: {run: RunRecord}): Node {
 
 function shortened(set: unknown): string {
   const text = JSON.stringify(set);
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} … (${text.length})` : text;
+  return text.length > MAX_TEXT_CHARS ? `${text.slice(0, MAX_TEXT_CHARS)} … (${text.length})` : text;
 }
 
 function timeOf(time: number): string {
   return new Date(time).toISOString().slice(11, 23);
 }
 
-/** Draws again after something has happened, at most every DRAW_MS. */
+/** Renders again after an event, at most every MIN_RENDER_MS. */
 function useDrawing(): void {
   const [, draw] = React.useState(0);
   React.useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = records.subscribe(() => {
+    const stop = recordings.subscribe(() => {
       timer ??= setTimeout(() => {
         timer = undefined;
-        draw(records.version());
-      }, DRAW_MS);
+        draw(recordings.version());
+      }, MIN_RENDER_MS);
     });
     return () => {
       stop();
@@ -203,16 +203,16 @@ function useDrawing(): void {
   }, []);
 }
 
-/** The run ends as if a cancel trigger had stopped it: the server tells the page. */
+/** Asks the server to stop a run; the page gets its end as after a cancel. */
 function stop(run: string): void {
   const page = sessionStorage.getItem("flash_events.page") ?? "";
-  const post = postRenewed(postTo, () => endpointOf(dash), renewIn(dash));
+  const post = postWithRenewal(postTo, () => endpointOf(dash), renewIn(dash));
   void post("stop", {version: VERSION, page, runs: [run]}, {});
 }
 
 function save(names: Readonly<Record<string, string>>): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([records.recording(names)], {type: "application/json"}));
+  link.href = URL.createObjectURL(new Blob([recordings.recording(names)], {type: "application/json"}));
   link.download = "streams.json";
   link.click();
   URL.revokeObjectURL(link.href);

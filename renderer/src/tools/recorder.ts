@@ -1,19 +1,19 @@
-/** Keeps what is streamed into a page that a test drives, for `flash_events/testing/page.py`. */
+/** Records the streams of a page that a test drives, for `flash_events/testing/page.py`. */
 
-import {createRecords, recordingOf} from "./records.ts";
+import {createRecordings, recordingOf} from "./recordings.ts";
 import {clientside} from "../dash/store.ts";
-import {watch} from "../runs/watchers.ts";
+import {subscribe} from "../runs/subscribers.ts";
 
 const page = clientside();
 
 if (!page["flash_events_recorder"]) {
-  const records = createRecords(() => Date.now());
-  const find = (run: string) => records.list().find((one) => one.run === run);
-  watch(records.accept);
+  const recordings = createRecordings(() => Date.now());
+  const find = (run: string) => recordings.list().find((one) => one.run === run);
+  subscribe(recordings.accept);
   page["flash_events_recorder"] = {
-    /** Of an event callback, as they have started. */
+    /** Returns the ids of an event callback's runs, in the order of their starts. */
     runs: (callback: string) =>
-      records
+      recordings
         .list()
         .filter((one) => one.callback === callback)
         .sort((a, b) => a.number - b.number)

@@ -1,36 +1,36 @@
 /**
- * Connections: usually one, opened by the answer to the first start, carrying all runs.
+ * Event stream connections: usually one, opened by the response to the first start and used by all
+ * runs.
  *
- * Touches no DOM, and runs in a page or in the worker that the tabs share; what it needs of either
- * comes in through `Host`.
+ * Uses no DOM, so that it can run in a page or in the SharedWorker; `Host` provides the rest.
  */
 
 import {createParser} from "eventsource-parser";
-import {failureOf, isFinal, isStream, jitter, pause, StartFailed, TRIES} from "./answers.ts";
+import {toStartFailed, isPermanent, isStream, retryDelayMs, pause, StartFailed, MAX_ATTEMPTS} from "./responses.ts";
 import type {Action, AttachFields, Host, Position, StartFields, StopFields} from "./host.ts";
 import {newId} from "../ids.ts";
 import {parseEvent, VERSION} from "../protocol.ts";
 import {createStops} from "./stops.ts";
 
-/** Time between heartbeats, until the server has said it. */
+/** Default time between heartbeats, until the server has sent it. */
 const HEARTBEAT_SECONDS = 15;
-/** How much later than it is due a heartbeat is answered anyway: data may be in front of it. */
-const LATE_MS = 5000;
+/** Delay of a heartbeat that is tolerated: data may be in front of it. */
+const HEARTBEAT_GRACE_MS = 5000;
 
 /**
- * Before a longer body the server is asked whether it may come: it would not be read, and a browser
- * may not hear an answer that comes while it still sends.
+ * Body size above which the server is first asked for permission (`ask`): it does not read the body
+ * of a refused start, and a browser may miss a response that arrives while it still sends.
  */
-const LARGE = 512 * 1024;
+const LARGE_BODY_BYTES = 512 * 1024;
 
 interface Connection {
   id: string;
   lastEventId: string;
   tries: number;
   isClosed: boolean;
-  /** Ends the current request. */
+  /** Aborts the current request. */
   abort: AbortController;
-  /** Wakes a connection that waits to reconnect. */
+  /** Ends the wait before a reconnect. */
   wake: (() => void) | undefined;
 }
 
@@ -40,7 +40,10 @@ export function createConnections(host: Host) {
   let opening: Promise<unknown> | undefined;
   let isSuspended = false;
 
-  /** While no connection is open, all wait for the first one's answer, which opens it. */
+  /**
+   * Posts a start or an attach. If no connection is open, waits for the first request, which opens
+   * one.
+   */
   async function ask(action: "start" | "attach", body: string, fields: object): Promise<string> {
     while (!open.size && opening) await opening;
     const started = openOrJoin(action, body, fields);
@@ -49,7 +52,7 @@ export function createConnections(host: Host) {
     const answered = started.catch(onFailed).finally(() => {
       if (opening === answered) opening = undefined;
     });
-    if (body.length <= LARGE) opening = answered; // nobody waits for an upload
+    if (body.length <= LARGE_BODY_BYTES) opening = answered; // others do not wait for an upload
     return started;
   }
 
@@ -69,12 +72,12 @@ export function createConnections(host: Host) {
         host.post(what, {...envelope, ...more}, {body, signal, ...headers}).catch(() => undefined);
       let response: Response | undefined;
       let sent: number | undefined;
-      if (body.length > LARGE) {
+      if (body.length > LARGE_BODY_BYTES) {
         const size = new Blob([body]).size;
         response = await post("ask", JSON.stringify({output: callback}), {size});
         if (response?.ok) sent = size;
       }
-      if (body.length <= LARGE || sent) response = await post(action, body);
+      if (body.length <= LARGE_BODY_BYTES || sent) response = await post(action, body);
       if (response?.status === 202) {
         return stillOpen(((await response.json()) as {connection: string}).connection);
       }
@@ -82,20 +85,23 @@ export function createConnections(host: Host) {
         open.add(connection);
         const opened = await new Promise<string>((resolve, reject) => {
           void keepReading(connection, response, resolve).finally(() =>
-            reject(new StartFailed("network", "The server did not answer.")),
+            reject(new StartFailed("network", "The server did not answerHeartbeat.")),
           );
         });
         return stillOpen(opened);
       }
-      if ((!response || response.status >= 502) && attempt < TRIES) {
-        await pause(jitter(attempt));
+      if ((!response || response.status >= 502) && attempt < MAX_ATTEMPTS) {
+        await pause(retryDelayMs(attempt));
         continue;
       }
-      throw await failureOf(response, sent);
+      throw await toStartFailed(response, sent);
     }
   }
 
-  /** Returns the id of a connection; raises an error if it is over, as nobody would tell of it. */
+  /**
+   * Returns the id of a connection; raises StartFailed if it has ended meanwhile, since nothing
+   * else would report it.
+   */
   function stillOpen(id: string): string {
     if ([...open].some((one) => one.id === id)) return id;
     throw new StartFailed("lost", "The connection was lost while the run was started.");
@@ -116,7 +122,7 @@ export function createConnections(host: Host) {
     for (const one of open) one.wake?.();
   }
 
-  /** Goes on with a connection that another has read so far. */
+  /** Resumes a connection after the position that another worker has read to. */
   function adopt({connection: id, lastEventId}: Position): void {
     if ([...open].some((one) => one.id === id)) return;
     const connection = {...connectionOf(id), lastEventId};
@@ -132,7 +138,7 @@ export function createConnections(host: Host) {
   ): Promise<void> {
     let response: Response | undefined = first;
     while (!connection.isClosed) {
-      if (response) await read(connection, response, onOpen).catch(warnOfBug);
+      if (response) await read(connection, response, onOpen).catch(warnUnlessNetwork);
       if (connection.isClosed) return;
       await waitToReconnect(connection);
       if (connection.isClosed) return;
@@ -145,7 +151,7 @@ export function createConnections(host: Host) {
       response = await host
         .post("resume", fields, {signal: connection.abort.signal})
         .catch(() => undefined);
-      if (response && isFinal(response)) {
+      if (response && isPermanent(response)) {
         lose(connection);
         return;
       }
@@ -164,7 +170,7 @@ export function createConnections(host: Host) {
     const decoder = new TextDecoder();
     let heartbeatMs = HEARTBEAT_SECONDS * 1000;
     const parser = createParser({
-      onComment: answer,
+      onComment: answerHeartbeat,
       onEvent({id, event: name, data}) {
         const event = readEvent(connection, name, data);
         switch (event?.type) {
@@ -179,7 +185,7 @@ export function createConnections(host: Host) {
             break;
           case "close":
             end(connection);
-            host.onLost(connection.id); // no run should be left; one that is would wait for ever
+            host.onLost(connection.id); // no run should be left; any that is would wait forever
             break;
           case "start":
           case "update":
@@ -192,15 +198,15 @@ export function createConnections(host: Host) {
           case "drain":
           case undefined:
         }
-        // After the event: what threw is not received.
+        // Only after the event was handled: an event that raised an error was not received.
         if (id !== undefined) connection.lastEventId = id;
       },
     });
     let isAnswering = false;
     let answerer: ReturnType<typeof setTimeout> | undefined;
     answerLater();
-    /** Says that this client lives, which the server cannot know from what lies between. */
-    function answer(): void {
+    /** Answers a heartbeat: the server cannot see whether the client or only a proxy is alive. */
+    function answerHeartbeat(): void {
       answerLater();
       if (isAnswering) return;
       isAnswering = true;
@@ -212,10 +218,10 @@ export function createConnections(host: Host) {
     }
     function answerLater(): void {
       clearTimeout(answerer);
-      answerer = setTimeout(answer, heartbeatMs + LATE_MS);
+      answerer = setTimeout(answerHeartbeat, heartbeatMs + HEARTBEAT_GRACE_MS);
     }
-    /** Two heartbeats in a row are missing, each with some delay: the connection is cut. */
-    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + LATE_MS));
+    /** Starts the timeout for two missing heartbeats in a row, which aborts the connection. */
+    const watch = () => setTimeout(() => abort.abort(), 2 * (heartbeatMs + HEARTBEAT_GRACE_MS));
     let watchdog = watch();
     try {
       for (;;) {
@@ -233,7 +239,7 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** What cannot be read will not get better by being sent again. */
+  /** Parses an event. One that cannot be parsed loses the connection; a retry would not help. */
   function readEvent(connection: Connection, name: string | undefined, data: string) {
     try {
       return parseEvent(name, data);
@@ -244,8 +250,8 @@ export function createConnections(host: Host) {
     }
   }
 
-  /** A cut is a TypeError or an AbortError; anything else went wrong in the page. */
-  function warnOfBug(error: unknown): void {
+  /** Warns of errors other than a network failure (TypeError) or an abort (AbortError). */
+  function warnUnlessNetwork(error: unknown): void {
     const {name} = error as {readonly name?: string};
     if (name !== "TypeError" && name !== "AbortError") host.warn(String(error));
   }
@@ -257,7 +263,7 @@ export function createConnections(host: Host) {
   }
 
   function waitToReconnect(connection: Connection): Promise<void> {
-    const ms = jitter(++connection.tries);
+    const ms = retryDelayMs(++connection.tries);
     host.onState("reconnecting", ms);
     return new Promise((resolve) => {
       const timer = isSuspended ? undefined : setTimeout(go, ms);
@@ -275,7 +281,7 @@ export function createConnections(host: Host) {
     open.delete(connection);
     connection.wake?.();
     onIdle();
-    // The body ends by itself after `close`; an abort now would drop what the page still sends.
+    // No abort: the body ends by itself after `close`, and an abort would drop unsent requests.
   }
 
   function onFailed(error: unknown): void {
@@ -300,9 +306,12 @@ export function createConnections(host: Host) {
   };
 }
 
-/** They say whose `on_error` shall hear of a refusal, also where the body is not read. */
+/**
+ * Headers that identify the callback whose `on_error` handles a refusal, even if the body is not
+ * read.
+ */
 function headersOf(callback: string, attempt: number): Record<string, string> {
-  const last = attempt === TRIES ? {"Flash-Events-Last-Try": "1"} : {};
+  const last = attempt === MAX_ATTEMPTS ? {"Flash-Events-Last-Try": "1"} : {};
   return {"Flash-Events-Callback": callback, ...last};
 }
 

@@ -1,4 +1,7 @@
-/** The only file that fetches; what it sends is JSON that Dash's own transport would send. */
+/**
+ * Posts JSON to the server in the format of Dash's own requests; the only file of the protocol that
+ * fetches.
+ */
 
 import type {Action, Endpoint, RequestOptions} from "./host.ts";
 
@@ -18,7 +21,7 @@ export function postTo(
   });
 }
 
-/** Adds our fields to JSON of an object, which may be large and is not parsed for it. */
+/** Adds our fields to a JSON object without parsing it, since it may be large. */
 export function withFields(body: string, fields: object): string {
   const open = body.slice(0, -1);
   return `${open}${open === "{" ? "" : ","}"flash_events":${JSON.stringify(fields)}}`;

@@ -1,17 +1,19 @@
-/** How much each tab has been sent and not yet applied, and who has to wait for whom. */
+/**
+ * Flow control: bytes that each tab has received and not yet applied; reading waits for slow tabs.
+ */
 
-/** Above this much unapplied data nothing more is read, which pauses the generators. */
-export const UNAPPLIED_BYTES = 4 * 1024 * 1024;
+/** Maximum unapplied bytes; above it reading stops, which pauses the generators. */
+export const MAX_UNAPPLIED_BYTES = 4 * 1024 * 1024;
 
-/** A tab that applies nothing for so long while others wait for it stands in their way. */
-const PATIENCE_MS = 2000;
+/** Timeout for a tab over the limit that applies nothing; the others then stop waiting for it. */
+const STUCK_TIMEOUT_MS = 2000;
 
 interface State {
   sent: number;
   applied: number;
-  /** Runs while the tab is over the limit, anew whenever it has applied something. */
+  /** Timeout while the tab is over the limit; restarted whenever it applies something. */
   timer: ReturnType<typeof setTimeout> | undefined;
-  /** Nobody waits for it any more, until it applies something. */
+  /** Whether the tab has timed out; reset when it applies something. */
   isStuck: boolean;
 }
 
@@ -21,11 +23,11 @@ export function createFlow(onStuck: (tab: string) => void) {
   const states = new Map<string, State>();
   let waiting: (() => void)[] = [];
 
-  const isOver = ({sent, applied}: State) => sent - applied > UNAPPLIED_BYTES;
+  const isOver = ({sent, applied}: State) => sent - applied > MAX_UNAPPLIED_BYTES;
 
-  const isInTheWay = () => [...states.values()].some((one) => isOver(one) && !one.isStuck);
+  const isBlocked = () => [...states.values()].some((one) => isOver(one) && !one.isStuck);
 
-  function stuck(tab: string, state: State): void {
+  function markStuck(tab: string, state: State): void {
     state.timer = undefined;
     state.isStuck = true;
     onStuck(tab);
@@ -33,7 +35,7 @@ export function createFlow(onStuck: (tab: string) => void) {
   }
 
   function release(): void {
-    if (isInTheWay()) return;
+    if (isBlocked()) return;
     const released = waiting;
     waiting = [];
     for (const resolve of released) resolve();
@@ -46,11 +48,11 @@ export function createFlow(onStuck: (tab: string) => void) {
   }
 
   function watch(tab: string, state: State): void {
-    if (isOver(state)) state.timer ??= setTimeout(() => stuck(tab, state), PATIENCE_MS);
+    if (isOver(state)) state.timer ??= setTimeout(() => markStuck(tab, state), STUCK_TIMEOUT_MS);
   }
 
   return {
-    /** A tab has nothing to apply of what this worker sends from now on. */
+    /** Starts counting for a tab from zero. */
     begin(tab: string): void {
       forget(tab);
       states.set(tab, {sent: 0, applied: 0, timer: undefined, isStuck: false});
@@ -72,8 +74,8 @@ export function createFlow(onStuck: (tab: string) => void) {
       watch(tab, state);
       release();
     },
-    /** Resolves when no tab is over the limit, other than those that are stuck. */
+    /** Waits until no tab is over the limit, except those that have timed out. */
     drained: () =>
-      isInTheWay() ? new Promise<void>((resolve) => waiting.push(resolve)) : undefined,
+      isBlocked() ? new Promise<void>((resolve) => waiting.push(resolve)) : undefined,
   };
 }

@@ -1,10 +1,12 @@
-/** What connections need of the page or worker they run in, and what they offer to it. */
+/** Interfaces of connections and of the page or worker that hosts them. */
 
 import type {RunEvent} from "../protocol.ts";
 
 export type ConnectionState = "idle" | "connecting" | "open" | "reconnecting" | "lost";
 
-/** Where to post, and as whom; a worker can read neither the document's cookies nor Dash's config. */
+/**
+ * URL and headers of requests; a worker can read neither the document's cookies nor Dash's config.
+ */
 export interface Endpoint {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -12,39 +14,39 @@ export interface Endpoint {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
-  /** Lets the request outlive the page. */
+  /** Lets the request continue after the page has closed. */
   readonly keepalive?: boolean;
-  /** JSON of an object that is posted, too: what Dash itself would post. */
+  /** JSON object to post besides our fields, in Dash's own format. */
   readonly body?: string;
-  /** Added to those that the page sends. */
+  /** Additional headers. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type Action = "ask" | "start" | "attach" | "resume" | "alive" | "stop";
 
-/** What a start and an attach say besides what Dash would post. */
+/** Fields of a start, besides those that Dash would post. */
 export interface StartFields {
   readonly page: string;
   readonly run: string;
   readonly replaces: readonly string[];
-  /** The event callback's id. */
+  /** Id of the event callback. */
   readonly callback: string;
 }
 
 export interface AttachFields {
   readonly page: string;
-  /** With the number of the last update that the page has received of each. */
+  /** Runs, with the number of the last update that the page has received. */
   readonly runs: readonly {readonly run: string; readonly seen: number}[];
 }
 
 export interface StopFields {
   readonly page: string;
   readonly runs: readonly string[];
-  /** Callbacks of which all runs without a viewer stop, if they are this page's owner's. */
+  /** Callbacks whose kept runs stop too, if they belong to the page's owner. */
   readonly callbacks?: readonly string[];
 }
 
-/** Where a connection can be resumed. */
+/** Position from which a connection can be resumed. */
 export interface Position {
   readonly connection: string;
   readonly lastEventId: string;
@@ -53,36 +55,36 @@ export interface Position {
 export interface Host {
   /** Posts our fields to the endpoint's action. */
   post(action: Action, fields: object, options: RequestOptions): Promise<Response>;
-  /** Takes an event of a run, its size and its place. */
+  /** Called for each event of a run, with its size and position. */
   onEvent(event: RunEvent, bytes: number, position: Position): void;
-  /** More data waits to be applied than may; awaited before more is read. */
+  /** Waits until the unapplied data is below the limit, before more is read; undefined if it is. */
   drained(): Promise<void> | undefined;
-  /** Props that the server names as commands. */
+  /** Called with the props that the server registers as commands. */
   onCommands(props: readonly string[]): void;
-  /** A connection is over; whatever run of it has not ended is lost. */
+  /** Called when a connection has ended; its unfinished runs are lost. */
   onLost(connection: string): void;
-  /** What the connection does that has changed last; `retryMs` is until it reconnects. */
+  /** Called on a change of a connection's state; `retryMs` is the time until it reconnects. */
   onState(state: ConnectionState, retryMs?: number): void;
   warn(message: string): void;
 }
 
-/** Connections as a page uses them, whether it owns them or shares them with other tabs. */
+/** Connections as a page uses them, its own or shared with other tabs. */
 export interface Connections {
   /**
-   * Posts a start: JSON of what Dash would post, and our fields. Resolves with the id of the
-   * connection that carries the run.
+   * Posts a start: Dash's JSON body and our fields. Resolves with the id of the connection that
+   * carries the run.
    *
-   * `survives` says that the run is not to be stopped when its page goes away.
+   * `survives`: the run is not stopped when its page closes.
    */
   start(body: string, fields: StartFields, survives: boolean): Promise<string>;
-  /** Has runs that this page has lost carried on; resolves as `start` does. */
+  /** Attaches this page to runs; resolves as `start` does. */
   attach(fields: AttachFields): Promise<string>;
-  /** Asks the server to stop runs, until it has heard it. */
+  /** Asks the server to stop runs; retries until it is reached. */
   stop(fields: StopFields): Promise<void>;
-  /** The page goes away: its runs stop. */
+  /** Stops the page's runs, because the page closes. */
   close(fields: StopFields): void;
-  /** The page is put aside (back/forward cache), where an open request may not be. */
+  /** Aborts open requests, which would keep the page out of the back/forward cache. */
   suspend(): void;
-  /** The page is back, or the network: reconnects at once. */
+  /** Reconnects at once: the page or the network is back. */
   wake(): void;
 }

@@ -1,18 +1,18 @@
-/** Requests whose headers have become too old, such as a token that has expired, are repeated. */
+/** Retries requests whose headers are outdated, such as an expired token. */
 
 import type {Dash} from "../dash/dash.ts";
 import type {Action, Endpoint, Host, RequestOptions} from "./host.ts";
 
-/** Some servers keep 401 for what the user must do, and answer 400 where a token has expired. */
-const STATUSES = [400, 401, 403];
+/** Statuses that may mean an expired token; some servers answer 400, since 401 means a login. */
+const EXPIRED_STATUSES = [400, 401, 403];
 
-/** What Dash's renderer looks for in the body of a 400 or a 401. */
-const EXPIRED = "JWT Expired";
+/** Text that Dash's renderer looks for in the body of a 400 or a 401. */
+const EXPIRED_TEXT = "JWT Expired";
 
-/** The page may know fresher headers than those that were used; then it asks its hook for some. */
+/** Maximum number of renewals: first the page's current headers, then those of its hook. */
 const MAX_RENEWALS = 2;
 
-/** Returns headers fresher than those that were refused; undefined where there are none. */
+/** Returns fresher headers than those refused; undefined if there are none. */
 export type Renew = (refused: Endpoint, isExpired: boolean) => Promise<Endpoint | undefined>;
 
 export type Post = (
@@ -22,12 +22,12 @@ export type Post = (
   options: RequestOptions,
 ) => Promise<Response>;
 
-/** Where a page posts, with the headers that it has by now. */
+/** Returns the page's URL and current headers. */
 export function endpointOf(dash: Pick<Dash, "url" | "headers">): Endpoint {
   return {url: dash.url(""), headers: dash.headers()};
 }
 
-/** What Dash itself does when a token has expired; an ordinary callback may have done it already. */
+/** Returns a renewal like Dash's own; an ordinary callback may have renewed the token already. */
 export function renewIn(dash: Pick<Dash, "url" | "headers" | "refreshToken">): Renew {
   return async (refused, isExpired) => {
     const isOld = JSON.stringify(dash.headers()) !== JSON.stringify(refused.headers);
@@ -36,8 +36,8 @@ export function renewIn(dash: Pick<Dash, "url" | "headers" | "refreshToken">): R
   };
 }
 
-/** Posts to the endpoint that belongs to the fields, and repeats what is refused while it renews. */
-export function postRenewed(
+/** Returns a `post` that retries a refused request while its headers can be renewed. */
+export function postWithRenewal(
   post: Post,
   endpointOf: (fields: object) => Endpoint,
   renew: (...args: [...Parameters<Renew>, fields: object]) => ReturnType<Renew>,
@@ -46,8 +46,8 @@ export function postRenewed(
     let endpoint = endpointOf(fields);
     for (let renewals = 0; ; renewals++) {
       const response = await post(endpoint, action, fields, options);
-      if (!STATUSES.includes(response.status) || renewals === MAX_RENEWALS) return response;
-      const isExpired = (await response.clone().text()).includes(EXPIRED);
+      if (!EXPIRED_STATUSES.includes(response.status) || renewals === MAX_RENEWALS) return response;
+      const isExpired = (await response.clone().text()).includes(EXPIRED_TEXT);
       const fresh = await renew(endpoint, isExpired, fields);
       if (!fresh) return response;
       endpoint = fresh;

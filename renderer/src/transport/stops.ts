@@ -1,22 +1,22 @@
-/** Asks the server to stop runs. */
+/** Requests to the server to stop runs, with retries. */
 
-import {isFinal, jitter, pause, TRIES} from "./answers.ts";
+import {isPermanent, retryDelayMs, pause, MAX_ATTEMPTS} from "./responses.ts";
 import type {Host, StopFields} from "./host.ts";
 import {VERSION} from "../protocol.ts";
 
 export function createStops({post: send, warn}: Pick<Host, "post" | "warn">) {
-  /** What asks may go away meanwhile: the page, or the worker with its last tab. */
+  /** `keepalive`: the page may close meanwhile, or the worker with its last tab. */
   function post(fields: StopFields): Promise<Response> {
     return send("stop", {version: VERSION, ...fields}, {keepalive: true});
   }
 
   async function stop(fields: StopFields): Promise<void> {
-    for (let attempt = 1; attempt <= TRIES; attempt++) {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const response = await post(fields).catch(() => undefined);
-      if (response && (response.ok || isFinal(response))) return;
-      await pause(jitter(attempt));
+      if (response && (response.ok || isPermanent(response))) return;
+      await pause(retryDelayMs(attempt));
     }
-    warn("The server could not be asked to stop a run.");
+    warn("The server could not be reached to stop a run.");
   }
 
   return {post, stop};

@@ -1,4 +1,4 @@
-"""Pages of the app whose callbacks misbehave."""
+"""Pages of the app with faulty callbacks."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.support.server import Served
 
 @pytest.fixture(scope="module")
 def app(faulty: Served) -> Served:
-    """The app whose callbacks misbehave, where a module has no other."""
+    """The app with faulty callbacks, for modules without another app."""
     return faulty

@@ -1,4 +1,4 @@
-"""It works where people put it: prefixes, several apps, a strict policy, debug, several workers."""
+"""It works in real deployments: prefixes, several apps, a strict policy, debug, several workers."""
 
 import time
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_closing_the_page_stops_its_runs_on_all_of_four_workers(
             assert done["time"] - asked < 1
 
 
-def test_a_run_that_is_lost_says_so_and_is_reset(context: BrowserContext, kitchen: Served) -> None:
+def test_a_lost_run_is_reported_and_reset(context: BrowserContext, kitchen: Served) -> None:
     with proxied(kitchen.url) as proxy:
         tab = new_tab(context, kitchen)
         tab.page.add_init_script(WITHOUT_WORKER)  # `route` does not see a worker's requests

@@ -1,4 +1,4 @@
-"""P22: Redis has lost what it knew of the runs of a connection."""
+"""P22: Redis has lost its records of a connection's runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +13,17 @@ from tests.support.tab import WITHOUT_WORKER, Tab, goes_on
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Served]:
-    """A server whose Redis can be made to forget."""
+    """A server whose Redis the test can empty."""
     home: Path = tmp_path_factory.mktemp("forgotten")
     with serving("tests.apps.kitchen:server", home, FLASH_EVENTS_BROKER=redis_url) as served:
         yield served
 
 
 @pytest.mark.parametrize("script", ["", WITHOUT_WORKER], ids=["shared", "owned"])
-def test_p22_runs_that_redis_has_forgotten_go_on(
+def test_p22_runs_without_a_record_in_redis_continue(
     context: BrowserContext, app: Served, redis_url: str, script: str
 ) -> None:
-    """P22: they are written down again, and their page misses nothing."""
+    """P22: their records are written again, and their page misses nothing."""
     tab = Tab(context.new_page(), app)
     if script:
         tab.page.add_init_script(script)

@@ -35,7 +35,7 @@ def test_fault_09_on_error_and_reset_props_are_applied_once_each(tab: Tab, where
 
 
 class Stillness:
-    """A condition: a number has not changed for half a second."""
+    """Condition: a number has not changed for half a second."""
 
     def __init__(self, number: Callable[[], int]) -> None:
         self._number = number
@@ -48,7 +48,7 @@ class Stillness:
         return now - self._last[1] > 0.5
 
 
-def test_fault_14_the_page_admits_a_gap_and_is_reset(
+def test_fault_14_the_page_reports_a_gap_and_is_reset(
     context: BrowserContext, tmp_path: Path
 ) -> None:
     with (
@@ -67,7 +67,7 @@ def test_fault_14_the_page_admits_a_gap_and_is_reset(
         tab.page.close()
 
 
-def test_fault_16_a_click_whose_answer_is_lost_is_one_run(
+def test_fault_16_a_click_whose_response_is_lost_is_one_run(
     context: BrowserContext, faulty: Served
 ) -> None:
     began = len(faulty.marks("count began"))
@@ -104,7 +104,7 @@ def test_fault_19_a_page_behind_the_documented_nginx_streams_and_stops(
         context.close()
 
 
-def test_fault_21_what_a_replaced_run_writes_late_is_dropped(tab: Tab, faulty: Served) -> None:
+def test_fault_21_late_updates_of_a_replaced_run_are_dropped(tab: Tab, faulty: Served) -> None:
     tab.page.evaluate(
         """() => {
             window.said = [];
@@ -119,7 +119,7 @@ def test_fault_21_what_a_replaced_run_writes_late_is_dropped(tab: Tab, faulty: S
     tab.click("late")
     tab.wait_for("out", "run 2")
     done = faulty.wait_for_mark("late finally", finished + 1)
-    assert done["n"] == 1  # it wrote, after the other had begun
+    assert done["n"] == 1  # it wrote after the other had started
     step = int(tab.text("out").split()[-1])
     tab.wait_until(
         f"Number(document.getElementById('out').textContent.split(' ').at(-1)) > {step + 5}"
@@ -131,7 +131,7 @@ def test_fault_21_what_a_replaced_run_writes_late_is_dropped(tab: Tab, faulty: S
     tab.click("halt")
 
 
-def test_fault_22_a_missing_target_is_warned_about_once_and_the_others_are_applied(
+def test_fault_22_a_missing_target_causes_one_warning_and_the_others_are_applied(
     tab: Tab,
 ) -> None:
     tab.click("missing")

@@ -1,4 +1,4 @@
-"""All tabs of a browser share one connection, and none of them is in the way of another."""
+"""All tabs of a browser share one connection without affecting each other."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def own_context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 class Streaming:
-    """A tab with two endless streams; what the first one streams begins with the tab's name."""
+    """A tab with two endless streams; the text of the first starts with the tab's name."""
 
     def __init__(self, context: BrowserContext, served: Served, name: str) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Streaming:
         self.ticks()
 
     def ticks(self) -> None:
-        """Waits until both streams have gone on for a little."""
+        """Waits until both streams have advanced."""
         goes_on(self.tab, "out", self.name)
         goes_on(self.tab, "endless-out0")
 
@@ -69,13 +69,13 @@ def stops_at_a_click(tab: Tab, name: str) -> None:
 
 
 def end_of(served: Served, name: str) -> float:
-    """When the run came to its end, as seconds since the epoch."""
+    """Returns the time of the run's end, as seconds since the epoch."""
     wait_until(lambda: name in ended(served), 10, f"the end of {name!r}")
     return float(served.marks("ticks finally")[-1]["time"])
 
 
 def crash(tab: Tab) -> None:
-    """Kills the tab's process, with no chance for the page to say anything."""
+    """Kills the tab's process, so that the page can send nothing."""
     with suppress(Error):  # CDP's Page.crash would never be answered
         tab.page.goto("chrome://crash", timeout=5_000)
 
@@ -84,7 +84,7 @@ def test_ten_tabs_tick_over_one_stream_and_ordinary_callbacks_answer(
     own_context: BrowserContext, app: Served
 ) -> None:
     tabs = [Tab(own_context.new_page(), app).open() for _ in range(10)]
-    streams = ("endless0", "endless1")  # no ordinary callback hears these
+    streams = ("endless0", "endless1")  # no ordinary callback listens to these
     for tab in tabs:
         for stream in streams:
             tab.click(stream)
@@ -100,7 +100,7 @@ def test_ten_tabs_tick_over_one_stream_and_ordinary_callbacks_answer(
 @pytest.mark.deadline
 def test_a_closed_tab_ends_its_runs_and_no_others(own_context: BrowserContext, app: Served) -> None:
     first, second, third = (Streaming(own_context, app, f"close{n}-") for n in range(3))
-    stops_within(1, app, "close0-", first.tab.page.close)  # the one that began the worker
+    stops_within(1, app, "close0-", first.tab.page.close)  # the one that started the worker
     second.ticks()
     stops_within(1, app, "close1-", second.tab.page.close)
     third.ticks()
@@ -113,7 +113,7 @@ def test_a_closed_tab_ends_its_runs_and_no_others(own_context: BrowserContext, a
 def test_a_crashed_tab_ends_its_runs_and_no_others(
     own_context: BrowserContext, app: Served, victim: int
 ) -> None:
-    """The worker may live in the process that crashes, and then another takes its place."""
+    """The worker may be in the process that crashes; then another replaces it."""
     tabs = [Streaming(own_context, app, f"crash{victim}{n}-") for n in range(3)]
     gone = tabs.pop(victim)
     stops_within(1, app, gone.name, lambda: crash(gone.tab))
@@ -139,10 +139,10 @@ def test_a_reloaded_tab_ends_its_runs_and_no_others(
 
 
 @pytest.mark.deadline
-def test_a_page_that_comes_back_from_the_cache_has_missed_nothing(
+def test_a_page_that_returns_from_the_cache_has_missed_nothing(
     browser: Browser, app: Served
 ) -> None:
-    """Playwright switches the back/forward cache off, so this takes a browser of its own."""
+    """Playwright disables the back/forward cache, so this uses a browser of its own."""
     kind = browser.browser_type
     with kind.launch(
         executable_path=executable(),
@@ -177,7 +177,7 @@ def test_without_a_shared_worker_each_tab_has_its_own_stream(
 
 
 @pytest.mark.deadline
-def test_a_page_whose_worker_does_not_load_streams_by_itself(
+def test_a_page_whose_worker_does_not_load_uses_its_own_connection(
     own_context: BrowserContext, app: Served
 ) -> None:
     own_context.add_init_script(
@@ -190,7 +190,7 @@ def test_a_page_whose_worker_does_not_load_streams_by_itself(
     stops_at_a_click(one.tab, "other-")
 
 
-def test_a_strict_policy_lets_the_worker_in(own_context: BrowserContext, tmp_path: Path) -> None:
+def test_a_strict_policy_allows_the_worker(own_context: BrowserContext, tmp_path: Path) -> None:
     with serving("tests.apps.embedded:server", tmp_path, path="/one/") as served:
         tabs = [Tab(own_context.new_page(), served).open() for _ in range(2)]
         for tab in tabs:

@@ -1,4 +1,4 @@
-"""Row 6, as a page of ours does its part."""
+"""Row 6 in a page of ours."""
 
 import time
 from pathlib import Path

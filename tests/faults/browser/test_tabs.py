@@ -1,4 +1,4 @@
-"""Row 20: tabs that are hidden, put aside, doubled, or one too many for six connections."""
+"""Row 20: tabs that are hidden, suspended or duplicated, and one more than six connections."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,14 +13,14 @@ STEP = "Number(document.getElementById('out').textContent.split(' ').at(-1))"
 
 
 def goes_on(tab: Tab) -> None:
-    """Waits until the counting run has counted further."""
+    """Waits until the counting run has advanced."""
     step = int(tab.text("out").split()[-1])
     tab.wait_until(f"{STEP} > {step + 5}")
 
 
 @pytest.fixture
 def new_tab(browser: Browser, faulty: Served) -> Iterator[Callable[[], Tab]]:
-    """Opens tabs of a browser of their own, and closes them, which ends their runs."""
+    """Opens tabs in a browser context of their own; closing them ends their runs."""
     context = browser.new_context()
     yield lambda: Tab(context.new_page(), faulty).open()
     for page in context.pages:
@@ -35,10 +35,10 @@ HIDE = """isHidden => {
     window.requestAnimationFrame = isHidden ? () => 0 : window.paint;
     document.dispatchEvent(new Event('visibilitychange'));
 }"""
-"""Playwright keeps every page visible, so this does what Chromium does to a hidden one."""
+"""Playwright keeps every page visible, so this imitates Chromium's treatment of hidden pages."""
 
 
-def test_fault_20_a_hidden_tab_goes_on_and_starts_nothing_twice(
+def test_fault_20_a_hidden_tab_continues_and_starts_nothing_twice(
     new_tab: Callable[[], Tab], faulty: Served
 ) -> None:
     began = len(faulty.marks("endless began"))
@@ -52,7 +52,7 @@ def test_fault_20_a_hidden_tab_goes_on_and_starts_nothing_twice(
 
 
 @pytest.mark.deadline  # a busy Chromium keeps no pages
-def test_fault_20_a_tab_that_comes_back_from_the_back_forward_cache_goes_on(
+def test_fault_20_a_tab_that_returns_from_the_back_forward_cache_continues(
     browser: Browser, faulty: Served
 ) -> None:
     began = len(faulty.marks("endless began"))
@@ -84,7 +84,7 @@ def test_fault_20_a_tab_that_comes_back_from_the_back_forward_cache_goes_on(
     caching.close()
 
 
-def test_fault_20_a_second_tab_and_a_doubled_one_share_nothing_with_the_first(
+def test_fault_20_a_second_tab_and_a_duplicated_one_share_nothing_with_the_first(
     new_tab: Callable[[], Tab], faulty: Served
 ) -> None:
     began = len(faulty.marks("endless began"))

@@ -1,4 +1,4 @@
-"""What a page refuses to apply, and what it shows of its ids."""
+"""Updates that a page refuses to apply, and the visibility of its ids."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def test_names_of_every_object_are_refused_as_props(tab: Tab) -> None:
         assert any(name in warning for warning in tab.warnings), name
 
 
-def test_names_of_every_object_are_nobody_as_ids(tab: Tab) -> None:
+def test_names_of_every_object_are_unknown_as_ids(tab: Tab) -> None:
     tab.click("poisoned-ids")
     tab.wait_for("answer", "poisoned")
     assert tab.page.evaluate(POLLUTED) is None
@@ -30,7 +30,7 @@ def test_names_of_every_object_are_nobody_as_ids(tab: Tab) -> None:
         assert any(name in warning for warning in tab.warnings), name
 
 
-def test_ids_are_128_random_bits_in_bodies_and_never_in_an_address(tab: Tab) -> None:
+def test_ids_are_128_random_bits_in_bodies_and_never_in_a_url(tab: Tab) -> None:
     tab.page.add_init_script(WITHOUT_WORKER)  # Playwright does not see a worker's requests
     tab.page.reload()
     tab.page.wait_for_selector("button")

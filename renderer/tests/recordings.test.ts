@@ -1,12 +1,12 @@
 import {expect, test} from "vitest";
 import type {RunEvent} from "../src/protocol.ts";
-import {collapsed, createRecords} from "../src/tools/records.ts";
+import {collapsed, createRecordings} from "../src/tools/recordings.ts";
 import type {Trigger} from "../src/runs/triggers.ts";
-import type {RunState} from "../src/runs/watchers.ts";
+import type {RunState} from "../src/runs/subscribers.ts";
 
 function setup() {
   const clock = {now: 5000};
-  const records = createRecords(() => clock.now);
+  const records = createRecordings(() => clock.now);
   const run = (id: string, state: RunState) => {
     const body = {changedPropIds: ["go.n_clicks"]};
     const trigger = {entry: {output: "cb"}, match: {}, key: "cb", body} as unknown as Trigger;
@@ -43,7 +43,7 @@ test("a run is listed with its counts, the latest first", () => {
   expect(first && collapsed(first)).toBe(1);
 });
 
-test("runs are numbered as they start, and a snapshot counts as all before it", () => {
+test("runs are numbered in the order of their starts, and a snapshot counts for all updates before it", () => {
   const {records, run, event} = setup();
   for (const id of ["1", "2", "3"]) run(id, "queued");
   run("1", "done");
@@ -52,7 +52,7 @@ test("runs are numbered as they start, and a snapshot counts as all before it", 
   expect(byNumber.map((one) => [one.run, one.updates])).toEqual([["1", 0], ["2", 40], ["3", 0]]);
 });
 
-test("a recording has the events with their times", () => {
+test("a recording contains the events with their times", () => {
   const {records, run, event, update, clock} = setup();
   run("1", "queued");
   clock.now = 5100;
@@ -77,7 +77,7 @@ test("a recording has the events with their times", () => {
   });
 });
 
-test("a run that streams without end is cut in a recording, and goes on to be counted", () => {
+test("the recording of an endless run is cut at a limit, and its counts continue", () => {
   const {records, run, update} = setup();
   run("1", "running");
   for (let n = 1; n <= 10_001; n++) update("1", n, {children: n});
@@ -86,7 +86,7 @@ test("a run that streams without end is cut in a recording, and goes on to be co
   expect(first?.events.length).toBe(10_000);
 });
 
-test("of runs that have ended, the last fifty are kept", () => {
+test("the limit of ended runs is fifty, and the oldest are dropped", () => {
   const {records, run} = setup();
   run("alive", "running");
   for (let n = 1; n <= 60; n++) run(`${n}`, "done");
@@ -96,7 +96,7 @@ test("of runs that have ended, the last fifty are kept", () => {
   expect(kept).not.toContain("10");
 });
 
-test("clearing leaves what is alive", () => {
+test("clearing keeps live runs", () => {
   const {records, run} = setup();
   run("alive", "running");
   run("over", "done");

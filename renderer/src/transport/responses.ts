@@ -1,29 +1,29 @@
-/** What the server's answers mean, and when to ask again. */
+/** Interpretation of server responses, and retry delays with backoff. */
 
 import type {Target} from "../protocol.ts";
 
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 30_000;
-/** So often a request is sent before its failure is told. */
-export const TRIES = 4;
+/** Maximum number of attempts before a request fails. */
+export const MAX_ATTEMPTS = 4;
 
-/** The server has no room at present. */
-export interface Full {
-  /** The setting that was reached; "" where the server does not say. */
+/** A limit of the server was reached (429). */
+export interface LimitReached {
+  /** Name of the limit's setting; "" if the server does not send it. */
   readonly limit: string;
-  /** Until it may be asked again. */
+  /** Time until a retry is allowed. */
   readonly retryMs: number;
 }
 
-/** The server has refused a start, or was not reached. */
+/** Error of a start: the server has refused it, or could not be reached. */
 export class StartFailed extends Error {
   readonly code: string;
-  /** Set where the same start may be accepted later. */
-  readonly full: Full | undefined;
-  /** What `on_error` streams. */
+  /** Set if the same start may be retried later. */
+  readonly full: LimitReached | undefined;
+  /** Updates that `on_error` streamed. */
   readonly set: readonly Target[] | undefined;
 
-  constructor(code: string, message: string, full?: Full, set?: readonly Target[]) {
+  constructor(code: string, message: string, full?: LimitReached, set?: readonly Target[]) {
     super(message);
     this.code = code;
     this.full = full;
@@ -36,14 +36,17 @@ export function isStream(response: Response): boolean {
   return response.ok && response.body !== null && type.startsWith("text/event-stream");
 }
 
-/** 4xx other than 408 and 429, 204, and a page that is no stream (a login?): do not come back. */
-export function isFinal(response: Response): boolean {
+/**
+ * Returns whether a retry is pointless: 4xx except 408 and 429, 204, and a page instead of a stream
+ * (a login, say).
+ */
+export function isPermanent(response: Response): boolean {
   const {ok, status} = response;
   return ok ? !isStream(response) : status < 500 && status !== 408 && status !== 429;
 }
 
-/** Full jitter, so that clients that were cut together do not come back together. */
-export function jitter(attempt: number): number {
+/** Returns a retry delay: exponential backoff with full retryDelayMs, so that clients spread out. */
+export function retryDelayMs(attempt: number): number {
   return Math.random() * Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (attempt - 1));
 }
 
@@ -51,8 +54,11 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** `size` is that of a large request, which something on the way may not let pass. */
-export async function failureOf(
+/**
+ * Converts a failed response to an error; `size` is that of a large request, which a proxy may
+ * block.
+ */
+export async function toStartFailed(
   response: Response | undefined,
   size?: number,
 ): Promise<StartFailed> {
@@ -75,7 +81,7 @@ export async function failureOf(
   return new StartFailed(error, message, full, set);
 }
 
-/** `Retry-After` is a number of seconds, or a date. */
+/** Parses `Retry-After`, a number of seconds or a date. */
 function retryMsOf(response: Response): number {
   const text = response.headers.get("Retry-After") ?? "";
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();

@@ -1,6 +1,6 @@
 import {describe, expect, it} from "vitest";
 import {changed, entryOf, fakePage, patch} from "./fakes.ts";
-import {createKept} from "../src/runs/kept.ts";
+import {createKeepAlive} from "../src/runs/keep_alive.ts";
 import {triggerOf} from "../src/runs/triggers.ts";
 
 const run = {id: "run"};
@@ -10,14 +10,14 @@ const trigger = triggerOf(entryOf({keepAlive: true}), changed("go", "n_clicks", 
 function setup() {
   const page = fakePage({out: {children: "a"}});
   const warnings: string[] = [];
-  const kept = createKept(page.dash, (message) => void warnings.push(message));
+  const kept = createKeepAlive(page.dash, (message) => void warnings.push(message));
   kept.begin(run, trigger);
   kept.applied(run, "out", {children: "a"});
   return {page, kept, warnings};
 }
 
-describe("what a kept-alive run has set", () => {
-  it("is due when its component is drawn anew, once", () => {
+describe("the values of a keep-alive run", () => {
+  it("are shown once when their component is redrawn", () => {
     const {page, kept} = setup();
     expect(kept.due()).toEqual([]);
     page.insert("out", {children: "as the layout says"});
@@ -26,7 +26,7 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([]);
   });
 
-  it("is what came last, with the Patches that followed", () => {
+  it("are the last ones, with later Patches", () => {
     const {page, kept} = setup();
     page.remove("out");
     expect(kept.missed(run, "out", {children: "b", title: "t"})).toBe(true);
@@ -41,7 +41,7 @@ describe("what a kept-alive run has set", () => {
     ]);
   });
 
-  it("is no Patch of a prop that the component does not have", () => {
+  it("leave out a Patch of a prop that is not set", () => {
     const {page, kept} = setup();
     page.remove("out");
     kept.missed(run, "out", {title: patch(1)});
@@ -50,7 +50,7 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([[run, ["out", {children: "a"}]]]);
   });
 
-  it("is no command, which is done once", () => {
+  it("leave out commands", () => {
     const {page, kept} = setup();
     kept.applied(run, "out", {extendData: [1]});
     page.remove("out");
@@ -60,7 +60,7 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([[run, ["out", {children: "a"}]]]);
   });
 
-  it("is not due where the run has drawn the component itself", () => {
+  it("are not shown if the run has redrawn the component itself", () => {
     const {page, kept} = setup();
     page.insert("out", {children: "as the run has drawn it"});
     page.dash.instance("out")!.drawnBy = "cb";
@@ -68,7 +68,7 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([]);
   });
 
-  it("comes before what is set next", () => {
+  it("are shown before the next update", () => {
     const {page, kept} = setup();
     page.remove("out");
     kept.missed(run, "out", {children: ["b"]});
@@ -79,7 +79,7 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([]);
   });
 
-  it("is shown once more when the run has ended meanwhile, and not if it was seen", () => {
+  it("are shown once after the run has ended, unless they were shown before", () => {
     const {page, kept} = setup();
     kept.applied(run, "out", {children: "a"});
     page.remove("out");
@@ -96,7 +96,7 @@ describe("what a kept-alive run has set", () => {
     expect(seen.kept.due()).toEqual([]);
   });
 
-  it("is out of date when another run of its kind begins", () => {
+  it("are dropped when another run with the same key starts", () => {
     const {page, kept} = setup();
     page.remove("out");
     kept.missed(run, "out", {children: "the result"});
@@ -107,25 +107,25 @@ describe("what a kept-alive run has set", () => {
     expect(kept.due()).toEqual([]);
   });
 
-  it("is forgotten above 4 MiB, the oldest first, and told", () => {
+  it("are dropped above the limit of 4 MiB, the oldest first, with a warning", () => {
     const {page, kept, warnings} = setup();
     page.remove("out");
     const large = "x".repeat(1024 * 1024);
     kept.missed(run, "out", {children: large});
-    kept.missed(run, "out", {children: large}); // in its place
+    kept.missed(run, "out", {children: large}); // replaces the value
     kept.missed(run, "b", {children: large});
     kept.missed(run, "c", {children: large});
     expect(warnings).toEqual([]);
     kept.missed(run, "d", {children: large});
 
     expect(warnings).toEqual([
-      'What a run has set on "out" while it was not on the page is too much to be kept.',
+      'Updates of "out", which is not on the page, exceed the size limit and are dropped.',
     ]);
     for (const id of ["out", "b", "c", "d"]) page.insert(id, {});
     expect(kept.due().map(([, [id]]) => id)).toEqual(["b", "c", "d"]);
   });
 
-  it("of a run that is not kept alive is nothing", () => {
+  it("are not kept without keep_alive", () => {
     const {page, kept} = setup();
     const other = {id: "other"};
     expect(kept.missed(other, "gone", {children: "b"})).toBe(false);

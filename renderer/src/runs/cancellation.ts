@@ -1,4 +1,4 @@
-/** What ends a run in the page: a change of a cancel Input, or that its triggers have left. */
+/** Detects what ends a run in the page: a changed cancel Input, or triggers that have left. */
 
 import type {Dash} from "../dash/dash.ts";
 import type {Entry} from "../dash/types.ts";
@@ -15,10 +15,10 @@ export type CancelWatch = ReturnType<typeof watchCancels>;
 export type Cancels = Entry["flash_events"]["cancel"];
 
 /**
- * Remembers the cancel Inputs' values as of now; only changes of a mounted component count, and
- * none is that it is drawn anew with another value.
+ * Watches cancel Inputs from their current values on. Only changes of a mounted component count; a
+ * component that is drawn again with another value has not changed.
  *
- * `isFirst` says which first values of a prop that had none are no change.
+ * `isFirst` returns whether the first value of a prop that had none is no change.
  */
 export function watchCancels(
   dash: Page,
@@ -27,10 +27,12 @@ export function watchCancels(
   isFirst: (value: unknown) => boolean = () => false,
 ) {
   const seen = new Map<string, {readonly instance: Instance; readonly value: unknown}>();
-  look();
+  hasChanged();
 
-  /** Whether a cancel Input has changed, to something other than its allowed value, since. */
-  function look(): boolean {
+  /**
+   * Returns whether a cancel Input has changed since the last call, except to its allowed value.
+   */
+  function hasChanged(): boolean {
     let isCancelled = false;
     for (const dependency of cancels) {
       for (const id of dash.expand(resolveMatch(dependency.id, match))) {
@@ -51,8 +53,8 @@ export function watchCancels(
   }
 
   return {
-    look,
-    /** Takes what the callback's own runs have written as seen. */
+    hasChanged,
+    /** Ignores changes that the callback's own runs have written. */
     accept(id: WireId, props: Props): void {
       for (const property of Object.keys(props)) {
         const key = `${id}.${property}`;
@@ -65,16 +67,16 @@ export function watchCancels(
   };
 }
 
-/** Whether a component that could trigger the run is on the page, whichever instance it is. */
+/** Returns whether a component that could trigger the run is on the page, in any instance. */
 export function isShown(dash: Page, {entry, match}: Trigger): boolean {
   return !inputsOf(dash, entry, match).next().done;
 }
 
 /**
- * Whether none of the components that were the run's Inputs is on the page any more; what its
- * callback has drawn in their place is as good as they were.
+ * Returns whether all components that were the run's Inputs have left the page. Components that its
+ * own callback has drawn in their place count as present.
  */
-export function hasLeft(dash: Page, trigger: Trigger, known: ReadonlySet<Instance>): boolean {
+export function areInputsGone(dash: Page, trigger: Trigger, known: ReadonlySet<Instance>): boolean {
   const {entry, match} = trigger;
   if (entry.flash_events.keepAlive) return false;
   for (const one of inputsOf(dash, entry, match)) {

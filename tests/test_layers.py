@@ -1,4 +1,4 @@
-"""The borders of the house: which room may import which, and no circles."""
+"""Layers: which package may import which, and no import cycles."""
 
 import ast
 import re
@@ -58,12 +58,12 @@ MAY_IMPORT = {
         "callbacks", "components", "errors", "plugin", "progress", "settings", "updates",
     },
 }  # fmt: skip
-"""A room is a package, or a module beside them. Each may import those above it that it names."""
+"""Allowed imports; a layer is a package or a top-level module, and may import layers above it."""
 
 PRIVATE_DASH = {"bridge"}
 
 DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": "brokers."}
-"""Libraries that may be missing, and where alone they are imported."""
+"""Optional libraries, and the only package that imports each."""
 
 
 def module_name(path: Path) -> str:
@@ -75,7 +75,7 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules that a file imports, also within functions."""
+    """Returns the modules that a file imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -91,7 +91,7 @@ def is_own(name: str) -> bool:
     return package == "flash_events" and module in MODULES
 
 
-ARROWS = {
+IMPORTS = {
     name: {
         imported.removeprefix("flash_events.") for imported in imports_of(path) if is_own(imported)
     }
@@ -99,42 +99,42 @@ ARROWS = {
 }
 
 
-def room_of(module: str) -> str:
+def layer_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_every_room_has_its_border() -> None:
-    assert {room_of(name) for name in MODULES} == set(MAY_IMPORT)
+def test_every_layer_has_a_rule() -> None:
+    assert {layer_of(name) for name in MODULES} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_what_its_room_may(name: str) -> None:
-    others = {room_of(imported) for imported in ARROWS[name]} - {room_of(name)}
-    assert others <= MAY_IMPORT[room_of(name)]
+def test_a_module_imports_only_allowed_layers(name: str) -> None:
+    others = {layer_of(imported) for imported in IMPORTS[name]} - {layer_of(name)}
+    assert others <= MAY_IMPORT[layer_of(name)]
 
 
-def test_no_room_may_import_one_below_it() -> None:
+def test_no_layer_may_import_a_later_one() -> None:
     order = list(MAY_IMPORT)
     assert [
-        (room, other)
-        for room, others in MAY_IMPORT.items()
+        (layer, other)
+        for layer, others in MAY_IMPORT.items()
         for other in others
-        if order.index(other) >= order.index(room)
+        if order.index(other) >= order.index(layer)
     ] == []
 
 
-def test_no_circle_of_modules() -> None:
-    TopologicalSorter(ARROWS).prepare()  # raises CycleError, which names them
+def test_modules_have_no_import_cycle() -> None:
+    TopologicalSorter(IMPORTS).prepare()  # raises CycleError with the modules
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_what_is_an_extra_is_imported_where_it_is_needed_alone(name: str) -> None:
+def test_an_optional_library_is_imported_by_its_own_package_only(name: str) -> None:
     used = {module.partition(".")[0] for module in imports_of(MODULES[name])} & set(DRIVERS)
     assert all(name.startswith(DRIVERS[library]) for library in used)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_dashs_private_names_are_touched_in_one_file(name: str) -> None:
+def test_dashs_private_names_are_used_in_one_file(name: str) -> None:
     tree = ast.parse(MODULES[name].read_text("utf-8"))
     private = {
         module
@@ -160,7 +160,7 @@ def test_wire_and_checks_do_no_io(name: str) -> None:
 
 
 def test_no_test_imports_from_another_test() -> None:
-    """What tests share is in `tests.support`, or a fixture of a conftest."""
+    """Shared test code is in `tests.support` or in a fixture of a conftest."""
     found = [
         f"{path.name} imports {module}"
         for path in TESTS.rglob("*.py")
@@ -183,9 +183,9 @@ RENDERER_MAY_IMPORT = {
     "tools": {"dash", "ids.ts", "protocol.ts", "runs", "transport"},
     "index.ts": {"apply", "dash", "ids.ts", "runs", "tabs", "transport"},
 }
-"""The same for the page's script, in which a room is a directory, or a file beside them."""
+"""The same for the renderer; its layers are directories and top-level files."""
 
-RENDERER_ARROWS = {
+RENDERER_IMPORTS = {
     path.relative_to(RENDERER): {
         (path.parent / imported).resolve().relative_to(RENDERER)
         for imported in re.findall(r'from "(\.[^"]+)"', path.read_text("utf-8"))
@@ -194,12 +194,12 @@ RENDERER_ARROWS = {
 }
 
 
-@pytest.mark.parametrize("path", RENDERER_ARROWS, ids=str)
-def test_a_script_imports_only_what_its_room_may(path: Path) -> None:
-    room = path.parts[0]
-    others = {imported.parts[0] for imported in RENDERER_ARROWS[path]} - {room}
-    assert others <= RENDERER_MAY_IMPORT[room]
+@pytest.mark.parametrize("path", RENDERER_IMPORTS, ids=str)
+def test_a_script_imports_only_allowed_layers(path: Path) -> None:
+    layer = path.parts[0]
+    others = {imported.parts[0] for imported in RENDERER_IMPORTS[path]} - {layer}
+    assert others <= RENDERER_MAY_IMPORT[layer]
 
 
-def test_no_circle_of_scripts() -> None:
-    TopologicalSorter(RENDERER_ARROWS).prepare()
+def test_scripts_have_no_import_cycle() -> None:
+    TopologicalSorter(RENDERER_IMPORTS).prepare()

@@ -1,14 +1,14 @@
 import {describe, expect, it} from "vitest";
-import {changed, entryOf, fakeConnections, fakeFrames, fakeMemory, fakePage} from "./fakes.ts";
+import {changed, entryOf, fakeConnections, fakeFrames, fakeStorage, fakePage} from "./fakes.ts";
 import {createApplier} from "../src/apply/apply.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Entry} from "../src/dash/types.ts";
 import type {WireId} from "../src/ids.ts";
 import type {Ended, Props, Target, Updated} from "../src/protocol.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 import {createRuns} from "../src/runs/runs.ts";
 
-/** Lets promises go on that wait for nothing else. */
+/** Runs promises that wait for nothing else. */
 const settle = async () => {
   for (let turns = 0; turns < 20; turns++) await Promise.resolve();
 };
@@ -21,8 +21,8 @@ const finish = entryOf({onDisconnect: "finish", cancel: [stop], running, reset})
 /** A page, which may have been loaded before with the same storage. */
 async function load(
   entry: Entry = finish,
-  {memory = fakeMemory(), layout = {}, page: id = "p"} = {} as {
-    memory?: ReturnType<typeof fakeMemory>;
+  {storage = fakeStorage(), layout = {}, page: id = "p"} = {} as {
+    storage?: ReturnType<typeof fakeStorage>;
     layout?: Readonly<Record<WireId, Props>>;
     page?: string;
   },
@@ -46,8 +46,8 @@ async function load(
     applier,
     connections: server.connections,
     page: Promise.resolve(id),
-    memory,
-    loadRoom: () => Promise.resolve(createRoom(warn)),
+    storage,
+    loadWaitlist: () => Promise.resolve(createWaitlist(warn)),
     onState: () => undefined,
     warn,
   });
@@ -70,7 +70,7 @@ async function load(
     runs.onEvent({type: "end", run, n, reason}, 10);
   const shown = () => page.dash.get("out", "children");
   const isDisabled = () => page.dash.get("button", "disabled");
-  return {...server, page, memory, warnings, runs, started, update, end, shown, isDisabled};
+  return {...server, page, storage, warnings, runs, started, update, end, shown, isDisabled};
 }
 
 describe("a run that finishes without a viewer", () => {
@@ -88,10 +88,10 @@ describe("a run that finishes without a viewer", () => {
     expect([...(other.closes[0]?.runs ?? [])].sort()).toEqual([run, unanswered].sort());
   });
 
-  it("is attached to after a reload, with running on and its state as it comes", async () => {
+  it("is attached to after a reload, with running on", async () => {
     const before = await load();
     const run = await before.started();
-    const {attaches, update, end, shown, isDisabled, runs} = await load(finish, {memory: before.memory});
+    const {attaches, update, end, shown, isDisabled, runs} = await load(finish, {storage: before.storage});
     const {fields, answer} = await attaches.next();
     expect(fields).toEqual({page: "p", runs: [{run, seen: 0}]});
     expect(isDisabled()).toBe(true);
@@ -105,11 +105,11 @@ describe("a run that finishes without a viewer", () => {
     expect([runs.size(), isDisabled(), shown()]).toEqual([0, false, "more"]);
   });
 
-  it("is not lost by what still came from before it was attached to", async () => {
+  it("is not lost by events from before the attach", async () => {
     const before = await load();
     const run = await before.started();
     const {attaches, update, end, shown, runs, stops} = await load(finish, {
-      memory: before.memory,
+      storage: before.storage,
     });
     update(run, 40, "from before");
     end(run, 40, "done");
@@ -122,11 +122,11 @@ describe("a run that finishes without a viewer", () => {
     expect([shown(), runs.size(), stops]).toEqual(["snapshot", 0, []]);
   });
 
-  it("is forgotten at its end", async () => {
+  it("is removed from the storage at its end", async () => {
     const before = await load();
     const run = await before.started();
     before.end(run, 0, "done");
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
 
     expect(after.attaches.size()).toBe(0);
     expect(after.runs.size()).toBe(0);
@@ -135,7 +135,7 @@ describe("a run that finishes without a viewer", () => {
   it("is stopped by its cancel Input after a reload, with its resets", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).answer("c");
     await settle();
     after.page.change("stop", {n_clicks: 1});
@@ -146,10 +146,10 @@ describe("a run that finishes without a viewer", () => {
     expect([after.shown(), after.isDisabled()]).toEqual(["reset", false]);
   });
 
-  it("that is stopped before the attach was answered is stopped when it is", async () => {
+  it("that is cancelled during the attach is stopped after its response", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     after.page.change("stop", {n_clicks: 1});
     after.runs.check();
     expect(after.stops).toEqual([]);
@@ -159,10 +159,10 @@ describe("a run that finishes without a viewer", () => {
     expect(after.stops).toEqual([[run]]);
   });
 
-  it("ends as lost where the server does not know it any more", async () => {
+  it("ends as lost if the server no longer knows it", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).answer("c");
     await settle();
     after.end(run, 7, "lost");
@@ -175,7 +175,7 @@ describe("a run that finishes without a viewer", () => {
   it("ends as lost when the attach fails", async () => {
     const before = await load();
     await before.started();
-    const after = await load(finish, {memory: before.memory});
+    const after = await load(finish, {storage: before.storage});
     (await after.attaches.next()).refuse(new StartFailed("network", "no"));
     await settle();
 
@@ -186,14 +186,14 @@ describe("a run that finishes without a viewer", () => {
     const before = await load();
     await before.started();
 
-    expect((await load(finish, {memory: before.memory, page: "other"})).attaches.size()).toBe(0);
+    expect((await load(finish, {storage: before.storage, page: "other"})).attaches.size()).toBe(0);
   });
 
-  it("waits for the components that trigger it", async () => {
+  it("is restored once its Inputs are on the page", async () => {
     const before = await load();
     await before.started();
     const inputs = [{id: "late", property: "n_clicks"}];
-    const late = await load(entryOf({onDisconnect: "finish"}, {inputs}), {memory: before.memory});
+    const late = await load(entryOf({onDisconnect: "finish"}, {inputs}), {storage: before.storage});
     expect(late.attaches.size()).toBe(0);
     late.page.insert("late", {});
     late.runs.check();
@@ -205,7 +205,7 @@ describe("a run that finishes without a viewer", () => {
   it("is stopped when the app no longer has its callback", async () => {
     const before = await load();
     const run = await before.started();
-    const after = await load({...finish, output: "another"}, {memory: before.memory});
+    const after = await load({...finish, output: "another"}, {storage: before.storage});
 
     expect(after.stops).toEqual([[run]]);
     expect(after.attaches.size()).toBe(0);
@@ -215,14 +215,14 @@ describe("a run that finishes without a viewer", () => {
     const skip = {...finish, flash_events: {...finish.flash_events, overlap: "skip"}} as const;
     const before = await load(skip);
     await before.started();
-    const after = await load(skip, {memory: before.memory});
+    const after = await load(skip, {storage: before.storage});
     after.runs.trigger("cb", changed("go", "n_clicks", 2));
     await settle();
 
     expect(after.starts.size()).toBe(0);
   });
 
-  it("is attached to again when its connection is lost, from what was seen", async () => {
+  it("is attached to again when its connection is lost, from the last update on", async () => {
     const one = await load();
     const run = await one.started();
     one.update(run, 1, "a");
@@ -238,7 +238,7 @@ describe("a run that finishes without a viewer", () => {
     expect([one.shown(), one.runs.size()]).toEqual(["f", 1]);
   });
 
-  it("is told to the connections, which do not stop it with its tab", async () => {
+  it("is marked as surviving, so that it is not stopped with its tab", async () => {
     const one = await load();
     one.runs.trigger("cb", changed("go", "n_clicks", 1));
 
@@ -246,7 +246,7 @@ describe("a run that finishes without a viewer", () => {
   });
 });
 
-it("an update without a gap check is a snapshot; any other with a hole is lost", async () => {
+it("a snapshot may follow a gap; a run with any other gap is lost", async () => {
   const one = await load(entryOf({reset}));
   const run = await one.started();
   one.update(run, 9, "snapshot", {snapshot: true});
@@ -257,7 +257,7 @@ it("an update without a gap check is a snapshot; any other with a hole is lost",
   expect(one.shown()).toBe("reset");
 });
 
-it("a single run that is lost ends, and no other of its connection", async () => {
+it("a single lost run ends, and no other run of its connection", async () => {
   const one = await load(entryOf({overlap: "parallel", reset}));
   const [first] = [await one.started(), await one.started()];
   one.runs.onLost(first);
@@ -273,7 +273,7 @@ describe("a cancel Input of a callback that finishes without a viewer", () => {
     return one;
   };
 
-  it("stops its runs also from a page that shows none", async () => {
+  it("stops its runs from a page that shows none of them", async () => {
     const {stoppedCallbacks, stops, runs} = await clicked(finish);
     expect(stoppedCallbacks).toEqual([["cb"]]);
     expect(stops).toEqual([]);
@@ -292,11 +292,11 @@ describe("a cancel Input of a callback that finishes without a viewer", () => {
     expect((await clicked(allowed)).stoppedCallbacks).toEqual([]);
   });
 
-  it("counts from nothing, as a button without n_clicks does", async () => {
+  it("counts a first number as a change (a button without n_clicks)", async () => {
     expect((await clicked(finish, {stop: {}})).stoppedCallbacks).toEqual([["cb"]]);
   });
 
-  it("stops nothing when a component sets its own first value, as dcc.Location does", async () => {
+  it("stops nothing when a component sets its own first value (dcc.Location)", async () => {
     const one = await load(
       entryOf({onDisconnect: "finish", cancel: [{id: "url", property: "pathname"}]}),
       {layout: {url: {}}},
@@ -310,7 +310,7 @@ describe("a cancel Input of a callback that finishes without a viewer", () => {
     expect(one.stoppedCallbacks).toEqual([["cb"]]);
   });
 
-  it("with a wildcard belongs to the page's own runs only", async () => {
+  it("with a wildcard stops the page's own runs only", async () => {
     const all = {id: '{"index":["ALL"],"type":"stop"}', property: "n_clicks"};
     const own = '{"index":1,"type":"stop"}';
     const one = await load(entryOf({onDisconnect: "finish", cancel: [all]}), {
@@ -322,7 +322,7 @@ describe("a cancel Input of a callback that finishes without a viewer", () => {
     expect(one.stoppedCallbacks).toEqual([]);
   });
 
-  it("that a run writes itself stops nothing, neither during the run nor after it", async () => {
+  it("that a run writes itself stops nothing, during the run and after it", async () => {
     const one = await load();
     const run = await one.started();
     const set: Target[] = [["stop", {n_clicks: 5}]];

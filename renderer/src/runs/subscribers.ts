@@ -1,7 +1,8 @@
 /**
- * What happens in the page, told to whoever has asked: the state components, the dev tools' panel.
+ * Publishes the page's events to subscribers: the state components, the dev tools' panel.
  *
- * They come in scripts of their own, before or after this one, and put themselves into a list.
+ * Subscribers are separate scripts, loaded before or after this one, and add themselves to a global
+ * list.
  */
 
 import type {WireId} from "../ids.ts";
@@ -12,7 +13,7 @@ import type {ConnectionState} from "../transport/host.ts";
 
 export type RunState = "queued" | "running" | "done" | "cancelled" | "error" | "lost";
 
-export type News =
+export type PageEvent =
   | {
       readonly type: "run";
       readonly run: string;
@@ -20,14 +21,14 @@ export type News =
       readonly state: RunState;
     }
   | {readonly type: "event"; readonly event: RunEvent; readonly bytes: number}
-  /** What was set for a run, after collapsing. */
+  /** Props that were set for a run, after collapsing. */
   | {
       readonly type: "applied";
       readonly run: string;
       readonly id: WireId;
       readonly props: Props;
     }
-  /** What was to be set on a component that is not on the page, and was not there before. */
+  /** Props for a component that is not on the page, and was not there before. */
   | {
       readonly type: "missing";
       readonly run: string;
@@ -37,21 +38,24 @@ export type News =
   | {
       readonly type: "connection";
       readonly state: ConnectionState;
-      /** With `reconnecting`: when it is tried again. */
+      /** Time until the next retry; set while `reconnecting`. */
       readonly retryMs?: number | undefined;
     };
 
-export type Watcher = (news: News) => void;
+export type Subscriber = (event: PageEvent) => void;
 
-/** Is told from now on; several connections are told of by the one that has changed last. */
-export function watch(watcher: Watcher): void {
-  watchers().push(watcher);
+/**
+ * Subscribes to the events from now on. With several connections, the state is that of the one that
+ * changed last.
+ */
+export function subscribe(subscriber: Subscriber): void {
+  subscribers().push(subscriber);
 }
 
-export function tell(news: News): void {
-  for (const watcher of watchers()) watcher(news);
+export function publish(event: PageEvent): void {
+  for (const subscriber of subscribers()) subscriber(event);
 }
 
-function watchers(): Watcher[] {
-  return (clientside()["flash_events_watchers"] ??= []) as Watcher[];
+function subscribers(): Subscriber[] {
+  return (clientside()["flash_events_subscribers"] ??= []) as Subscriber[];
 }

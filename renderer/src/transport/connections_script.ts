@@ -1,4 +1,4 @@
-/** The script of connections that a page owns itself; see owned.ts. */
+/** Script of a page's own connections; see lazy_connections.ts. */
 
 import {createConnections} from "./connection.ts";
 import {clientside} from "../dash/store.ts";

@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {deferred} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
-import {createLazyRoom} from "../src/runs/lazy_room.ts";
-import {createRoom} from "../src/runs/room.ts";
+import {StartFailed} from "../src/transport/responses.ts";
+import {createLazyWaitlist} from "../src/runs/lazy_waitlist.ts";
+import {createWaitlist} from "../src/runs/waitlist.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -16,7 +16,7 @@ afterEach(() => {
 const settle = () => vi.advanceTimersByTimeAsync(0);
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
 
-/** A server with room for some runs, and starts of a page, each known by its run's name. */
+/** A server with a limit of runs, and starts of a page, each named by its run. */
 function setup(room = 0, limit = "max_runs_per_page") {
   const server = {room, asked: [] as string[], isDown: false, limit};
   const warnings: string[] = [];
@@ -25,8 +25,8 @@ function setup(room = 0, limit = "max_runs_per_page") {
   const failed: string[] = [];
   const given = new Set<string>();
   const waits: string[] = [];
-  const load = () => Promise.resolve(createRoom((message) => warnings.push(message)));
-  const {enter, poke} = createLazyRoom(load);
+  const load = () => Promise.resolve(createWaitlist((message) => warnings.push(message)));
+  const {enter, retryNow} = createLazyWaitlist(load);
   function start(run: string, replaces: readonly string[] = []): void {
     const ask = () => {
       server.asked.push(run);
@@ -37,17 +37,17 @@ function setup(room = 0, limit = "max_runs_per_page") {
       return Promise.reject(new StartFailed("too_many", "Too many runs.", full));
     };
     const isWanted = () => !given.has(run);
-    const onFull = () => void waits.push(run);
-    enter({runs: [run], replaces, isNew: !replaces.length, ask, isWanted, onFull}).then(
+    const onLimitReached = () => void waits.push(run);
+    enter({runs: [run], replaces, isNew: !replaces.length, ask, isWanted, onLimitReached}).then(
       (connection) => (connection ? began : dropped).push(run),
       () => failed.push(run),
     );
   }
-  return {server, start, poke, warnings, began, dropped, failed, given, waits};
+  return {server, start, retryNow, warnings, began, dropped, failed, given, waits};
 }
 
-describe("P17: a start that finds no room", () => {
-  it("asks again after the time that the server names, and some jitter", async () => {
+describe("P17: a start that is refused by a limit", () => {
+  it("is retried after the server's Retry-After and some jitter", async () => {
     const {server, start, began, waits} = setup();
     start("a");
     await pass(7.4);
@@ -60,24 +60,24 @@ describe("P17: a start that finds no room", () => {
     expect(server.asked).toEqual(["a", "a"]);
   });
 
-  it("begins when a run of the page ends, before those that came later", async () => {
-    const {server, start, poke, began} = setup(2);
+  it("is retried when a run of the page ends, before later starts", async () => {
+    const {server, start, retryNow, began} = setup(2);
     for (const run of "abcdef") start(run);
     await settle();
     expect(began).toEqual(["a", "b"]);
     start("g");
     await settle();
     server.room = 1;
-    poke();
+    retryNow();
     await settle();
     expect(began).toEqual(["a", "b", "c"]);
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(began.join("")).toBe("abcdefg");
   });
 
-  it("is warned about once, however many wait and how long", async () => {
+  it("causes one warning, however many wait and how long", async () => {
     const {server, start, warnings, began} = setup();
     for (const run of "abc") start(run);
     await pass(100);
@@ -90,7 +90,7 @@ describe("P17: a start that finds no room", () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it("has one request on its way, whoever waits", async () => {
+  it("causes one request at a time, however many wait", async () => {
     const {server, start} = setup();
     for (const run of "abcdefgh") start(run);
     await settle();
@@ -99,13 +99,13 @@ describe("P17: a start that finds no room", () => {
     expect(server.asked).toEqual(["a", "a"]);
   });
 
-  it("asks no more when it is given up, and lets the next one ask", async () => {
-    const {server, start, poke, began, dropped, given} = setup();
+  it("is not retried after it is given up, and the next one is", async () => {
+    const {server, start, retryNow, began, dropped, given} = setup();
     for (const run of "abc") start(run);
     await settle();
     given.add("a").add("b");
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(dropped).toEqual(["a", "b"]);
     expect(began).toEqual(["c"]);
@@ -113,19 +113,19 @@ describe("P17: a start that finds no room", () => {
   });
 
   it("gives its place to the start that replaces it", async () => {
-    const {server, start, poke, began, dropped} = setup();
+    const {server, start, retryNow, began, dropped} = setup();
     for (const run of "abc") start(run);
     await settle();
     start("A", ["a"]);
     await settle();
     expect(dropped).toEqual(["a"]);
     server.room = 9;
-    poke();
+    retryNow();
     await settle();
     expect(began).toEqual(["A", "b", "c"]);
   });
 
-  it("does not keep a start waiting that replaces a run which lives", async () => {
+  it("does not delay a start that replaces a live run", async () => {
     const {start, began} = setup(1);
     for (const run of "ab") start(run);
     await settle();
@@ -134,7 +134,7 @@ describe("P17: a start that finds no room", () => {
     expect(began).toEqual(["a", "A"]);
   });
 
-  it("of plain generators keeps no other callbacks waiting", async () => {
+  it("of plain generators does not delay other callbacks", async () => {
     const {server, start, began} = setup(0, "max_threads");
     start("plain");
     await settle();
@@ -144,38 +144,38 @@ describe("P17: a start that finds no room", () => {
     expect(began).toEqual(["async"]);
   });
 
-  it("is refused for another reason, and the next one asks", async () => {
-    const {server, start, poke, failed} = setup();
+  it("may be refused for another reason, and the next one is retried", async () => {
+    const {server, start, retryNow, failed} = setup();
     for (const run of "ab") start(run);
     await settle();
     server.isDown = true;
-    poke();
+    retryNow();
     await settle();
     expect(failed).toEqual(["a", "b"]);
   });
 
-  it("is asked for again at once if a run ends while it is refused", async () => {
-    const {enter, poke} = createRoom(() => undefined);
+  it("is retried at once if a run ends during the refusal", async () => {
+    const {enter, retryNow} = createWaitlist(() => undefined);
     const answers = [deferred<string>(), deferred<string>(), deferred<string>()];
     let asked = 0;
     const ask = () => answers[asked++]?.promise ?? Promise.reject(new Error("asked too often"));
     const started = enter({runs: ["a"], replaces: [], isNew: true, ask, isWanted: () => true}, 1);
-    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    const full = new StartFailed("too_many", "LimitReached.", {limit: "max_runs", retryMs: 5000});
     answers[0]?.reject(full);
     await settle();
-    poke();
-    poke();
+    retryNow();
+    retryNow();
     answers[1]?.reject(full);
     await settle();
     answers[2]?.resolve("c");
     expect(await started).toBe("c");
   });
 
-  it("is refused where what lets it wait cannot be loaded, and loads it for the next", async () => {
+  it("fails if the waitlist script cannot be loaded, and the next start loads it", async () => {
     let loads = 0;
-    const room = createRoom(() => undefined);
-    const {enter} = createLazyRoom(() => Promise.resolve(++loads === 1 ? undefined : room));
-    const full = new StartFailed("too_many", "Full.", {limit: "max_runs", retryMs: 5000});
+    const room = createWaitlist(() => undefined);
+    const {enter} = createLazyWaitlist(() => Promise.resolve(++loads === 1 ? undefined : room));
+    const full = new StartFailed("too_many", "LimitReached.", {limit: "max_runs", retryMs: 5000});
     const request = {runs: ["a"], replaces: [], isNew: true, isWanted: () => true};
     await expect(enter({...request, ask: () => Promise.reject(full)})).rejects.toBe(full);
     const answers = [Promise.reject(full), Promise.resolve("c")];

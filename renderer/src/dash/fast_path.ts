@@ -1,12 +1,13 @@
 /**
- * Sets plain values without `set_props`: many components at the price of one.
+ * Fast path for plain values: sets many components at the price of one `set_props`.
  *
- * `set_props` computes the paths of all ids of the page anew, and has every component of the page
- * look at its props, each time. Neither is needed for values that hold no components and that no
- * callback listens to. So these are written into Dash's state where its own action would write
- * them, and that action is dispatched once, for the last of them, which has all look once.
+ * Each `set_props` recomputes the paths of all ids and makes every component of the page compare
+ * its props. Neither is needed for values that hold no components and that no callback listens to.
+ * So these are written into Dash's state where its own action would write them, and that action is
+ * dispatched once, for the last of them, so that all components compare once.
  *
- * All this is private to Dash. Where its state does not look as expected, nothing is put here.
+ * This is private to Dash: if its state does not look as expected, `put` does nothing and returns
+ * false.
  */
 
 import {isText, mayHoldComponents} from "./drawing.ts";
@@ -15,12 +16,15 @@ import type {Props} from "../protocol.ts";
 import {isPatch} from "./patch.ts";
 import {nodeAt, own, page, pathOf, patternOf, state, store, type Path} from "./store.ts";
 
-const RENDER_TYPE = "clientsideApi"; // as set_props has it
+const RENDER_TYPE = "clientsideApi"; // the same as set_props
 
-export function connectPlain() {
+export function createFastPath() {
   let last: {readonly itempath: Path; readonly props: Props} | undefined;
 
-  /** Writes props into the state if they are plain; says whether it did. They wait for `show`. */
+  /**
+   * Writes props into the state if they are plain, until `show` displays them; returns whether it
+   * did.
+   */
   function put(id: WireId, props: Props): boolean {
     const hashes = state()?.layoutHashes;
     const itempath = pathOf(id);
@@ -28,7 +32,7 @@ export function connectPlain() {
     if (!hashes || !itempath || !node?.props || page.dash_stores?.length !== 1) return false;
     if (node.props["persistence"]) return false;
     for (const [prop, value] of Object.entries(props)) {
-      if (isHeard(id, prop) || isPatch(value)) return false;
+      if (hasListener(id, prop) || isPatch(value)) return false;
       if (mayHoldComponents(node, prop) && !(isText(value) && isText(node.props[prop]))) return false;
     }
     node.props = {...node.props, ...props};
@@ -46,27 +50,27 @@ export function connectPlain() {
     try {
       store()?.dispatch({type: "ON_PROP_CHANGE", payload});
     } catch (error) {
-      reportError(error); // of one who listens to the store; the rest of the page goes on
+      reportError(error); // from a listener of the store; the rest of the page continues
     }
   }
 
   /**
-   * Takes a prop out of the state, once its component has it, so that the component does not find
-   * it again when it is mounted anew. Not where a callback listens, which will ask for it.
+   * Removes a prop from the state after its component has received it, so that a remounted
+   * component does not process it again. Keeps it if a callback listens, which will read it.
    */
-  function take(id: WireId, prop: string): void {
+  function removeProp(id: WireId, prop: string): void {
     const itempath = pathOf(id);
     const node = itempath && nodeAt(itempath);
-    if (!node?.props || !(prop in node.props) || isHeard(id, prop)) return;
+    if (!node?.props || !(prop in node.props) || hasListener(id, prop)) return;
     const {[prop]: _, ...rest} = node.props;
     node.props = rest;
   }
 
-  return {put, show, take};
+  return {put, show, removeProp};
 }
 
-/** Whether a callback listens to a prop, or may. */
-function isHeard(id: WireId, prop: string): boolean {
+/** Returns whether a callback listens to a prop, or may. */
+function hasListener(id: WireId, prop: string): boolean {
   const {inputMap, inputPatterns} = state()?.graphs ?? {};
   if (!inputMap || !inputPatterns) return true;
   const listeners = isDictId(id)

@@ -1,81 +1,81 @@
-/** What the dev tools' panel knows of runs: counts, the last updates, and recordings. */
+/** Recordings of runs for the dev tools' panel: counts, recent updates, and the saved file. */
 
 import type {RunEvent, Target} from "../protocol.ts";
 import type {ConnectionState} from "../transport/host.ts";
-import type {News, RunState} from "../runs/watchers.ts";
+import type {PageEvent, RunState} from "../runs/subscribers.ts";
 
-/** Of runs that have ended, so many are kept. */
+/** Maximum number of ended runs that are kept. */
 const MAX_ENDED = 50;
-/** Of one run, so many events and bytes are recorded. */
+/** Maximum number of events and bytes that are recorded of a run. */
 const MAX_EVENTS = 10_000;
 const MAX_BYTES = 2 * 1024 * 1024;
-/** Of one run, so many updates are shown. */
+/** Maximum number of updates that are shown of a run. */
 export const SHOWN_UPDATES = 200;
 
-export interface Recorded {
-  /** Since the run began. */
+export interface RecordedEvent {
+  /** Time since the run's start, in ms. */
   readonly ms: number;
   readonly event: RunEvent;
 }
 
-export interface RunRecord {
+export interface RecordedRun {
   readonly run: string;
   readonly callback: string;
   readonly triggered: readonly string[];
   readonly startedAt: number;
-  /** Counts the page's runs, in the order of their starts. */
+  /** Number of the run in its page, in the order of starts. */
   readonly number: number;
   state: RunState;
   updates: number;
   bytes: number;
-  /** Values that were streamed, and those that were set: the others have collapsed. */
+  /** Numbers of values streamed and values set; the difference has collapsed. */
   streamed: number;
   applied: number;
   lastAt: number | undefined;
-  readonly events: Recorded[];
+  readonly events: RecordedEvent[];
   isCut: boolean;
 }
 
-export type Records = ReturnType<typeof createRecords>;
+export type Recordings = ReturnType<typeof createRecordings>;
 
-export function createRecords(now: () => number) {
-  const runs = new Map<string, RunRecord>();
+export function createRecordings(now: () => number) {
+  const runs = new Map<string, RecordedRun>();
   const connection = {state: "idle" as ConnectionState, reconnects: 0};
   const listeners = new Set<() => void>();
   let version = 0;
   let started = 0;
 
-  function accept(news: News): void {
-    switch (news.type) {
+  function accept(pageEvent: PageEvent): void {
+    switch (pageEvent.type) {
       case "connection":
-        if (news.state === "reconnecting") connection.reconnects++;
-        connection.state = news.state;
+        if (pageEvent.state === "reconnecting") connection.reconnects++;
+        connection.state = pageEvent.state;
         break;
       case "run": {
-        const {run, state, trigger} = news;
+        const {run, state, trigger} = pageEvent;
         const {changedPropIds} = trigger.body as {changedPropIds?: string[]};
-        const known = runs.get(run) ?? recordOf(run, trigger.entry.output, changedPropIds ?? []);
+        const known = runs.get(run) ?? newRecordedRun(run, trigger.entry.output, changedPropIds ?? []);
         known.state = state;
-        if (!isAlive(known)) runs.delete(run); // what has ended last is forgotten last
+        if (!isAlive(known)) runs.delete(run); // so that runs are dropped in the order of their ends
         runs.set(run, known);
         forget();
         break;
       }
       case "event": {
-        const known = runs.get(news.event.run);
-        if (known) record(known, news.event, news.bytes);
+        const known = runs.get(pageEvent.event.run);
+        if (known) record(known, pageEvent.event, pageEvent.bytes);
         break;
       }
       case "applied": {
-        const known = runs.get(news.run);
-        if (known) known.applied += Object.keys(news.props).length;
+        const known = runs.get(pageEvent.run);
+        if (known) known.applied += Object.keys(pageEvent.props).length;
       }
     }
     version++;
     for (const listener of listeners) listener();
   }
 
-  function recordOf(run: string, callback: string, triggered: readonly string[]): RunRecord {
+  function newRecordedRun(run: string, callback: string, triggered: readonly string[]): RecordedRun {
     return {
       run,
       callback,
@@ -93,9 +93,9 @@ export function createRecords(now: () => number) {
     };
   }
 
-  function record(known: RunRecord, event: RunEvent, bytes: number): void {
+  function record(known: RecordedRun, event: RunEvent, bytes: number): void {
     if (event.type === "update") {
-      known.updates = event.n; // a snapshot stands for all before it
+      known.updates = event.n; // a snapshot replaces all updates before it
       known.bytes += bytes;
       known.streamed += valuesOf(event.set);
       known.lastAt = now();
@@ -112,9 +112,9 @@ export function createRecords(now: () => number) {
   return {
     accept,
     connection,
-    /** The latest first. */
+    /** Returns the runs, the latest first. */
     list: () => [...runs.values()].reverse(),
-    /** Changes with whatever there is to see. */
+    /** Changes with every recorded event. */
     version: () => version,
     clear(): void {
       for (const one of [...runs.values()]) if (!isAlive(one)) runs.delete(one.run);
@@ -125,7 +125,7 @@ export function createRecords(now: () => number) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** What `flash_events.testing.recordings` reads. */
+    /** Returns the recording as JSON, for `flash_events.testing.recordings`. */
     recording(names: Readonly<Record<string, string>>): string {
       const recorded = [...runs.values()].map((one) => recordingOf(one, names));
       return JSON.stringify({flash_events: 1, runs: recorded}, undefined, 1);
@@ -133,7 +133,7 @@ export function createRecords(now: () => number) {
   };
 }
 
-export function recordingOf(record: RunRecord, names: Readonly<Record<string, string>> = {}) {
+export function recordingOf(record: RecordedRun, names: Readonly<Record<string, string>> = {}) {
   return {
     callback: names[record.callback] ?? record.callback,
     triggered: record.triggered,
@@ -143,12 +143,12 @@ export function recordingOf(record: RunRecord, names: Readonly<Record<string, st
   };
 }
 
-export function isAlive({state}: RunRecord): boolean {
+export function isAlive({state}: RecordedRun): boolean {
   return state === "queued" || state === "running";
 }
 
-/** How many values were replaced by later ones before the page showed them. */
-export function collapsed(record: RunRecord): number {
+/** Returns the number of values that were replaced before the page showed them. */
+export function collapsed(record: RecordedRun): number {
   return Math.max(0, record.streamed - record.applied);
 }
 

@@ -46,14 +46,14 @@ beforeEach(() => {
   vi.stubGlobal("dash_stores", [{getState: () => state, subscribe: vi.fn(), dispatch}]);
   vi.stubGlobal("dash_clientside", {set_props: (...args: unknown[]) => sets.push(args)});
   vi.stubGlobal("__dashprivate_childrenProps", {
-    lib: {Card: ["header", "items[].label"], Bare: null}, // Dash has null for a component that names none
+    lib: {Card: ["header", "items[].label"], Bare: null}, // null: the component declares none
   });
 });
 
 afterEach(() => void vi.unstubAllGlobals());
 
 describe("plain values", () => {
-  it("of many components cost one action, which Dash would take for the last of them", () => {
+  it("of many components cost one action, that of the last one", () => {
     dash.commit(() => {
       dash.set("one", {children: "a"});
       dash.set('{"index":1}', {children: "b"});
@@ -73,7 +73,7 @@ describe("plain values", () => {
     ]);
   });
 
-  it("are seen to have changed, each time anew", () => {
+  it("count as changed on every write", () => {
     for (const text of ["a", "b"]) dash.commit(() => dash.set("one", {children: text}));
 
     expect(state.layoutHashes["props,children,0"]).toEqual({
@@ -83,14 +83,14 @@ describe("plain values", () => {
     });
   });
 
-  it("leave what others hold of the props before as it was", () => {
+  it("do not modify the previous props object", () => {
     const before = textOf(0);
     dash.commit(() => dash.set("one", {children: "a"}));
 
     expect(before).toEqual({id: "one", children: "1"});
   });
 
-  it("may be objects where no components can be in them", () => {
+  it("may be objects in props that cannot hold components", () => {
     dash.commit(() => dash.set("card", {style: {color: "red"}, title: ["x", null, 2]}));
 
     expect(sets).toEqual([]);
@@ -98,7 +98,7 @@ describe("plain values", () => {
   });
 });
 
-it("shows what is plain before Dash's own function may move it", () => {
+it("displays plain values before set_props may move their component", () => {
   const order: string[] = [];
   const dispatch = () => order.push("shown");
   vi.stubGlobal("dash_stores", [{getState: () => state, subscribe: vi.fn(), dispatch}]);
@@ -111,7 +111,7 @@ it("shows what is plain before Dash's own function may move it", () => {
   expect(order).toEqual(["shown", "card"]);
 });
 
-it("goes on where one who listens to the store fails", () => {
+it("continues after an error in a listener of the store", () => {
   const reported = vi.fn();
   vi.stubGlobal("reportError", reported);
   const dispatch = () => {
@@ -123,26 +123,26 @@ it("goes on where one who listens to the store fails", () => {
   expect(reported).toHaveBeenCalledOnce();
 });
 
-it("does nothing where nothing was set", () => {
+it("does nothing if no value was set", () => {
   dash.commit(() => undefined);
 
   expect(dispatched).toEqual([]);
 });
 
-describe("Dash's own function sets", () => {
+describe("Dash's set_props sets", () => {
   const div = {namespace: "lib", type: "Div", props: {}};
 
   it.each([
-    ["what a callback listens to", "one", {heard: 1}],
-    ["what a callback with wildcards may listen to", '{"index":1}', {heard: 1}],
+    ["a prop with a listening callback", "one", {heard: 1}],
+    ["a prop that a callback with wildcards may listen to", '{"index":1}', {heard: 1}],
     ["a component", "one", {children: div}],
     ["a list with components", "one", {children: ["text", div]}],
-    ["what takes the place of components", "card", {children: "text"}],
+    ["a text that replaces components", "card", {children: "text"}],
     ["components in a prop that may hold them", "card", {header: div}],
     ["components deep in a prop that may hold them", "card", {items: [{label: div}]}],
     ["a Patch", "card", {title: {__dash_patch_update: "__dash_patch_update", operations: []}}],
-    ["what persists", "three", {children: "text"}],
-    ["what is nowhere", "gone", {children: "text"}],
+    ["a component with persistence", "three", {children: "text"}],
+    ["a missing component", "gone", {children: "text"}],
   ])("%s", (_, id, props) => {
     const before = JSON.stringify(state);
     dash.commit(() => dash.set(id, props));

@@ -1,15 +1,15 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {fakeConnections} from "./fakes.ts";
-import {StartFailed} from "../src/transport/answers.ts";
+import {StartFailed} from "../src/transport/responses.ts";
 import type {Connections, Host} from "../src/transport/host.ts";
-import {createOwned, type CreateConnections} from "../src/transport/owned.ts";
+import {createLazyConnections, type CreateConnections} from "../src/transport/lazy_connections.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const FIELDS = {page: "p", run: "r", replaces: [], callback: "cb"};
 
-/** A page whose script of connections can be loaded from the given try on. */
+/** A page whose connections script can be loaded from the given attempt on. */
 function setup(loadsAt = 1) {
   const made = fakeConnections();
   const posts: string[] = [];
@@ -30,11 +30,11 @@ function setup(loadsAt = 1) {
       suspend: () => away.push("suspend"),
       wake: () => away.push("wake"),
     }) as unknown as Connections;
-  const owned = createOwned(host, () => Promise.resolve(++loads >= loadsAt ? create : undefined));
+  const owned = createLazyConnections(host, () => Promise.resolve(++loads >= loadsAt ? create : undefined));
   return {owned, made, posts, states, away, loads: () => loads};
 }
 
-describe("connections that a page owns", () => {
+describe("connections of a page that shares none", () => {
   it("load their script once, with the first start", async () => {
     const {owned, made, loads} = setup();
     expect(loads()).toBe(0);
@@ -44,14 +44,14 @@ describe("connections that a page owns", () => {
     expect(loads()).toBe(1);
   });
 
-  it("load their script earlier where it will be needed", async () => {
+  it("load their script earlier if it will be needed", async () => {
     const {owned, loads} = setup();
     owned.prepare();
     await vi.advanceTimersByTimeAsync(0);
     expect(loads()).toBe(1);
   });
 
-  it("try again to load it, and start the run when it has come", async () => {
+  it("retry to load it, and start the run once it is loaded", async () => {
     const {owned, made, loads} = setup(3);
     const started = owned.start("{}", FIELDS, false);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -60,7 +60,7 @@ describe("connections that a page owns", () => {
     expect(loads()).toBe(3);
   });
 
-  it("refuse a start whose script cannot be loaded, and load it with the next one", async () => {
+  it("fail a start if the script cannot be loaded, and retry with the next one", async () => {
     const {owned, made, states} = setup(5);
     const refused = owned.start("{}", FIELDS, false).catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -71,7 +71,7 @@ describe("connections that a page owns", () => {
     expect(await started).toBe("c");
   });
 
-  it("tell a refusal as the page's own error, which the script does not know", async () => {
+  it("convert a refusal to the page's own error class", async () => {
     const {owned, made} = setup();
     const started = owned.attach({page: "p", runs: []}).catch((error: unknown) => error);
     const full = {limit: "max_runs", retryMs: 1000};
@@ -93,7 +93,7 @@ describe("connections that a page owns", () => {
     expect(loads()).toBe(0);
   });
 
-  it("close, rest and wake as one when they are there", async () => {
+  it("pass on close, suspend and wake once they are loaded", async () => {
     const {owned, made, posts, away} = setup();
     const started = owned.start("{}", FIELDS, false);
     (await made.starts.next()).answer("c");
