@@ -188,20 +188,16 @@ class Settings:
         for name in given:
             if name not in known:
                 raise ConfigurationError(f"Unknown setting {name!r}. {did_you_mean(name, known)}")
-        for variable in environment:
-            prefix = _LIKE_PREFIX.match(variable)
-            if prefix and variable not in {PREFIX + name.upper() for name in known}:
-                near = nearest(variable[prefix.end() :].lower(), known)
-                _warn_of(variable, f"Did you mean {PREFIX}{near.upper()}?" if near else "")
-        if environment.get(PREFIX + "IDENTIFY"):
+        _warn_of_unknown(environment, known)
+        if environment.get(PREFIX + "IDENTIFY", "").strip():
             raise ConfigurationError(
                 f"{PREFIX}IDENTIFY cannot be set, since identify is a function. Write: "
                 "FlashEvents(app, identify=...)."
             )
         values: dict[str, Any] = {}
         for name, default in known.items():
-            text = environment.get(PREFIX + name.upper())
-            if text is not None and name != "identify":
+            text = environment.get(PREFIX + name.upper(), "").strip()
+            if text and name != "identify":  # an empty variable sets nothing
                 values[name] = _parse(PREFIX + name.upper(), text, default)
         values.update(given)
         for name in ("allowed_origins", "command_props"):
@@ -234,6 +230,20 @@ def _takes_a_request(identify: Any) -> bool:
     return True
 
 
+def _warn_of_unknown(environment: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Warns of variables that are likely meant for us and set nothing; not of another tool's."""
+    variables = {PREFIX + name.upper() for name in known}
+    for variable in environment:
+        prefix = _LIKE_PREFIX.match(variable)
+        if prefix is None or variable in variables:
+            continue
+        near = nearest(variable[prefix.end() :].lower(), known)
+        if near:
+            _warn_of(variable, f"Did you mean {PREFIX}{near.upper()}?")
+        elif variable.startswith(PREFIX):
+            _warn_of(variable, "")
+
+
 @functools.cache
 def _warn_of(variable: str, hint: str) -> None:
     """Warn of an unknown environment variable, once in a process."""
@@ -249,7 +259,7 @@ def _parse(variable: str, text: str, default: Any) -> Any:
         case bool() | None:
             if text.lower() in ("1", "true", "yes", "on"):
                 return True
-            if text.lower() in ("0", "false", "no", "off", ""):
+            if text.lower() in ("0", "false", "no", "off"):
                 return False
             raise ConfigurationError(f"Expected {variable} to be true or false, got {text!r}.")
         case int() | float():

@@ -16,7 +16,7 @@ from dash import set_props
 
 from flash_events import Settings, Update, stream_props
 from flash_events.errors import RunAborted
-from flash_events.wire.events import Reason
+from flash_events.wire.events import Reason, encode
 from tests.support.harness import running
 
 OUT = stream_props("out", {"children": 1})
@@ -48,6 +48,47 @@ async def test_s12_on_error_gets_an_exception_with_what_was_raised_as_its_cause(
     [error] = got
     assert isinstance(error, RunAborted)
     assert error.__cause__ is raised
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise LookupError("It has no text.")
+
+
+class SilentPanic(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "raised", [Silent(), SilentPanic(), ValueError("x" * 100_000)], ids=["", "panic", "huge"]
+)
+@pytest.mark.parametrize("debug", [False, True])
+async def test_t1_on_error_hears_of_exceptions_whose_text_cannot_be_made_or_is_huge(
+    raised: BaseException, debug: bool
+) -> None:
+    """In debug mode the page is told what there is of them, and no more than it can show."""
+    got: list[Exception] = []
+
+    def on_error(error: Exception) -> Update:
+        got.append(error)
+        return OUT
+
+    async def fail(_n: int) -> AsyncIterator[Update]:
+        raise raised
+        yield OUT
+
+    async with running(fail, 0, settings=Settings(debug=debug), on_error=on_error) as streamed:
+        end = await streamed.to_end()
+    [error] = got
+    assert raised in (error, error.__cause__)
+    assert (end.reason, bool(end.body)) == (Reason.ERROR, True)
+    assert end.failure is not None
+    assert end.failure.code == "callback_error"
+    if debug:
+        assert end.failure.message
+        assert type(raised).__name__ in end.failure.message
+    assert len(encode(end)) < 50_000
 
 
 @pytest.mark.parametrize("raised", [SystemExit(2), Panic(), asyncio.CancelledError()])

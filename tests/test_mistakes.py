@@ -5,6 +5,8 @@ Those that only the page can find are in `tests/browser/test_mistakes.py`.
 
 import asyncio
 import functools
+import importlib
+import linecache
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -13,8 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import dash
+import numpy as np
+import pandas as pd
 import pytest
-from dash import ALL, MATCH, Dash, Input, Output, State, dcc, html
+from dash import ALL, MATCH, Dash, Input, Output, Patch, State, dcc, html
 
 from flash_events import (
     CallbackError,
@@ -344,6 +348,53 @@ def test_unusual_but_correct_code_is_accepted(function: Callable[..., Any]) -> N
     decorated(START, function=function)()
 
 
+POINTS: Any = {"x": [[1]], "y": [[2]]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        POINTS,
+        [POINTS],
+        [POINTS, 0],
+        [POINTS, [0]],
+        [POINTS, [-1], 200],
+        (POINTS, (0,), None),
+        [POINTS, np.array([0]), np.int64(200)],
+        [POINTS, None, np.float32(200)],
+        [POINTS, [0], {"x": [5], "y": [5]}],
+        {"x": np.array([[1, 2]]), "y": [np.array([1, 2])]},
+        {"x": [pd.Series([1])], "marker.color": (("red",),)},
+        [[{"x": [1], "y": [2]}], [0], 200],
+        [],
+        {},
+        None,
+        Patch(),
+    ],
+)
+def test_t5_points_that_a_component_takes_are_no_mistake(value: Any) -> None:
+    """The list of new traces is what dash-extendable-graph's component takes."""
+    for prop in ("extendData", "prependData"):
+        assert stream_props("graph", {prop: value}).targets == (("graph", {prop: value}),)
+
+
+@pytest.mark.parametrize("source", ["# a comment\n", "x = 1; y = 2\n", "def live(\n", "\0\n", ""])
+def test_t5_a_function_whose_source_has_changed_since_its_import_is_accepted(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves while the app starts."""
+    file = tmp_path / "changing.py"
+    file.write_text("def live(n):\n    yield n\n\n\ninline = lambda n: (yield n); n = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("changing")
+    monkeypatch.delitem(sys.modules, "changing")
+    decorated(START, function=module.inline)()
+    file.write_text(source * 9)
+    linecache.checkcache()
+    decorated(START, function=module.live)()
+    decorated(START, function=module.inline)()
+
+
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 async def test_it_is_an_error_of_the_run(
     caplog: pytest.LogCaptureFixture, mistake: Mistake
@@ -597,6 +648,8 @@ class TestApps:
         ("FLASH_EVENTS_COLOUR", "The settings are FLASH_EVENTS_ and one of BROKER, "),
         ("FLASH_EVENTS_BROKER", None),
         ("FLASH", None),
+        ("FLASHEVENTSOURCE_URL", None),
+        ("FLASH_EVENT_STORE", None),
     ],
 )
 def test_t13_a_misspelt_variable_is_warned_about_once(

@@ -34,6 +34,13 @@ def test_the_environment_sets_missing_keywords() -> None:
     )
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_t13_an_empty_variable_sets_nothing(empty: str) -> None:
+    """As compose files and CI leave them: `FLASH_EVENTS_DEBUG=` must not hide errors."""
+    names = [field.name.upper() for field in fields(Settings)]
+    assert Settings.load({f"FLASH_EVENTS_{name}": empty for name in names}) == Settings()
+
+
 def test_one_origin_needs_no_list() -> None:
     assert Settings.load({}, allowed_origins="https://a.example").allowed_origins == (
         "https://a.example",

@@ -4,14 +4,17 @@ The page knows which traces a graph has, and says which is not there.
 """
 
 from collections.abc import Mapping
+from numbers import Real
 from types import NoneType
 from typing import Any
 
 from flash_events.errors import UpdateError
 
-PROPS = ("extendData", "prependData", "rowTransaction")
+PROPS = frozenset({"extendData", "prependData", "rowTransaction"})
 
 _TRANSACTION = ("add", "addIndex", "update", "remove", "async")
+_ROWS = ("add", "update", "remove")
+_LISTS = (list, tuple, NoneType)
 
 
 def check_command(component_id: object, prop: str, value: Any) -> None:
@@ -41,8 +44,7 @@ def _wrong_rows(transaction: Mapping[Any, Any]) -> list[Any]:
     return [
         name
         for name, rows in transaction.items()
-        if name not in _TRANSACTION
-        or (name in ("add", "update", "remove") and not isinstance(rows, list | tuple | NoneType))
+        if name not in _TRANSACTION or (name in _ROWS and not isinstance(rows, _LISTS))
     ]
 
 
@@ -53,14 +55,17 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
         component_id: whose prop it is.
         prop: `extendData` or `prependData`.
         value: `{attribute: [list of each trace]}`, or a list of that, which traces and how many
-            points to keep. None, or a Patch, is left to the component.
+            points to keep. None, a Patch, and what ExtendableGraph of dash-extendable-graph takes
+            (a list of new traces in the place of the dict) are left to the component.
     """
+    if _is_usual(value):
+        return
     data, traces, keep = value, None, None
     if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
         data, traces, keep = (*value, None, None)[:3]
         if len(value) > 3:
             raise _wrong(component_id, prop, f"{len(value)} parts")
-    elif isinstance(value, list | tuple | str | int | float) and value != []:
+    elif isinstance(value, list | tuple | str | int | float) and not _has_traces(value):
         raise _wrong(component_id, prop, f"{type(value).__name__} {value!r:.80}")
     if not isinstance(data, Mapping):
         return
@@ -73,9 +78,46 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
     if len(set(counts.values())) > 1:
         raise _wrong(component_id, prop, _words(counts))
     _check_traces(component_id, prop, traces, counts)
-    is_number = isinstance(keep, int | float) and not isinstance(keep, bool)
+    is_number = isinstance(keep, Real) and not isinstance(keep, bool)
     if not (keep is None or is_number or isinstance(keep, Mapping)):
         raise _wrong(component_id, prop, f"{keep!r:.80} as the number of points to keep")
+
+
+def _is_usual(value: Any) -> bool:
+    """Returns whether points are right and written as most are; False says nothing.
+
+    Thousands of updates a second pass here, and the whole check takes several times as long.
+    """
+    data, count = value, None
+    if type(value) is list and len(value) == 3:
+        data, traces, keep = value
+        if type(traces) is not list or type(keep) is not int:
+            return False
+        for trace in traces:
+            if type(trace) is not int:
+                return False
+        count = len(traces)
+    if type(data) is not dict:
+        return False
+    for columns in data.values():
+        if type(columns) is not list:
+            return False
+        if count is None:
+            count = len(columns)
+        elif len(columns) != count:
+            return False
+        for column in columns:
+            if type(column) is not list:
+                return False
+    return True
+
+
+def _has_traces(value: Any) -> bool:
+    """Returns whether a value is an empty list, or one that begins with a list of dicts."""
+    first = value[0] if isinstance(value, list | tuple) and value else None
+    if isinstance(first, list | tuple) and first:
+        return all(isinstance(trace, Mapping) for trace in first)
+    return bool(value == [])
 
 
 def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any, int]) -> None:
@@ -92,8 +134,6 @@ def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any
 
 def _count(columns: Any) -> int | None:
     """For how many traces these are; None if they are no list of lists."""
-    if type(columns) is list and set(map(type, columns)) <= {list}:
-        return len(columns)  # as most are; each point passes here
     shape = getattr(columns, "shape", None)
     if isinstance(shape, tuple) and len(shape) != 1:
         return int(shape[0]) if len(shape) > 1 else None

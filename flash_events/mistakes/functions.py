@@ -7,6 +7,7 @@ import inspect
 import logging
 import textwrap
 from collections.abc import Callable, Iterator
+from tokenize import TokenError
 from types import FunctionType
 from typing import Any
 
@@ -179,8 +180,8 @@ def _source_of(function: Callable[..., Any]) -> tuple[ast.AST, int]:
     try:
         lines, first = inspect.getsourcelines(function)
         [body] = ast.parse(textwrap.dedent("".join(lines))).body
-    except (OSError, TypeError, SyntaxError):  # its source is not there, or a part of an expression
-        return ast.Pass(), 0
+    except (OSError, TypeError, SyntaxError, ValueError, TokenError):
+        return ast.Pass(), 0  # no source, a part of an expression, or changed meanwhile
     return body, first
 
 

@@ -14,7 +14,7 @@ from flash_events import bridge
 from flash_events.errors import EncodingError, Refused, RunRefused
 from flash_events.registration import EventCallback
 from flash_events.runs.encoder import Encoder
-from flash_events.runs.traces import shown_trace
+from flash_events.runs.traces import shown_trace, text_of
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, stream_props
 from flash_events.wire.events import Failure
@@ -129,7 +129,7 @@ def _shown(
 ) -> Failure:
     return replace(
         failure,
-        message=f"{type(error).__name__}: {error}",
+        message=text_of(error),
         callback=callback.name,
         trace=shown_trace(error, callback.function, bridge.prunes_errors(app)),
     )

@@ -20,6 +20,7 @@ from flash_events.runs.errors import ends_task, handle, is_running, shows_errors
 from flash_events.runs.output import Output
 from flash_events.runs.pushed import PushedUpdates
 from flash_events.runs.thread import GeneratorThread
+from flash_events.runs.traces import text_of
 from flash_events.settings import Settings
 from flash_events.times import STOP_SECONDS
 from flash_events.updates import Update, stream_props
@@ -244,7 +245,7 @@ class Run:
         elif isinstance(error, asyncio.CancelledError):
             error = _aborted("The generator awaited something that was cancelled.", error)
         elif not isinstance(error, Exception):
-            error = _aborted(f"The body raised {type(error).__name__}: {error}", error)
+            error = _aborted(f"The body raised {text_of(error)}", error)
         return await handle(
             error, code, self.callback, self._app, self._settings, self._call.activate
         )

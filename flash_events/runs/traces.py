@@ -15,7 +15,7 @@ import dash
 from flash_events.errors import EncodingError
 
 MAX_CHARACTERS = 20_000
-"""Maximum length of a traceback in a page; a longer one is cut at its start."""
+"""Maximum length of a message or a traceback in a page; a longer traceback is cut at its start."""
 
 _NOT_THE_APPS = tuple(
     f"{home}{os.sep}"
@@ -54,6 +54,15 @@ def caller_place() -> str:
     while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_APPS):
         frame = frame.f_back
     return "" if frame is None else _place(frame)
+
+
+def text_of(error: BaseException) -> str:
+    """Return the class and the message of an exception; a long message is cut."""
+    try:
+        text = str(error)
+    except BaseException:  # of the app's own class; tracebacks show the same
+        text = "<exception str() failed>"
+    return f"{type(error).__name__}: {text:.{MAX_CHARACTERS}}"
 
 
 def shown_trace(error: BaseException, function: Callable[..., Any], prune: bool) -> str:

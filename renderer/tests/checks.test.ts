@@ -132,6 +132,29 @@ test("T2: a wrong target is reported once per callback, id and prop, with its so
   for (const index of [0, 2]) expect(errors[index]?.[1]).toContain('Streamed in "/app.py", line 7.');
 });
 
+test("T2: what is streamed to ALL names the line that streamed it", () => {
+  const {checks, errors, applied} = setup({onPage: {'{"k":1,"t":"a"}': "Div"}});
+  const set = [['{"k":["MATCH"],"t":["ALL"]}', {chidren: 1}]] as const;
+  const event = {type: "update", run: "1", n: 1, set, at: "/app.py:7"} as const;
+  checks.accept({type: "event", bytes: 1, event});
+  applied('{"k":1,"t":"a"}', "chidren");
+  expect(errors[0]?.[1]).toContain('app.live streams to "');
+  expect(errors[0]?.[1]).toContain('Streamed in "/app.py", line 7.');
+});
+
+test("T2: a wrong id in running and reset_props with MATCH is not reported as streamed to", () => {
+  const entry = {
+    running: [['{"k":["MATCH"],"t":"ru"}', "disabled", true, false]] as const,
+    reset: [['{"k":["MATCH"],"t":"re"}', {children: ""}]] as const,
+  };
+  const {checks, errors, missing} = setup({onPage: {out: "Div"}, entry});
+  checks.look(true);
+  missing('{"k":1,"t":"ru"}', "disabled");
+  missing('{"k":1,"t":"re"}', "children");
+  expect(errors[0]?.[1]).toContain('app.live names in running "');
+  expect(errors[1]?.[1]).toContain('app.live names in reset_props "');
+});
+
 test("T2: the number of reported errors has a limit", () => {
   const {titles, missing} = setup({onPage: {}});
   for (let n = 0; n < 1000; n++) missing(`nowhere${n}`, "children");

@@ -347,6 +347,20 @@ describe("a start", () => {
     await failed;
   });
 
+  it.each([
+    null,
+    [1],
+    "no",
+    {error: {code: 7}, message: ["no"], limit: {}, set: {out: 1}},
+    {error: 7, message: null, set: null},
+  ])("T3: refused with JSON of a gateway, %j, fails with the status", async (answer) => {
+    const failed = connections.start("{}", {}).catch((error: unknown) => error);
+    (await host.requests.next()).text(429, JSON.stringify(answer));
+    const {code, message, full, set} = (await failed) as StartFailed;
+    expect([code, message]).toEqual(["refused", "The server answered 429."]);
+    expect([full?.limit, set]).toEqual(["", undefined]);
+  });
+
   it("with a stream that is cut before it opens resolves after a resume", async () => {
     const started = connections.start("{}", {});
     const first = await host.requests.next();

@@ -6,9 +6,10 @@
  */
 
 import type {Debugging, Types} from "../dash/debugging.ts";
-import {isDictId, isWildcard, parseId, resolveMatch, type Match, type WireId} from "../ids.ts";
-import type {Entry} from "../dash/types.ts";
+import {isDictId, isPattern, isWildcard, parseId, resolveMatch, type WireId} from "../ids.ts";
+import type {Dependency, Entry} from "../dash/types.ts";
 import type {Props, RunEvent} from "../protocol.ts";
+import type {Trigger} from "../runs/triggers.ts";
 import type {PageEvent} from "../runs/subscribers.ts";
 
 /** Maximum number of remembered update sources; above it all are dropped. */
@@ -33,12 +34,12 @@ interface ChecksOptions {
 }
 
 export function createChecks({dash, askProps}: ChecksOptions) {
-  const runs = new Map<string, {readonly callback: string; readonly match: Match}>();
+  const runs = new Map<string, Trigger>();
   const reported = new Set<string>();
   const checked = new Set<string>();
   const asked = new Map<string, Promise<readonly string[] | undefined>>();
-  /** Source of the last streamed value, by callback, id and prop. */
-  const places = new Map<string, string>();
+  /** Source of the last streamed value, by callback and prop, then by id or pattern. */
+  const places = new Map<string, Map<WireId, string>>();
   const seen = new Set<WireId>();
   let seenPaths: unknown;
   let isDone = false;
@@ -46,8 +47,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   function accept(pageEvent: PageEvent): void {
     switch (pageEvent.type) {
       case "run": {
-        const {entry, match} = pageEvent.trigger;
-        runs.set(pageEvent.run, {callback: entry.output, match});
+        runs.set(pageEvent.run, pageEvent.trigger);
         for (const run of runs.keys()) if (runs.size > MAX_RUNS) runs.delete(run);
         return;
       }
@@ -67,18 +67,36 @@ export function createChecks({dash, askProps}: ChecksOptions) {
   }
 
   function usesOf({run, id, props}: {run: string; id: WireId; props: Props}): Use[] {
-    const {callback = ""} = runs.get(run) ?? {};
-    return Object.keys(props).map((prop) => ({callback, id, prop, how: "streams to"}));
+    const trigger = runs.get(run);
+    if (!trigger) return [];
+    const {entry, match} = trigger;
+    const callback = entry.output;
+    const own = setsOf(entry).map((use) => ({...use, id: resolveMatch(use.id, match)}));
+    return Object.keys(props).map((prop) => {
+      const isStreamed = placeOfValue(callback, id, prop) !== undefined;
+      const set = own.find((use) => use.prop === prop && means(use.id, id));
+      return {callback, id, prop, how: (!isStreamed && set?.how) || "streams to"};
+    });
   }
 
   function note(event: RunEvent): void {
     const run = runs.get(event.run);
     if (event.type !== "update" || !event.at || !run) return;
-    if (places.size > MAX_PLACES) places.clear();
     for (const [target, props] of event.set) {
       const id = resolveMatch(target, run.match);
-      for (const prop of Object.keys(props)) places.set(`${run.callback} ${id} ${prop}`, event.at);
+      for (const prop of Object.keys(props)) {
+        const key = `${run.entry.output} ${prop}`;
+        const byId = places.get(key) ?? new Map<WireId, string>();
+        places.set(key, byId);
+        if (byId.size >= MAX_PLACES) byId.clear();
+        byId.set(id, event.at);
+      }
     }
+  }
+
+  function placeOfValue(callback: string, id: WireId, prop: string): string | undefined {
+    const byId = places.get(`${callback} ${prop}`);
+    return byId?.get(id) ?? [...(byId ?? [])].find(([target]) => means(target, id))?.[1];
   }
 
   /**
@@ -156,7 +174,7 @@ export function createChecks({dash, askProps}: ChecksOptions) {
     if (reported.has(key) || reported.size >= MAX_ERRORS) return;
     reported.add(key);
     const {names, places: written} = dash.callbackNames();
-    const made = places.get(key);
+    const made = placeOfValue(callback, id, prop);
     dash.showError(title, [
       `The event callback ${names?.[callback] ?? callback} ${how} ${JSON.stringify(id)}.`,
       ...(written?.[callback] ? [`Written in ${placeOf(written[callback])}.`] : []),
@@ -170,27 +188,33 @@ export function createChecks({dash, askProps}: ChecksOptions) {
 }
 
 /** Returns all props that an event callback declares. */
-function dependenciesOf({output, inputs, state, flash_events}: Entry): Use[] {
-  const {cancel, reset, running} = flash_events;
-  const use = (how: string) => (id: WireId, prop: string) => ({callback: output, id, prop, how});
-  const [input, read, stop, set, toggle] = [
-    "has an Input of",
-    "has a State of",
-    "names in cancel",
-    "names in reset_props",
-    "names in running",
-  ].map(use) as [Named, Named, Named, Named, Named];
-  const isNeeded = (one: {readonly allow_optional?: boolean}) => !one.allow_optional;
+function dependenciesOf(entry: Entry): Use[] {
+  const {inputs, state} = entry;
+  const uses = (how: string, dependencies: readonly Dependency[]) =>
+    dependencies
+      .filter((one) => !one.allow_optional)
+      .map(({id, property}) => ({callback: entry.output, id, prop: property, how}));
   return [
-    ...inputs.filter(isNeeded).map((one) => input(one.id, one.property)),
-    ...state.filter(isNeeded).map((one) => read(one.id, one.property)),
-    ...cancel.map((one) => stop(one.id, one.property)),
-    ...reset.flatMap(([id, props]) => Object.keys(props).map((prop) => set(id, prop))),
-    ...running.map(([id, prop]) => toggle(id, prop)),
+    ...uses("has an Input of", inputs),
+    ...uses("has a State of", state),
+    ...uses("names in cancel", entry.flash_events.cancel),
+    ...setsOf(entry),
   ];
 }
 
-type Named = (id: WireId, prop: string) => Use;
+/** Returns the props that are set for an event callback without being streamed. */
+function setsOf({output: callback, flash_events: {reset, running}}: Entry): Use[] {
+  const inReset = reset.flatMap(([id, props]) => Object.keys(props).map((prop) => [id, prop] as const));
+  return [
+    ...inReset.map(([id, prop]) => ({callback, id, prop, how: "names in reset_props"})),
+    ...running.map(([id, prop]) => ({callback, id, prop, how: "names in running"})),
+  ];
+}
+
+/** Whether an id, which may be a pattern, means a component. */
+function means(target: WireId, id: WireId): boolean {
+  return target === id || (isPattern(target) && fits(parseId(target), id));
+}
 
 function fits(pattern: Readonly<Record<string, unknown>>, id: WireId): boolean {
   if (!isDictId(id)) return false;

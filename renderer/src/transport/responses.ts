@@ -54,6 +54,14 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** The members of a refusal; of any type, as a proxy may have answered. */
+interface Refusal {
+  readonly error: unknown;
+  readonly message: unknown;
+  readonly limit: unknown;
+  readonly set: unknown;
+}
+
 /**
  * Converts a failed response to an error; `size` is that of a large request, which a proxy may
  * block.
@@ -67,18 +75,21 @@ export async function toStartFailed(
     : "";
   if (!response) return new StartFailed("network", `The server could not be reached.${cure}`);
   const {status} = response;
-  const fallback = {
-    error: "refused",
-    message: `The server answered ${status}.${status === 413 ? cure : ""}`,
-    limit: "",
-    set: undefined as readonly Target[] | undefined,
-  };
-  const {error, message, limit, set} = {
-    ...fallback,
-    ...((await response.json().catch(() => ({}))) as Partial<typeof fallback>),
-  };
-  const full = status === 429 ? {limit, retryMs: retryMsOf(response)} : undefined;
-  return new StartFailed(error, message, full, set);
+  // What has answered may be a proxy, or a gateway with JSON of its own.
+  const told = ((await response.json().catch(() => undefined)) ?? {}) as Partial<Refusal>;
+  const {error, message, limit, set} = told;
+  const full = status === 429 ? {limit: textOr("", limit), retryMs: retryMsOf(response)} : undefined;
+  const otherwise = `The server answered ${status}.${status === 413 ? cure : ""}`;
+  return new StartFailed(
+    textOr("refused", error),
+    textOr(otherwise, message),
+    full,
+    Array.isArray(set) ? (set as Target[]) : undefined,
+  );
+}
+
+function textOr(otherwise: string, value: unknown): string {
+  return typeof value === "string" ? value : otherwise;
 }
 
 /** Parses `Retry-After`, a number of seconds or a date. */
