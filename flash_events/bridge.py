@@ -360,6 +360,14 @@ def refuse_other_calls(app: Dash) -> None:
     app.backend.__call__ = checked  # type: ignore[method-assign] # Dash looks it up there
 
 
+def ordinary_functions(*registries: Registry) -> Iterator[Any]:
+    """The functions under Dash's own @callback, as Dash has wrapped them."""
+    for registry in registries:
+        for known in registry.by_id.values():
+            if SPEC_KEY not in known and "callback" in known:
+                yield known["callback"]
+
+
 def unawaited_pages(app: Dash) -> list[str]:
     """Return the paths of pages whose layout is an `async def`, if this app does not await it."""
     if app._use_async:

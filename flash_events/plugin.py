@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -20,8 +21,10 @@ from flash_events.endpoint.replies import Reply
 from flash_events.endpoint.server import Server
 from flash_events.endpoint.stats import OPENMETRICS
 from flash_events.errors import ConfigurationError
+from flash_events.mistakes.functions import names_stream_props, slip_under_callback
 from flash_events.operations.shutdown import ShutdownWatch, watch_shutdown
 from flash_events.options import Dependencies, Options
+from flash_events.registration import is_registered
 from flash_events.runs.errors import shows_errors
 from flash_events.runs.traces import place_of
 from flash_events.settings import Settings, SettingsOptions
@@ -149,6 +152,7 @@ class _Wiring:
 
     def before_first_request(self) -> None:
         """Check and complete the app, before Dash binds the global callbacks to it."""
+        self._warn_of_ordinary_callbacks()
         if self.has_callbacks():
             bridge.require_async_backend(self.app)
             self.add_script()
@@ -178,6 +182,22 @@ class _Wiring:
         names = bridge.prop_names(request.query.get("type", ""))
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Reply(200, json.dumps(names).encode(), headers)
+
+    def is_used(self) -> bool:
+        """Whether the app has event callbacks, or an ordinary one that was meant to be one."""
+        return self.has_callbacks() or any(map(names_stream_props, self._ordinary_functions()))
+
+    def _ordinary_functions(self) -> list[Any]:
+        registries = bridge.app_registry(self.app), bridge.global_registry()
+        return list(bridge.ordinary_functions(*registries))
+
+    def _warn_of_ordinary_callbacks(self) -> None:
+        has_callbacks = self.has_callbacks()
+        for function in self._ordinary_functions():
+            if has_callbacks or names_stream_props(function):
+                slip = slip_under_callback(function, is_registered(inspect.unwrap(function)))
+                if slip is not None:
+                    logger.error(slip)
 
     def _warn_of_pages(self) -> None:
         paths = bridge.unawaited_pages(self.app)
@@ -290,7 +310,7 @@ def _wire(app: Dash) -> _Wiring:
     setattr(app, _WIRING, wiring)
     if "event_callback" not in dir(app):
         setattr(app, "event_callback", functools.partial(_event_callback, app))  # noqa: B010
-    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.has_callbacks)
+    bridge.wrap_startup(app, wiring.add_routes, wiring.before_first_request, wiring.is_used)
     return wiring
 
 

@@ -71,6 +71,11 @@ def registered(function: Callable[..., Any]) -> tuple[EventCallback, dict[str, A
         ) from None
 
 
+def is_registered(function: Any) -> bool:
+    """Whether a function is an event callback."""
+    return function in _registered
+
+
 def is_event_callback(code: CodeType) -> bool:
     """Return whether this is the code of a decorated function."""
     return any(inspect.unwrap(function).__code__ is code for function in list(_registered))

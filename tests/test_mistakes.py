@@ -35,6 +35,7 @@ from flash_events.endpoint.loop_watch import _culprit
 from flash_events.settings import _warn_of
 from tests.support.harness import running
 from tests.support.mistakes import MISTAKES, Mistake
+from tests.support.server import serving, wait_until
 
 START = Input("start", "n_clicks")
 TICKER = State("ticker", "value")
@@ -66,6 +67,20 @@ def of_keywords(*, n: int, ticker: str) -> Iterator[Any]:
 @functools.wraps(live)
 def wrapper(n: int) -> Any:
     return live(n)
+
+
+@functools.wraps(live)
+async def async_wrapper(n: int) -> Any:
+    return live(n)
+
+
+def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that does not know `functools.wraps`."""
+
+    def inner(*args: Any) -> Any:
+        return function(*args)
+
+    return inner
 
 
 class Page:
@@ -152,6 +167,14 @@ AT_DECORATION: dict[str, tuple[Callable[[], object], tuple[str, ...]]] = {
         decorated(START, function=wrapper),
         ("Put @event_callback below the other decorators",),
     ),
+    "async decorator below": (
+        decorated(START, function=async_wrapper),
+        ("got coroutine function 'live'", "below the other decorators"),
+    ),
+    "decorator below without wraps": (
+        decorated(START, function=timed(live)),
+        ("got function 'inner'", "Put @event_callback below the other decorators"),
+    ),
     "cancel as text": (decorated(START, cancel="stop"), ('Write: cancel=[Input("stop", ',)),
     "cancel of texts": (
         decorated(START, cancel=[("stop", "n_clicks")]),
@@ -206,6 +229,47 @@ async def sleeps_elsewhere(_n: int) -> AsyncIterator[Any]:
     yield await asyncio.to_thread(work)
 
 
+async def forgets_to_await(_n: int) -> AsyncIterator[Any]:
+    yield
+    asyncio.sleep(0)  # type: ignore[unused-coroutine]
+
+
+def sleeps_as_if_async(_n: int) -> Iterator[Any]:
+    yield
+    asyncio.sleep(0)  # type: ignore[unused-coroutine]
+
+
+async def catches_everything(_n: int) -> AsyncIterator[Any]:
+    while True:
+        try:
+            yield
+        except:  # noqa: E722 - that is the mistake
+            print("again")
+
+
+def catches_base_exceptions(_n: int) -> Iterator[Any]:
+    try:
+        yield
+    except (KeyError, BaseException):
+        print("again")
+
+
+async def catches_and_raises(_n: int) -> AsyncIterator[Any]:
+    try:
+        yield
+    except BaseException:
+        print("stopped")
+        raise
+
+
+def catches_where_nothing_waits(_n: int) -> Iterator[Any]:
+    try:
+        print("one line")
+    except BaseException:
+        print("again")
+    yield
+
+
 def yields_in_finally(_n: int) -> Iterator[Any]:
     try:
         yield
@@ -233,6 +297,24 @@ def resets(allowed: object, prop: str = "n_clicks") -> Callable[[], object]:
         ),
         (decorated(START, function=sleeps), ["sleeps, line ", "Write: await asyncio.sleep(...)"]),
         (decorated(START, function=sleeps_elsewhere), []),
+        (
+            decorated(START, function=forgets_to_await),
+            ["forgets_to_await, line ", "does not wait. Write: await asyncio.sleep(...)."],
+        ),
+        (
+            decorated(START, function=sleeps_as_if_async),
+            ["sleeps_as_if_async, line ", "does not wait. Write: time.sleep(...)."],
+        ),
+        (
+            decorated(START, function=catches_everything),
+            ["catches_everything, line ", "cannot be stopped", "Write: except Exception:"],
+        ),
+        (
+            decorated(START, function=catches_base_exceptions),
+            ["catches_base_exceptions, line ", "Write: except Exception:"],
+        ),
+        (decorated(START, function=catches_and_raises), []),
+        (decorated(START, function=catches_where_nothing_waits), []),
         (
             decorated(START, function=yields_in_finally),
             ["not shown when the run is cancelled", "Write it as reset_props"],
@@ -468,6 +550,67 @@ class TestApps:
         event_callback(START)(live)
         page = await (await app.server.test_client().get("/")).get_data(as_text=True)
         assert "static/flash_events" in page
+
+    async def test_a_generator_under_the_callback_decorator_of_dash(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A newcomer leaves @callback where @event_callback belongs, or writes both."""
+        app = Dash("tests", backend="quart")
+        app.layout = html.Div(html.Button(id="start"))
+
+        @app.callback(Output("out", "children"), START)
+        async def one_word_wrong(_n: int) -> AsyncIterator[Any]:
+            yield 1
+
+        @app.callback(Output("out", "title"), START)
+        @event_callback(START)
+        async def both(_n: int) -> AsyncIterator[Any]:
+            yield stream_props("out", {"children": 1})
+
+        @app.callback(Output("out", "lang"), START)
+        async def right(_n: int) -> str:
+            return "en"
+
+        await app.server.test_client().get("/")
+        one, two = caplog.messages
+        assert "one_word_wrong, line " in one
+        assert "under @callback" in one
+        assert "write @event_callback(Input(...)), without an Output." in one
+        assert "both, line " in two
+        assert "leave @callback out" in two
+
+    async def test_a_generator_under_the_callback_decorator_of_an_app_without_our_callbacks(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Only one that uses `stream_props` is ours to speak of."""
+        app = Dash("tests", backend="quart")
+        app.layout = html.Div(html.Button(id="start"))
+        app.callback(Output("out", "children"), START)(live)
+        app.callback(Output("out", "title"), START)(lost_update)
+        await app.server.test_client().get("/")
+        [message] = caplog.messages
+        assert "test_mistakes.lost_update, line " in message
+
+    async def test_an_update_that_an_ordinary_callback_returns(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Dash sends it as a dict, which no component can show."""
+        app = Dash("tests", backend="quart")
+        app.layout = html.Div(html.Button(id="start"))
+        app.callback(Output("out", "children"), START)(coroutine)
+        await app.server.test_client().get("/")
+        [message] = caplog.messages
+        assert "test_mistakes.coroutine, line " in message
+        assert "is returned under @callback" in message
+        assert "return the value itself, or write @event_callback(" in message
+
+    def test_callbacks_that_were_meant_to_stream_are_named_in_the_terminal(
+        self, tmp_path: Path
+    ) -> None:
+        """Also where the app has no event callback; Dash silences other loggers in debug mode."""
+        with serving("tests.apps.half_moved", tmp_path) as served:
+            wait_until(lambda: "__main__.returns, line " in served.log(), 10, "a warning")
+        assert "__main__.yields, line " in served.log()
 
     @pytest.mark.parametrize("worker", ["sync", "gthread"])
     def test_gunicorns_own_workers(

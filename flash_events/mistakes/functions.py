@@ -1,12 +1,14 @@
 """What a function must be to be an event callback, checked when it is decorated."""
 
 import ast
+import contextlib
 import functools
 import inspect
 import logging
 import textwrap
 from collections.abc import Callable, Iterator
 from tokenize import TokenError
+from types import FunctionType
 from typing import Any
 
 from flash_events import bridge
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 _YIELD_IN_FINALLY = (
     "what is yielded in `finally` is not shown when the run is cancelled. Write it as reset_props "
     "of @event_callback, too, and yield it behind the `try`."
+)
+_CATCHES_ALL = (
+    "what stops the run is caught here, so that it cannot be stopped. Write: except Exception:"
 )
 _YIELD = "yield stream_props(id, {prop: value})"
 
@@ -55,9 +60,51 @@ def warn_of_slips(function: Callable[..., Any]) -> None:
         logger.warning("%s.%s, line %d: %s", function.__module__, function.__qualname__, line, slip)
 
 
+def slip_under_callback(function: Any, is_event_callback: bool) -> str | None:
+    """What is wrong with a function under Dash's @callback that was meant to stream, or None.
+
+    Args:
+        function: the function as Dash has it.
+        is_event_callback: whether it is an event callback as well.
+    """
+    function = inspect.unwrap(function)
+    if _is_generator(function):
+        slip = "a function with `yield` stands under @callback, and Dash cannot send what it yields"
+        cure = "write @event_callback(Input(...)), without an Output."
+        if is_event_callback:
+            cure = "leave @callback out; it is an event callback already."
+    elif _returns_update(function):
+        slip = "stream_props(...) is returned under @callback, and Dash takes it for a value"
+        cure = (
+            "return the value itself, or write @event_callback(Input(...)), without an Output, and "
+            "`yield stream_props(...)`."
+        )
+    else:
+        return None
+    line = function.__code__.co_firstlineno
+    return f"{function.__module__}.{function.__qualname__}, line {line}: {slip}: {cure}"
+
+
+def names_stream_props(function: Any) -> bool:
+    """Returns whether a function itself names `stream_props`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and "stream_props" in code.co_names
+
+
+def _returns_update(function: Any) -> bool:
+    if not names_stream_props(function):
+        return False
+    body, _first = _source_of(function)
+    returned = (node.value for node in _nodes_of(body) if isinstance(node, ast.Return))
+    return any(_is_call(value, "stream_props") for value in returned if value is not None)
+
+
 def _not_a_generator(function: Any) -> CallbackError:
     name = getattr(function, "__name__", repr(function))
-    if name == "<lambda>":
+    if inspect.isfunction(function) and any(map(_is_generator, _wrapped_by(function))):
+        kind = "coroutine function" if inspect.iscoroutinefunction(function) else "function"
+        cure = "Put @event_callback below the other decorators of this function."
+    elif name == "<lambda>":
         kind, cure = "lambda", f"Write a `def` with `{_YIELD}` in it."
     elif inspect.iscoroutinefunction(function):
         kind, cure = "coroutine function", f"Did you forget `yield`? Write: {_YIELD}."
@@ -67,14 +114,20 @@ def _not_a_generator(function: Any) -> CallbackError:
         kind, cure = "partial", "Write a `def` that calls it, with a `yield` in it."
     elif inspect.isfunction(function):
         kind, cure = "function", f"Did you forget `yield`? Write: {_YIELD}, and no `return`."
-        if _is_generator(inspect.unwrap(function)):
-            cure = "Put @event_callback below the other decorators of this function."
     else:
         kind, cure = type(function).__name__, "Decorate the generator function itself."
     return CallbackError(
         "Expected a generator function (`async def` or `def`, with a `yield`), "
         f"got {kind} {name!r}. {cure}"
     )
+
+
+def _wrapped_by(function: FunctionType) -> Iterator[Any]:
+    """What a decorator may have put this function around, also without `functools.wraps`."""
+    yield inspect.unwrap(function)
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            yield cell.cell_contents
 
 
 def _is_generator(function: Any) -> bool:
@@ -122,22 +175,29 @@ def _parameter_names(texts: list[str]) -> list[str]:
     ]
 
 
-def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
+def _source_of(function: Callable[..., Any]) -> tuple[ast.AST, int]:
+    """The syntax tree of a function, empty where there is no source, and its first line."""
     try:
         lines, first = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        [body] = ast.parse(textwrap.dedent("".join(lines))).body
     except (OSError, TypeError, SyntaxError, ValueError, TokenError, SystemError):
         # SystemError: a bug of CPython 3.11 (gh-106905) that hits now and then.
-        return  # its source is not there, is a part of an expression, or was changed meanwhile
-    if len(tree.body) != 1:
-        return
-    [body] = tree.body
+        return ast.Pass(), 0  # no source, a part of an expression, or changed meanwhile
+    return body, first
+
+
+def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
+    body, first = _source_of(function)
     is_async = isinstance(body, ast.AsyncFunctionDef)
     for node in _nodes_of(body):
         if isinstance(node, ast.Try):
-            for late in (one for last in node.finalbody for one in (last, *_nodes_of(last))):
+            for late in _nodes_in(node.finalbody):
                 if isinstance(late, ast.Yield | ast.YieldFrom):
                     yield first + late.lineno - 1, _YIELD_IN_FINALLY
+            if any(isinstance(one, ast.Yield | ast.Await) for one in _nodes_in(node.body)):
+                for handler in node.handlers:
+                    if _catches_all(handler):
+                        yield first + handler.lineno - 1, _CATCHES_ALL
         if not isinstance(node, ast.Expr):
             continue
         line = first + node.lineno - 1
@@ -145,6 +205,23 @@ def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
             yield line, "the update is thrown away. Write: yield stream_props(...)."
         elif is_async and _is_call(node.value, "sleep", "time"):
             yield line, "time.sleep holds up all streams. Write: await asyncio.sleep(...)."
+        elif _is_call(node.value, "sleep", "asyncio"):
+            right = "await asyncio.sleep(...)" if is_async else "time.sleep(...)"
+            yield line, f"asyncio.sleep without `await` does not wait. Write: {right}."
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler catches what stops a run, and does not raise it again."""
+    caught = [] if handler.type is None else [handler.type, *_nodes_of(handler.type)]
+    names = {node.id for node in caught if isinstance(node, ast.Name)}
+    is_all = handler.type is None or "BaseException" in names
+    return is_all and not any(isinstance(node, ast.Raise) for node in _nodes_in(handler.body))
+
+
+def _nodes_in(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    for statement in body:
+        yield statement
+        yield from _nodes_of(statement)
 
 
 def _nodes_of(node: ast.AST) -> Iterator[ast.AST]:

@@ -38,3 +38,21 @@ def test_points_of_a_missing_trace_cause_an_error_that_names_graph_and_trace(
     assert "rejected its extendData of trace 7" in shown
     assert "It has 1 traces, counted from 0." in shown
     tab.errors.clear()
+
+
+def test_points_for_a_graph_without_a_figure_are_an_error_with_its_cure(tab: Tab) -> None:
+    tab.wait_until("document.querySelector('#empty .js-plotly-plot')")
+    press(tab, "no-trace")
+    tab.wait_until(f"{SHOWN}.includes('empty')")
+    shown = tab.page.evaluate(SHOWN).replace("\\", "")
+    assert "It has 0 traces, counted from 0." in shown
+    assert 'Set its figure first: {"data": [{"x": [], "y": []}]}' in shown
+    tab.errors.clear()
+
+
+def test_track_fills_the_progress_bar_of_html(tab: Tab) -> None:
+    """Dash declares its value as a string, and in debug mode takes a page down for a number."""
+    press(tab, "progress")
+    tab.wait_for("out", "step 4")
+    tab.wait_until("document.getElementById('bar').value === 100")
+    assert not tab.page.evaluate("store.getState().error.frontEnd.length")

@@ -202,7 +202,7 @@ export function createBacklogs(options: BacklogsOptions) {
       return;
     }
     const traces = tracesOf(busy.value).join(", ");
-    const has = `It has ${countTraces(id)} traces, counted from 0.`;
+    const has = `It has ${countTraces(id)} traces, counted from 0. Set its figure first: {"data": [{"x": [], "y": []}]}.`;
     report(`"${id}" rejected its ${busy.prop} of trace ${traces}: ${String(error)} ${has}`);
   }
 

@@ -6,6 +6,7 @@ import {connectDebugging} from "../dash/debugging.ts";
 import {postTo} from "../transport/endpoint.ts";
 import {VERSION} from "../protocol.ts";
 import {collapsed, createRecordings, isAlive, SHOWN_UPDATES, type RecordedRun} from "./recordings.ts";
+import {allowNumbers} from "./numbers.ts";
 import {endpointOf, postWithRenewal, renewIn} from "../transport/renewal.ts";
 import {subscribe} from "../runs/subscribers.ts";
 
@@ -52,6 +53,13 @@ const BUTTON = {
 };
 const CELL = {padding: "2px 8px 2px 0", verticalAlign: "top", whiteSpace: "nowrap"};
 const CODE = {...CELL, whiteSpace: "pre-wrap", overflowWrap: "anywhere", fontFamily: "monospace"};
+
+interface Page {
+  readonly dash_html_components?: Parameters<typeof allowNumbers>[0];
+}
+
+// The scripts of the components load after this one.
+addEventListener("DOMContentLoaded", () => allowNumbers((globalThis as Page).dash_html_components));
 
 const recordings = createRecordings(() => Date.now());
 subscribe(recordings.accept);
