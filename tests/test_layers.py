@@ -50,8 +50,8 @@ MAY_IMPORT = {
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
-        "bridge", "brokers", "callbacks", "endpoint", "errors", "operations", "options", "runs",
-        "settings",
+        "bridge", "brokers", "callbacks", "endpoint", "errors", "mistakes", "operations",
+        "options", "registration", "runs", "settings",
     },
     "__main__": {"operations"},
     "__init__": {
