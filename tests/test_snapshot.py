@@ -132,7 +132,7 @@ updates = st.tuples(st.lists(targets, min_size=1, max_size=2), st.booleans())
 
 def encoded(targets: Any, alone: bool = False) -> bytes:
     """An update with arbitrary values, as a client of another version may have sent it."""
-    return events.encode_update(Update(tuple(targets), alone), MIB)
+    return events.encode_parted(Update(tuple(targets), alone), MIB)
 
 
 def folded(*props: dict[str, Any], component: Any = "graph", limit_bytes: int = MIB) -> Snapshot:
@@ -503,3 +503,27 @@ def test_the_commands_are_those_of_the_renderer() -> None:
     text = source.read_text("utf-8")
     # A name at the start of a line; those for one component type are in brackets.
     assert set(re.findall(r"^ +(\w+): \{(?:$|acknowledgedBy)", text, re.MULTILINE)) == COMMANDS
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [("out", {"children": 1}), ("out", {"children": 2, "title": "a"})],
+        [("out", {"children": html.Div(html.B("b", id="b"), id="a")}), ("b", {"children": 3})],
+        [("graph", {"extendData": [{"y": [[1]]}, [0], 5]})] * 3,
+        [("out", {"children": Patch()}), ("out", {1: "unusual key", "\ud800": "surrogate"})],
+        [({"type": ALL, "i": 1}, {"data": "__dash_patch_update"})],
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_update_with_parts_leaves_the_same_snapshot(targets: Any, alone: bool) -> None:
+    update = Update(tuple(targets), alone)
+    parted, whole = events.encode_parted(update, MIB), events.encode_update(update, MIB)
+    assert bytes(parted) == whole
+    snapshots = []
+    for body in (parted, whole):
+        snapshots.append(Snapshot(MIB))
+        for _ in range(2):
+            snapshots[-1].add(body)
+    assert snapshots[0].bodies() == snapshots[1].bodies()
+    assert snapshots[0].collapsed == snapshots[1].collapsed

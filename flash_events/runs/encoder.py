@@ -8,7 +8,7 @@ from flash_events.registration import EventCallback
 from flash_events.runs.traces import caller_place, note_yield, yield_place
 from flash_events.settings import Settings
 from flash_events.updates import Update, as_update, check_wildcards
-from flash_events.wire.events import encode_update, with_place
+from flash_events.wire.events import encode_parted, encode_update, with_place
 
 
 class Encoder:
@@ -27,6 +27,8 @@ class Encoder:
         self, callback: EventCallback, settings: Settings, with_places: bool = False
     ) -> None:
         self._match_keys = callback.match_keys
+        # A kept run has a snapshot, which would have to parse the JSON of each update.
+        self._encode = encode_parted if callback.is_kept else encode_update
         self._max_bytes = settings.max_event_bytes
         self._with_places = with_places
 
@@ -38,7 +40,7 @@ class Encoder:
         for component_id, _ in update.targets:
             if type(component_id) is not str:
                 check_wildcards(component_id, self._match_keys, UpdateError)
-        return encode_update(update, self._max_bytes)
+        return self._encode(update, self._max_bytes)
 
     def encode_yielded(
         self, item: Any, generator: AsyncGenerator[Any] | Generator[Any]

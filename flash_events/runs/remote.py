@@ -273,20 +273,23 @@ class RemoteRuns:
 
     async def _terminate_unless_stopped(self, runs: list[RunId], owner: str) -> None:
         await asyncio.sleep(STOP_SECONDS)
-        for record, callback in await self._find(runs):
-            if record.owner == owner:
-                logger.warning(
-                    "%s is still running %.0f s after it was cancelled; its process is terminated.",
-                    callback.name,
-                    STOP_SECONDS,
-                )
-                assert callback.queue is not None
-                try:
-                    await callback.queue.terminate(record.run)
-                except Exception:  # each queue driver raises its own; the run still ends below
-                    logger.exception("The process of a run could not be terminated")
-                if not await self._has_ended(record.run):
-                    await self._end(record)
+        found = [pair for pair in await self._find(runs) if pair[0].owner == owner]
+        await asyncio.gather(*(self._terminate(record, callback) for record, callback in found))
+
+    async def _terminate(self, record: RunRecord, callback: EventCallback) -> None:
+        """Terminate the worker process of a run; end the run if the process does not."""
+        logger.warning(
+            "%s is still running %.0f s after it was cancelled; its process is terminated.",
+            callback.name,
+            STOP_SECONDS,
+        )
+        assert callback.queue is not None
+        try:
+            await callback.queue.terminate(record.run)
+        except Exception:  # each queue driver raises its own; the run still ends below
+            logger.exception("The process of a run could not be terminated")
+        if not await self._has_ended(record.run):
+            await self._end(record)
 
     async def _has_ended(self, run: RunId) -> bool:
         """Wait, TERMINATE_SECONDS at most, for a process whose `finally` may end its run.

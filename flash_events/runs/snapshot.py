@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flash_events import bridge
-from flash_events.wire.json import to_json
+from flash_events.wire.events import PartedBody
+from flash_events.wire.json import embedded, to_json
 
 COMMANDS = frozenset(
     ("extendData", "prependData", "rowTransaction", "rowTransactionAsync", "sendNotifications")
@@ -34,6 +35,8 @@ _CHANGE_TRACES = frozenset(("figure", "extendData", "prependData"))
 
 _COMPONENT = b'"namespace":'
 """Bytes that every encoded update with components contains."""
+
+_PATCH = b'"__dash_patch_update"'
 
 
 @dataclass(slots=True)
@@ -88,15 +91,19 @@ class Snapshot:
         """Add an update that `wire.events.encode_update` has encoded."""
         if not self.is_complete:
             return
-        fields = json.loads(b"{%b}" % body)
-        is_alone = bool(fields.get("alone"))
         draws = _COMPONENT in body
-        count = sum(len(props) for _, props in fields["set"]) or 1
-        for component, props in fields["set"]:
-            for prop, value in props.items():
-                self._add(component, prop, value, len(body) // count + 1, is_alone, draws)
-                if draws:  # the same id may belong to another component from here on
-                    self._barrier = self._next
+        if isinstance(body, PartedBody):
+            for component, prop, text in body.props:
+                is_read = draws or prop == "extendData" or _PATCH in text
+                value = json.loads(text) if is_read else embedded(text)
+                self._add(component, prop, value, len(text) + 1, body.alone, draws)
+        else:  # of a task, which another process has encoded
+            fields = json.loads(b"{%b}" % body)
+            is_alone = bool(fields.get("alone"))
+            count = sum(len(props) for _, props in fields["set"]) or 1
+            for component, props in fields["set"]:
+                for prop, value in props.items():
+                    self._add(component, prop, value, len(body) // count + 1, is_alone, draws)
 
     def abandon(self) -> None:
         """Drop the content for good, because the snapshot is full while a page watches the run."""
@@ -130,6 +137,19 @@ class Snapshot:
         return bodies
 
     def _add(
+        self,
+        component: str,
+        prop: str,
+        value: Any,
+        size: int,
+        is_alone: bool,
+        draws: bool,
+    ) -> None:
+        self._put(component, prop, value, size, is_alone, draws)
+        if draws:  # the same id may belong to another component from here on
+            self._barrier = self._next
+
+    def _put(
         self,
         component: str,
         prop: str,

@@ -5,14 +5,15 @@ describes it, and `tests/vectors/` holds examples that pytest and vitest both re
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from flash_events import bridge, sse
 from flash_events.errors import EncodingError
 from flash_events.updates import Update
-from flash_events.wire.json import to_json
+from flash_events.wire.json import embedded, to_json
 from flash_events.wire.unsendable import culprit
 
 VERSION = 1
@@ -191,9 +192,55 @@ def encode_update(update: Update, max_bytes: int) -> bytes:
     return body + b',"alone":true' if update.alone else body
 
 
+class PartedBody(bytes):
+    """An encoded update that also has the JSON of each prop, so that nobody must parse it again.
+
+    Attributes:
+        alone: whether the update is never collapsed with another.
+        props: component id, name and JSON of each prop, in order.
+    """
+
+    alone: bool
+    props: tuple[tuple[str, str, bytes], ...]
+
+    @classmethod
+    def of(cls, body: bytes, alone: bool, props: Iterable[tuple[str, str, bytes]]) -> Self:
+        """Return a body with its parts."""
+        parted = cls(body)
+        parted.alone, parted.props = alone, tuple(props)
+        return parted
+
+
+def encode_parted(update: Update, max_bytes: int) -> bytes:
+    """Return what `encode_update` returns, as a `PartedBody` unless its keys are unusual."""
+    if isinstance(update, Encoded):
+        return encode_update(update, max_bytes)
+    try:
+        parts = [
+            (
+                one if type(one) is str else bridge.wire_id(one),
+                {prop: to_json(value) for prop, value in props.items()},
+            )
+            for one, props in update.targets
+        ]
+        body = b'"set":%b' % to_json(
+            [(one, {prop: embedded(json) for prop, json in props.items()}) for one, props in parts]
+        )
+    except (TypeError, ValueError, RecursionError):
+        return encode_update(update, max_bytes)  # which names what cannot be sent
+    if not all(type(prop) is str for _, props in parts for prop in props):
+        return encode_update(update, max_bytes)
+    body = _checked(body, max_bytes)
+    props = ((one, prop, json) for one, props in parts for prop, json in props.items())
+    return PartedBody.of(body + b',"alone":true' if update.alone else body, update.alone, props)
+
+
 def with_place(body: bytes, place: str) -> bytes:
     """Return an encoded update with the source location that made it; only for debug mode."""
-    return b'%b,"at":%b' % (body, to_json(place))
+    placed = b'%b,"at":%b' % (body, to_json(place))
+    if isinstance(body, PartedBody):
+        return PartedBody.of(placed, body.alone, body.props)
+    return placed
 
 
 def decode_update(body: bytes) -> Encoded:

@@ -48,6 +48,11 @@ def to_json(value: object) -> bytes:
             return _encode_slowly(value).encode()
 
 
+def embedded(json: bytes) -> orjson.Fragment:
+    """Return a value that `to_json` writes as the given JSON."""
+    return orjson.Fragment(json)
+
+
 def has_key(key: object) -> bool:
     """Return whether a dict with this key can be sent."""
     try:
