@@ -48,7 +48,7 @@ _PARTS = (str, int, float, bool, Wildcard, NoneType)
 """Types that the values of a dict id may have."""
 
 Answer = Update | NoUpdate | Sequence[Update | NoUpdate | None] | None
-"""What `on_error`, `on_state` and `emit` take: one or several updates, or nothing."""
+"""One or several updates, or nothing, as `on_error`, `on_state` and `emit` take it."""
 
 NOTHING = Update(())
 """The update that sets nothing."""

@@ -1,4 +1,4 @@
-"""Who may append to an event log: the bounds, and fairness between its runs."""
+"""Admission to an event log: its bounds, and fairness between its runs."""
 
 import asyncio
 from collections import Counter
@@ -39,7 +39,7 @@ class Admission:
         return bool(self._blocked)
 
     def admit(self, run: RunId, event: bytes, most: int | None = None) -> int:
-        """Counts an event of a run in if there is room; its cost, or 0.
+        """Count an event of a run in if there is room; return its cost, or 0 if there is none.
 
         With `most` there is room only while no more than so many bytes of the run wait.
         """
@@ -63,19 +63,19 @@ class Admission:
         return cost
 
     def _must_give_way(self, run: RunId) -> bool:
-        """A run may use a quarter of the log while others wait, or would keep them out for ever."""
+        """Return whether a run has used its share, a quarter of the log, while others wait."""
         others_wait = len(self._blocked) > (1 if run in self._blocked else 0)
         return others_wait and self._waiting_of_run[run] >= self._limit // 4
 
     def put(self, run: RunId, event: bytes) -> int:
-        """Counts an event in, room or not; its cost."""
+        """Count an event in whether or not there is room; return its cost."""
         cost = self.cost(event)
         self.waiting += cost
         self._waiting_of_run[run] += cost
         return cost
 
     def free(self, costs: Mapping[RunId, int]) -> None:
-        """Counts events out, by run; `notify` follows."""
+        """Subtract the costs of events that were handed over, by run; call `notify` afterwards."""
         for run, cost in costs.items():
             self.waiting -= cost
             self._waiting_of_run[run] -= cost
@@ -83,32 +83,32 @@ class Admission:
                 del self._waiting_of_run[run]
 
     def notify(self) -> None:
-        """Has those who wait look again."""
+        """Make waiting writers check for room again."""
         for room in self._rooms:
             if not room.done():
                 room.set_result(None)
         self._rooms.clear()
 
     def refuse(self, run: RunId) -> None:
-        """Takes no more from a run: if it waits, it gets `LogGone`."""
+        """Refuse further events of a run; a waiting writer of the run gets `LogGone`."""
         self._refused.add(run)
         self.notify()
 
     def accept(self, run: RunId) -> None:
-        """Takes from a run again."""
+        """Accept events of a run again."""
         self._refused.discard(run)
 
     def is_refused(self, run: RunId) -> bool:
-        """Whether nothing is taken from a run."""
+        """Return whether the events of a run are refused."""
         return run in self._refused
 
     def close(self) -> None:
-        """The log is gone: everybody who waits gets `LogGone`."""
+        """Mark the log as gone; waiting writers get `LogGone`."""
         self._is_gone = True
         self.notify()
 
     async def wait(self, run: RunId, event: bytes, most: int | None = None) -> int:
-        """Waits until there is room, and counts an event in; its cost."""
+        """Wait until there is room, and count an event in; return its cost."""
         self._blocked[run] += 1
         try:
             while not (cost := self.admit(run, event, most)):

@@ -50,7 +50,7 @@ class Broker(ABC):
         on_worker_lost: Callable[[WorkerId], object],
         on_request: OnRequest = no_requests,
     ) -> None:
-        """Joins the other workers.
+        """Join the other workers.
 
         Args:
             on_signal: called on the loop with each signal that arrives.
@@ -65,8 +65,8 @@ class Broker(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Sends what is on its way and leaves."""
+        """Send the pending messages, and leave the other workers."""
 
     def mute(self) -> None:
-        """Sends nothing from now on: others end this process, and the runs that it has."""
+        """Send nothing from now on, because another process ends this one and its runs."""
         return

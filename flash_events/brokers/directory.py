@@ -39,7 +39,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     async def claim(self, record: RunRecord) -> RunRecord | None:
-        """Registers a run, which writes to its log from now on; returns its earlier record.
+        """Register a run, which writes to its log from now on; return its earlier record.
 
         Returns None if the claim succeeded, and a record that is nowhere if the run was given up
         (see `locate`). A claim that fails, or is cancelled, must be undone by `withdraw`.
@@ -47,7 +47,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def withdraw(self, record: RunRecord, connections: Sequence[ConnectionId]) -> None:
-        """Undoes a start, wherever it was cut: its claim, and what it has joined.
+        """Undo a start, wherever it was cut: its claim, and what it has joined.
 
         A run that another request has claimed is left alone. What this worker asks afterwards
         finds nothing of the start.
@@ -59,7 +59,7 @@ class RunDirectory(ABC):
 
     @abstractmethod
     async def find(self, runs: Sequence[RunId]) -> list[RunRecord | None]:
-        """The records of runs, None for each that is unknown."""
+        """Return the records of runs; None for each unknown run."""
 
     @abstractmethod
     async def locate(
@@ -74,11 +74,11 @@ class RunDirectory(ABC):
 
     @abstractmethod
     async def kept(self, kept_by: str, callbacks: Sequence[CallbackId]) -> tuple[RunId, ...]:
-        """The live runs of these callbacks that this owner or page keeps without a viewer."""
+        """Return the live runs of callbacks that this owner or page keeps without a viewer."""
 
     @abstractmethod
     async def move(self, record: RunRecord, before: Place | None = None) -> RunRecord | None:
-        """Replaces the record of a live run if it is at the place `before` (None for any).
+        """Replace the record of a live run if it is at the place `before` (None for any).
 
         Returns the record that is known now, which is another one if it was not replaced; None if
         the run is unknown.
@@ -86,15 +86,15 @@ class RunDirectory(ABC):
 
     @abstractmethod
     def retire(self, record: RunRecord) -> None:
-        """Notes that a run has ended."""
+        """Mark the record of a run as ended."""
 
     @abstractmethod
     async def keep_snapshot(self, run: RunId, events: Sequence[bytes], end: bytes) -> None:
-        """Keeps an ended run's snapshot and end event for some minutes, for pages that attach."""
+        """Keep an ended run's snapshot and end event for some minutes, for pages that attach."""
 
     @abstractmethod
     async def snapshot(self, run: RunId, position: int) -> list[bytes]:
-        """The kept event at a position and, unless it is the last, the one after it.
+        """Return the kept event at a position and, unless it is the last, the next one.
 
         Empty if nothing is kept.
         """

@@ -1,4 +1,4 @@
-"""A dict that forgets, so that what is remembered for a while has a bound."""
+"""A dict with expiry and a maximum size."""
 
 import asyncio
 import contextvars
@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class Expiring(Generic[K, V]):
-    """Remembers values for some time, and the newest only if they are more than the limit.
+    """A dict whose values expire; above the size limit the oldest are dropped.
 
     Args:
         seconds: how long a value is remembered.
@@ -45,12 +45,12 @@ class Expiring(Generic[K, V]):
         return key in self._values
 
     def get(self, key: K) -> V | None:
-        """Returns a value, or None if it was forgotten."""
+        """Return a value, or None if it has expired or is unknown."""
         known = self._values.get(key)
         return None if known is None else known[2]
 
     def add(self, key: K, value: V) -> None:
-        """Remembers a value from now on; an earlier one with its key is replaced."""
+        """Store a value; it replaces an earlier value of its key."""
         self.pop(key)
         size = self._size(value)
         if size > self._limit:
@@ -66,7 +66,7 @@ class Expiring(Generic[K, V]):
         self._set_timer()
 
     def pop(self, key: K) -> V | None:
-        """Forgets a value; returns it, or None if there is none."""
+        """Remove a value and return it, or None if there is none."""
         known = self._values.pop(key, None)
         if known is None:
             return None

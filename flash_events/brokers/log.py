@@ -40,13 +40,13 @@ class LogLimits:
     outage_seconds: float = 120.0
 
     def cost(self, event: bytes) -> int:
-        """What an event costs: its bytes, and at least its share of a log's events."""
+        """Return the cost of an event: its bytes, but at least its share of the maximum number."""
         return max(len(event), self.waiting_bytes // self.waiting_events, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read returns.
+    """The result of one read.
 
     Attributes:
         data: whole events with their ids, ready for the socket.
@@ -74,41 +74,41 @@ class EventLog(ABC):
 
     @abstractmethod
     def offer(self, run: RunId, event: bytes, most: int | None = None) -> bool:
-        """Appends an encoded event of a run if there is room; returns whether it was appended.
+        """Append an encoded event of a run if there is room; return whether it was appended.
 
         With `most` there is room only while no more than that many bytes of the run wait.
         """
 
     @abstractmethod
     async def append(self, run: RunId, event: bytes, most: int | None = None) -> None:
-        """Appends an event as soon as there is room; no run can keep the others out for ever.
+        """Append an event as soon as there is room; no run can keep the others out for ever.
 
         Raises `LogGone` if the log was dropped, or takes nothing more from the run.
         """
 
     @abstractmethod
     def append_now(self, event: bytes, run: RunId = NO_RUN) -> None:
-        """Appends an event without waiting; one of a run that this worker has lost is dropped."""
+        """Append an event without waiting; one of a run that this worker has lost is dropped."""
 
     @abstractmethod
     def leave(self, run: RunId, event: bytes = b"") -> None:
-        """Appends a run's last event without waiting; the run no longer uses the log."""
+        """Append a run's last event without waiting; the run no longer uses the log."""
 
     async def sent(self) -> None:
-        """Waits until other workers can read what was appended."""
+        """Wait until other workers can read what was appended."""
         return
 
     @abstractmethod
     async def finish_if_idle(self, event: bytes) -> bool:
-        """Appends the very last event unless a run uses the log; returns whether it is finished."""
+        """Append the very last event unless a run uses the log; return whether it is finished."""
 
     @abstractmethod
     async def check(self, after: str) -> None:
-        """Raises `LogGone` if the log no longer has what follows the event id `after`."""
+        """Raise `LogGone` if the log no longer has what follows the event id `after`."""
 
     @abstractmethod
     async def read(self, after: str) -> Batch:
-        """Waits for events after `after` ("" for the first), which then counts as handed over.
+        """Wait for events after `after` ("" for the first), which then counts as handed over.
 
         May return an empty batch when woken. Raises `LogGone` if the log has a gap, was dropped,
         or is held by another worker.
@@ -116,12 +116,12 @@ class EventLog(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Makes a waiting `read` return."""
+        """Make a waiting `read` return."""
 
     @property
     @abstractmethod
     def waiting(self) -> int:
-        """About how many bytes wait to be handed over, as far as this worker knows."""
+        """Approximate number of bytes that wait to be handed over, as far as this worker knows."""
 
 
 class EventLogs(ABC):
@@ -131,27 +131,27 @@ class EventLogs(ABC):
     async def open(
         self, connection: ConnectionId, owner: str, run: RunId, place: Place
     ) -> EventLog | None:
-        """Creates a log that this worker holds and `run` writes to.
+        """Create a log that this worker holds and `run` writes to.
 
         Returns None if the id belongs to somebody else, or another worker has claimed the run.
         """
 
     @abstractmethod
     async def take(self, connection: ConnectionId, owner: str) -> EventLog | None:
-        """Makes this worker the holder of a log; returns None if it is unknown or foreign."""
+        """Make this worker the holder of a log; return None if it is unknown or foreign."""
 
     @abstractmethod
     async def join(
         self, connection: ConnectionId, owner: str, run: RunId, place: Place, max_runs: int
     ) -> EventLog | None:
-        """Lets a run write to a log; returns None if it is unknown, foreign or finished.
+        """Let a run write to a log; return None if it is unknown, foreign or finished.
 
         Raises `LogFull` if `max_runs` runs use it, or too much waits in it.
         """
 
     @abstractmethod
     async def adopt(self, connection: ConnectionId, run: RunId) -> tuple[EventLog, int] | None:
-        """Lets this worker take over a run that was queued, or whose worker has died.
+        """Let this worker take over a run that was queued, or whose worker has died.
 
         Returns the log and the attempt number, from 1; None if the run has ended, or its log is
         gone or its writers were cancelled.
@@ -159,18 +159,18 @@ class EventLogs(ABC):
 
     @abstractmethod
     def writer(self, connection: ConnectionId, run: RunId) -> EventLog:
-        """A log for a run of this worker, after another worker has made the run `join`."""
+        """Return a log for a run of this worker, for which another worker has called `join`."""
 
     @abstractmethod
     async def touch(self, connection: ConnectionId, owner: str) -> bool:
-        """Tells the holder of a log that its client is alive.
+        """Tell the holder of a log that its client is alive.
 
         Returns False if the log is unknown or foreign, as far as this worker can know.
         """
 
     @abstractmethod
     async def drop(self, connection: ConnectionId) -> Mapping[RunId, Place]:
-        """Forgets a log that this worker holds; returns its live runs, each with its place.
+        """Forget a log that this worker holds; return its live runs, each with its place.
 
         The result is empty if another worker holds it.
         """
@@ -179,11 +179,11 @@ class EventLogs(ABC):
     async def end_run(
         self, connection: ConnectionId, run: RunId, place: Place | None, event: bytes
     ) -> bool:
-        """Ends a run that its own worker does not end; returns whether `event` was appended.
+        """End a run that its own worker does not end; return whether `event` was appended.
 
         It is not if the run has left by itself, or is elsewhere than at `place` (None for any).
         """
 
     @abstractmethod
     async def cancel_writers(self, connection: ConnectionId) -> None:
-        """Cancels the writers of a log: nobody reads it any more."""
+        """Cancel the writers of a log, because it has no reader any more."""

@@ -1,4 +1,4 @@
-"""What workers tell each other: small frozen values, as JSON between processes."""
+"""Messages between workers: small frozen values, encoded as JSON between processes."""
 
 import json
 from dataclasses import dataclass, fields

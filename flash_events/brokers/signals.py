@@ -18,14 +18,14 @@ LOOK_SECONDS = 0.5
 """Time between two checks whether a worker that has not answered yet is alive."""
 
 MISSED_TIMES = 2
-"""A worker is gone if so many checks, one after the other, do not find it."""
+"""Number of consecutive checks without a sign of life after which a worker is gone."""
 
 OnSignal = Callable[[Signal], object]
 OnRequest = Callable[[Signal], Awaitable[Any]]
 
 
 async def no_requests(request: Signal) -> None:
-    """Answers no request; the default handler."""
+    """Refuse every request; the default handler."""
     raise NotImplementedError(f"This worker answers no {type(request).__name__}.")
 
 
@@ -46,14 +46,14 @@ class Signals(ABC):
 
     @abstractmethod
     def send(self, worker: WorkerId, signal: Signal) -> None:
-        """Sends a signal to one worker, which may be this one; it arrives once, or never."""
+        """Send a signal to one worker, which may be this one; it arrives once, or never."""
 
     @abstractmethod
     async def lives(self, worker: WorkerId) -> bool:
-        """Returns whether a worker shows a sign of life; one that has just died may still."""
+        """Return whether a worker shows a sign of life; one that has just died may still."""
 
     async def ask(self, worker: WorkerId, request: Signal, timeout_seconds: float) -> Any:
-        """Sends a request to a worker and returns its answer, a JSON value.
+        """Send a request to a worker and return its answer, a JSON value.
 
         Args:
             worker: may be this one.
@@ -92,7 +92,7 @@ class Signals(ABC):
                 raise WorkerGone("The worker that was asked is gone.")
 
     def hear(self, signal: Signal) -> None:
-        """Passes a signal that has arrived to whoever waits for it."""
+        """Pass a received signal to its handler, or to the `ask` that waits for it."""
         match signal:
             case Question():
                 self._background.start(self._answer(signal))

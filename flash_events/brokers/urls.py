@@ -1,4 +1,4 @@
-"""The broker that a URL names; its driver is imported when it is used."""
+"""Brokers by URL; a driver is imported on first use."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def broker_of(url: str, limits: LogLimits) -> Broker:
-    """A broker from its URL, which must be opened before it is used.
+    """Return the broker of a URL; it must be opened before it is used.
 
     Raises:
         ConfigurationError: the URL names no known broker, or its driver is missing.
@@ -22,7 +22,7 @@ def broker_of(url: str, limits: LogLimits) -> Broker:
 
 
 def check_broker(url: str) -> None:
-    """Raises what `broker_of` would raise; creates nothing."""
+    """Raise the error that `broker_of` would raise; create nothing."""
     _engine(url)
 
 

@@ -1,4 +1,4 @@
-"""The shape of command props, as far as it can be known here: what they would refuse in the page.
+"""Checks of the shape of command props, before the page would refuse them.
 
 The page knows which traces a graph has, and says which is not there.
 """
@@ -18,7 +18,7 @@ _LISTS = (list, tuple, NoneType)
 
 
 def check_command(component_id: object, prop: str, value: Any) -> None:
-    """Raises `UpdateError` for a value that its component would refuse, or do nothing with."""
+    """Raise `UpdateError` for a value that its component would refuse or ignore."""
     if prop == "rowTransaction":
         _check_rows(component_id, value)
     else:
@@ -26,7 +26,7 @@ def check_command(component_id: object, prop: str, value: Any) -> None:
 
 
 def _check_rows(component_id: object, value: Any) -> None:
-    """Raises `UpdateError` unless a `rowTransaction` has lists of rows; None is left alone."""
+    """Raise `UpdateError` unless a `rowTransaction` has lists of rows; None is left alone."""
     if value is None or (isinstance(value, Mapping) and not _wrong_rows(value)):
         return
     got = f"{type(value).__name__} {value!r:.80}"
@@ -49,7 +49,7 @@ def _wrong_rows(transaction: Mapping[Any, Any]) -> list[Any]:
 
 
 def _check_points(component_id: object, prop: str, value: Any) -> None:
-    """Raises `UpdateError` for what Plotly would refuse whatever the graph shows.
+    """Raise `UpdateError` for what Plotly would refuse whatever the graph shows.
 
     Args:
         component_id: whose prop it is.
@@ -84,7 +84,7 @@ def _check_points(component_id: object, prop: str, value: Any) -> None:
 
 
 def _is_usual(value: Any) -> bool:
-    """Returns whether points are right and written as most are; False says nothing.
+    """Return whether points are right and written as most are; False says nothing.
 
     Thousands of updates a second pass here, and the whole check takes several times as long.
     """
@@ -113,7 +113,7 @@ def _is_usual(value: Any) -> bool:
 
 
 def _has_traces(value: Any) -> bool:
-    """Returns whether a value is an empty list, or one that begins with a list of dicts."""
+    """Return whether a value is an empty list, or one that begins with a list of dicts."""
     first = value[0] if isinstance(value, list | tuple) and value else None
     if isinstance(first, list | tuple) and first:
         return all(isinstance(trace, Mapping) for trace in first)
@@ -133,7 +133,7 @@ def _check_traces(component_id: object, prop: str, traces: Any, counts: dict[Any
 
 
 def _count(columns: Any) -> int | None:
-    """For how many traces these are; None if they are no list of lists."""
+    """Return the number of traces, or None if this is not a list of lists."""
     shape = getattr(columns, "shape", None)
     if isinstance(shape, tuple) and len(shape) != 1:
         return int(shape[0]) if len(shape) > 1 else None

@@ -1,4 +1,4 @@
-"""What somebody has likely meant who has yielded or streamed something that is no update."""
+"""Suggested code in place of a value that is not an update."""
 
 import inspect
 from collections.abc import Iterator, KeysView, Mapping, ValuesView
@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 
 def instead_of_yielded(got: Any, verb: str) -> str:
-    """What to write in the place of a value that was yielded, returned or emitted."""
+    """Return the code to write in place of a value that was yielded, returned or emitted."""
     if inspect.isasyncgen(got) or inspect.isgenerator(got):
         if verb != "yield":
             return f"It cannot stream: {verb} one update, or a list of them."
@@ -27,7 +27,7 @@ def instead_of_yielded(got: Any, verb: str) -> str:
 
 
 def _arguments_for(got: Any) -> str:
-    """The arguments that `stream_props` takes for what somebody has written instead of it."""
+    """Return the arguments of `stream_props` that a wrong value was probably meant to be."""
     if isinstance(got, DashDependency):
         return f"{got.component_id!r}, {{{got.component_property!r}: ...}}"
     if isinstance(got, Component):
@@ -41,7 +41,7 @@ def _arguments_for(got: Any) -> str:
 
 
 def instead_of_call(args: tuple[Any, ...], unknown: Mapping[str, Any]) -> str:
-    """What to write in the place of a call of `stream_props` that has no meaning."""
+    """Return the code to write in place of an invalid call of `stream_props`."""
     component_id = repr(args[0]) if args and isinstance(args[0], str | dict) else "id"
     if unknown:
         props = ", ".join(f'"{name}": {_short(value)}' for name, value in unknown.items())
@@ -52,7 +52,7 @@ def instead_of_call(args: tuple[Any, ...], unknown: Mapping[str, Any]) -> str:
 
 
 def instead_of_id(got: Any) -> str:
-    """What to write in the place of something that is no component id."""
+    """Return the code to write in place of a value that is not a component id."""
     if isinstance(got, DashDependency):
         component_id, prop = got.component_id, got.component_property
         return f"Write: {component_id!r}, and the prop in a dict: {{{prop!r}: ...}}."
@@ -64,14 +64,14 @@ def instead_of_id(got: Any) -> str:
 
 
 def instead_of_props(got: Any) -> str:
-    """What to write in the place of something that is no dict of props."""
+    """Return the code to write in place of a value that is not a dict of props."""
     if isinstance(got, Mapping | list | tuple | set):
         return 'Write: {"children": ...}.'
     return f'Write: {{"children": {_short(got)}}}.'
 
 
 def instead_of_unsendable(value: Any) -> str:
-    """What to write in the place of a value that has no JSON form."""
+    """Return the code to write in place of a value that has no JSON form."""
     kind = type(value)
     if inspect.isawaitable(value):
         return "Did you forget `await`?"
@@ -94,7 +94,7 @@ def instead_of_unsendable(value: Any) -> str:
 
 
 def is_pair(value: Any) -> bool:
-    """Whether a value is an id and props, as a batch has them."""
+    """Return whether a value is a pair of id and props, as in a batch."""
     return (
         isinstance(value, list | tuple)
         and len(value) == 2

@@ -1,4 +1,4 @@
-"""What a function must be to be an event callback, checked when it is decorated."""
+"""Checks of a function when it is decorated."""
 
 import ast
 import contextlib
@@ -27,7 +27,7 @@ _YIELD = "yield stream_props(id, {prop: value})"
 
 
 def check_generator(function: Any) -> bool:
-    """Returns whether it is an async generator function, and not a plain one.
+    """Return whether it is an async generator function, and not a plain one.
 
     Raises:
         CallbackError: it is neither.
@@ -40,7 +40,7 @@ def check_generator(function: Any) -> bool:
 
 
 def check_parameters(function: Callable[..., Any], parsed: bridge.Dependencies) -> None:
-    """Raises `CallbackError` unless the function takes a value for each Input and State."""
+    """Raise `CallbackError` unless the function takes a value for each Input and State."""
     args, kwargs = bridge.named_arguments(parsed)
     signature = inspect.signature(function, follow_wrapped=False)
     if _is_method(function, signature):
@@ -55,13 +55,13 @@ def check_parameters(function: Callable[..., Any], parsed: bridge.Dependencies) 
 
 
 def warn_of_slips(function: Callable[..., Any]) -> None:
-    """Warns of lines that do not what they seem to: updates without `yield`, sleeps that block."""
+    """Warn about lines without effect: updates without `yield`, blocking sleeps."""
     for line, slip in _slips(inspect.unwrap(function)):
         logger.warning("%s.%s, line %d: %s", function.__module__, function.__qualname__, line, slip)
 
 
 def slip_under_callback(function: Any, is_event_callback: bool) -> str | None:
-    """What is wrong with a function under Dash's @callback that was meant to stream, or None.
+    """Return the mistake in a function under Dash's @callback that was meant to stream, or None.
 
     Args:
         function: the function as Dash has it.
@@ -86,7 +86,7 @@ def slip_under_callback(function: Any, is_event_callback: bool) -> str | None:
 
 
 def names_stream_props(function: Any) -> bool:
-    """Returns whether a function itself names `stream_props`."""
+    """Return whether a function itself names `stream_props`."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "stream_props" in code.co_names
 
@@ -123,7 +123,7 @@ def _not_a_generator(function: Any) -> CallbackError:
 
 
 def _wrapped_by(function: FunctionType) -> Iterator[Any]:
-    """What a decorator may have put this function around, also without `functools.wraps`."""
+    """Return the functions that a decorator may have wrapped, also without `functools.wraps`."""
     yield inspect.unwrap(function)
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):  # it is empty
@@ -135,7 +135,7 @@ def _is_generator(function: Any) -> bool:
 
 
 def _is_method(function: Callable[..., Any], signature: inspect.Signature) -> bool:
-    """Whether a function stands in the body of a class, and takes an instance or the class."""
+    """Return whether a function is a method: it takes an instance or the class."""
     is_in_class = function.__qualname__.rpartition(".")[0].rpartition(".")[2] not in (
         "",
         "<locals>",
@@ -167,7 +167,7 @@ def _wrong_parameters(
 
 
 def _parameter_names(texts: list[str]) -> list[str]:
-    """Names of parameters for values such as `start.n_clicks`."""
+    """Return parameter names for values such as `start.n_clicks`."""
     names = [text.rpartition(".")[2] for text in texts]
     return [
         name if name.isidentifier() and names.count(name) == 1 else f"value_{number}"
@@ -176,7 +176,7 @@ def _parameter_names(texts: list[str]) -> list[str]:
 
 
 def _source_of(function: Callable[..., Any]) -> tuple[ast.AST, int]:
-    """The syntax tree of a function, empty where there is no source, and its first line."""
+    """Return the syntax tree of a function, empty without source, and its first line."""
     try:
         lines, first = inspect.getsourcelines(function)
         [body] = ast.parse(textwrap.dedent("".join(lines))).body
@@ -211,7 +211,7 @@ def _slips(function: Callable[..., Any]) -> Iterator[tuple[int, str]]:
 
 
 def _catches_all(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler catches what stops a run, and does not raise it again."""
+    """Return whether an exception handler swallows the exception that stops a run."""
     caught = [] if handler.type is None else [handler.type, *_nodes_of(handler.type)]
     names = {node.id for node in caught if isinstance(node, ast.Name)}
     is_all = handler.type is None or "BaseException" in names
@@ -225,7 +225,7 @@ def _nodes_in(body: list[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _nodes_of(node: ast.AST) -> Iterator[ast.AST]:
-    """What a function does itself, without the functions that it defines."""
+    """Yield the nodes of a function, without those of functions that it defines."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child

@@ -1,4 +1,4 @@
-"""`memory://`: a broker of one process; siblings hear of stops and of clients that live."""
+"""`memory://`: a broker of one process; only stops and signs of life reach sibling workers."""
 
 from collections.abc import Callable
 

@@ -14,13 +14,13 @@ from flash_events.brokers.place import NOWHERE, Place
 from flash_events.times import KEPT_SECONDS
 
 MOST_ENDED = 10_000
-"""Records of runs that have ended, about 500 bytes each; the newest are kept."""
+"""Maximum number of records of ended runs, about 500 bytes each; the newest are kept."""
 
 MOST_GIVEN_UP = 4096
-"""Runs that were stopped before they came, about 300 bytes each; the newest are kept."""
+"""Maximum number of runs that were stopped before their start arrived, about 300 bytes each."""
 
 SNAPSHOTS_BYTES = 64 * 1024 * 1024
-"""Of all snapshots of ended runs; the newest are kept."""
+"""Maximum size of all snapshots of ended runs; the newest are kept."""
 
 
 class MemoryDirectory(RunDirectory):
@@ -36,12 +36,12 @@ class MemoryDirectory(RunDirectory):
         self._logs = logs
         self._signals = signals
         self._records: dict[RunId, RunRecord] = {}
-        """Of the runs that live."""
+        """Records of the live runs."""
         self._ended: Expiring[RunId, RunRecord] = Expiring(KEPT_SECONDS, MOST_ENDED)
         self._given_up: Expiring[tuple[str, RunId], None] = Expiring(
             limits.orphan_seconds, MOST_GIVEN_UP
         )
-        """Owner and run of what was stopped before it came."""
+        """Owner and id of runs that were stopped before their start arrived."""
         self._kept: defaultdict[str, dict[RunId, CallbackId]] = defaultdict(dict)
         self._snapshots: Expiring[RunId, tuple[bytes, ...]] = Expiring(
             KEPT_SECONDS, SNAPSHOTS_BYTES, lambda events: sum(map(len, events))

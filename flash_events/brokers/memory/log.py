@@ -15,11 +15,11 @@ from flash_events.brokers.place import Place
 from flash_events.errors import GoneCause, LogGone
 
 CHUNK_BYTES = 256 * 1024
-"""Of one send; large enough to be cheap per event, small enough to keep memory flat."""
+"""Size of one send; large enough to be cheap per event, small enough to keep memory flat."""
 
 JOIN_BYTES = 4 * 1024
 JOIN_SECONDS = 1.0
-"""What is handed over in smaller pieces, and within this time, is kept as one."""
+"""Segments that are smaller than this, and handed over within this time, are joined."""
 
 
 class _Segment:
@@ -52,7 +52,7 @@ class _Segment:
         return self._last + len(self.events)
 
     def try_join(self, later: "_Segment", epoch: str) -> bool:
-        """Takes in the segment behind it if both are small and of one time.
+        """Append the next segment to this one if both are small and of about the same time.
 
         Returns whether it did.
         """
@@ -65,7 +65,7 @@ class _Segment:
         return True
 
     def read(self, epoch: str, position: int) -> bytes:
-        """Its events after a number, each with its id, in one piece, which is then kept instead."""
+        """Return its events after a number, with their ids; the joined bytes replace the events."""
         if self.events:
             self._data = sse.with_ids(epoch, self.first, self.events)
             self._last, self.events = self.last, []
@@ -94,9 +94,9 @@ class MemoryLog(EventLog):
         self._epoch = secrets.token_urlsafe(6)
         self._segments: list[_Segment] = []
         self._handed = 0
-        """How many of them were handed over."""
+        """Number of segments that were handed over."""
         self._open: _Segment | None = None
-        """The last one, which takes events until it is read."""
+        """The last segment, which takes events until it is read."""
         self._last = 0
         self._replay_bytes = 0
         self._is_dropped = False
@@ -139,7 +139,7 @@ class MemoryLog(EventLog):
         return True
 
     def drop(self) -> None:
-        """Nobody will read it any more."""
+        """Drop the log, because it has no reader any more."""
         self._is_dropped = True
         self._segments.clear()  # who still waits for a socket has a reference to the log
         self._open, self._handed, self._replay_bytes = None, 0, 0
@@ -199,7 +199,7 @@ class MemoryLog(EventLog):
         return position
 
     def _hand_over(self, position: int) -> None:
-        """Makes replayable what a reader has got."""
+        """Move the events up to a position into the replay window."""
         now = monotonic()
         while self._handed < len(self._segments):
             segment = self._segments[self._handed]

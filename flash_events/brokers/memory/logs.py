@@ -104,7 +104,7 @@ class MemoryLogs(EventLogs):
             log.is_cancelled = True
 
     def withdraw(self, connections: Sequence[ConnectionId], run: RunId, owner: str) -> None:
-        """Removes a run that was not started from logs of its owner."""
+        """Remove a run that was not started from logs of its owner."""
         for connection in connections:
             log = self._logs.get(connection)
             if log is not None and log.owner == owner:

@@ -27,16 +27,16 @@ from flash_events.brokers.messages import Signal, decode, encode
 logger = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 256 * 1024
-"""More than any signal has."""
+"""Maximum size of a signal, in bytes."""
 
 RETRY_SECONDS = 0.01
-"""How long to wait for a sibling whose socket is full, as its loop is busy."""
+"""Time between two tries to send to a sibling whose socket is full."""
 
 PATIENCE_SECONDS = 5.0
-"""A sibling that has taken nothing for so long is not told any more of what waits for it."""
+"""Timeout after which the waiting messages of a sibling that reads nothing are dropped."""
 
 BUNCH_BYTES = 64 * 1024
-"""What waits is sent together, up to about this size."""
+"""Approximate size up to which waiting messages are sent together."""
 
 WAITING_BYTES = 1024 * 1024
 """Maximum size of the messages that wait for one sibling; further ones are dropped."""
@@ -51,7 +51,7 @@ _PROCESS = secrets.token_hex(3)
 
 
 def family() -> str | None:
-    """What the workers of this server have in common; None for a process without siblings."""
+    """Return the name that the workers of this server share; None without siblings."""
     if not hasattr(os, "getuid"):
         return None
     forked_by_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
@@ -68,7 +68,7 @@ class _Waiting:
     size: int = 0
 
     def add(self, message: bytes) -> bool:
-        """Adds a message if there is room for it; returns whether there was."""
+        """Add a message if there is room for it; return whether there was."""
         if self.size + len(message) > WAITING_BYTES:
             return False
         self.messages.append(message)
@@ -76,7 +76,7 @@ class _Waiting:
         return True
 
     def bunch(self) -> list[bytes]:
-        """Returns the first message, and those after it that fit with it into one."""
+        """Return the first message, and those after it that fit with it into one."""
         room = BUNCH_BYTES
         for count, message in enumerate(self.messages):
             room -= len(message)
@@ -85,13 +85,13 @@ class _Waiting:
         return self.messages[:]
 
     def remove(self, bunch: list[bytes]) -> None:
-        """Removes what was sent."""
+        """Remove the messages that were sent."""
         del self.messages[: len(bunch)]
         self.size -= sum(map(len, bunch))
 
 
 class Siblings:
-    """This worker's place among its siblings.
+    """The connection of this worker to its siblings.
 
     Args:
         name: of the directory that they share, from `family()`.
@@ -109,7 +109,7 @@ class Siblings:
         self._waiting: dict[Path, _Waiting] = {}
 
     async def join(self) -> None:
-        """Opens this worker's socket; removes what killed workers have left.
+        """Open this worker's socket; removes what killed workers have left.
 
         Raises:
             OSError: the directory is not private, or the socket cannot be opened there.
@@ -129,7 +129,7 @@ class Siblings:
         asyncio.get_running_loop().add_reader(receiver, self._receive, receiver)
 
     def leave(self) -> None:
-        """Closes this worker's socket; the last one removes the directory."""
+        """Close this worker's socket; the last one removes the directory."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
@@ -138,7 +138,7 @@ class Siblings:
             _sweep(self._directory)
 
     def exist(self) -> bool:
-        """Returns whether sibling workers exist in other processes."""
+        """Return whether sibling workers exist in other processes."""
         others = (path for path in self._others() if not path.name.startswith(self._own))
         return any(_is_alive(path) for path in others)
 
@@ -148,11 +148,11 @@ class Siblings:
         return [WorkerId(path.stem.rpartition("-")[2]) for path in alive]
 
     def lives(self, worker: WorkerId) -> bool:
-        """Returns whether a sibling has its socket open."""
+        """Return whether a sibling has its socket open."""
         return any(_is_alive(path) for path in self._paths_of(worker))
 
     def tell(self, signal: Signal, worker: WorkerId | None = None) -> None:
-        """Sends a signal to one sibling, or to all of them."""
+        """Send a signal to one sibling, or to all of them."""
         message = encode(signal)
         for path in self._others() if worker is None else self._paths_of(worker):
             waiting = self._waiting.get(path)
@@ -179,7 +179,7 @@ class Siblings:
                 return
 
     def _sweep_others(self) -> None:
-        """Removes what is left of other servers of this user whose workers were all killed."""
+        """Remove the directories of this user's servers whose workers were all killed."""
         for directory in self._temporary.glob(f"{PREFIX}{os.getuid()}-*"):
             with suppress(OSError):
                 found = directory.lstat()
@@ -187,7 +187,7 @@ class Siblings:
                     _sweep(directory)
 
     def _send(self, message: bytes, path: Path) -> bool:
-        """Returns False if the sibling's socket is full."""
+        """Return False if the sibling's socket is full."""
         if self._socket is None:
             return True
         try:
@@ -243,7 +243,7 @@ def _short(worker: WorkerId) -> str:
 
 
 def _is_alive(path: Path) -> bool:
-    """Returns whether a worker has a socket open; removes the file of one that has not."""
+    """Return whether a worker has a socket open; removes the file of one that has not."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(str(path))
@@ -256,7 +256,7 @@ def _is_alive(path: Path) -> bool:
 
 
 def _sweep(directory: Path) -> None:
-    """Removes the sockets of dead workers, and the directory if no other is left."""
+    """Remove the sockets of dead workers, and the directory if no other is left."""
     for path in directory.glob("*.sock"):
         _is_alive(path)
     with suppress(OSError):

@@ -19,7 +19,7 @@ class MemorySignals(Signals):
         self._siblings: Siblings | None = None
 
     async def open(self, on_signal: OnSignal, on_request: OnRequest) -> None:
-        """Joins the siblings, if this process has any."""
+        """Join the siblings, if this process has any."""
         self._on_signal, self._on_request = on_signal, on_request
         name = family()
         if name is None:
@@ -37,7 +37,7 @@ class MemorySignals(Signals):
             self._siblings = siblings
 
     def close(self) -> None:
-        """Leaves the siblings."""
+        """Leave the siblings."""
         if self._siblings is not None:
             self._siblings.leave()
 
@@ -47,7 +47,7 @@ class MemorySignals(Signals):
         return self._siblings is not None and self._siblings.exist()
 
     def siblings(self) -> list[WorkerId]:
-        """The workers that may have what this one does not know."""
+        """Return the workers that may have runs that this one does not know."""
         return self._siblings.workers() if self._siblings is not None else []
 
     def send(self, worker: WorkerId, signal: Signal) -> None:
@@ -57,7 +57,7 @@ class MemorySignals(Signals):
             self._siblings.tell(signal, worker)
 
     def send_to_siblings(self, signal: Signal) -> None:
-        """Sends a signal to every sibling."""
+        """Send a signal to every sibling."""
         if self._siblings is not None:
             self._siblings.tell(signal)
 

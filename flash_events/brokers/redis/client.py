@@ -68,7 +68,7 @@ def is_passing(error: object) -> bool:
 
 
 async def require_redis(client: AsyncRedis, url: str) -> None:
-    """Raises `ConfigurationError` where Redis does not answer, or is too old."""
+    """Raise `ConfigurationError` where Redis does not answer, or is too old."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             try:

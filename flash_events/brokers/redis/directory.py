@@ -172,7 +172,7 @@ class RedisDirectory(RunDirectory):
         return found
 
     def renew(self) -> None:
-        """Keeps the records of this worker's runs, and writes them again if Redis has lost them."""
+        """Keep the records of this worker's runs, and writes them again if Redis has lost them."""
         for record, nonce in self._claimed.values():
             self._write(record, nonce)
             self._keep(record)
@@ -183,7 +183,7 @@ class RedisDirectory(RunDirectory):
         self._keep(record)
 
     def _write(self, record: RunRecord, nonce: str = "") -> None:
-        """Writes a record, unless another worker has taken the run over."""
+        """Write a record, unless another worker has taken the run over."""
         args = (encode_place(record.place), encode_record(record, nonce), REMEMBER_MS)
         self._pipe.tell_script(WRITE, (key(record.run, "run"),), *args)
 

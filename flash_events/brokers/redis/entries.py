@@ -43,7 +43,7 @@ class Entry:
 
 
 def check(entries: Sequence[Entry], number: int, last: int) -> None:
-    """Raises `LogGone` where events are missing between a number and the entries after it.
+    """Raise `LogGone` where events are missing between a number and the entries after it.
 
     Args:
         entries: what Redis has after the number.

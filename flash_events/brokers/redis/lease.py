@@ -53,7 +53,7 @@ class Lease:
 
     @property
     def is_steady(self) -> bool:
-        """Whether Redis has taken all renewals for some time.
+        """Whether Redis has accepted all renewals for some time.
 
         Only then does a missing lease tell that its worker has died: while Redis refuses what is
         written, or does not answer, the leases of workers that live expire, too.
@@ -62,7 +62,7 @@ class Lease:
         return now - self._steady_since > SETTLE_SECONDS and now - self._renewed_at < GAP_SECONDS
 
     def start(self, on_forgotten: Callable[[], object] = lambda: None) -> None:
-        """Takes the lease and begins to renew it; blocks until Redis has answered once.
+        """Take the lease and begins to renew it; blocks until Redis has answered once.
 
         When this returns, other workers can write to the inbox: a signal that is sent to an inbox
         that does not exist is dropped. If Redis does not answer, the thread tries again.
@@ -76,7 +76,7 @@ class Lease:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends; the lease expires, or is deleted by who stops it."""
+        """Stop renewing; the lease expires, or its owner deletes it."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(1)
@@ -119,7 +119,7 @@ class Lease:
         self._is_known = True
 
     def _extend(self) -> None:
-        """Renews what is there without a write that needs memory."""
+        """Renew the existing keys, without a write that needs memory."""
         with suppress(RedisError, OSError):
             self._redis.pexpire(self._key, LEASE_MS)
             self._redis.pexpire(self._inbox, self._inbox_ms)

@@ -25,16 +25,16 @@ from flash_events.errors import BrokerError, GoneCause, LogGone
 logger = logging.getLogger(__name__)
 
 APPEND_BYTES = 64 * 1024
-"""Of one entry of the stream, unless a single event is larger."""
+"""Maximum size of one entry of the stream; a single event may be larger."""
 
 _Event = tuple[RunId, bytes, int]
-"""The run ("" for none), the event, and what it costs."""
+"""The run ("" for none), the event, and its cost."""
 
 READ_ENTRIES = 256
-"""Of one read."""
+"""Maximum number of entries of one read."""
 
 READ_BYTES = 512 * 1024
-"""Of one read, and one entry more."""
+"""Size after which a read takes no further entry, in bytes."""
 
 ASK_AGAIN_SECONDS = 5.0
 """A reader that has got everything, and reads on within this time, waits to be told of more. Later,
@@ -63,15 +63,15 @@ class RedisLog(EventLog):
         on_given_up: Callable[[], object] = lambda: None,
     ) -> None:
         self.epoch = ""
-        """Of its events' ids; only who reads must know it."""
+        """Epoch of the event ids; known only to the reader."""
         self.is_gone = False
         self.is_given_up = False
         self.writers: set[RunId] = set()
-        """Runs of this worker that write to it."""
+        """Runs of this worker that write to the log."""
         self._attempts: dict[RunId, int] = {}
-        """Of those that were taken over, the number of this attempt; 0 for others."""
+        """Attempt number of each run that was taken over; 0 for others."""
         self.holder: WorkerId | None = None
-        """Of a log that is held elsewhere, when it was last asked for."""
+        """Holder of a log that is held elsewhere, as of the last answer."""
         self._pipe = pipe
         self._keys = keys
         self._worker = worker
@@ -86,22 +86,22 @@ class RedisLog(EventLog):
         self._flushing: asyncio.Task[None] | None = None
         self._asked_for_room = False
         self._sent: deque[tuple[int, Counter[RunId]]] = deque()
-        """What was appended and not handed over: total cost at its end, and its cost by run."""
+        """Appends that were not handed over yet: total cost at their end, and cost by run."""
         self._sent_cost = 0
         self._total = 0
         self._handed = 0
         self._readable = asyncio.Event()
         self.runs: dict[RunId, Place] = {}
         self._known: list[bytes] | None = None
-        """What Redis has said of the runs, unless something else is known since."""
+        """The runs in the last answer of Redis; None if they have changed since."""
         self._window = Window(limits)
         self._complete = -1
-        """The event up to which everything was read, with nobody left who wants room."""
+        """The last event that was read, if no writer waited for room then; else -1."""
         self._complete_at = 0.0
 
     @property
     def is_unused(self) -> bool:
-        """Whether no run of this worker writes to it, and all was sent."""
+        """Whether no run of this worker writes to it, and all events were sent."""
         is_sent = self._flushing is None or self._flushing.done()
         return is_sent and not self.writers
 
@@ -110,14 +110,14 @@ class RedisLog(EventLog):
         return self._admission.waiting + self._admission.foreign
 
     def register(self, run: RunId, attempt: int = 0) -> None:
-        """A run of this worker writes to it from now on."""
+        """Register a run of this worker as a writer."""
         self.writers.add(run)
         self._admission.accept(run)
         if attempt:
             self._attempts[run] = attempt
 
     def know(self, runs: list[bytes]) -> None:
-        """Takes note of the runs that Redis has, as names and places in turn."""
+        """Store the runs that Redis has returned, as ids and places in turn."""
         if runs == self._known:
             return
         self._known = runs
@@ -126,11 +126,11 @@ class RedisLog(EventLog):
         self.runs = dict(zip(map(RunId, parts[::2]), places, strict=True))
 
     def note(self, run: RunId, place: Place) -> None:
-        """Takes note of a run that has joined."""
+        """Add a run that has joined."""
         self.runs, self._known = {**self.runs, run: place}, None
 
     def forget(self, run: RunId) -> None:
-        """Takes note of a run that no longer uses the log."""
+        """Remove a run that no longer uses the log."""
         self.runs, self._known = {name: at for name, at in self.runs.items() if name != run}, None
 
     def offer(self, run: RunId, event: bytes, most: int | None = None) -> bool:
@@ -178,20 +178,20 @@ class RedisLog(EventLog):
         self._readable.set()
 
     def on_room(self, handed: int) -> None:
-        """The holder has handed over what this cost says."""
+        """Update the total cost that the holder has handed over."""
         self._account(self._total, handed)
         self.ask_for_room()
 
     def ask_for_room(self) -> None:
-        """Asks the holder to tell when there is room, if somebody waits for it; again, perhaps."""
+        """Ask the holder for a signal when there is room, if a writer waits; may be repeated."""
         if self._admission.is_wanted:
             self._asked_for_room = True
             self._flush()
 
     def give_up(self, error: BrokerError) -> None:
-        """Redis cannot keep the log: nobody shall wait for what will not come.
+        """Give the log up, because Redis cannot keep it.
 
-        Whoever writes to it, reads it or resumes it is told that it is lost.
+        Its writers, its reader and clients that resume it get an error.
         """
         if self.is_gone:
             return
@@ -201,7 +201,7 @@ class RedisLog(EventLog):
         self._on_given_up()
 
     def close(self) -> None:
-        """The log is gone."""
+        """Mark the log as gone."""
         self.is_gone = True
         self._admission.close()
         self._readable.set()
@@ -293,13 +293,13 @@ class RedisLog(EventLog):
         )
 
     def _refuse(self, run: RunId) -> None:
-        """Another worker, or a newer attempt, has the run: what it writes here is refused."""
+        """Refuse further events of a run that another worker or attempt has taken over."""
         logger.warning("A run was declared lost, or taken over; what it still writes is refused.")
         self.writers.discard(run)
         self._admission.refuse(run)
 
     def _take(self) -> tuple[list[_Event], list[RunId]]:
-        """Some of what waits, and who leaves: runs leave with their last event."""
+        """Return the next events of the queue, and the runs that leave after them."""
         events: list[_Event] = []
         size = 0
         while self._queue and size < APPEND_BYTES:
@@ -311,7 +311,7 @@ class RedisLog(EventLog):
         return events, leaving
 
     def _account(self, total: int, handed: int) -> None:
-        """Takes note of how much was appended, and handed over, by all workers."""
+        """Store how much was appended, and handed over, by all workers."""
         self._total = max(self._total, total)
         self._handed = max(self._handed, handed)
         while self._sent and self._sent[0][0] <= self._handed:
@@ -345,7 +345,7 @@ class RedisLog(EventLog):
         return Batch(b"".join(parts), event_id, is_finished and position == last, self.runs)
 
     async def _fetch(self, number: int, count: int) -> tuple[int, bool, list[Entry], int]:
-        """Reads, says what was handed over, and cuts off what nobody may ask for any more."""
+        """Read entries, report what was handed over, and trim what is no longer replayable."""
         self._handed = max(self._handed, self._window.handed(number))
         asked = self._pipe.run(
             READ,
@@ -381,7 +381,7 @@ class RedisLog(EventLog):
 
 
 def _costs(events: Iterable[_Event]) -> Counter[RunId]:
-    """The cost of events by run."""
+    """Return the cost of events by run."""
     costs: Counter[RunId] = Counter()
     for run, _, cost in events:
         costs[run] += cost

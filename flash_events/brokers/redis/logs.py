@@ -53,7 +53,7 @@ class RedisLogs(EventLogs):
         self._orphaned: dict[ConnectionId, float] = {}
         """Logs held elsewhere, by a worker that is dead, and since when that is known."""
         self.on_taken: Callable[[], object] = lambda: None
-        """Called when this worker has taken a log over, whose runs may be of dead workers."""
+        """Called when this worker has taken over a log, because its runs may be at dead workers."""
 
     def __iter__(self) -> Iterator[ConnectionId]:
         return iter(list(self._logs))
@@ -150,7 +150,7 @@ class RedisLogs(EventLogs):
             self._signals.send(WorkerId(worker.decode()), Room(connection, 0))
 
     def own(self, connection: ConnectionId, run: RunId, place: Place, nonce: str) -> None:
-        """Enters a run in its log that was claimed with this nonce, before all that follows."""
+        """Enter a claimed run in its log, before any later command."""
         self._pipe.tell_script(OWN, log_keys(connection), run, encode_place(place), nonce)
 
     def withdraw(
@@ -161,7 +161,7 @@ class RedisLogs(EventLogs):
         owner: str,
         nonce: str,
     ) -> None:
-        """Removes a run from logs, unless it was claimed with another nonce."""
+        """Remove a run from logs, unless it was claimed with another nonce."""
         args = (run, encode_place(place), owner, nonce, self._worker)
         for connection in connections:
             removed = self._pipe.tell_at_last(WITHDRAW, log_keys(connection), *args)
@@ -170,7 +170,7 @@ class RedisLogs(EventLogs):
                 log.writers.discard(run)
 
     def hear(self, signal: Signal) -> bool:
-        """Follows a signal that concerns a log; returns whether it concerns nobody else."""
+        """Handle a signal about a log; return whether no other part needs it."""
         match signal:
             case Readable(connection):
                 if (log := self._logs.get(connection)) is not None:
@@ -186,27 +186,27 @@ class RedisLogs(EventLogs):
         return True
 
     def wake(self) -> None:
-        """Has all readers look again."""
+        """Make all readers check for events again."""
         for log in self._logs.values():
             log.wake()
 
     def give_up(self, error: BrokerError) -> None:
-        """All logs are lost."""
+        """Give up all logs."""
         for log in list(self._logs.values()):
             log.give_up(error)
 
     def places(self) -> set[Place]:
-        """Where the runs are that write to a log held here."""
+        """Return the places of the runs that write to logs held here."""
         held = [self._logs[connection] for connection in self._held if connection in self._logs]
         return {place for log in held for place in log.runs.values()}
 
     def holders(self) -> set[WorkerId]:
-        """The workers that hold a log that is written to here."""
+        """Return the workers that hold the logs that runs of this worker write to."""
         found = {log.holder for log in self._logs.values() if log.writers}
         return {holder for holder in found if holder is not None}
 
     async def renew(self, connection: ConnectionId, dead: set[WorkerId]) -> None:
-        """Keeps a log that is held here; looks after one that is only written to."""
+        """Renew a log that is held here; check the holder of a log that is only written to."""
         log = self._logs.get(connection)
         if log is None:
             return
@@ -224,7 +224,7 @@ class RedisLogs(EventLogs):
     async def _look_for_holder(
         self, connection: ConnectionId, log: RedisLog, dead: set[WorkerId]
     ) -> None:
-        """Ends the runs of a log that is gone, or whose holder has died and has no successor."""
+        """End the runs of a log that is gone, or whose holder has died without a successor."""
         holder = await self._pipe.call("HGET", log_keys(connection)[1], "holder")
         log.holder = WorkerId(holder.decode()) if holder is not None else None
         is_orphan = log.holder in dead
@@ -247,7 +247,7 @@ class RedisLogs(EventLogs):
             self._signals.send(WorkerId(holder.decode()), Readable(connection))
 
     def _on_withdrawn(self, connection: ConnectionId, asked: "Future[Any]") -> None:
-        """A run may have left a log, which may be idle now."""
+        """Check whether a log is idle after a run has left it."""
         if not asked.cancelled() and not asked.exception():
             self._tell_holder(connection, asked.result())
 
@@ -283,7 +283,7 @@ class RedisLogs(EventLogs):
         return self._pipe.run(script, log_keys(connection), *args)
 
     def _on_given_up(self, connection: ConnectionId) -> None:
-        """A log is lost. Others must not believe in it, and its runs must learn it."""
+        """Tell other workers, and the runs of a log, that the log is lost."""
         if connection in self._held:
             self._pipe.tell_at_last(DROP, log_keys(connection), self._worker)
         self._signals.send(self._worker, Lost(connection))

@@ -1,4 +1,4 @@
-"""One connection to Redis for all that a worker asks: what comes together travels together.
+"""One connection to Redis for all commands of a worker; concurrent commands are pipelined.
 
 Every command is safe to be sent twice, so all that was not answered is sent again when a connection
 breaks, or when Redis refuses everything for a while, in the same order. That ends when it is
@@ -38,10 +38,10 @@ class _Asked(NamedTuple):
 
 
 AT_ONCE = 256
-"""Commands of one pipeline."""
+"""Maximum number of commands in one pipeline."""
 
 SILENT_SECONDS = 1.0
-"""Redis is away when it leaves a question unanswered for so long."""
+"""Timeout after which an unanswered command means that Redis is away."""
 
 RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
@@ -73,11 +73,11 @@ class Pipe:
         self._queue: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._scripts: set[Script] = set()
-        """Those that were run, to load them into a Redis that has lost them."""
+        """Scripts that were run, to load them again if Redis has lost them."""
         self._down_since: float | None = None
         self._is_given_up = False
         self._asked_at = math.inf
-        """When the last question was sent that was not answered."""
+        """Time of the last command that was not answered yet."""
         self._is_muted = False
 
     @property
@@ -88,13 +88,13 @@ class Pipe:
         return self._down_since is not None or monotonic() - self._asked_at > SILENT_SECONDS
 
     def call(self, *command: Part) -> "asyncio.Future[Any]":
-        """Sends a command. One whose future is cancelled before it is sent is not sent."""
+        """Send a command. One whose future is cancelled before it is sent is not sent."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._ask(_Asked(command, future))
         return future
 
     def mute(self) -> None:
-        """Sends nothing any more; what is asked is cancelled."""
+        """Send nothing any more; later commands are cancelled."""
         self._is_muted = True
         while self._queue:
             self._queue.popleft().answer.cancel()
@@ -109,22 +109,22 @@ class Pipe:
             self._task = asyncio.create_task(self._work(), context=contextvars.Context())
 
     def tell(self, *command: Part) -> None:
-        """Sends a command whose answer does not matter."""
+        """Send a command whose answer does not matter."""
         self.call(*command).add_done_callback(_log_refusal)
 
     def run(self, script: Script, keys: tuple[str, ...], *args: Part) -> "asyncio.Future[Any]":
-        """Runs a Lua script."""
+        """Run a Lua script."""
         self._scripts.add(script)
         return self.call("EVALSHA", script.digest, len(keys), *keys, *args)
 
     def tell_script(self, script: Script, keys: tuple[str, ...], *args: Part) -> None:
-        """Runs a Lua script whose answer does not matter."""
+        """Run a Lua script whose answer does not matter."""
         self.run(script, keys, *args).add_done_callback(_log_refusal)
 
     def tell_at_last(
         self, script: Script, keys: tuple[str, ...], *args: Part
     ) -> "asyncio.Future[Any]":
-        """Runs a Lua script when Redis answers again, however long it is away.
+        """Run a Lua script when Redis answers again, however long it is away.
 
         One that is refused is tried again for as long as an outage may last.
         """
@@ -136,7 +136,7 @@ class Pipe:
         return answer
 
     async def close(self, within_seconds: float) -> None:
-        """Waits until everything was sent, but not for ever."""
+        """Wait until everything was sent, or the timeout is over."""
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=within_seconds)
             self._task.cancel()
@@ -179,7 +179,7 @@ class Pipe:
                 self._queue.extendleft(reversed(unknown))
 
     def _on_silence(self, error: Exception) -> None:
-        """Redis has not answered, or refuses everything; gives up when that lasts too long."""
+        """Handle a missing answer; give up when the outage lasts too long."""
         if self._down_since is None:
             self._down_since = self._asked_at
             logger.warning("Redis does not answer (%s); trying on.", error)

@@ -1,4 +1,4 @@
-"""What a worker of a task queue asks of Redis, without an event loop: it runs plain code."""
+"""Redis commands of a task queue's worker process, which has no event loop."""
 
 import logging
 import secrets
@@ -31,7 +31,7 @@ HAND_OVER_TRIES = 50
 """Timeout for a web worker to end a run, and the number of checks within it."""
 
 ROOM_MS = 1000
-"""After this time a writer looks again whether there is room, told or not."""
+"""Time after which a writer checks for room again without a signal."""
 
 
 class RedisProcess:
@@ -56,14 +56,14 @@ class RedisProcess:
         self._starting = threading.Lock()
 
     def renew_lease(self) -> None:
-        """Begins to say that the process lives, if it has not yet."""
+        """Take the lease of this process, unless it was taken before."""
         with self._starting:
             if not self._has_lease:
                 self._lease.start()
                 self._has_lease = True
 
     def run(self, script: Script, connection: ConnectionId, *args: bytes | str | int) -> Any:
-        """Runs a script about a log, as often as it takes until Redis answers."""
+        """Run a script on a log; retry until Redis answers."""
         keys = log_keys(connection)
         while True:
             try:
@@ -72,7 +72,7 @@ class RedisProcess:
                 self.call("SCRIPT LOAD", script.text)
 
     def call(self, *command: bytes | str | int) -> Any:
-        """Sends a command, as often as it takes until Redis answers."""
+        """Send a command; retry until Redis answers."""
         seconds = RETRY_SECONDS
         while True:
             try:
@@ -86,7 +86,7 @@ class RedisProcess:
                 seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
     def tell(self, worker: WorkerId, connection: ConnectionId) -> None:
-        """Tells the holder of a log that there is news."""
+        """Signal to the holder of a log that it has new events."""
         self._signal(worker, Readable(connection))
 
     def _signal(self, worker: WorkerId, signal: Signal) -> None:
@@ -95,7 +95,7 @@ class RedisProcess:
     def end_run(
         self, run: RunId, event: bytes, is_lost: bool, failed: Failed | None = None
     ) -> None:
-        """Ends a run that no worker drives any more.
+        """End a run that no worker drives any more.
 
         Args:
             run: its id.
@@ -121,13 +121,13 @@ class RedisProcess:
             self.tell(WorkerId(holder.decode()), record.connection)
 
     def _record(self, run: RunId) -> RunRecord | None:
-        """The record of a run that has not ended."""
+        """Return the record of a run, or None if the run has ended or is unknown."""
         text = self.call("GET", key(run, "run"))
         record = None if text is None else decode_record(text)
         return None if record is None or record.is_ended else record
 
     def _hand_over(self, record: RunRecord, failed: Failed) -> bool:
-        """Asks the holder of its connection to end a run; returns whether it does."""
+        """Ask the holder of its connection to end a run; return whether it does."""
         holder = self.call("HGET", log_keys(record.connection)[1], "holder")
         if holder is None:
             return False
@@ -139,11 +139,11 @@ class RedisProcess:
         return False
 
     def lives(self, worker: WorkerId) -> bool:
-        """Returns whether a worker has a lease."""
+        """Return whether a worker has a lease."""
         return bool(self.call("EXISTS", key(worker, "lease")))
 
     def hear(self) -> None:
-        """Waits a little for a signal."""
+        """Wait for a signal, for a short time."""
         found = self.call("XREAD", "BLOCK", ROOM_MS, "STREAMS", self._inbox, self._heard)
         if found:
             [[_, entries]] = found.items() if isinstance(found, dict) else found

@@ -10,7 +10,7 @@ _NAMES = ("run", "connection", "owner", "kept_by", "callback", "is_ended")
 
 
 def encode_record(record: RunRecord, nonce: str = "") -> str:
-    """A record as JSON, with the nonce of its claim if it has just been claimed."""
+    """Return a record as JSON, with the nonce of its claim if it has just been claimed."""
     fields: dict[str, Any] = {name: getattr(record, name) for name in _NAMES}
     fields["worker"] = encode_place(record.place)
     if nonce:
@@ -19,7 +19,7 @@ def encode_record(record: RunRecord, nonce: str = "") -> str:
 
 
 def decode_record(text: bytes | str) -> RunRecord:
-    """A record from its JSON."""
+    """Return a record from its JSON."""
     fields = json.loads(text)
     return RunRecord(
         place=decode_place(fields["worker"]), **{name: fields[name] for name in _NAMES}

@@ -1,4 +1,4 @@
-"""What happens in Redis in one step: the Lua scripts in `lua/`.
+"""The Lua scripts in `lua/`: atomic steps in Redis.
 
 All keys that one script touches are among its KEYS and share a hash tag, so that a Redis Cluster
 can carry them. What concerns several tags takes several scripts; `directory.py` says why each order

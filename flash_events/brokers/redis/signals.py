@@ -44,10 +44,10 @@ class RedisSignals(Signals):
         self._pipe = pipe
         self._redis = redis
         self._heard: deque[bytes] = deque(maxlen=AT_ONCE)
-        """Marks of the last ones: a signal whose answer was lost is sent again."""
+        """Marks of the last signals, because a signal whose answer was lost is sent again."""
 
     def open(self, on_signal: OnSignal, on_request: OnRequest) -> None:
-        """Sets the handlers of what `listen` hears; what they raise is logged."""
+        """Set the handlers of received signals; their exceptions are logged."""
         self._on_signal, self._on_request = on_signal, on_request
 
     def send(self, worker: WorkerId, signal: Signal) -> None:
@@ -60,7 +60,7 @@ class RedisSignals(Signals):
         return bool(await self._pipe.call("EXISTS", key(worker, "lease")))
 
     async def listen(self) -> None:
-        """Waits for signals, for ever."""
+        """Receive signals until cancelled."""
         inbox = key(self.worker, "inbox")
         last: Any = "0"
         while True:

@@ -17,7 +17,7 @@ from flash_events.errors import GoneCause, LogGone
 logger = logging.getLogger(__name__)
 
 AHEAD = 256
-"""So many events a task may be ahead of what Redis has."""
+"""Maximum number of emitted events that Redis does not have yet."""
 
 BATCH_BYTES = 64 * 1024
 
@@ -27,10 +27,10 @@ MAX_LOOK_SECONDS = 1.0
 """Seconds between two checks of the lease of a process that has a task."""
 
 MISSED_TIMES = 3
-"""It counts as dead when its lease is missing so often, one look after the other."""
+"""Number of consecutive checks without a lease after which a process counts as dead."""
 
 LEASE_SECONDS = 10.0
-"""The lease of a process that has died is gone by then; one that is still there is alive."""
+"""Maximum time until the lease of a dead process has expired."""
 
 AGAIN = (
     "%s was delivered a second time while the first attempt lives, and waits for its end. If "
@@ -62,7 +62,7 @@ class TaskWriter:
         self._failed: Exception | None = None
 
     def adopt(self) -> bool:
-        """Takes the task over; returns whether its run still lives.
+        """Take the task over; return whether its run is still live.
 
         Waits while another process that lives has it: then the task was delivered twice.
         """
@@ -91,7 +91,7 @@ class TaskWriter:
                 since = math.inf
 
     def _other(self) -> WorkerId | None:
-        """The other process that has the task, if one has it."""
+        """Return the other process that has the task, or None."""
         _, meta, runs, *_ = log_keys(self._connection)
         place = decode_place((self._process.call("HGET", runs, self._run) or b"").decode())
         holder = (self._process.call("HGET", meta, "holder") or b"").decode()
@@ -100,7 +100,7 @@ class TaskWriter:
         return None
 
     def emit(self, event: bytes) -> None:
-        """Has an event appended, in order; waits while too many wait already.
+        """Queue an event to be appended in order; block while too many wait.
 
         Raises:
             LogGone: what the task emits is wanted no more.
@@ -117,7 +117,7 @@ class TaskWriter:
             self._changed.notify_all()
 
     def tell(self, event: bytes, hand_back: bool = False) -> None:
-        """Appends an event when all before it is there; `hand_back` queues the task again.
+        """Append an event after all earlier ones; with `hand_back` the task is queued again.
 
         Raises:
             LogGone: what the task emits is wanted no more.
@@ -129,7 +129,7 @@ class TaskWriter:
         self._send([event], QUEUED if hand_back else None)
 
     def end(self, event: bytes, anyone: bool = False) -> None:
-        """The task's last event, unless another has told one.
+        """Append the task's last event, unless another process has appended one.
 
         Args:
             event: what is told.
@@ -148,7 +148,7 @@ class TaskWriter:
 
     @property
     def error(self) -> Exception | None:
-        """Why events were not appended that are wanted."""
+        """The error because of which events were not appended; None if their log is just gone."""
         return None if isinstance(self._failed, LogGone) else self._failed
 
     def _raise(self) -> None:
@@ -164,7 +164,7 @@ class TaskWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Waits until Redis has all that was emitted, or wants it no more."""
+        """Wait until Redis has all emitted events, or the log is gone."""
         with self._changed:
             self._changed.wait_for(lambda: self._failed or not (self._queue or self._is_sending))
 
@@ -192,7 +192,7 @@ class TaskWriter:
                 return
 
     def _send(self, events: list[bytes], place: Place | None = None) -> None:
-        """Appends events as soon as there is room; the run is at `place` then, if one is given."""
+        """Append events as soon as there is room; then set the run's place, if given."""
         self._number += 1
         limits = self._process.limits
         cost = sum(limits.cost(event) for event in events)

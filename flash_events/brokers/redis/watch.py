@@ -1,4 +1,4 @@
-"""Looks for workers that have died, and keeps alive what is this worker's own."""
+"""The watch of a worker: it finds dead workers, and renews its own keys."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ from flash_events.errors import BrokerError
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.4
-"""Maximum time between two looks for dead workers."""
+"""Maximum time between two checks for dead workers."""
 
 LOOK_SECONDS = 0.1
-"""Minimum time between two looks, as many connections may be taken over together."""
+"""Minimum time between two checks, because many connections may be taken over together."""
 
 RENEW_SECONDS = 5.0
 RECORDS_SECONDS = 60.0
@@ -45,12 +45,12 @@ class Watch:
         self._directory = directory
         self._signals = signals
         self._dead: set[WorkerId] = set()
-        """Workers that matter here and whose lease has ended."""
+        """Relevant workers whose lease has expired."""
         self._must_look = asyncio.Event()
         logs.on_taken = self._must_look.set
 
     async def keep(self, on_worker_lost: Callable[[WorkerId], object]) -> None:
-        """Watches, for ever; see `Broker.open` for `on_worker_lost`."""
+        """Watch until cancelled; see `Broker.open` for `on_worker_lost`."""
         renewed = remembered = time.monotonic()
         while True:
             with suppress(TimeoutError):
@@ -73,7 +73,7 @@ class Watch:
                 logger.exception("The watch over workers and logs has stumbled")
 
     async def look(self) -> set[WorkerId]:
-        """Looks whether the workers live that matter here; returns the dead ones that have runs.
+        """Check the relevant workers; return the dead ones that have runs.
 
         A worker counts as dead if its lease is missing while Redis takes renewals.
         """

@@ -1,4 +1,4 @@
-"""What a reader has handed over, and for how long it stays replayable."""
+"""The replay window of a log: events that were handed over and stay replayable."""
 
 from collections import deque
 from time import monotonic
@@ -7,11 +7,11 @@ from flash_events.brokers.log import LogLimits
 
 TIME_STEP_SECONDS = 1.0
 STEPS = 64
-"""How finely it is remembered when what was handed over: in steps of time and of bytes."""
+"""Resolution of the replay window, in seconds and in bytes."""
 
 
 class Window:
-    """Remembers the entries of a log that one worker has read.
+    """The entries of a log that one worker has read.
 
     Args:
         limits: of the log.
@@ -20,12 +20,12 @@ class Window:
     def __init__(self, limits: LogLimits) -> None:
         self._limits = limits
         self._read: deque[tuple[int, int]] = deque()
-        """Not handed over yet: number of the last event, total cost."""
+        """Entries that were not handed over yet: number of the last event, and total cost."""
         self._replayable: deque[tuple[float, int, int]] = deque()
-        """When it was read, number of the last event, total bytes."""
+        """Entries that were handed over: time, number of the last event, and total bytes."""
 
     def note(self, end: int, cost: int, size: int) -> None:
-        """An entry was read.
+        """Store an entry that was read.
 
         Args:
             end: the number of its last event.
@@ -44,14 +44,14 @@ class Window:
         self._replayable.append((now, end, size))
 
     def handed(self, number: int) -> int:
-        """The cost of what was handed over when a reader asks for what follows an event."""
+        """Return the total cost that was handed over when a reader requests later events."""
         cost = 0
         while self._read and self._read[0][0] <= number:
             cost = self._read.popleft()[1]
         return cost
 
     def keep_from(self, number: int) -> int | str:
-        """The first event that must stay replayable; "" where there is nothing to cut off."""
+        """Return the first event that must stay replayable; "" if nothing can be trimmed."""
         now = monotonic()
         keep: int | str = ""
         newest = self._replayable[-1][2] if self._replayable else 0
