@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-from dash import ALL, MATCH, Dash, Input, Output, State, ctx, html
+from dash import ALL, MATCH, Dash, Input, Output, State, html
 
 from flash_events import ConnectionStatus, RunState, Update, event_callback, stream_props
 from tests.apps.backend import BACKEND
@@ -68,7 +67,15 @@ app.layout = html.Div(
 )
 
 
-@app.callback(
+# In the browser: of two server callbacks at once Dash would drop the first, with its state.
+app.clientside_callback(
+    """(...args) => {
+        const seen = args.pop();
+        if (!seen) return `at first ${args.join(" ")}`;
+        const changed = dash_clientside.callback_context.triggered.map(
+            ({prop_id, value}) => `${prop_id.split("-")[0]} ${value}`);
+        return [seen, ...changed].join(", ");
+    }""",
     Output("seen", "children"),
     Input("ticks-state", "state"),
     Input("short-state", "state"),
@@ -76,11 +83,6 @@ app.layout = html.Div(
     Input("cards-state", "state"),
     State("seen", "children"),
 )
-def see(*states: Any) -> str:
-    """Lists the changes in order: `ticks running`."""
-    *_, seen = states
-    changed = [f"{one['prop_id'].split('-')[0]} {one['value']}" for one in ctx.triggered]
-    return ", ".join([seen, *changed]) if seen else f"at first {' '.join(states[:-1])}"
 
 
 @app.callback(Output("seen-cards", "children"), Input({"type": "state", "index": ALL}, "state"))
@@ -88,12 +90,11 @@ def see_cards(states: list[str]) -> str:
     return " ".join(states)
 
 
-@app.callback(
+app.clientside_callback(
+    """(state, retrySeconds, seen) =>
+        `${seen ?? ""} ${retrySeconds == null ? state : `${state}(${retrySeconds})`}`.trim()""",
     Output("connection-seen", "children"),
     Input("connection", "state"),
     Input("connection", "retry_seconds"),
     State("connection-seen", "children"),
 )
-def see_connection(state: str, retry_seconds: int | None, seen: str | None) -> str:
-    told = state if retry_seconds is None else f"{state}({retry_seconds})"
-    return f"{seen or ''} {told}".strip()

@@ -72,8 +72,11 @@ def test_the_page_shows_that_its_connection_is_cut_and_restored(
         tab.click("start")
         tab.wait_for("connection", "Live")
         goes_on(tab, "out")
+        proxy.stall()  # so that it is not restored before one can look
         proxy.cut()
         seen = "document.getElementById('connection-seen').textContent"
+        tab.wait_until(f"/open reconnecting/.test({seen})")
+        proxy.flow()
         tab.wait_until(f"/open reconnecting.*open$/.test({seen})")
         tab.wait_for("connection", "Live")
         tab.click("stop")
