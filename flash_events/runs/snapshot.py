@@ -92,18 +92,10 @@ class Snapshot:
         if not self.is_complete:
             return
         draws = _COMPONENT in body
-        if isinstance(body, PartedBody):
-            for component, prop, text in body.props:
-                is_read = draws or prop == "extendData" or _PATCH in text
-                value = json.loads(text) if is_read else embedded(text)
-                self._add(component, prop, value, len(text) + 1, body.alone, draws)
-        else:  # of a task, which another process has encoded
-            fields = json.loads(b"{%b}" % body)
-            is_alone = bool(fields.get("alone"))
-            count = sum(len(props) for _, props in fields["set"]) or 1
-            for component, props in fields["set"]:
-                for prop, value in props.items():
-                    self._add(component, prop, value, len(body) // count + 1, is_alone, draws)
+        for component, prop, value, size, is_alone in _parts_of(body, draws):
+            self._add(component, prop, value, size, is_alone, draws)
+            if draws:  # the same id may belong to another component from here on
+                self._barrier = self._next
 
     def abandon(self) -> None:
         """Drop the content for good, because the snapshot is full while a page watches the run."""
@@ -137,19 +129,6 @@ class Snapshot:
         return bodies
 
     def _add(
-        self,
-        component: str,
-        prop: str,
-        value: Any,
-        size: int,
-        is_alone: bool,
-        draws: bool,
-    ) -> None:
-        self._put(component, prop, value, size, is_alone, draws)
-        if draws:  # the same id may belong to another component from here on
-            self._barrier = self._next
-
-    def _put(
         self,
         component: str,
         prop: str,
@@ -237,6 +216,22 @@ class Snapshot:
     def _remove_all(self, component: str) -> None:
         for prop in list(self._of_prop.get(component, ())):
             self._remove(component, prop)
+
+
+def _parts_of(body: bytes, draws: bool) -> Iterator[tuple[str, str, Any, int, bool]]:
+    """Yield component id, prop, value, size in bytes and `alone` for each prop of an update."""
+    if isinstance(body, PartedBody):
+        for component, prop, text in body.props:
+            is_read = draws or prop == "extendData" or _PATCH in text
+            value = json.loads(text) if is_read else embedded(text)
+            yield component, prop, value, len(text) + 1, body.alone
+        return
+    fields = json.loads(b"{%b}" % body)  # of a task, which another process has encoded
+    is_alone = bool(fields.get("alone"))
+    count = sum(len(props) for _, props in fields["set"]) or 1
+    for component, props in fields["set"]:
+        for prop, value in props.items():
+            yield component, prop, value, len(body) // count + 1, is_alone
 
 
 def _ids_drawn(children: Any) -> Iterator[str]:

@@ -154,7 +154,7 @@ async def test_a_claim_and_a_stop_at_once_find_out_about_each_other(broker: Brok
 
 
 class TestStops:
-    """S8: stops of runs that nobody knows."""
+    """S8: stops of unknown runs."""
 
     async def test_they_leave_no_record_and_are_bounded(self, broker: Broker) -> None:
         owner = secrets.token_hex(8)

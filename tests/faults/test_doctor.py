@@ -18,7 +18,7 @@ from tests.support.server import ROOT, Served, free_port, serving
 
 IDLE_SECONDS = 2
 SILENT_SECONDS = 3
-"""Longer than the timeout of the tests' proxies."""
+"""Silence in seconds; longer than the timeout of the tests' proxies."""
 
 
 @pytest.fixture(scope="module")
