@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "progress": {"context", "errors", "updates"},
     "task_queue": set(),
     "brokers": {"background", "errors", "extras", "sse", "times"},
+    "stores": {"background", "brokers", "errors", "extras", "sse", "times"},
     "settings": {"brokers", "errors", "identity"},
     "wire": {"bridge", "brokers", "errors", "mistakes", "settings", "sse", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
@@ -62,7 +63,7 @@ MAY_IMPORT = {
 
 PRIVATE_DASH = {"bridge"}
 
-DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": "brokers."}
+DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": ("brokers.", "stores.")}
 """Optional libraries, and the only package that imports each."""
 
 

@@ -1,0 +1,43 @@
+"""Stores of each kind, for the contract suites."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from flash_events.stores import LogId, Store
+from flash_events.stores.memory import MemoryData, MemoryStore
+from tests.support.stores import new_log
+
+KINDS = ["memory"]
+
+
+@pytest.fixture(params=KINDS)
+def new_store(request: pytest.FixtureRequest) -> Callable[[], Store]:
+    """Returns a function that makes further clients of one store."""
+    data = MemoryData()
+    return lambda: MemoryStore(data)
+
+
+@pytest.fixture
+async def store(new_store: Callable[[], Store]) -> AsyncIterator[Store]:
+    async with AsyncExitStack() as stack:
+        store = new_store()
+        await store.open()
+        stack.push_async_callback(store.close)
+        yield store
+
+
+@pytest.fixture
+async def other(new_store: Callable[[], Store]) -> AsyncIterator[Store]:
+    """Another client of the same store, as in another process."""
+    async with AsyncExitStack() as stack:
+        store = new_store()
+        await store.open()
+        stack.push_async_callback(store.close)
+        yield store
+
+
+@pytest.fixture
+def log() -> LogId:
+    return new_log()
