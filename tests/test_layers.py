@@ -63,8 +63,13 @@ MAY_IMPORT = {
 
 PRIVATE_DASH = {"bridge"}
 
-DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": ("brokers.", "stores.")}
-"""Optional libraries, and the only package that imports each."""
+DRIVERS = {
+    "celery": ("celery.",),
+    "kombu": ("celery.",),
+    "billiard": ("celery.",),
+    "redis": ("brokers.", "stores."),
+}
+"""Optional libraries, and the only packages that import each."""
 
 
 def module_name(path: Path) -> str:
