@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from flash_events.brokers.redis.client import is_passing
-from flash_events.brokers.redis.scripts import Script
+from flash_events.brokers.redis.script import Script
 from flash_events.errors import BrokerError
 
 logger = logging.getLogger(__name__)
