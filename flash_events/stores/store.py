@@ -37,4 +37,7 @@ class Store(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Store what was appended, and disconnect. The members that it has entered leave."""
+        """Store what was appended, and disconnect.
+
+        The members that this client has entered leave, and its leads end.
+        """

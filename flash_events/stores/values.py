@@ -49,7 +49,8 @@ class Values(ABC):
             quota: the bounds of its group.
             ttl_seconds: time after which it expires; None for never.
             fence: the token of `lead`. With one, the value is stored only if its holder still
-                leads; that ends the lead.
+                leads; that ends the lead, even if the value is too large. Without one, no lead is
+                asked for or ended.
 
         Returns:
             Whether it was stored.
@@ -67,8 +68,9 @@ class Values(ABC):
     async def lead(self, slot: Slot) -> str | None:
         """Return a fence token if nobody who lives leads this slot; None otherwise.
 
-        A lead ends when its value is put, when it is released, or when the worker that has it dies
-        (within 10 s). Tokens are random.
+        A lead ends when its value is put with the token, when it is released, when its value is
+        dropped, when the client that has it is closed, or when that client's worker dies (within
+        10 s). Tokens are random.
         """
 
     @abstractmethod

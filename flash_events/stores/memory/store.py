@@ -20,7 +20,7 @@ from flash_events.stores.logs import (
 )
 from flash_events.stores.memory.log import MemoryLog, without_large
 from flash_events.stores.memory.members import MemoryMembers, WorkerMembers
-from flash_events.stores.memory.values import MemoryValues
+from flash_events.stores.memory.values import MemoryValues, WorkerValues
 from flash_events.stores.store import Store
 
 SWEEP_LOGS = 1000
@@ -167,7 +167,7 @@ class MemoryStore(Store):
         super().__init__()
         self.data = data if data is not None else MemoryData()
         self.logs: MemoryLogs = MemoryLogs(self.data)
-        self.values: MemoryValues = self.data.values
+        self.values: WorkerValues = self.data.values.of_worker(self.worker)
         self.members: WorkerMembers = self.data.members.of_worker(self.worker)
 
     async def open(self) -> None:
@@ -175,3 +175,4 @@ class MemoryStore(Store):
 
     async def close(self) -> None:
         self.members.leave_all()
+        self.values.release_all()

@@ -15,28 +15,46 @@ class _Value:
     expires_at: float | None
 
 
-class MemoryValues(Values):
-    """Values and leads in dicts. A lead ends with its process, as the values do.
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    fence: str
+    worker: str
+
+
+class MemoryValues:
+    """The values and leads that the clients of one process share.
 
     Args:
         clock: returns the Unix time in seconds.
-        lock: held while the dicts are used, as clients may be in several threads.
+        lock: held while they are used, as clients may be in several threads.
     """
 
     def __init__(self, clock: Callable[[], float], lock: threading.RLock) -> None:
-        self._clock = clock
-        self._lock = lock
-        self._groups: dict[str, OrderedDict[str, _Value]] = {}
+        self.clock = clock
+        self.lock = lock
+        self.groups: dict[str, OrderedDict[str, _Value]] = {}
         """Values by group and name; the least recently used one is the first."""
-        self._leads: dict[Slot, str] = {}
+        self.leads: dict[Slot, _Lead] = {}
+
+    def of_worker(self, worker: str) -> "WorkerValues":
+        """Return the values as one client sees and changes them."""
+        return WorkerValues(self, worker)
+
+
+class WorkerValues(Values):
+    """The values and leads, for one client."""
+
+    def __init__(self, shared: MemoryValues, worker: str) -> None:
+        self._shared = shared
+        self._worker = worker
 
     async def get(self, slot: Slot) -> bytes | None:
-        with self._lock:
-            group = self._groups.get(slot.group)
+        with self._shared.lock:
+            group = self._shared.groups.get(slot.group)
             value = group.get(slot.name) if group is not None else None
             if value is None:
                 return None
-            if value.expires_at is not None and value.expires_at <= self._clock():
+            if value.expires_at is not None and value.expires_at <= self._shared.clock():
                 self._remove(slot)
                 return None
             return value.data
@@ -44,58 +62,70 @@ class MemoryValues(Values):
     async def put(
         self, slot: Slot, data: bytes, quota: Quota, *, ttl_seconds: float | None, fence: str = ""
     ) -> bool:
-        with self._lock:
-            if fence and self._leads.get(slot) != fence:
-                return False
+        with self._shared.lock:
             if fence:
-                del self._leads[slot]
+                if not self._leads(slot, fence):
+                    return False
+                del self._shared.leads[slot]
             if len(data) > quota.max_bytes:
                 return False
-            group = self._groups.setdefault(slot.group, OrderedDict())
-            expires_at = None if ttl_seconds is None else self._clock() + ttl_seconds
+            group = self._shared.groups.setdefault(slot.group, OrderedDict())
+            expires_at = None if ttl_seconds is None else self._shared.clock() + ttl_seconds
             group[slot.name] = _Value(data, expires_at)
             group.move_to_end(slot.name)
             self._evict(group, quota)
             return True
 
     async def touch(self, slot: Slot) -> None:
-        with self._lock:
-            group = self._groups.get(slot.group)
+        with self._shared.lock:
+            group = self._shared.groups.get(slot.group)
             if group is not None and slot.name in group:
                 group.move_to_end(slot.name)
 
     async def drop(self, group: str, *names: str) -> None:
-        with self._lock:
-            for name in names or list(self._groups.get(group, ())):
+        with self._shared.lock:
+            for name in names or list(self._shared.groups.get(group, ())):
                 self._remove(Slot(group, name))
-            for slot in list(self._leads):
+            for slot in list(self._shared.leads):
                 if slot.group == group and (not names or slot.name in names):
-                    del self._leads[slot]
+                    del self._shared.leads[slot]
 
     async def lead(self, slot: Slot) -> str | None:
-        with self._lock:
-            if slot in self._leads:
+        with self._shared.lock:
+            if slot in self._shared.leads:
                 return None
-            fence = self._leads[slot] = secrets.token_hex(16)
-            return fence
+            lead = self._shared.leads[slot] = _Lead(secrets.token_hex(16), self._worker)
+            return lead.fence
 
     async def release(self, slot: Slot, fence: str) -> None:
-        with self._lock:
-            if self._leads.get(slot) == fence:
-                del self._leads[slot]
+        with self._shared.lock:
+            if self._leads(slot, fence):
+                del self._shared.leads[slot]
+
+    def release_all(self) -> None:
+        """End the leads of this client."""
+        with self._shared.lock:
+            for slot, lead in list(self._shared.leads.items()):
+                if lead.worker == self._worker:
+                    del self._shared.leads[slot]
+
+    def _leads(self, slot: Slot, fence: str) -> bool:
+        lead = self._shared.leads.get(slot)
+        return lead is not None and lead.fence == fence
 
     def _evict(self, group: OrderedDict[str, _Value], quota: Quota) -> None:
-        now = self._clock()
-        for name in [one for one, value in group.items() if (value.expires_at or now + 1) <= now]:
-            del group[name]
+        now = self._shared.clock()
+        for name, value in list(group.items()):
+            if value.expires_at is not None and value.expires_at <= now:
+                del group[name]
         total = sum(len(value.data) for value in group.values())
         while len(group) > quota.max_items or total > quota.max_bytes:
             _, oldest = group.popitem(last=False)
             total -= len(oldest.data)
 
     def _remove(self, slot: Slot) -> None:
-        group = self._groups.get(slot.group)
+        group = self._shared.groups.get(slot.group)
         if group is not None:
             group.pop(slot.name, None)
             if not group:
-                del self._groups[slot.group]
+                del self._shared.groups[slot.group]
