@@ -68,6 +68,7 @@ class RedisStore(Store):
         if self._renewal is not None:
             self._renewal.cancel()
             self.members.leave_all()
+            self.values.release_all()
             await self._life.end()
             await asyncio.gather(
                 self._pipe.close(CLOSE_SECONDS), self._values_pipe.close(CLOSE_SECONDS)

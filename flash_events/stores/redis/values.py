@@ -55,7 +55,8 @@ class RedisValues(Values):
         ttl_ms = "" if ttl_seconds is None else int(ttl_seconds * 1000)
         bounds = quota.max_items, quota.max_bytes, ttl_ms
         keys = _keys(slot.group)
-        asked = self._pipe.run(PUT, keys, slot.name, data, *bounds, fence)
+        nonce = secrets.token_hex(8)
+        asked = self._pipe.run(PUT, keys, slot.name, data, *bounds, fence, nonce)
         is_stored = await answer(asked) == 1
         self._forget_lead(slot, fence)
         return is_stored
@@ -93,6 +94,12 @@ class RedisValues(Values):
         if self._led.get(slot) == fence:
             del self._led[slot]
 
+    def release_all(self) -> None:
+        """End the leads of this worker."""
+        for slot, fence in self._led.items():
+            self._pipe.tell_script(RELEASE, (_keys(slot.group)[-1],), slot.name, fence)
+        self._led.clear()
+
     def kept_keys(self) -> Iterable[str]:
         """Return the keys that this worker must renew."""
         return {_keys(slot.group)[-1] for slot in self._led}
@@ -105,6 +112,6 @@ def _keys(group: str) -> tuple[str, str, str, str, str, str]:
         key(group, "used"),
         key(group, "expiring"),
         key(group, "bytes"),
-        key(group, "fences"),
+        key(group, "puts"),
         key(group, "leads"),
     )

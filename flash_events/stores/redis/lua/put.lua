@@ -1,13 +1,13 @@
 -- Stores a value, and removes others of its group that exceed the quota.
 --
 -- ARGV: the name; the value; maximum number of values; maximum of their bytes; ttl in ms, "" for
---       none; the lead that is needed, "" for none.
+--       none; the lead that is needed, "" for none; the nonce of this put.
 -- Returns whether the value is stored, as 1 or 0.
-local name, data, fence = ARGV[1], ARGV[2], ARGV[6]
+local name, data, fence, nonce = ARGV[1], ARGV[2], ARGV[6], ARGV[7]
 local most, most_bytes, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if fence ~= '' then
   if redis.call('HGET', leads, name) ~= fence then
-    return redis.call('HGET', fences, name) == fence and 1 or 0
+    return redis.call('HGET', puts, name) == nonce and 1 or 0
   end
   redis.call('HDEL', leads, name)
 end
@@ -18,7 +18,7 @@ remove(name)
 redis.call('HSET', values, name, data)
 redis.call('ZADD', used, now, name)
 if ttl then redis.call('ZADD', expiring, now + ttl * 1000, name) end
-if fence ~= '' then redis.call('HSET', fences, name, fence) end
+if fence ~= '' then redis.call('HSET', puts, name, nonce) end
 local total = redis.call('INCRBY', bytes, #data)
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', expiring, '-inf', now)) do remove(old) end
 total = tonumber(redis.call('GET', bytes))
