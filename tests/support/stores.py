@@ -76,3 +76,64 @@ class Watcher:
         missed = [entry for entry in read.entries if entry.offset not in known]
         self.entries = sorted((*self.entries, *missed), key=lambda entry: entry.offset)
         self._changed.set()
+
+
+class Reader:
+    """Follows a log as a subscriber does: takes the news that continue it, and reads otherwise.
+
+    Attributes:
+        entries: all entries, in order and each once.
+        resets: how often the log did not know the reader's position any more.
+    """
+
+    def __init__(self, store: Store, log: LogId) -> None:
+        self.entries: list[Entry] = []
+        self.resets = 0
+        self._logs = store.logs
+        self._log = log
+        self._after = START
+        self._must_read = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.end = store.logs.watch(log, self._on_news)
+        self._task = asyncio.create_task(self._read())
+
+    async def __aenter__(self) -> "Reader":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def until(self, count: int, seconds: float = 10.0) -> list[bytes | None]:
+        """Waits until there are so many entries; returns their data."""
+        async with asyncio.timeout(seconds):
+            while len(self.entries) < count:
+                assert not self._task.done()
+                self._changed.clear()
+                await self._changed.wait()
+        return [entry.data for entry in self.entries]
+
+    def _on_news(self, entries: Sequence[Entry] | None) -> None:
+        for entry in entries or ():
+            if entry.offset == self._after.offset + 1 and not self._must_read.is_set():
+                self._take(entry)
+            elif entry.offset > self._after.offset:
+                self._must_read.set()
+        if entries is None:
+            self._must_read.set()
+
+    def _take(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._after = entry.position
+        self._changed.set()
+
+    async def _read(self) -> None:
+        while True:
+            await self._must_read.wait()
+            read = await self._logs.read(self._log, self._after)
+            self.resets += not read.is_known
+            for entry in read.entries:
+                self._take(entry)
+            if not read.entries or self._after == read.head:
+                self._must_read.clear()

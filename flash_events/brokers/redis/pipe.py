@@ -187,7 +187,7 @@ class Pipe:
             return
         if not self._is_given_up:
             self._is_given_up = True
-            logger.error("Redis is away for %.0f s; what it had is lost.", self._outage_seconds)
+            logger.error("Redis has not answered for %.0f s.", self._outage_seconds)
             self._on_outage()
         waiting, self._queue = self._queue, deque()
         for asked in waiting:

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from flash_events.brokers.redis.client import CONNECT_SECONDS
 from flash_events.stores.logs import Entry, OnNews
@@ -65,6 +64,7 @@ class News:
         """The channels whose subscription may have to be changed."""
         self._must_send = asyncio.Event()
         self._is_connected = asyncio.Event()
+        self._has_answered = False
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -89,7 +89,8 @@ class News:
         name = channel.encode()
         watch = self._watches[name] = _Watch(on_news)
         self._change(name)
-        if not self._is_connected.is_set() or name in self._subscribed - self._changed:
+        is_subscribed = name in self._subscribed and not self._unconfirmed[name]
+        if is_subscribed or not self._is_connected.is_set():
             watch.has_begun.set()
 
         def end() -> None:
@@ -114,29 +115,29 @@ class News:
         self._must_send.set()
 
     async def _stay_connected(self) -> None:
+        pool: Any = self._redis.connection_pool  # untyped in parts
         pause = RETRY_SECONDS
         while True:
-            connected_at = None
             try:
-                connection: Any = await self._redis.connection_pool.get_connection()
-                connected_at = asyncio.get_running_loop().time()
+                connection = await pool.get_connection()
                 try:
                     await self._use(connection)
                 finally:
                     await connection.disconnect(nowait=True)
-                    await self._redis.connection_pool.release(connection)
-            except* (RedisError, OSError, TimeoutError) as errors:
-                if self._is_connected.is_set():
+                    await pool.release(connection)
+            except* Exception as errors:  # whatever it was: who stops here misses all that comes
+                if self._has_answered:
+                    pause = RETRY_SECONDS
+                if pause == RETRY_SECONDS:
                     [error, *_] = errors.exceptions
                     logger.warning("News of topics are interrupted (%s); trying on.", error)
-                self._lose()
-            if connected_at is not None:
-                pause = RETRY_SECONDS
+            self._lose()
             await asyncio.sleep(pause)
             pause = min(2 * pause, MAX_RETRY_SECONDS)
 
     def _lose(self) -> None:
         self._is_connected.clear()
+        self._has_answered = False
         for watch in self._watches.values():
             watch.has_begun.set()
 
@@ -176,9 +177,10 @@ class News:
         while True:
             match await connection.read_response():
                 case [b"message", channel, message]:
-                    self._tell(channel, (decode_news(message),))
+                    self._tell(channel, _decode(message))
                 case [b"subscribe", channel, _]:
                     self._confirm(channel)
+            self._has_answered = True
             count += 1
             if count % YIELD_AFTER == 0:
                 await asyncio.sleep(0)
@@ -201,3 +203,10 @@ class News:
             watch.on_news(entries)
         except Exception:  # of one watcher; the others must not miss their news
             logger.exception("News of a topic were not handled")
+
+
+def _decode(message: bytes) -> tuple[Entry] | None:
+    try:
+        return (decode_news(message),)
+    except ValueError:  # of another version
+        return None

@@ -57,9 +57,9 @@ class RedisValues(Values):
         keys = _keys(slot.group)
         nonce = secrets.token_hex(8)
         asked = self._pipe.run(PUT, keys, slot.name, data, *bounds, fence, nonce)
-        is_stored = await answer(asked) == 1
+        is_stored: int = await answer(asked)
         self._forget_lead(slot, fence)
-        return is_stored
+        return is_stored == 1
 
     async def touch(self, slot: Slot) -> None:
         await answer(self._pipe.run(TOUCH, _keys(slot.group), slot.name))
