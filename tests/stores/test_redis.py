@@ -2,10 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,10 +16,8 @@ from flash_events.stores.logs import KEY_SECONDS, NONCE_SECONDS, OFFSET_SECONDS
 from flash_events.stores.redis import RedisStore
 from tests.support.redis_server import RedisServer, dump, redis_server
 from tests.support.server import free_port, until
-from tests.support.store_troubles import kill_connections, opened, restart, stall
+from tests.support.store_troubles import eventually, kill_connections, opened, restart, stall
 from tests.support.stores import KEEP, Reader, Watcher, append, new_log, offsets
-
-T = TypeVar("T")
 
 WEEK_MS = OFFSET_SECONDS * 1000
 
@@ -299,14 +297,6 @@ async def test_a_group_whose_values_all_expire_leaves_nothing(
 def die(store: RedisStore) -> None:
     """Has a client give no more signs of life, as if its process were killed."""
     store._life._lease.stop()
-
-
-async def eventually(ask: Callable[[], Awaitable[T]]) -> T:
-    """Asks until the answer is true; returns it."""
-    async with asyncio.timeout(10):
-        while not (answer := await ask()):  # noqa: ASYNC110 - nothing tells when it changes
-            await asyncio.sleep(0.05)
-    return answer
 
 
 async def is_alone(store: RedisStore, group: str) -> bool:

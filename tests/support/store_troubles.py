@@ -1,16 +1,18 @@
 """Troubles of a store in Redis while messages are published, and what a reader gets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flash_events.stores import LogId
 from flash_events.stores.redis import RedisStore
 from tests.support.redis_server import RedisServer
 from tests.support.server import until
 from tests.support.stores import KEEP, Reader, append, new_log
+
+T = TypeVar("T")
 
 PAUSE_SECONDS = 0.002
 """Time between two publishes."""
@@ -25,6 +27,14 @@ async def opened(url: str, outage_seconds: float = 15.0) -> AsyncIterator[RedisS
         yield store
     finally:
         await store.close()
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], within_seconds: float = 10) -> T:
+    """Asks until the answer is true; returns it."""
+    async with asyncio.timeout(within_seconds):
+        while not (answer := await ask()):  # noqa: ASYNC110 - nothing tells when it changes
+            await asyncio.sleep(0.05)
+    return answer
 
 
 class Publishing:
