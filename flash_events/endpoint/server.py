@@ -41,6 +41,9 @@ from flash_events.runs.local import LocalRuns
 from flash_events.runs.remote import RemoteRuns
 from flash_events.runs.task_log import TaskLogs
 from flash_events.settings import Settings
+from flash_events.sharing.hub import Hub
+from flash_events.sharing.process import mark_serving, namespace_of
+from flash_events.sharing.topics import Declared
 from flash_events.wire import events, requests
 from flash_events.wire.events import Reason
 
@@ -65,14 +68,18 @@ class Server:
     Args:
         app: the app.
         settings: limits and times.
+        declared: the topics that the app may use; None for no topics.
 
     Attributes:
         settings: limits and times.
         stats: counters and gauges of this worker.
     """
 
-    def __init__(self, app: Dash, settings: Settings) -> None:
+    def __init__(self, app: Dash, settings: Settings, declared: Declared | None = None) -> None:
         self._app = app
+        self._declared = declared
+        self._namespace = namespace_of(settings)
+        self._hub: Hub | None = None
         self.settings = settings
         self._broker: Broker = broker_of(settings.broker, settings.log_limits)
         self._connections = Connections(
@@ -128,10 +135,15 @@ class Server:
         """
         if self._starting is None:
             self.check()
-            start = self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
-            self._starting = asyncio.create_task(start)
+            self._starting = asyncio.create_task(self._start_up())
             self._watch = LoopWatch()
         await asyncio.shield(self._starting)
+
+    async def _start_up(self) -> None:
+        mark_serving()
+        await self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
+        if self._declared:
+            self._hub = await self._namespace.serve()
 
     async def drain(self) -> bool:
         """Drain the worker: refuse starts, end runs as `lost`, send clients to other workers.
@@ -161,6 +173,8 @@ class Server:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await asyncio.gather(*left)
         await self._broker.close()
+        if self._hub is not None:
+            await self._namespace.end(self._hub)
         if self._watch is not None:
             self._watch.close()
 

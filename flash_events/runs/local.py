@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dash import Dash
 
-from flash_events import bridge
+from flash_events import bridge, context
 from flash_events.brokers.broker import Broker
 from flash_events.brokers.directory import RunRecord
 from flash_events.brokers.expiring import Expiring
@@ -17,6 +17,7 @@ from flash_events.brokers.ids import ConnectionId, PageId, RunId
 from flash_events.brokers.log import EventLog
 from flash_events.brokers.messages import Attach, Gone, Lost, Signal, Stop
 from flash_events.errors import BrokerError, too_many
+from flash_events.identity import hash_of
 from flash_events.registration import EventCallback
 from flash_events.runs.output import Ending, Output
 from flash_events.runs.run import Run
@@ -185,6 +186,7 @@ class LocalRuns:
         )
         live = Live(run, record, page, record.connection, replaced)
         self._add(live)
+        context.page.set(hash_of(page))  # the run's task inherits it
         run.start(self._on_ended)
         return run
 

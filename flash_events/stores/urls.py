@@ -1,0 +1,31 @@
+"""Stores by URL; a driver is imported on first use."""
+
+from flash_events.errors import ConfigurationError
+from flash_events.stores.memory import MemoryData, MemoryStore
+from flash_events.stores.store import Store
+
+MEMORY = "memory://"
+
+
+def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
+    """Return a new client of a store.
+
+    Args:
+        url: `memory://`, `sqlite:////path`, or a URL of Redis.
+        data: what the clients of a store in memory share.
+        outage_seconds: how long what is asked waits for a Redis that does not answer.
+
+    Raises:
+        ConfigurationError: if the URL names no known store, or its driver is missing.
+    """
+    if url == MEMORY:
+        return MemoryStore(data)
+    raise ConfigurationError(
+        "Expected store to be 'redis://host:port/db', 'sqlite:////path/to/file' or 'memory://', "
+        f"got {url!r}."
+    )
+
+
+def shared_store() -> str | None:
+    """Return the URL of the store that the workers of this server share; None without workers."""
+    return None

@@ -1,0 +1,46 @@
+"""Namespaces of each kind of store."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from flash_events.settings import Settings
+from flash_events.sharing.hub import Hub
+from flash_events.sharing.process import Namespace
+from flash_events.sharing.values import DeclaredValues
+
+KINDS = ["memory"]
+
+
+@pytest.fixture(params=KINDS)
+def new_namespace(request: pytest.FixtureRequest) -> Callable[[], Namespace]:
+    """Returns a function that makes what one more process has of a namespace."""
+    namespace = Namespace("memory://", Settings())
+    return lambda: namespace
+
+
+@pytest.fixture
+async def namespace(new_namespace: Callable[[], Namespace]) -> AsyncIterator[Namespace]:
+    """A namespace that this event loop serves."""
+    namespace = new_namespace()
+    hub = await namespace.serve()
+    yield namespace
+    await namespace.end(hub)
+
+
+@pytest.fixture
+def hub(namespace: Namespace) -> Hub:
+    return namespace.hub()
+
+
+@pytest.fixture
+def app(namespace: Namespace) -> DeclaredValues:
+    """What is declared in an app of the namespace."""
+    return DeclaredValues(lambda: namespace)
+
+
+@pytest.fixture
+def another_app(new_namespace: Callable[[], Namespace]) -> DeclaredValues:
+    """The same app in a process that serves nothing."""
+    namespace = new_namespace()
+    return DeclaredValues(lambda: namespace)
