@@ -65,6 +65,7 @@ class News:
         self._must_send = asyncio.Event()
         self._is_connected = asyncio.Event()
         self._has_answered = False
+        self._is_closed = False
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -78,6 +79,7 @@ class News:
 
     async def close(self) -> None:
         """Disconnect."""
+        self._is_closed = True
         self._watches.clear()
         if self._task is not None:
             self._task.cancel()
@@ -117,7 +119,7 @@ class News:
     async def _stay_connected(self) -> None:
         pool: Any = self._redis.connection_pool  # untyped in parts
         pause = RETRY_SECONDS
-        while True:
+        while not self._is_closed:  # a connection that breaks meanwhile may hide the cancellation
             try:
                 connection = await pool.get_connection()
                 try:
