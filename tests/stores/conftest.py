@@ -7,14 +7,18 @@ import pytest
 
 from flash_events.stores import LogId, Store
 from flash_events.stores.memory import MemoryData, MemoryStore
+from flash_events.stores.redis import RedisStore
 from tests.support.stores import new_log
 
-KINDS = ["memory"]
+KINDS = ["memory", "redis"]
 
 
 @pytest.fixture(params=KINDS)
 def new_store(request: pytest.FixtureRequest) -> Callable[[], Store]:
     """Returns a function that makes further clients of one store."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("cluster_url")
+        return lambda: RedisStore(url)
     data = MemoryData()
     return lambda: MemoryStore(data)
 
