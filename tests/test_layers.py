@@ -42,12 +42,12 @@ MAY_IMPORT = {
         "bridge", "celery", "errors", "mistakes", "options", "registration", "task_queue",
     },
     "sharing": {
-        "background", "brokers", "context", "errors", "runs", "settings", "stores", "updates",
-        "wire",
+        "background", "brokers", "context", "errors", "extras", "runs", "settings", "stores",
+        "updates", "wire",
     },
     "endpoint": {
         "background", "bridge", "brokers", "errors", "identity", "registration", "runs",
-        "settings", "sharing", "sse", "wire",
+        "settings", "sharing", "sse", "stores", "wire",
     },
     "testing": {
         "bridge", "brokers", "registration", "runs", "settings", "sse", "times", "updates",
@@ -73,6 +73,9 @@ DRIVERS = {
     "kombu": ("celery.",),
     "billiard": ("celery.",),
     "redis": ("brokers.", "stores."),
+    "pandas": ("sharing.",),
+    "polars": ("sharing.",),
+    "pyarrow": ("sharing.",),
 }
 """Optional libraries, and the only packages that import each."""
 

@@ -4,13 +4,13 @@ import asyncio
 import contextvars
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from flash_events.background import Background
 from flash_events.errors import StoreUnavailable
-from flash_events.sharing.watched import WatchedLog
+from flash_events.sharing.watched import OnNews, WatchedLog
 from flash_events.stores import Entry, Keep, LogId, Position, Store
 
 logger = logging.getLogger(__name__)
@@ -146,6 +146,8 @@ class Hub:
                 "the same key: publish(..., key=...)."
             ) from None
         self.published += 1
+        if (watched := self._watched.get(log)) is not None:
+            watched.note(position)
         return position
 
     async def last(self, log: LogId) -> tuple[int, bytes | None]:
@@ -189,21 +191,19 @@ class Hub:
         """Return a log if it is watched here."""
         return self._watched.get(log)
 
-    def watch(
-        self, log: LogId, on_news: Callable[[Sequence[Entry]], object]
-    ) -> tuple[WatchedLog, Callable[[], None]]:
+    def watch(self, log: LogId, on_news: OnNews) -> tuple[WatchedLog, Callable[[], None]]:
         """Watch a log; only on the hub's loop.
 
         Args:
             log: the log.
-            on_news: called with new entries, in order; with none if the log has changed otherwise.
+            on_news: called with new entries.
 
         Returns:
             The log, and a function that ends the watch.
         """
         watched = self._watched.get(log)
         if watched is None:
-            watched = WatchedLog(self.store.logs, log, lambda: self._watched.pop(log, None))
+            watched = WatchedLog(self.store, log, lambda: self._watched.pop(log, None))
             self._watched[log] = watched
             self._background.start(self._connect(watched))
         return watched, watched.watch(on_news)

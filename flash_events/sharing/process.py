@@ -18,7 +18,7 @@ from flash_events.settings import Settings
 from flash_events.sharing.hub import Hub
 from flash_events.stores import Store
 from flash_events.stores.memory import MemoryData
-from flash_events.stores.urls import MEMORY, shared_store, store_of
+from flash_events.stores.urls import MEMORY, store_of, workers_store
 
 T = TypeVar("T")
 
@@ -42,16 +42,17 @@ class Namespace:
         self._starting = threading.Lock()
 
     def hub(self) -> Hub:
-        """Return the hub of the running event loop if it serves an app, else that of the thread.
+        """Return the hub of the running event loop if it serves an app, else another one.
+
+        That is the hub of another loop which serves an app, or that of the background thread.
 
         Raises:
             ConfigurationError: if no other process could see what this one publishes.
         """
-        try:
-            hub = self._hubs.get(asyncio.get_running_loop())
-        except RuntimeError:
-            hub = None
-        return hub or next(iter(self._hubs.values()), None) or self._background_hub()
+        hubs = {loop: hub for loop, hub in self._hubs.items() if not loop.is_closed()}
+        if _has_loop() and (hub := hubs.get(asyncio.get_running_loop())) is not None:
+            return hub
+        return next(iter(hubs.values()), None) or self._background_hub()
 
     async def serve(self) -> Hub:
         """Return the hub of the running event loop, which serves an app; `end` it once."""
@@ -87,8 +88,11 @@ class Namespace:
         return Hub(self._store(), self.settings.publish_timeout)
 
     def _store(self) -> Store:
-        url = self._url or shared_store()
+        url = self._url
         if url is None:
+            store = workers_store()
+            if store is not None:
+                return store
             if not is_serving():
                 raise ConfigurationError(
                     "This process does not serve an app, and no other process can see what it "

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from flash_events.errors import StoreUnavailable
-from flash_events.stores import START, Entry, LogId, Logs, Position, Read
+from flash_events.stores import START, Entry, LogId, Position, Read, Store
 
 logger = logging.getLogger(__name__)
+
+OnNews = Callable[[Sequence[Entry]], object]
+"""Called with new entries of a log, in order; with none if the log has changed otherwise."""
 
 RECENT_ENTRIES = 1000
 RECENT_BYTES = 256 * 1024
@@ -31,25 +34,29 @@ class WatchedLog:
     back to the last entry that the store still knows (`restart`), and counts a reset.
 
     Args:
-        logs: the logs of the store.
+        store: the store, which may not be open yet.
         log: the id of the log.
         on_unused: called when nobody watches it any more.
 
     Attributes:
         id: the id of the log.
         head: the position after its last entry.
+        joined: the head when it was known for the first time.
         resets: how often the store has lost its memory of this log.
         restart: the position at which it went on after the last reset.
     """
 
-    def __init__(self, logs: Logs, log: LogId, on_unused: Callable[[], object]) -> None:
+    def __init__(self, store: Store, log: LogId, on_unused: Callable[[], object]) -> None:
         self.id = log
         self.head = START
+        self.joined = START
+        self._published = START
+        """The position after the last entry that this worker has published."""
         self.resets = 0
         self.restart = START
-        self._logs = logs
+        self._store = store
         self._on_unused = on_unused
-        self._watchers: dict[object, Callable[[Sequence[Entry]], object]] = {}
+        self._watchers: dict[object, OnNews] = {}
         self._recent: deque[Entry] = deque()
         """The newest entries, without gaps; the last one is at `head`."""
         self._recent_bytes = 0
@@ -71,7 +78,7 @@ class WatchedLog:
         """Number of readers."""
         return len(self._watchers)
 
-    def watch(self, on_news: Callable[[Sequence[Entry]], object]) -> Callable[[], None]:
+    def watch(self, on_news: OnNews) -> Callable[[], None]:
         """Call back with new entries in order, and without any after a reset; return its end."""
         token = object()
         self._watchers[token] = on_news
@@ -86,7 +93,7 @@ class WatchedLog:
     def connect(self) -> None:
         """Begin to watch the store, which is open now."""
         if not self._is_closed:
-            self._unwatch = self._logs.watch(self.id, self._on_news)
+            self._unwatch = self._store.logs.watch(self.id, self._on_news)
             self._look()
 
     def close(self) -> None:
@@ -98,12 +105,27 @@ class WatchedLog:
             self._unwatch()
         if self._looking is not None:
             self._looking.cancel()
+        self._is_ready.set()  # nobody shall wait for it
         self._tell(())
         self._on_unused()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `head` is known."""
+        return self._is_ready.is_set()
 
     async def ready(self) -> None:
         """Wait until `head` is known."""
         await self._is_ready.wait()
+
+    @property
+    def newest(self) -> Position:
+        """The newest known position: `head`, unless news of an own entry are still on their way."""
+        return self._published if self._published.offset > self.head.offset else self.head
+
+    def note(self, position: Position) -> None:
+        """Note an entry that this worker has published."""
+        self._published = position
 
     def compare(self, head: Position) -> None:
         """Read the store if its last position is not the one that is known here."""
@@ -195,12 +217,13 @@ class WatchedLog:
 
     async def _read_once(self) -> None:
         if not self._is_ready.is_set():
-            [self.head] = await self._logs.heads([self.id])
+            [self.head] = await self._store.logs.heads([self.id])
+            self.joined = self.head
             self._is_ready.set()
             early, self._early = self._early, []
             self._on_news(early)
             return
-        read = await self._logs.read(self.id, self.head)
+        read = await self._store.logs.read(self.id, self.head)
         if not read.is_known:
             await self._go_back()
             self._must_look = True
@@ -223,7 +246,7 @@ class WatchedLog:
         recent = list(self._recent)
 
         async def read(index: int) -> Read:
-            return await self._logs.read(self.id, recent[index].position, 1)
+            return await self._store.logs.read(self.id, recent[index].position, 1)
 
         low, high = 0, len(recent)
         while low < high:  # those that the store knows come before those that it has lost
@@ -235,11 +258,11 @@ class WatchedLog:
         if low:
             self.restart = recent[low - 1].position
         else:
-            oldest = await self._logs.read(self.id, START, 1)
+            oldest = await self._store.logs.read(self.id, START, 1)
             self.restart = Position(oldest.first - 1)
         logger.warning("The store has lost messages of a topic; its readers are told so.")
         self.resets += 1
-        self.head = self.restart
+        self.head = self._published = self.restart
         self._recent = deque(recent[:low])
         self._recent_bytes = sum(len(entry.data or b"") for entry in self._recent)
         self._tell(())
