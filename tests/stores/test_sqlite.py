@@ -1,8 +1,9 @@
 """The store in SQLite, shared by processes that are stopped or killed."""
 
 import asyncio
-import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flash_events.stores import LogId, Quota, Slot
+from flash_events.stores import Quota, Slot
 from flash_events.stores.sqlite import SqliteStore, follower
 from tests.support.killed_writers import kill_writers
 from tests.support.server import until
@@ -123,21 +124,28 @@ async def test_a_stopped_leader_loses_its_lead_and_its_late_value_is_refused(pat
         assert await store.values.get(SLOT) == b"mine"
 
 
-def test_a_store_can_be_made_before_a_process_forks(path: Path) -> None:
-    store = SqliteStore(path)
-    child = os.fork()
-    if child == 0:
-        os._exit(asyncio.run(_append_once(store, "child")) != 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert asyncio.run(_append_once(store, "parent")) == 2
+FORKING = """
+import asyncio, os, sys
+from flash_events.stores import Keep, LogId
+from flash_events.stores.sqlite import SqliteStore
 
-
-async def _append_once(store: SqliteStore, text: str) -> int:
+async def append(nonce):
     await store.open()
-    try:
-        return (await append(store, LogId("log"), text)).offset
-    finally:
-        await store.close()
+    position = await store.logs.append(LogId("log"), b"", Keep(9, None, 9), nonce=nonce)
+    await store.close()
+    return position.offset
+
+store = SqliteStore(sys.argv[1])
+child = os.fork()
+if child == 0:
+    os._exit(asyncio.run(append("child")))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+assert asyncio.run(append("parent")) == 2
+"""
+
+
+def test_a_store_can_be_made_before_a_process_forks(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORKING, path], check=True)
 
 
 async def test_the_loops_of_one_process_hear_of_each_other(path: Path) -> None:
