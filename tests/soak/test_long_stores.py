@@ -1,43 +1,85 @@
-"""Stores in SQLite whose processes die or stand still, as often and as long as is promised."""
+"""Troubles of stores at a size that is too slow for a merge."""
 
 import asyncio
-import secrets
 import signal
-import time
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
-from flash_events.stores import Quota, Slot
-from tests.support.killed_writers import kill_writers
-from tests.support.sqlite_files import opened
-from tests.support.store_process import store_process
+from flash_events.stores import Slot
+from flash_events.stores.redis import RedisStore
+from tests.support.redis_server import redis_server
+from tests.support.store_troubles import eventually, kill_connections, opened, restart, stall
+from tests.support.stores import new_log
 
-QUOTA = Quota(10, 1000)
-
-
-@pytest.mark.timeout(900)
-async def test_a_hundred_killed_writers_leave_no_hole_and_nothing_twice(tmp_path: Path) -> None:
-    async with opened(tmp_path / "store.db") as store:
-        await kill_writers(store, tmp_path / "store.db", 100, secrets.randbelow(10**9))
+TAKEOVER_SECONDS = 10.0
 
 
-async def test_a_leader_that_is_stopped_for_20_s_loses_its_lead_within_10_s(
+@pytest.mark.timeout(300)
+async def test_a_reader_gets_everything_once_over_100_killed_connections(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        await kill_connections(server, times=100)
+
+
+@pytest.mark.timeout(300)
+async def test_what_is_published_while_redis_stalls_for_12_s_is_late_and_not_lost(
     tmp_path: Path,
 ) -> None:
-    slot, path = Slot("group", "name"), tmp_path / "store.db"
-    async with opened(path) as store:
-        with store_process(path) as process:
-            fence = process.ask("lead", group=slot.group, name=slot.name)
-            process.send(signal.SIGSTOP)
-            stopped_at = time.monotonic()
-            async with asyncio.timeout(10):
-                mine = None
-                while mine is None:
-                    await asyncio.sleep(0.05)
-                    mine = await store.values.lead(slot)
-            await asyncio.sleep(stopped_at + 20 - time.monotonic())
-            process.send(signal.SIGCONT)
-            late = {"group": slot.group, "name": slot.name, "text": "late", "fence": fence}
-            assert process.ask("put", **late) is False
-            assert await store.values.put(slot, b"mine", QUOTA, ttl_seconds=None, fence=mine)
+    """Longer than a connection waits for an answer."""
+    with redis_server(tmp_path) as server:
+        await stall(server, seconds=12)
+
+
+@pytest.mark.timeout(300)
+async def test_a_reader_gets_everything_once_over_ten_restarts(tmp_path: Path) -> None:
+    with redis_server(tmp_path, appendonly=True) as server:
+        for _ in range(10):
+            await restart(server)
+
+
+LEADER = """
+import asyncio, sys
+from flash_events.stores import Slot
+from flash_events.stores.redis import RedisStore
+from flash_events.stores.redis import RedisStore
+
+async def main():
+    store = RedisStore(sys.argv[1])
+    await store.open()
+    assert await store.values.lead(Slot(sys.argv[2], "name"))
+    await store.members.enter(sys.argv[2], "member", b"")
+    print("leads", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.deadline
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+async def test_the_death_of_a_worker_is_noticed_within_10_s(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    group = new_log()
+    with redis_server(tmp_path) as server:
+        command = [sys.executable, "-c", LEADER, server.url, group]
+        leader = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+        assert leader.stdout is not None
+        assert await leader.stdout.readline() == b"leads\n"
+        async with opened(server.url) as store:
+            assert await store.values.lead(Slot(group, "name")) is None
+            assert len(await store.members.of(group)) == 1
+            leader.send_signal(end)
+            async with asyncio.timeout(TAKEOVER_SECONDS):
+                await eventually(lambda: store.values.lead(Slot(group, "name")))
+                await eventually(lambda: is_empty(store, group))
+        if end != signal.SIGKILL:
+            leader.kill()
+        await leader.wait()
+
+
+async def is_empty(store: RedisStore, group: str) -> bool:
+    return await store.members.of(group) == []
