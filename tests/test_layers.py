@@ -47,7 +47,7 @@ MAY_IMPORT = {
     },
     "endpoint": {
         "background", "bridge", "brokers", "errors", "identity", "registration", "runs",
-        "settings", "sharing", "sse", "wire",
+        "settings", "sharing", "sse", "stores", "wire",
     },
     "testing": {
         "bridge", "brokers", "registration", "runs", "settings", "sse", "times", "updates",

@@ -141,15 +141,6 @@ _FRAMES = frozenset(("pandas", "polars", "pyarrow"))
 MAX_DEPTH = 200
 
 
-def json_of(data: bytes) -> bytes:
-    """Return the JSON by which a page gets a stored message; null if it has none."""
-    match kind_of(data):
-        case Kind.JSON:
-            return data[1:]
-        case _:
-            return b"null"
-
-
 def check_size(encoded: bytes, max_bytes: int, what: str, setting: str) -> None:
     """Raise `EncodingError` if a stored form is too large."""
     if len(encoded) > max_bytes:

@@ -4,13 +4,13 @@ import asyncio
 import contextvars
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from flash_events.background import Background
 from flash_events.errors import StoreUnavailable
-from flash_events.sharing.watched import WatchedLog
+from flash_events.sharing.watched import OnNews, WatchedLog
 from flash_events.stores import Entry, Keep, LogId, Position, Store
 
 logger = logging.getLogger(__name__)
@@ -189,14 +189,12 @@ class Hub:
         """Return a log if it is watched here."""
         return self._watched.get(log)
 
-    def watch(
-        self, log: LogId, on_news: Callable[[Sequence[Entry]], object]
-    ) -> tuple[WatchedLog, Callable[[], None]]:
+    def watch(self, log: LogId, on_news: OnNews) -> tuple[WatchedLog, Callable[[], None]]:
         """Watch a log; only on the hub's loop.
 
         Args:
             log: the log.
-            on_news: called with new entries, in order; with none if the log has changed otherwise.
+            on_news: called with new entries.
 
         Returns:
             The log, and a function that ends the watch.

@@ -5,16 +5,14 @@ import copy
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from flash_events import context
 from flash_events.sharing.codecs import Kind, decode_message, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.process import wait_in_thread
-from flash_events.sharing.reader import Delivery, Overflow, Reader, Start
-from flash_events.stores import LogId
+from flash_events.sharing.reader import Delivery, Reader, Start, Watch
 
 CURE = "Write `async for` in an `async def`."
 
@@ -53,33 +51,17 @@ class Messages:
 
     Args:
         hub: the hub that reads.
-        log: the log of the topic.
-        start: where it begins.
-        overflow: what happens if the reader is behind what is kept.
-        initial: the data of messages that say that the topic was cleared.
-        is_lazy: whether large data is left out, as `Reader` does it.
+        watch: what it reads, and how.
 
     Attributes:
         offset: the offset of the last message that was handed out; pass it as `since=` to go on.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        log: LogId,
-        start: Start,
-        overflow: Overflow,
-        initial: Any = None,
-        is_lazy: bool = False,
-    ) -> None:
+    def __init__(self, hub: Hub, watch: Watch) -> None:
         self._hub = hub
-        self._log = log
-        self._position = start.since
-        self._overflow: Overflow = overflow
-        self._initial = initial
-        self._origin = context.page.get() or hub.origin
-        self._is_lazy = is_lazy
-        self._subscription = self._subscribe(start)
+        self._watch = watch
+        self._position = watch.start.since
+        self._subscription = _Subscription(hub, watch)
 
     @property
     def offset(self) -> int:
@@ -138,33 +120,25 @@ class Messages:
     def _subscribed(self) -> "_Subscription":
         """Return the subscription; a new one if the last was closed."""
         if self._subscription.is_closed:
-            self._subscription = self._subscribe(Start(since=self._position))
+            watch = replace(self._watch, start=Start(since=self._position))
+            self._subscription = _Subscription(self._hub, watch)
         return self._subscription
-
-    def _subscribe(self, start: Start) -> "_Subscription":
-        return _Subscription(self._hub, self._log, start, self._overflow, self._is_lazy)
 
     def _hand_out(self, delivery: Delivery) -> Message | None:
         """Return the message of a delivery; None if a newcomer need not know of it."""
         self._position = delivery.entry.position
-        return message_of(delivery, self._origin, self._initial)
+        return message_of(delivery, self._watch)
 
 
-def message_of(delivery: Delivery, origin: str, initial: Any) -> Message | None:
-    """Return the message of a delivery; None if a newcomer need not know of it.
-
-    Args:
-        delivery: the delivery.
-        origin: the origin of the reader's own messages.
-        initial: the data of a message that says that the topic was cleared.
-    """
+def message_of(delivery: Delivery, watch: Watch) -> Message | None:
+    """Return the message of a delivery; None if a newcomer need not know of it."""
     entry = delivery.entry
     is_cleared = delivery.data is not None and kind_of(delivery.data) is Kind.CLEARED
     if is_cleared and delivery.is_replay:
         return None
     data = None if delivery.data is None else decode_message(delivery.data)
-    data = copy.deepcopy(initial) if is_cleared else data
-    is_mine = entry.origin == origin
+    data = copy.deepcopy(watch.initial) if is_cleared else data
+    is_mine = entry.origin == watch.origin
     return Message(
         data, entry.offset, entry.time, delivery.missed, is_mine, delivery.is_replay, is_cleared
     )
@@ -173,15 +147,13 @@ def message_of(delivery: Delivery, origin: str, initial: Any) -> Message | None:
 class _Subscription:
     """A reader on the hub's loop, for a user on any loop or thread; closed when it is dropped."""
 
-    def __init__(
-        self, hub: Hub, log: LogId, start: Start, overflow: Overflow, is_lazy: bool
-    ) -> None:
+    def __init__(self, hub: Hub, watch: Watch) -> None:
         self.is_closed = False
         self._hub = hub
         self._readers: list[Reader] = []
 
         def begin(readers: list[Reader] = self._readers) -> None:
-            readers.append(Reader(hub, log, start, overflow, is_lazy))
+            readers.append(Reader(hub, watch))
 
         if hub.is_here:
             begin()

@@ -42,16 +42,17 @@ class Namespace:
         self._starting = threading.Lock()
 
     def hub(self) -> Hub:
-        """Return the hub of the running event loop if it serves an app, else that of the thread.
+        """Return the hub of the running event loop if it serves an app, else another one.
+
+        That is the hub of another loop which serves an app, or that of the background thread.
 
         Raises:
             ConfigurationError: if no other process could see what this one publishes.
         """
-        try:
-            hub = self._hubs.get(asyncio.get_running_loop())
-        except RuntimeError:
-            hub = None
-        return hub or next(iter(self._hubs.values()), None) or self._background_hub()
+        hubs = {loop: hub for loop, hub in self._hubs.items() if not loop.is_closed()}
+        if _has_loop() and (hub := hubs.get(asyncio.get_running_loop())) is not None:
+            return hub
+        return next(iter(hubs.values()), None) or self._background_hub()
 
     async def serve(self) -> Hub:
         """Return the hub of the running event loop, which serves an app; `end` it once."""

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flash_events.errors import TopicOverflow
 from flash_events.sharing.hub import Hub
-from flash_events.stores import Entry, LogId, Position
+from flash_events.sharing.watched import OnNews
+from flash_events.stores import START, Entry, LogId, Position
 
 Overflow = Literal["skip", "latest", "error"]
 
@@ -26,6 +27,33 @@ class Start:
 
     last: int = 0
     since: Position | None = None
+
+
+FROM_NOW_ON = Start()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a reader reads, and how.
+
+    Attributes:
+        name: the name of the topic, for log messages.
+        log: the log.
+        start: where it begins.
+        overflow: what happens if it is behind what is kept: "skip" goes on with the oldest message
+            that is kept, "latest" with the newest, "error" raises `TopicOverflow`.
+        initial: the data of messages that say that the topic was cleared.
+        is_lazy: whether data of more than LARGE_BYTES is left out rather than loaded.
+        origin: the origin of what the reader itself publishes.
+    """
+
+    name: str
+    log: LogId
+    start: Start = FROM_NOW_ON
+    overflow: Overflow = "skip"
+    initial: Any = None
+    is_lazy: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +79,27 @@ class Reader:
 
     Args:
         hub: the hub.
-        log: the log.
-        start: where it begins.
-        overflow: what happens if it is behind what is kept: "skip" goes on with the oldest message
-            that is kept, "latest" with the newest, "error" raises `TopicOverflow`.
+        watch: what it reads, and how.
+        on_news: called when there may be something to `take`; not needed for `read`.
 
     Attributes:
         position: the position after the last entry that it has handed out.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        log: LogId,
-        start: Start,
-        overflow: Overflow = "skip",
-        is_lazy: bool = False,
-    ) -> None:
-        self.position = Position(0)
+    __slots__ = (
+        "_ahead", "_hub", "_is_closed", "_is_placed", "_joined", "_joined_at", "_log",
+        "_lost_after", "_news", "_resets", "_skipped", "_unwatch", "_watch", "position",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, watch: Watch, on_news: OnNews | None = None) -> None:
+        self.position = START
         self._hub = hub
-        self._start = start
-        self._overflow: Overflow = overflow
-        self._is_lazy = is_lazy
-        self._news = asyncio.Event()
-        self._log, self._unwatch = hub.watch(log, self._on_news)
-        self._resets = 0
+        self._watch = watch
+        self._news: asyncio.Event | None = None
+        self._log, self._unwatch = hub.watch(watch.log, on_news or self._wake)
+        self._joined = self._log.head if self._log.is_ready else None
+        """The head of the log when this reader came; None if it was not known yet."""
+        self._resets = self._log.resets
         self._is_placed = False
         self._lost_after: int | None = None
         """The offset after which messages come from a store that has lost its memory."""
@@ -86,6 +110,11 @@ class Reader:
         self._is_closed = False
 
     @property
+    def head(self) -> Position:
+        """The position after the last message of the topic."""
+        return self._log.head
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._is_closed or self._log.is_closed
@@ -94,29 +123,29 @@ class Reader:
         """Stop reading; a waiting `read` returns an empty list."""
         self._is_closed = True
         self._unwatch()
-        self._news.set()
+        self._wake()
 
     async def place(self) -> None:
         """Find the position at which it begins."""
         if self._is_placed:
             return
         await self._log.ready()
-        head = self._log.head
-        self._resets = self._log.resets
+        head = self._joined if self._joined is not None else self._log.joined
         self._joined_at = head.offset
-        since, last = self._start.since, self._start.last
+        since, last = self._watch.start.since, self._watch.start.last
         self.position = head
         if since is not None or last:
             wanted = since if since is not None else Position(max(0, head.offset - last))
             read = await self._hub.store.logs.read(self._log.id, wanted, PAGE_BYTES)
             self.position = wanted
-            self._ahead = read.entries  # they may be gone when they are asked for
             if not read.is_known:
                 self._lose(read.first - 1)
             elif wanted.offset < read.first - 1:
-                self.position = Position(read.first - 1)
+                self.position = Position(min(read.first - 1, max(head.offset, wanted.offset)))
                 if since is not None:  # what was gone before a newcomer is not missed
                     self._skipped = self.position.offset - wanted.offset
+            # They may be gone when they are asked for.
+            self._ahead = [one for one in read.entries if one.offset <= head.offset]
         self._is_placed = True
 
     async def read(self) -> list[Delivery]:
@@ -125,6 +154,8 @@ class Reader:
         Raises:
             TopicOverflow: if messages were missed, with `overflow="error"`.
         """
+        if self._news is None:
+            self._news = asyncio.Event()
         await self.place()
         while not self.is_closed:
             self._news.clear()
@@ -134,17 +165,9 @@ class Reader:
             await self._news.wait()
         return []
 
-    def has_news(self) -> bool:
-        """Return whether there may be messages that it has not handed out."""
+    def is_next(self, entry: Entry) -> bool:
+        """Return whether an entry is the next message, with nothing to be told before it."""
         return (
-            not self._is_placed
-            or self._resets != self._log.resets
-            or self.position.offset != self._log.head.offset
-        )
-
-    def accept(self, entry: Entry) -> bool:
-        """Move on to an entry that was passed on directly; return whether it is the next one."""
-        is_next = (
             self._is_placed
             and self._lost_after is None
             and not self._skipped
@@ -152,9 +175,10 @@ class Reader:
             and self._resets == self._log.resets
             and entry.offset == self.position.offset + 1
         )
-        if is_next:
-            self.position = entry.position
-        return is_next
+
+    def move_to(self, entry: Entry) -> None:
+        """Note that all messages up to this entry were passed on."""
+        self.position = entry.position
 
     async def take(self) -> list[Delivery]:
         """Return the messages that there are, up to a size; [] if there are none now."""
@@ -163,14 +187,14 @@ class Reader:
         found: list[Delivery] = []
         for entry in entries:
             data = entry.data
-            if data is None and not self._is_lazy:
+            if data is None and not self._watch.is_lazy:
                 data = await self._hub.store.logs.load(self._log.id, entry.offset)
                 if data is None:  # it has gone meanwhile
                     continue
             missed: int | None = self._skipped + entry.offset - self.position.offset - 1
             if self._lost_after is not None and entry.offset > self._lost_after:
                 missed = self._lost_after = None
-            if missed and self._overflow == "error":
+            if missed and self._watch.overflow == "error":
                 self._hub.missed += missed
                 raise TopicOverflow(missed)
             self._skipped = 0
@@ -195,7 +219,7 @@ class Reader:
             if self.position == log.head:
                 return ()
             entries = await self._from_store()
-        if entries and self._overflow == "latest":
+        if entries and self._watch.overflow == "latest":
             missed = entries[0].offset - self.position.offset - 1
             if missed:
                 newest = log.last or entries[-1]
@@ -223,5 +247,6 @@ class Reader:
         self._joined_at = min(self._joined_at, offset)
         self.position = Position(offset)
 
-    def _on_news(self, _entries: Sequence[Entry]) -> None:
-        self._news.set()
+    def _wake(self, _entries: Sequence[Entry] = ()) -> None:
+        if self._news is not None:
+            self._news.set()

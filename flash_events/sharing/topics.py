@@ -12,7 +12,7 @@ from flash_events.sharing.codecs import Kind, encode_message
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.messages import Message, Messages, message_of
 from flash_events.sharing.process import Namespace, wait_in_thread
-from flash_events.sharing.reader import Delivery, Overflow, Start
+from flash_events.sharing.reader import FROM_NOW_ON, Delivery, Overflow, Start, Watch
 from flash_events.stores import Keep, LogId, Position
 
 Scope = Literal["app"]
@@ -65,6 +65,16 @@ class Topic:
         self._namespace = namespace
         self._parameters = names.parameters_of(name)
         self._values = {} if values is None and not self._parameters else values
+
+    @property
+    def parameters(self) -> Mapping[str, str] | None:
+        """The values of its parameters; None if they are not given yet."""
+        return self._values
+
+    @property
+    def is_parametrised(self) -> bool:
+        """Whether its name has parameters."""
+        return bool(self._parameters)
 
     def __repr__(self) -> str:
         values = f"({self._values})" if self._values else ""
@@ -143,9 +153,8 @@ class Topic:
         check_count("count", count)
         hub = self._hub()
         found = await hub.run(hub.latest(self._log(), count))
-        origin = context.page.get() or hub.origin
-        deliveries = [Delivery(entry, data, 0, True) for entry, data in found]
-        messages = [message_of(one, origin, self._options.initial) for one in deliveries]
+        watch = self.watch(origin=context.page.get() or hub.origin)
+        messages = [message_of(Delivery(entry, data, 0, True), watch) for entry, data in found]
         return [message for message in messages if message is not None]
 
     def latest_sync(self, count: int = 1) -> list[Message]:
@@ -185,8 +194,17 @@ class Topic:
             )
         )
 
+    def watch(
+        self, start: Start = FROM_NOW_ON, overflow: Overflow = "skip", *, origin: str
+    ) -> Watch:
+        """Return what a reader of this topic reads; see `Watch`."""
+        initial = self._options.initial
+        is_lazy = self._options.kind != "topic"
+        return Watch(self.name, self._log(), start, overflow, initial, is_lazy, origin)
+
     def _messages(self, start: Start, overflow: Overflow) -> Messages:
-        return Messages(self._hub(), self._log(), start, overflow, self._options.initial)
+        hub = self._hub()
+        return Messages(hub, self.watch(start, overflow, origin=context.page.get() or hub.origin))
 
     def _hub(self) -> Hub:
         return self._namespace().hub()

@@ -12,7 +12,7 @@ from flash_events.sharing.codecs import Codec, Kind, decode_message, encode_valu
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.messages import Messages
 from flash_events.sharing.process import wait_in_thread
-from flash_events.sharing.reader import Overflow, Start
+from flash_events.sharing.reader import Overflow
 from flash_events.sharing.topics import (
     CURE,
     Declared,
@@ -114,10 +114,6 @@ class SharedValue(Topic):
         """Return the value now and all that follow, to loop over; see `Topic.subscribe`."""
         start = check_start(last if since is None else 0, since, overflow)
         return self._messages(start, overflow)
-
-    def _messages(self, start: Start, overflow: Overflow) -> Messages:
-        initial = self._options.initial
-        return Messages(self._hub(), self._log(), start, overflow, initial, is_lazy=True)
 
     def _encode(self, data: Any) -> bytes:
         return encode_value(data, self._options.codec, self._namespace().settings.max_value_bytes)

@@ -12,6 +12,9 @@ from flash_events.stores import START, Entry, LogId, Logs, Position, Read
 
 logger = logging.getLogger(__name__)
 
+OnNews = Callable[[Sequence[Entry]], object]
+"""Called with new entries of a log, in order; with none if the log has changed otherwise."""
+
 RECENT_ENTRIES = 1000
 RECENT_BYTES = 256 * 1024
 """Maximum number and total size of the entries of one log that are kept in memory, for readers that
@@ -38,6 +41,7 @@ class WatchedLog:
     Attributes:
         id: the id of the log.
         head: the position after its last entry.
+        joined: the head when it was known for the first time.
         resets: how often the store has lost its memory of this log.
         restart: the position at which it went on after the last reset.
     """
@@ -45,11 +49,12 @@ class WatchedLog:
     def __init__(self, logs: Logs, log: LogId, on_unused: Callable[[], object]) -> None:
         self.id = log
         self.head = START
+        self.joined = START
         self.resets = 0
         self.restart = START
         self._logs = logs
         self._on_unused = on_unused
-        self._watchers: dict[object, Callable[[Sequence[Entry]], object]] = {}
+        self._watchers: dict[object, OnNews] = {}
         self._recent: deque[Entry] = deque()
         """The newest entries, without gaps; the last one is at `head`."""
         self._recent_bytes = 0
@@ -71,7 +76,7 @@ class WatchedLog:
         """Number of readers."""
         return len(self._watchers)
 
-    def watch(self, on_news: Callable[[Sequence[Entry]], object]) -> Callable[[], None]:
+    def watch(self, on_news: OnNews) -> Callable[[], None]:
         """Call back with new entries in order, and without any after a reset; return its end."""
         token = object()
         self._watchers[token] = on_news
@@ -98,8 +103,14 @@ class WatchedLog:
             self._unwatch()
         if self._looking is not None:
             self._looking.cancel()
+        self._is_ready.set()  # nobody shall wait for it
         self._tell(())
         self._on_unused()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `head` is known."""
+        return self._is_ready.is_set()
 
     async def ready(self) -> None:
         """Wait until `head` is known."""
@@ -196,6 +207,7 @@ class WatchedLog:
     async def _read_once(self) -> None:
         if not self._is_ready.is_set():
             [self.head] = await self._logs.heads([self.id])
+            self.joined = self.head
             self._is_ready.set()
             early, self._early = self._early, []
             self._on_news(early)

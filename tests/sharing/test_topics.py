@@ -41,6 +41,17 @@ async def test_a_reader_gets_what_is_published_from_now_on(app: DeclaredValues) 
     assert messages.offset == 3
 
 
+async def test_what_is_published_right_after_subscribing_is_read(app: DeclaredValues) -> None:
+    topic = app.topic("news")
+    await topic.publish("before")
+    first = topic.subscribe()
+    await topic.publish(1)
+    second = topic.subscribe()
+    await topic.publish(2)
+    assert await take(first, 2) == [1, 2]
+    assert await take(second, 1) == [2]
+
+
 async def test_a_message_says_where_and_when_it_was_published(app: DeclaredValues) -> None:
     topic = app.topic("news")
     await topic.publish("before")
