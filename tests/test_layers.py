@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "wire": {"bridge", "brokers", "errors", "mistakes", "settings", "sse", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
     "registration": {"errors", "options", "task_queue", "updates"},
-    "components": {"registration", "updates"},
+    "components": {"errors", "registration", "sharing", "updates"},
     "runs": {
         "background", "bridge", "brokers", "context", "errors", "identity", "registration",
         "settings", "sse", "task_queue", "times", "updates", "wire",
