@@ -5,12 +5,14 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext
 
-from tests.apps.shared_topics import POINTS
 from tests.support.proxy import proxied
 from tests.support.server import Served, wait_until
 from tests.support.tab import WITHOUT_WORKER, Tab, app_fixture, sound_tab
 
 app = app_fixture("tests.apps.shared_topics:server")
+
+POINTS = 2000
+"""Number of points that the button `burst` publishes."""
 
 IS_HIDDEN = "Object.defineProperty(document, 'hidden', {get: () => true})"
 PLOT = "document.querySelector('#graph .js-plotly-plot')?.data[0]"
