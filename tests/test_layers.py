@@ -41,8 +41,8 @@ MAY_IMPORT = {
         "bridge", "celery", "errors", "mistakes", "options", "registration", "task_queue",
     },
     "sharing": {
-        "background", "brokers", "context", "errors", "runs", "settings", "stores", "updates",
-        "wire",
+        "background", "brokers", "context", "errors", "extras", "runs", "settings", "stores",
+        "updates", "wire",
     },
     "components": {"errors", "registration", "sharing", "updates"},
     "endpoint": {
@@ -73,6 +73,9 @@ DRIVERS = {
     "kombu": ("celery.",),
     "billiard": ("celery.",),
     "redis": ("brokers.", "stores."),
+    "pandas": ("sharing.",),
+    "polars": ("sharing.",),
+    "pyarrow": ("sharing.",),
 }
 """Optional libraries, and the only packages that import each."""
 

@@ -97,7 +97,7 @@ class Reader:
         self._watch = watch
         self._news: asyncio.Event | None = None
         self._log, self._unwatch = hub.watch(watch.log, on_news or self._wake)
-        self._joined = self._log.head if self._log.is_ready else None
+        self._joined = self._log.newest if self._log.is_ready else None
         """The head of the log when this reader came; None if it was not known yet."""
         self._resets = self._log.resets
         self._is_placed = False
