@@ -1,4 +1,4 @@
-"""Baseline of a topic: a bare ASGI app that sends ready bytes to each page, one send per message."""
+"""Baseline of a topic: a bare ASGI app that sends ready bytes, one send per page and message."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
