@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections import Counter
-from contextlib import suppress
 from time import monotonic
 
 from flash_events import sse
@@ -153,10 +152,11 @@ class MemoryLog(EventLog):
     async def read(self, after: str) -> Batch:
         position = self._position(after)
         self._hand_over(position)
-        if position == self._last and not self.is_finished:
+        must_wait = position == self._last and not self.is_finished
+        if must_wait:
             await self._woken()
             self._kept(position)
-        return self._batch(position)
+        return self._batch(position, must_wait)
 
     async def _woken(self) -> None:
         reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -164,7 +164,7 @@ class MemoryLog(EventLog):
         try:
             await reader
         finally:
-            with suppress(ValueError):  # whoever wakes it takes it off
+            if reader in self._readers:  # whoever wakes it takes it off
                 self._readers.remove(reader)
 
     def _put(self, run: RunId, event: bytes) -> None:
@@ -223,7 +223,7 @@ class MemoryLog(EventLog):
             self._handed -= 1
         self._admission.notify()
 
-    def _batch(self, position: int) -> Batch:
+    def _batch(self, position: int, has_waited: bool) -> Batch:
         index = self._handed
         while index and self._segments[index - 1].last > position:  # it is read again
             index -= 1
@@ -241,4 +241,5 @@ class MemoryLog(EventLog):
             sse.event_id(self._epoch, position),
             self.is_finished and position == self._last,
             self.runs,
+            has_waited,
         )
