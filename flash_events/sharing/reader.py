@@ -80,23 +80,26 @@ class Reader:
     Args:
         hub: the hub.
         watch: what it reads, and how.
-        on_news: called when there may be something to `take`; not needed for `read`.
+        on_news: called when there may be something to `take`, for a relay; not needed for `read`.
 
     Attributes:
+        is_relay: whether it reads for the relay of a `Subscription`.
         position: the position after the last entry that it has handed out.
     """
 
     __slots__ = (
         "_ahead", "_hub", "_is_closed", "_is_placed", "_joined", "_joined_at", "_log",
-        "_lost_after", "_news", "_resets", "_skipped", "_unwatch", "_watch", "position",
+        "_lost_after", "_news", "_resets", "_skipped", "_unwatch", "_watch", "is_relay",
+        "position",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, watch: Watch, on_news: OnNews | None = None) -> None:
+        self.is_relay = on_news is not None
         self.position = START
         self._hub = hub
         self._watch = watch
         self._news: asyncio.Event | None = None
-        self._log, self._unwatch = hub.watch(watch.log, on_news or self._wake)
+        self._log, self._unwatch = hub.watch(watch.log, self, on_news or self._wake)
         self._joined = self._log.head if self._log.is_ready else None
         """The head of the log when this reader came; None if it was not known yet."""
         self._resets = self._log.resets
@@ -113,6 +116,11 @@ class Reader:
     def head(self) -> Position:
         """The position after the last message of the topic."""
         return self._log.head
+
+    @property
+    def lag(self) -> int:
+        """Number of messages that it has not taken yet."""
+        return max(0, self.head.offset - self.position.offset) if self._is_placed else 0
 
     @property
     def is_closed(self) -> bool:
