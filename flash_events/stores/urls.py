@@ -1,6 +1,8 @@
 """Stores by URL; a driver is imported on first use."""
 
+from flash_events.brokers.urls import REDIS_SCHEMES
 from flash_events.errors import ConfigurationError
+from flash_events.extras import how_to_install
 from flash_events.stores.memory import MemoryData, MemoryStore
 from flash_events.stores.store import Store
 
@@ -20,6 +22,14 @@ def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
     """
     if url == MEMORY:
         return MemoryStore(data)
+    if url.partition("://")[0] in REDIS_SCHEMES:
+        try:
+            from flash_events.stores.redis import RedisStore
+        except ImportError as error:
+            raise ConfigurationError(
+                f"The store needs redis-py ({error}). {how_to_install('redis')}"
+            ) from error
+        return RedisStore(url, outage_seconds)
     raise ConfigurationError(
         "Expected store to be 'redis://host:port/db', 'sqlite:////path/to/file' or 'memory://', "
         f"got {url!r}."

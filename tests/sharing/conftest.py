@@ -1,5 +1,6 @@
 """Namespaces of each kind of store."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -9,12 +10,16 @@ from flash_events.sharing.hub import Hub
 from flash_events.sharing.process import Namespace
 from flash_events.sharing.values import DeclaredValues
 
-KINDS = ["memory"]
+KINDS = ["memory", "redis"]
 
 
 @pytest.fixture(params=KINDS)
 def new_namespace(request: pytest.FixtureRequest) -> Callable[[], Namespace]:
     """Returns a function that makes what one more process has of a namespace."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("cluster_url")
+        name = secrets.token_hex(8)
+        return lambda: Namespace(url, Settings(namespace=name))
     namespace = Namespace("memory://", Settings())
     return lambda: namespace
 

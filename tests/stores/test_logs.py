@@ -171,8 +171,9 @@ async def test_large_entries_reach_who_watches_a_log_without_history(
 ) -> None:
     data = b"x" * (LARGE_BYTES + 1)
     watcher = Watcher(store, log)
+    await append(store, log, "the watch has begun", replace(KEEP, history=0))
     await append(other, log, data, replace(KEEP, history=0))
-    [entry] = await watcher.until(1)
+    [_, entry] = await watcher.until(2)
     assert entry.data == data
 
 
