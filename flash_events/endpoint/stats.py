@@ -21,7 +21,10 @@ _HELP = {
     "ends_cancelled": ("counter", "Runs that were stopped."),
     "ends_error": ("counter", "Runs that failed."),
     "ends_lost": ("counter", "Runs whose updates could no longer reach their page."),
-    "lost_with_worker": ("counter", "Runs that were reported lost because their worker died."),
+    "lost_with_worker": (
+        "counter",
+        "Runs and subscriptions that were reported lost because their worker died.",
+    ),
     "subscriptions": ("gauge", "Live subscriptions of pages in this worker."),
     "subscription_starts": ("counter", "Subscriptions of pages that were started."),
     "subscriptions_lost": (

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from dash import Dash, Input
@@ -18,8 +19,9 @@ from flash_events import (
     stream_props,
     topic,
 )
-from flash_events.sharing import process
+from flash_events.sharing import apps, process
 from flash_events.testing import IsolatedHub, fake_clock, hub, record, run
+from tests.support.server import until
 
 pytest_plugins = ["flash_events.testing.fixtures"]
 
@@ -137,20 +139,25 @@ def test_the_fixture_is_a_hub(isolated_topics: IsolatedHub) -> None:
 async def test_readers_end_with_the_block() -> None:
     async with hub() as topics:
         messages = news.subscribe()
+        read: list[Any] = []
 
-        async def read_all() -> list[Any]:
-            return [message.data async for message in messages]
+        async def read_all() -> None:
+            async for message in messages:
+                read.append(message.data)
 
         reading = asyncio.create_task(read_all())
         await news.publish("hello")
+        await until(lambda: read == ["hello"])
         assert topics.readers == 1
-    assert await reading == ["hello"]
+    async with asyncio.timeout(5):
+        await reading
     assert topics.readers == 0
 
 
 def test_without_a_hub_the_error_says_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_process", process._Process())
     monkeypatch.setattr(process, "shared_store", lambda: None)
+    monkeypatch.setattr(apps, "_configured", WeakKeyDictionary())  # without those of other tests
     with pytest.raises(ConfigurationError, match=r"In a test.*flash_events\.testing\.hub\(\)"):
         news.publish_sync("x")
     end = record(read, 1).end
