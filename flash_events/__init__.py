@@ -7,18 +7,25 @@ from flash_events.errors import (
     BrokerError,
     CallbackError,
     ConfigurationError,
+    Conflict,
     EncodingError,
     FlashEventsError,
     RunAborted,
     RunRefused,
     RunTimeout,
+    StoreUnavailable,
     TooManyWaiting,
+    TopicOverflow,
     UpdateError,
     WorkerLost,
 )
 from flash_events.plugin import FlashEvents
 from flash_events.progress import Progress, track
 from flash_events.settings import Settings
+from flash_events.sharing.apps import shared_value, topic
+from flash_events.sharing.messages import Message, Messages
+from flash_events.sharing.topics import Topic
+from flash_events.sharing.values import SharedValue
 from flash_events.updates import Update, stream_props
 
 if TYPE_CHECKING:
@@ -30,22 +37,31 @@ __all__ = [
     "BrokerError",
     "CallbackError",
     "ConfigurationError",
+    "Conflict",
     "ConnectionStatus",
     "EncodingError",
     "FlashEvents",
     "FlashEventsError",
+    "Message",
+    "Messages",
     "Progress",
     "RunAborted",
     "RunRefused",
     "RunState",
     "RunTimeout",
     "Settings",
+    "SharedValue",
+    "StoreUnavailable",
     "TooManyWaiting",
+    "Topic",
+    "TopicOverflow",
     "Update",
     "UpdateError",
     "WorkerLost",
     "event_callback",
+    "shared_value",
     "stream_props",
+    "topic",
     "track",
 ]
 

@@ -249,6 +249,11 @@ def as_context(value: Any) -> Any:
     return [as_context(inner) for inner in value] if isinstance(value, list) else value
 
 
+def name_of(app: Dash) -> str:
+    """Return the name of an app, as given to `Dash(...)`, with its prefix."""
+    return f"{app.config.name} at {app.config.routes_pathname_prefix}"
+
+
 def is_debug(app: Dash | None) -> bool:
     """Return whether the app runs with Dash's dev tools."""
     return app is not None and bool(app._dev_tools.get("ui"))

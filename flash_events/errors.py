@@ -119,6 +119,50 @@ class BrokerError(FlashEventsError):
     """
 
 
+class StoreUnavailable(FlashEventsError):
+    """The store of topics and shared values refused a command, or did not answer in time.
+
+    Raised by `publish` and `set` after `publish_timeout` seconds. The message may have been stored:
+    publish it again with the same `key` to have it exactly once.
+    """
+
+
+class Conflict(FlashEventsError):
+    """Somebody else has published in the meantime.
+
+    Raised by `publish(expect=...)` if the last offset is another one, and by `update` if that was
+    so at every try.
+
+    Args:
+        offset: the last offset.
+
+    Attributes:
+        offset: the last offset.
+    """
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"Another message has come first; the last offset is {offset}.")
+        self.offset = offset
+
+
+class TopicOverflow(FlashEventsError):
+    """A reader with `overflow="error"` was so slow that messages are not kept any more.
+
+    Args:
+        missed: number of messages that it has missed.
+
+    Attributes:
+        missed: number of messages that it has missed.
+    """
+
+    def __init__(self, missed: int) -> None:
+        super().__init__(
+            f"{missed} messages were missed: the reader is slower than the history lasts. Declare "
+            'the topic with a larger history, or subscribe with overflow="skip".'
+        )
+        self.missed = missed
+
+
 class AskError(FlashEventsError):
     """Base of the errors of requests to other workers."""
 

@@ -41,4 +41,9 @@ async def owner_of(request: Any, identify: Identify | None) -> str:
         user = None
     if not user:
         raise Refused(403, "identity", "Not signed in. Sign in, and reload the page.")
-    return hashlib.sha256(user.encode()).hexdigest()
+    return hash_of(user)
+
+
+def hash_of(id: str) -> str:
+    """Return the hash of an id, which others may see; "" for none."""
+    return hashlib.sha256(id.encode()).hexdigest() if id else ""

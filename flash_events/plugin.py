@@ -28,6 +28,10 @@ from flash_events.registration import is_registered
 from flash_events.runs.errors import shows_errors
 from flash_events.runs.traces import place_of
 from flash_events.settings import Settings, SettingsOptions
+from flash_events.sharing import apps
+from flash_events.sharing.process import mark_serving, namespace_of
+from flash_events.sharing.topics import Topic, TopicKeywords
+from flash_events.sharing.values import DeclaredValues, SharedValue, ValueKeywords
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class FlashEvents:
         self.settings = wiring.configure(settings)
         self._wiring = wiring
         wiring.handle = self
+        apps.add_app(app, bridge.name_of(app), lambda: wiring.configure({}))
 
     def event_callback(self, *dependencies: Dependencies, **options: Unpack[Options]) -> Decorator:
         """Return the decorator of `flash_events.event_callback`, bound to this app."""
@@ -93,6 +98,16 @@ class FlashEvents:
         decorate = event_callback_in(registry, *dependencies, **options)
         self._wiring.add_script()
         return decorate
+
+    def topic(self, name: str, **options: Unpack[TopicKeywords]) -> Topic:
+        """Return a topic of this app's namespace; see `flash_events.topic`."""
+        return self._wiring.declared.topic(name, **options)
+
+    def shared_value(
+        self, name: str, initial: Any = None, **options: Unpack[ValueKeywords]
+    ) -> SharedValue:
+        """Return a value of this app's namespace; see `flash_events.shared_value`."""
+        return self._wiring.declared.shared_value(name, initial, **options)
 
     def stats(self) -> dict[str, int]:
         """Return the counters and gauges of this worker by name (see `endpoint.stats`)."""
@@ -111,6 +126,7 @@ class _Wiring:
         self._has_script = False
         self._has_devtool = False
         self._watch: ShutdownWatch | None = None
+        self.declared = DeclaredValues(lambda: namespace_of(self.configure({})), apps.declared)
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
         """Return the app's settings, which the first call sets.
@@ -152,6 +168,7 @@ class _Wiring:
 
     def before_first_request(self) -> None:
         """Check and complete the app, before Dash binds the global callbacks to it."""
+        mark_serving()
         self._warn_of_ordinary_callbacks()
         if self.has_callbacks():
             bridge.require_async_backend(self.app)
@@ -215,7 +232,10 @@ class _Wiring:
         random values such as the worker's id.
         """
         if self._server is None or self._process != os.getpid():
-            self._server, self._process = Server(self.app, self.configure({})), os.getpid()
+            self._server, self._process = (
+                Server(self.app, self.configure({}), self.declared),
+                os.getpid(),
+            )
             self._watch = None
         return self._server
 
@@ -240,7 +260,7 @@ class _Wiring:
         server = self._server
         if server is not None and (server.has_ended or server.is_elsewhere):
             self._server = self._watch = None  # the app is served a second time, as in tests
-        if self.has_callbacks():
+        if self.has_callbacks() or self.declared:
             await self.ready().start()
             self._watch_shutdown()
 

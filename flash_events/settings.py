@@ -29,6 +29,9 @@ class SettingsOptions(TypedDict, total=False):
     """The keywords of the settings; see `Settings`."""
 
     broker: str
+    store: str
+    namespace: str
+    publish_timeout: float
     broker_outage_seconds: float
     heartbeat_seconds: float
     grace_seconds: float
@@ -44,6 +47,9 @@ class SettingsOptions(TypedDict, total=False):
     max_runs_per_connection: int
     max_connections_per_page: int
     max_runs: int
+    max_subscriptions_per_page: int
+    max_subscriptions: int
+    max_value_bytes: int
     max_connections: int
     max_threads: int
     max_kept_bytes: int
@@ -65,6 +71,11 @@ class Settings:
     Attributes:
         broker: store of event logs: `memory://` (in one process) or `redis://host:port/db` (shared
             by all workers on all machines; also `rediss://` and `unix://`).
+        store: store of topics and shared values: `memory://`, `sqlite:////path/to/file` (shared by
+            the processes of one machine) or `redis://host:port/db`. By default it is the broker's
+            Redis; without one, the workers of a server share a file of their own.
+        namespace: apps with the same store and namespace share their topics and shared values.
+        publish_timeout: maximum wait in seconds for the store when a message is published.
         broker_outage_seconds: timeout after which streams end as `lost` if Redis does not answer,
             or refuses all commands.
         heartbeat_seconds: time between two heartbeats of a connection, 30 at most. The page answers
@@ -76,7 +87,7 @@ class Settings:
         log_events: maximum number of these events.
         replay_bytes: maximum size of the sent events that are kept for replay after a cut.
         replay_seconds: maximum time for which sent events are kept for replay.
-        max_event_bytes: maximum size of one update.
+        max_event_bytes: maximum size of one update, or of one message of a topic.
         max_body_bytes: maximum size of a start, which holds the values of all Inputs and States.
             Quart's `MAX_CONTENT_LENGTH` limits it, too.
         max_uploading_bytes: maximum total size of the starts above 1 MiB that a worker receives
@@ -85,6 +96,9 @@ class Settings:
         max_runs_per_connection: maximum number of live runs of one connection.
         max_connections_per_page: maximum number of connections of one tab.
         max_runs: maximum number of live runs of one worker.
+        max_subscriptions_per_page: maximum number of `Subscription` components of one tab.
+        max_subscriptions: maximum number of `Subscription` components that one worker serves.
+        max_value_bytes: maximum size of a shared value.
         max_connections: maximum number of connections of one worker.
         max_threads: maximum number of concurrent plain generators of one worker.
         max_kept_bytes: maximum size of the snapshot of a run with `on_disconnect="finish"`.
@@ -107,6 +121,9 @@ class Settings:
     """
 
     broker: str = "memory://"
+    store: str = ""
+    namespace: str = "default"
+    publish_timeout: float = 5.0
     broker_outage_seconds: float = 120.0
     heartbeat_seconds: float = 15.0
     grace_seconds: float = 30.0
@@ -122,6 +139,9 @@ class Settings:
     max_runs_per_connection: int = 256
     max_connections_per_page: int = 32
     max_runs: int = 20_000
+    max_subscriptions_per_page: int = 64
+    max_subscriptions: int = 20_000
+    max_value_bytes: int = 64 * 1024 * 1024
     max_connections: int = 5_000
     max_threads: int = 40
     max_kept_bytes: int = 8 * 1024 * 1024
@@ -160,6 +180,13 @@ class Settings:
                 f"Expected heartbeat_seconds to be at most {MAX_HEARTBEAT_SECONDS}, as proxies cut "
                 f"connections that are silent for 60 s, got {self.heartbeat_seconds!r}."
             )
+
+    @property
+    def store_url(self) -> str | None:
+        """The URL of the store; None for the one that the workers of the server share."""
+        if self.store:
+            return self.store
+        return None if self.broker == "memory://" else self.broker
 
     @property
     def log_limits(self) -> LogLimits:

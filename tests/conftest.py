@@ -40,6 +40,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of one node: it refuses a script that touches keys in several slots."""
+    from tests.support.redis_server import redis_server
+
+    with redis_server(tmp_path_factory.mktemp("cluster"), cluster=True) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
 def celery(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Any]:
     """The app whose work is done by Celery, with a worker."""
     from tests.support.celery_worker import crunching

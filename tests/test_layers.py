@@ -24,14 +24,15 @@ MAY_IMPORT = {
     "progress": {"context", "errors", "updates"},
     "task_queue": set(),
     "brokers": {"background", "errors", "extras", "sse", "times"},
+    "stores": {"background", "brokers", "errors", "extras", "sse", "times"},
     "settings": {"brokers", "errors", "identity"},
     "wire": {"bridge", "brokers", "errors", "mistakes", "settings", "sse", "updates"},
     "options": {"bridge", "errors", "updates", "wire"},
     "registration": {"errors", "options", "task_queue", "updates"},
     "components": {"registration", "updates"},
     "runs": {
-        "background", "bridge", "brokers", "context", "errors", "registration", "settings",
-        "sse", "task_queue", "times", "updates", "wire",
+        "background", "bridge", "brokers", "context", "errors", "identity", "registration",
+        "settings", "sse", "task_queue", "times", "updates", "wire",
     },
     "celery": {
         "bridge", "brokers", "context", "errors", "extras", "registration", "runs",
@@ -40,9 +41,13 @@ MAY_IMPORT = {
     "callbacks": {
         "bridge", "celery", "errors", "mistakes", "options", "registration", "task_queue",
     },
+    "sharing": {
+        "background", "brokers", "context", "errors", "extras", "runs", "settings", "stores",
+        "updates", "wire",
+    },
     "endpoint": {
         "background", "bridge", "brokers", "errors", "identity", "registration", "runs",
-        "settings", "sse", "wire",
+        "settings", "sharing", "sse", "stores", "wire",
     },
     "testing": {
         "bridge", "brokers", "registration", "runs", "settings", "sse", "times", "updates",
@@ -51,19 +56,28 @@ MAY_IMPORT = {
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {
         "bridge", "brokers", "callbacks", "endpoint", "errors", "mistakes", "operations",
-        "options", "registration", "runs", "settings",
+        "options", "registration", "runs", "settings", "sharing",
     },
     "__main__": {"operations"},
     "__init__": {
-        "callbacks", "components", "errors", "plugin", "progress", "settings", "updates",
+        "callbacks", "components", "errors", "plugin", "progress", "settings", "sharing",
+        "updates",
     },
 }  # fmt: skip
 """Allowed imports; a layer is a package or a top-level module, and may import layers above it."""
 
 PRIVATE_DASH = {"bridge"}
 
-DRIVERS = {"celery": "celery.", "kombu": "celery.", "billiard": "celery.", "redis": "brokers."}
-"""Optional libraries, and the only package that imports each."""
+DRIVERS = {
+    "celery": ("celery.",),
+    "kombu": ("celery.",),
+    "billiard": ("celery.",),
+    "redis": ("brokers.", "stores."),
+    "pandas": ("sharing.",),
+    "polars": ("sharing.",),
+    "pyarrow": ("sharing.",),
+}
+"""Optional libraries, and the only packages that import each."""
 
 
 def module_name(path: Path) -> str:

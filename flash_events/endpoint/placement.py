@@ -16,6 +16,9 @@ from flash_events.endpoint.replies import Reply, accepted, streamed
 from flash_events.errors import BrokerError, LogFull, LogGone, Refused, too_many
 from flash_events.settings import Settings
 
+UNLIMITED = 2**31
+"""Stands for no limit of the number of runs."""
+
 JOIN_TRIES = 4
 """Maximum number of a page's open connections to try before a new one is opened."""
 
@@ -66,6 +69,8 @@ class Placements:
         page: PageId,
         connections: tuple[ConnectionId, ...],
         chosen: Placement | None = None,
+        *,
+        most_runs: int | None = None,
     ) -> Placement:
         """Return a placement in an open connection that can be reached, or in a new one.
 
@@ -74,12 +79,14 @@ class Placements:
             page: the id of the tab that asks.
             connections: the ids of the connections that the page has open.
             chosen: the placement of another run of the same request, which is used again.
+            most_runs: maximum number of runs and subscriptions of a connection; None for the
+                setting `max_runs_per_connection`.
 
         Raises:
             Refused: if there are too many runs or connections, or the id of the new connection
                 belongs to another owner.
         """
-        most = self._settings.max_runs_per_connection
+        most = self._settings.max_runs_per_connection if most_runs is None else most_runs
         run, owner, logs = record.run, record.owner, self._broker.logs
         place = record.place if record.place != NOWHERE else self._broker.here
         try:

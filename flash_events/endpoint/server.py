@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +16,6 @@ from flash_events.brokers import (
     QUEUED,
     At,
     Broker,
-    CallbackId,
     RunId,
     RunRecord,
     WorkerId,
@@ -28,6 +26,7 @@ from flash_events.brokers.messages import Alive, Attach, Failed, Gone, Moved, Si
 from flash_events.endpoint.backends import Request
 from flash_events.endpoint.bodies import Bodies
 from flash_events.endpoint.connections import Connection, Connections
+from flash_events.endpoint.launches import CallbackLaunch, Launch, SubscriptionLaunch
 from flash_events.endpoint.loop_watch import LoopWatch
 from flash_events.endpoint.placement import Placement, Placements, unknown_connection
 from flash_events.endpoint.probe import Probes
@@ -41,6 +40,10 @@ from flash_events.runs.local import LocalRuns
 from flash_events.runs.remote import RemoteRuns
 from flash_events.runs.task_log import TaskLogs
 from flash_events.settings import Settings
+from flash_events.sharing.hub import Hub
+from flash_events.sharing.process import mark_serving, namespace_of
+from flash_events.sharing.relay import Relays
+from flash_events.sharing.topics import Declared
 from flash_events.wire import events, requests
 from flash_events.wire.events import Reason
 
@@ -65,14 +68,19 @@ class Server:
     Args:
         app: the app.
         settings: limits and times.
+        declared: the topics that the app may use; None for no topics.
 
     Attributes:
         settings: limits and times.
         stats: counters and gauges of this worker.
     """
 
-    def __init__(self, app: Dash, settings: Settings) -> None:
+    def __init__(self, app: Dash, settings: Settings, declared: Declared | None = None) -> None:
         self._app = app
+        self._declared = declared
+        self._namespace = namespace_of(settings)
+        self._hub: Hub | None = None
+        self._relays: Relays | None = None
         self.settings = settings
         self._broker: Broker = broker_of(settings.broker, settings.log_limits)
         self._connections = Connections(
@@ -128,10 +136,15 @@ class Server:
         """
         if self._starting is None:
             self.check()
-            start = self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
-            self._starting = asyncio.create_task(start)
+            self._starting = asyncio.create_task(self._start_up())
             self._watch = LoopWatch()
         await asyncio.shield(self._starting)
+
+    async def _start_up(self) -> None:
+        mark_serving()
+        await self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
+        if self._declared:
+            self._hub = await self._namespace.serve()
 
     async def drain(self) -> bool:
         """Drain the worker: refuse starts, end runs as `lost`, send clients to other workers.
@@ -161,6 +174,8 @@ class Server:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await asyncio.gather(*left)
         await self._broker.close()
+        if self._hub is not None:
+            await self._namespace.end(self._hub)
         if self._watch is not None:
             self._watch.close()
 
@@ -265,23 +280,38 @@ class Server:
             )
         return callback
 
+    async def _prepare(self, request: requests.StartRequest) -> Launch:
+        """Return what a start request starts."""
+        wanted = requests.parse_subscription(request.body)
+        if wanted is None:
+            return CallbackLaunch(self._find(request), request, self._app, self._runs, self._remote)
+        topic = self._declared.find(wanted.name) if self._declared is not None else None
+        return SubscriptionLaunch(topic, wanted, request, self._runs, await self._relaying())
+
+    async def _relaying(self) -> Relays:
+        """Return the relays of this worker's hub."""
+        if self._hub is None:
+            self._hub = await self._namespace.serve()
+        if self._relays is None:
+            self._relays = Relays(self._hub)
+        return self._relays
+
     async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
-        callback = self._find(request)
+        launch = await self._prepare(request)
         self._refuse_while_draining()
         [known] = await self._broker.directory.find([request.run])
         if known is not None:  # this is a retry, as the first response was lost
             return await self._start_again(known, request, owner)
-        replaces = (*request.replaces, request.run)
-        self._runs.check_limits(callback, request.page, replaces)
-        call = bridge.open_call(self._app, request.body)
-        kept_by = (owner or request.page) if callback.is_kept else ""
-        at = self._broker.here if callback.queue is None else QUEUED
-        callback_id = CallbackId(callback.id)
-        record = RunRecord(request.run, at, request.connection, owner, kept_by, callback_id)
+        launch.open()
+        kept_by = (owner or request.page) if launch.is_kept else ""
+        at = QUEUED if launch.is_queued else self._broker.here
+        record = RunRecord(request.run, at, request.connection, owner, kept_by, launch.callback)
         connections = (*request.connections, request.connection)
         place: Placement | None = None
         try:
-            place = await self._placements.place(record, request.page, request.connections)
+            place = await self._placements.place(
+                record, request.page, request.connections, most_runs=launch.most_runs
+            )
             record = replace(record, connection=place.connection)
             known = await self._broker.directory.claim(record)
             if known is None:
@@ -300,13 +330,8 @@ class Server:
                 place.log.leave(request.run)
             return await self._start_again(known, request, owner)
         assert place is not None
-        log, replaces = place.log, request.replaces
-        if callback.queue is None:
-            self._runs.start(record, request.page, callback, call, log, replaces)
-        else:
-            before = partial(self._runs.replace, replaces, owner)
-            self._remote.start(record, callback, call, before)
-        self._remote.terminate_unless_stopped(replaces, owner)
+        launch.start(record, place.log)
+        self._remote.terminate_unless_stopped(request.replaces, owner)
         self.stats.starts += 1
         return place.reply()
 

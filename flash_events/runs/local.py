@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from dash import Dash
 
-from flash_events import bridge
+from flash_events import bridge, context
+from flash_events.background import Background
 from flash_events.brokers.broker import Broker
 from flash_events.brokers.directory import RunRecord
 from flash_events.brokers.expiring import Expiring
@@ -17,6 +19,7 @@ from flash_events.brokers.ids import ConnectionId, PageId, RunId
 from flash_events.brokers.log import EventLog
 from flash_events.brokers.messages import Attach, Gone, Lost, Signal, Stop
 from flash_events.errors import BrokerError, too_many
+from flash_events.identity import hash_of
 from flash_events.registration import EventCallback
 from flash_events.runs.output import Ending, Output
 from flash_events.runs.run import Run
@@ -30,28 +33,50 @@ from flash_events.wire.events import Reason
 logger = logging.getLogger(__name__)
 
 
+class Driven(Protocol):
+    """What drives a run: a `Run`, which has a generator, or a relay of a `Subscription`.
+
+    Attributes:
+        id: the id of the run.
+        output: the output, which takes its events.
+        is_in_thread: whether the run has a thread of its own.
+    """
+
+    id: RunId
+    output: Output
+
+    @property
+    def is_in_thread(self) -> bool: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self, on_end: Callable[[Any], None]) -> None: ...
+
+    def stop(self, reason: Reason = Reason.CANCELLED) -> None: ...
+
+    async def stopped(self, within_seconds: float = STOP_SECONDS) -> bool: ...
+
+
 @dataclass(slots=True)
 class Live:
     """A run that has not ended.
 
     Attributes:
-        run: the run, which drives the generator.
+        run: what drives the run.
         record: the run's record in the run directory, shared with other workers.
         page: the id of the tab that started the run.
         connection: the id of the connection that carries the run's events now.
         replaces: the earlier runs that this one replaces, until they have stopped.
+        is_subscription: whether it is the run of a `Subscription`, which has limits of its own.
     """
 
-    run: Run
+    run: Driven
     record: RunRecord
     page: PageId
     connection: ConnectionId
-    replaces: list[Run] = field(default_factory=list)
-
-    @property
-    def is_in_thread(self) -> bool:
-        """Whether the run has a thread of its own."""
-        return not self.run.callback.is_async
+    replaces: Sequence[Driven] = ()
+    is_subscription: bool = False
 
     async def settled(self) -> None:
         """Wait, one second at most, until this run and those that it replaces have stopped."""
@@ -82,8 +107,11 @@ class LocalRuns:
         self._task_logs = task_logs
         self._by_id: dict[RunId, Live] = {}
         self._of_page: Counter[PageId] = Counter()
+        self._subscriptions_of_page: Counter[PageId] = Counter()
+        self.subscriptions = 0
         self._of_connection: defaultdict[ConnectionId, set[RunId]] = defaultdict(set)
         self._in_threads = 0
+        self._background = Background()
         self._ended: Expiring[RunId, Ending] = Expiring(
             KEPT_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
@@ -92,7 +120,7 @@ class LocalRuns:
         self._collapsed = 0
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_id) - self.subscriptions
 
     def __iter__(self) -> Iterator[Live]:
         return iter(list(self._by_id.values()))
@@ -120,17 +148,54 @@ class LocalRuns:
             page: the id of the tab that asks.
             replaces: ids of runs that end when the new one starts, and so do not count.
         """
-        going = [self._by_id[run] for run in set(replaces) if run in self._by_id]
+        going = self._going(replaces, is_subscription=False)
         settings = self._settings
         if len(self) - len(going) >= settings.max_runs:
             raise too_many("runs in this worker", "max_runs")
         of_page = self._of_page[page] - sum(live.page == page for live in going)
         if of_page >= settings.max_runs_per_page:
             raise too_many("runs of this page", "max_runs_per_page")
-        in_threads = self._in_threads - sum(live.is_in_thread for live in going)
+        in_threads = self._in_threads - sum(live.run.is_in_thread for live in going)
         is_in_thread = not callback.is_async and callback.queue is None
         if is_in_thread and in_threads >= settings.max_threads:
             raise too_many("plain generators in this worker", "max_threads")
+
+    def check_subscriptions(self, page: PageId, replaces: Iterable[RunId]) -> None:
+        """Raise `Refused` (429) if another `Subscription` of a page would exceed a limit."""
+        going = self._going(replaces, is_subscription=True)
+        if self.subscriptions - len(going) >= self._settings.max_subscriptions:
+            raise too_many("subscriptions in this worker", "max_subscriptions")
+        of_page = self._subscriptions_of_page[page] - sum(live.page == page for live in going)
+        if of_page >= self._settings.max_subscriptions_per_page:
+            raise too_many("subscriptions of this page", "max_subscriptions_per_page")
+
+    def most_runs(self, connections: Iterable[ConnectionId]) -> int:
+        """Return the maximum number of runs of a connection, with the subscriptions on it.
+
+        These do not count towards `max_runs_per_connection`, but are runs for its log.
+
+        Args:
+            connections: the connections of a page.
+        """
+        runs = [run for one in connections for run in self._of_connection.get(one, ())]
+        subscriptions = sum(self._by_id[run].is_subscription for run in runs)
+        return self._settings.max_runs_per_connection + subscriptions
+
+    def subscribe(
+        self, record: RunRecord, page: PageId, relay: Driven, replaces: tuple[RunId, ...]
+    ) -> None:
+        """Start the run of a `Subscription`, which replaces earlier ones.
+
+        Args:
+            record: the run's record in the run directory.
+            page: the id of the tab that asks.
+            relay: drives the run.
+            replaces: the ids of the runs that it replaces.
+        """
+        if replaces:
+            self._background.start(self.replace(replaces, record.owner))
+        self._add(Live(relay, record, page, record.connection, is_subscription=True))
+        relay.start(self._on_ended)
 
     def start(
         self,
@@ -171,7 +236,7 @@ class LocalRuns:
             if elsewhere:
                 stops.append(self._stop_elsewhere(elsewhere, record.owner))
             await asyncio.gather(*stops)
-            live.replaces.clear()
+            live.replaces = ()
 
         run = Run(
             callback,
@@ -185,6 +250,7 @@ class LocalRuns:
         )
         live = Live(run, record, page, record.connection, replaced)
         self._add(live)
+        context.page.set(hash_of(page))  # the run's task inherits it
         run.start(self._on_ended)
         return run
 
@@ -242,7 +308,7 @@ class LocalRuns:
 
     def on_gone(self, signal: Gone) -> None:
         """Stop the runs of a vanished connection; kept runs go on without it."""
-        for run in self._of_connection.get(signal.connection, ()):
+        for run in list(self._of_connection.get(signal.connection, ())):
             live = self._by_id[run]
             if not live.run.output.detach():
                 live.run.stop()
@@ -253,11 +319,11 @@ class LocalRuns:
         The broker has lost such a run, so it ends as `lost`. A kept run goes on, and its page
         attaches to it again.
         """
-        for run in self._of_connection.get(connection, ()):
+        for run in list(self._of_connection.get(connection, ())):
             live = self._by_id[run]
             if live.run.output.has_ended:
                 continue
-            logger.warning("The broker has lost a run of %s.", live.run.callback.name)
+            logger.warning("The broker has lost a run of %s.", live.run.name)
             if not live.run.output.detach():
                 live.run.stop(Reason.LOST)
 
@@ -308,19 +374,28 @@ class LocalRuns:
                 # A worker that fails or does not answer must not keep the new run from starting.
                 await asyncio.gather(*stops, return_exceptions=True)
 
+    def _going(self, runs: Iterable[RunId], is_subscription: bool) -> list[Live]:
+        """Return those of these runs that are live in this worker, and of this kind."""
+        lives = [self._by_id[run] for run in set(runs) if run in self._by_id]
+        return [live for live in lives if live.is_subscription is is_subscription]
+
     def _add(self, live: Live) -> None:
         self._by_id[live.run.id] = live
-        self._of_page[live.page] += 1
+        of_page = self._subscriptions_of_page if live.is_subscription else self._of_page
+        of_page[live.page] += 1
         self._of_connection[live.connection].add(live.run.id)
-        self._in_threads += live.is_in_thread
+        self.subscriptions += live.is_subscription
+        self._in_threads += live.run.is_in_thread
 
-    def _remove(self, run: Run) -> Live:
+    def _remove(self, run: Driven) -> Live:
         live = self._by_id.pop(run.id)
-        self._of_page[live.page] -= 1
-        if not self._of_page[live.page]:
-            del self._of_page[live.page]
+        of_page = self._subscriptions_of_page if live.is_subscription else self._of_page
+        of_page[live.page] -= 1
+        if not of_page[live.page]:
+            del of_page[live.page]
         self._leave_connection(live)
-        self._in_threads -= live.is_in_thread
+        self.subscriptions -= live.is_subscription
+        self._in_threads -= live.run.is_in_thread
         return live
 
     def _leave_connection(self, live: Live) -> None:
@@ -329,7 +404,7 @@ class LocalRuns:
         if not runs:
             del self._of_connection[live.connection]
 
-    def _on_ended(self, run: Run) -> None:
+    def _on_ended(self, run: Driven) -> None:
         live = self._remove(run)
         self._ends[run.output.reason] += 1
         self._updates += run.output.updates

@@ -78,6 +78,16 @@ class Run:
         self._task: asyncio.Task[None] | None = None
         self._stopper: asyncio.Task[None] | None = None
 
+    @property
+    def name(self) -> str:
+        """Module and name of the callback's function, for log messages."""
+        return self.callback.name
+
+    @property
+    def is_in_thread(self) -> bool:
+        """Whether the run has a thread of its own."""
+        return not self.callback.is_async
+
     def start(self, on_end: Callable[["Run"], None]) -> None:
         """Start the generator; `on_end` is called once, when it has stopped."""
         self._on_end = on_end

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
+from flash_events.context import Stopping, stopping
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -37,12 +39,13 @@ class GeneratorThread(Generic[T, U]):
         self._convert = convert
         self._items: list[U] = []
         self._changed = threading.Condition()
-        self._stopped = False
+        self._stopping = Stopping()
         self._error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._finished = asyncio.Event()
         context = contextvars.copy_context()
+        context.run(stopping.set, self._stopping)
         self._thread = threading.Thread(
             target=context.run, args=(self._drive,), name=name, daemon=True
         )
@@ -53,9 +56,9 @@ class GeneratorThread(Generic[T, U]):
         It blocks while AHEAD items wait, so it must not be called in the event loop's thread.
         """
         with self._changed:
-            while len(self._items) >= AHEAD and not self._stopped:
+            while len(self._items) >= AHEAD and not self._stopping.is_stopped:
                 self._changed.wait()
-            if self._stopped:
+            if self._stopping.is_stopped:
                 return
             self._items.append(item)
             is_first = len(self._items) == 1
@@ -69,7 +72,7 @@ class GeneratorThread(Generic[T, U]):
     async def __aexit__(self, *_: object) -> None:
         """Stop the generator at its next yield, and wait until its `finally` has run."""
         with self._changed:
-            self._stopped = True
+            self._stopping.stop()
             self._changed.notify_all()
         cancelled: asyncio.CancelledError | None = None
         while not self._finished.is_set():
@@ -115,12 +118,13 @@ class GeneratorThread(Generic[T, U]):
                     converted = self._convert(item)
                     if converted is not None:
                         self.push(converted)
-                    if self._stopped:
+                    if self._stopping.is_stopped:
                         break
             finally:
                 items.close()  # the garbage collector would hide exceptions of its `finally`
         except BaseException as error:  # raised again in the event loop
-            self._error = error
+            if not (self._stopping.is_stopped and isinstance(error, GeneratorExit)):
+                self._error = error
         self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:

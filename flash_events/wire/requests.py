@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from flash_events.brokers.ids import CallbackId, ConnectionId, PageId, RunId
@@ -16,6 +16,11 @@ _Kind = TypeVar("_Kind")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 """An id that the browser has chosen: 16 random bytes in base64url."""
+
+SUBSCRIPTION = "flash_events.subscription:"
+"""Start of the callback's id in the start of a `Subscription`; the component's id follows."""
+
+MAX_NONCE = 64
 
 MAX_IDS = 512
 """Maximum length of a list of ids."""
@@ -48,6 +53,25 @@ class StartRequest:
     connection: ConnectionId
     connections: tuple[ConnectionId, ...]
     replaces: tuple[RunId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRequest:
+    """What the `Subscription` of a page asks for.
+
+    Attributes:
+        name: the name of the topic, as it was declared.
+        parameters: the values of the parameters in the name.
+        last: number of the newest kept messages that come first.
+        since: offset and nonce of the last message that the page has got; None for none.
+        overflow: "skip" or "latest".
+    """
+
+    name: str
+    parameters: dict[str, str]
+    last: int
+    since: tuple[int, str] | None
+    overflow: Literal["skip", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +168,33 @@ def parse_start(body: Any) -> StartRequest:
         connections=_ids(fields, "connections", ConnectionId),
         replaces=_ids(fields, "replaces", RunId),
     )
+
+
+def parse_subscription(body: dict[str, Any]) -> SubscriptionRequest | None:
+    """Return what the start of a `Subscription` asks for; None for other starts.
+
+    Raises:
+        Refused: if it is malformed.
+    """
+    if not body["output"].startswith(SUBSCRIPTION):
+        return None
+    try:
+        [given] = body["inputs"]
+        fields = given["value"]
+        name, parameters = fields["name"], fields["params"]
+        since, overflow = fields["since"], fields["overflow"]
+        if not isinstance(name, str) or overflow not in ("skip", "latest"):
+            raise TypeError(name)
+        if not all(isinstance(value, str) for value in parameters.values()):
+            raise TypeError(parameters)
+        if since is not None:
+            nonce = since["nonce"]
+            if not isinstance(nonce, str) or len(nonce) > MAX_NONCE:
+                raise TypeError(nonce)
+            since = _count(since, "offset"), nonce
+        return SubscriptionRequest(name, parameters, _count(fields, "last"), since, overflow)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _bad("Expected the topic of a Subscription. Reload the page.") from None
 
 
 def parse_ask(body: Any) -> tuple[StartRequest, int]:

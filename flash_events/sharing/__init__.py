@@ -1,0 +1,1 @@
+"""Sharing: topics and shared values, on one ordered log per name."""

@@ -1,0 +1,252 @@
+"""A reader of a log: hands out every message once and in order, and counts what it has missed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flash_events.errors import TopicOverflow
+from flash_events.sharing.hub import Hub
+from flash_events.sharing.watched import OnNews
+from flash_events.stores import START, Entry, LogId, Position
+
+Overflow = Literal["skip", "latest", "error"]
+
+PAGE_BYTES = 256 * 1024
+"""Maximum size of what a reader that is late takes from the store at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a reader begins.
+
+    Attributes:
+        last: number of the newest kept messages that come first.
+        since: the position after which it begins, in place of `last`; None for from now on.
+    """
+
+    last: int = 0
+    since: Position | None = None
+
+
+FROM_NOW_ON = Start()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a reader reads, and how.
+
+    Attributes:
+        name: the name of the topic, for log messages.
+        log: the log.
+        start: where it begins.
+        overflow: what happens if it is behind what is kept: "skip" goes on with the oldest message
+            that is kept, "latest" with the newest, "error" raises `TopicOverflow`.
+        initial: the data of messages that say that the topic was cleared.
+        is_lazy: whether data of more than LARGE_BYTES is left out rather than loaded.
+        origin: the origin of what the reader itself publishes.
+    """
+
+    name: str
+    log: LogId
+    start: Start = FROM_NOW_ON
+    overflow: Overflow = "skip"
+    initial: Any = None
+    is_lazy: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An entry for a reader.
+
+    Attributes:
+        entry: the entry.
+        data: its data; None if it is large and the reader is lazy.
+        missed: number of messages that were lost right before it; None if the store has lost its
+            memory, so that nobody knows.
+        is_replay: whether it was there before the reader.
+    """
+
+    entry: Entry
+    data: bytes | None
+    missed: int | None
+    is_replay: bool
+
+
+class Reader:
+    """One reader of a log, on its hub's event loop.
+
+    Args:
+        hub: the hub.
+        watch: what it reads, and how.
+        on_news: called when there may be something to `take`; not needed for `read`.
+
+    Attributes:
+        position: the position after the last entry that it has handed out.
+    """
+
+    __slots__ = (
+        "_ahead", "_hub", "_is_closed", "_is_placed", "_joined", "_joined_at", "_log",
+        "_lost_after", "_news", "_resets", "_skipped", "_unwatch", "_watch", "position",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, watch: Watch, on_news: OnNews | None = None) -> None:
+        self.position = START
+        self._hub = hub
+        self._watch = watch
+        self._news: asyncio.Event | None = None
+        self._log, self._unwatch = hub.watch(watch.log, on_news or self._wake)
+        self._joined = self._log.newest if self._log.is_ready else None
+        """The head of the log when this reader came; None if it was not known yet."""
+        self._resets = self._log.resets
+        self._is_placed = False
+        self._lost_after: int | None = None
+        """The offset after which messages come from a store that has lost its memory."""
+        self._skipped = 0
+        self._ahead: Sequence[Entry] = ()
+        """Entries that were read when it was placed."""
+        self._joined_at = 0
+        self._is_closed = False
+
+    @property
+    def head(self) -> Position:
+        """The position after the last message of the topic."""
+        return self._log.head
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed or self._log.is_closed
+
+    def close(self) -> None:
+        """Stop reading; a waiting `read` returns an empty list."""
+        self._is_closed = True
+        self._unwatch()
+        self._wake()
+
+    async def place(self) -> None:
+        """Find the position at which it begins."""
+        if self._is_placed:
+            return
+        await self._log.ready()
+        head = self._joined if self._joined is not None else self._log.joined
+        self._joined_at = head.offset
+        since, last = self._watch.start.since, self._watch.start.last
+        self.position = head
+        if since is not None or last:
+            wanted = since if since is not None else Position(max(0, head.offset - last))
+            read = await self._hub.store.logs.read(self._log.id, wanted, PAGE_BYTES)
+            self.position = wanted
+            if not read.is_known:
+                self._lose(read.first - 1)
+            elif wanted.offset < read.first - 1:
+                self.position = Position(min(read.first - 1, max(head.offset, wanted.offset)))
+                if since is not None:  # what was gone before a newcomer is not missed
+                    self._skipped = self.position.offset - wanted.offset
+            # They may be gone when they are asked for.
+            self._ahead = [one for one in read.entries if one.offset <= head.offset]
+        self._is_placed = True
+
+    async def read(self) -> list[Delivery]:
+        """Wait for messages and return them; [] once it is closed.
+
+        Raises:
+            TopicOverflow: if messages were missed, with `overflow="error"`.
+        """
+        if self._news is None:
+            self._news = asyncio.Event()
+        await self.place()
+        while not self.is_closed:
+            self._news.clear()
+            found = await self.take()
+            if found:
+                return found
+            await self._news.wait()
+        return []
+
+    def is_next(self, entry: Entry) -> bool:
+        """Return whether an entry is the next message, with nothing to be told before it."""
+        return (
+            self._is_placed
+            and self._lost_after is None
+            and not self._skipped
+            and not self._ahead
+            and self._resets == self._log.resets
+            and entry.offset == self.position.offset + 1
+        )
+
+    def move_to(self, entry: Entry) -> None:
+        """Note that all messages up to this entry were passed on."""
+        self.position = entry.position
+
+    async def take(self) -> list[Delivery]:
+        """Return the messages that there are, up to a size; [] if there are none now."""
+        await self.place()
+        entries = await self._entries()
+        found: list[Delivery] = []
+        for entry in entries:
+            data = entry.data
+            if data is None and not self._watch.is_lazy:
+                data = await self._hub.store.logs.load(self._log.id, entry.offset)
+                if data is None:  # it has gone meanwhile
+                    continue
+            missed: int | None = self._skipped + entry.offset - self.position.offset - 1
+            if self._lost_after is not None and entry.offset > self._lost_after:
+                missed = self._lost_after = None
+            if missed and self._watch.overflow == "error":
+                self._hub.missed += missed
+                raise TopicOverflow(missed)
+            self._skipped = 0
+            self._hub.missed += missed or 0
+            self.position = entry.position
+            found.append(Delivery(entry, data, missed, entry.offset <= self._joined_at))
+        return found
+
+    async def _entries(self) -> Sequence[Entry]:
+        log = self._log
+        if self._resets != log.resets:
+            self._resets, self._ahead = log.resets, ()
+            self._lost_after = log.restart.offset
+            self._joined_at = min(self._joined_at, log.restart.offset)
+            if self.position.offset > log.restart.offset:
+                self.position = log.restart
+        if self._ahead:
+            ahead, self._ahead = self._ahead, ()
+            return ahead
+        entries = log.recent_after(self.position.offset)
+        if entries is None:
+            if self.position == log.head:
+                return ()
+            entries = await self._from_store()
+        if entries and self._watch.overflow == "latest":
+            missed = entries[0].offset - self.position.offset - 1
+            if missed:
+                newest = log.last or entries[-1]
+                self._skipped += newest.offset - self.position.offset - 1
+                self.position = Position(newest.offset - 1)
+                entries = [newest]
+        return entries
+
+    async def _from_store(self) -> list[Entry]:
+        log = self._log
+        read = await self._hub.store.logs.read(log.id, self.position, PAGE_BYTES)
+        if not read.is_known:
+            self._lose(read.first - 1)
+            log.doubt()
+        entries = list(read.entries)
+        if not entries or entries[0].offset > log.recent_first > self.position.offset:
+            # Without a history, only this worker's memory has them.
+            recent = log.recent_after(max(self.position.offset, log.recent_first - 1))
+            entries = recent or entries
+        return entries
+
+    def _lose(self, offset: int) -> None:
+        """Go on from an offset of a store that does not know the reader's position."""
+        self._lost_after = offset
+        self._joined_at = min(self._joined_at, offset)
+        self.position = Position(offset)
+
+    def _wake(self, _entries: Sequence[Entry] = ()) -> None:
+        if self._news is not None:
+            self._news.set()
