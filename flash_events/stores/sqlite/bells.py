@@ -27,11 +27,11 @@ class Bell:
         self._is_hung = False
 
     def hang(self) -> None:
-        """Let others ring it."""
+        """Let others ring it; where that is not possible, its owner only polls."""
         if not self._is_hung:
-            self._path.unlink(missing_ok=True)
-            self._socket.bind(str(self._path))
-            self._is_hung = True
+            with suppress(OSError):
+                self._socket.bind(str(self._path))
+                self._is_hung = True
 
     def wait(self, seconds: float) -> bool:
         """Wait until somebody rings; return whether somebody has.
@@ -50,7 +50,8 @@ class Bell:
             return True
 
     def ring(self) -> None:
-        """Ring it oneself; does nothing if nobody can."""
+        """Ring it from another thread of this process."""
+        self.hang()
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(b"", str(self._path))
