@@ -155,6 +155,8 @@ class Hub:
                 "the same key: publish(..., key=...)."
             ) from None
         self.published += 1
+        if (watched := self._watched.get(log)) is not None:
+            watched.note(position)
         return position
 
     async def last(self, log: LogId) -> tuple[int, bytes | None]:
@@ -213,7 +215,7 @@ class Hub:
         """
         watched = self._watched.get(log)
         if watched is None:
-            watched = WatchedLog(self.store.logs, log, lambda: self._watched.pop(log, None))
+            watched = WatchedLog(self.store, log, lambda: self._watched.pop(log, None))
             self._watched[log] = watched
             self._background.start(self._connect(watched))
         return watched, watched.watch(watcher, on_news)

@@ -19,7 +19,7 @@ from flash_events.settings import Settings
 from flash_events.sharing.hub import Hub
 from flash_events.stores import Store
 from flash_events.stores.memory import MemoryData
-from flash_events.stores.urls import MEMORY, shared_store, store_of
+from flash_events.stores.urls import MEMORY, store_of, workers_store
 
 T = TypeVar("T")
 
@@ -92,8 +92,11 @@ class Namespace:
         return Hub(self._store(), self.settings.publish_timeout)
 
     def _store(self) -> Store:
-        url = self._url or shared_store()
+        url = self._url
         if url is None:
+            store = workers_store()
+            if store is not None:
+                return store
             if not is_serving():
                 raise ConfigurationError(
                     "This process does not serve an app, and no other process can see what it "

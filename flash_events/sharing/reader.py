@@ -84,7 +84,8 @@ class Reader:
         on_news: called when there may be something to `take`; not needed for `read`.
 
     Attributes:
-        position: the position after the last entry that it has handed out.
+        position: the position after the last entry that it has handed out; set by who has passed
+            on what `is_next`.
     """
 
     __slots__ = (
@@ -106,7 +107,7 @@ class Reader:
         self._watch = watch
         self._news: asyncio.Event | None = None
         self._log, self._unwatch = hub.watch(watch.log, watcher or self, on_news or self._wake)
-        self._joined = self._log.head if self._log.is_ready else None
+        self._joined = self._log.newest if self._log.is_ready else None
         """The head of the log when this reader came; None if it was not known yet."""
         self._resets = self._log.resets
         self._is_placed = False
@@ -188,17 +189,13 @@ class Reader:
     def is_next(self, entry: Entry) -> bool:
         """Return whether an entry is the next message, with nothing to be told before it."""
         return (
-            self._is_placed
+            entry.offset == self.position.offset + 1
+            and self._is_placed
             and self._lost_after is None
             and not self._skipped
             and not self._ahead
             and self._resets == self._log.resets
-            and entry.offset == self.position.offset + 1
         )
-
-    def move_to(self, entry: Entry) -> None:
-        """Note that all messages up to this entry were passed on."""
-        self.position = entry.position
 
     async def take(self) -> list[Delivery]:
         """Return the messages that there are, up to a size; [] if there are none now."""

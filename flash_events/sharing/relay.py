@@ -20,7 +20,7 @@ from flash_events.runs.output import Output
 from flash_events.sharing.codecs import Kind, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import Delivery, Reader, Watch
-from flash_events.stores import Entry
+from flash_events.stores import Entry, Position
 from flash_events.wire.events import Failure, Reason
 from flash_events.wire.json import embedded, to_json
 
@@ -46,23 +46,28 @@ class Relays:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._entries: Sequence[Entry] = ()
-        self._bodies: dict[tuple[bool, ...], list[tuple[bytes, Entry]]] = {}
-        """Encoded news of `_entries`, by whether the reader published them."""
+        self._origins: frozenset[str] = frozenset()
+        """Who has published `_entries`."""
+        self._bodies: dict[str, list[tuple[bytes, Position]]] = {}
+        """Encoded news of `_entries`, by the reader's origin if it has published some of them."""
 
     def relay(self, output: Output, watch: Watch) -> "Relay":
         """Return a relay to an output; it must be started."""
         return Relay(self, self._hub, output, watch)
 
-    def bodies(self, entries: Sequence[Entry], watch: Watch) -> list[tuple[bytes, Entry]]:
-        """Return new entries encoded, each with the last entry that it has."""
+    def bodies(self, entries: Sequence[Entry], watch: Watch) -> list[tuple[bytes, Position]]:
+        """Return new entries encoded, each with the position after it; [] if one is too large."""
         if entries is not self._entries:
             self._entries = entries
+            self._origins = frozenset(entry.origin for entry in entries)
             self._bodies.clear()
-        mine = tuple(entry.origin == watch.origin for entry in entries)
-        bodies = self._bodies.get(mine)
+        origin = watch.origin if watch.origin in self._origins else ""
+        bodies = self._bodies.get(origin)
         if bodies is None:
-            deliveries = [Delivery(entry, entry.data, 0, False) for entry in entries]
-            bodies = self._bodies[mine] = list(encode(deliveries, watch))
+            bodies = self._bodies[origin] = []
+            if all(entry.data is not None for entry in entries):
+                deliveries = [Delivery(entry, entry.data, 0, False) for entry in entries]
+                bodies += [(body, last.position) for body, last in encode(deliveries, watch)]
         return bodies
 
 
@@ -136,12 +141,14 @@ class Relay:
         if self._task is not None:
             return  # it reads what follows
         reader = self._reader
-        if entries and reader.is_next(entries[0]) and all(one.data is not None for one in entries):
-            for body, last in self._relays.bodies(entries, self._watch):
-                if not self.output.offer(body):
+        if entries and reader.is_next(entries[0]):
+            is_sent = False
+            for body, position in self._relays.bodies(entries, self._watch):
+                is_sent = self.output.offer(body)
+                if not is_sent:
                     break
-                reader.move_to(last)
-            else:
+                reader.position = position
+            if is_sent:
                 return
         self._run(self._catch_up())
 

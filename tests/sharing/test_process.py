@@ -106,7 +106,7 @@ async def test_a_closed_event_loop_is_not_used_again() -> None:
 
 def test_a_serving_process_may_use_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_process", process._Process())
-    monkeypatch.setattr(process, "shared_store", lambda: None)
+    monkeypatch.setattr(process, "workers_store", lambda: None)
     namespace = namespace_of(Settings())
     with pytest.raises(ConfigurationError, match="does not serve an app"):
         namespace.hub()

@@ -132,7 +132,9 @@ class Reader:
         while True:
             await self._must_read.wait()
             read = await self._logs.read(self._log, self._after)
-            self.resets += not read.is_known
+            if not read.is_known:
+                self.resets += 1
+                self._after = Position(read.first - 1)
             for entry in read.entries:
                 self._take(entry)
             if not read.entries or self._after == read.head:
