@@ -154,18 +154,15 @@ class MemoryLog(EventLog):
         self._hand_over(position)
         must_wait = position == self._last and not self.is_finished
         if must_wait:
-            await self._woken()
+            reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._readers.append(reader)
+            try:
+                await reader
+            finally:
+                if reader in self._readers:  # whoever wakes it takes it off
+                    self._readers.remove(reader)
             self._kept(position)
         return self._batch(position, must_wait)
-
-    async def _woken(self) -> None:
-        reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._readers.append(reader)
-        try:
-            await reader
-        finally:
-            if reader in self._readers:  # whoever wakes it takes it off
-                self._readers.remove(reader)
 
     def _put(self, run: RunId, event: bytes) -> None:
         if self._is_dropped:
