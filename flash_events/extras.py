@@ -1,6 +1,7 @@
 """The packages of the extras, and how to install them."""
 
 EXTRAS = {
+    "arrow": ("pyarrow>=19",),
     "celery": ("celery>=5.7,<6", "redis[hiredis]>=6.4,<9"),
     "examples": ("dash-ag-grid>=33", "dash-mantine-components>=2.6", "pandas>=2", "pillow>=10"),
     "redis": ("redis[hiredis]>=6.4,<9",),

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from flash_events.errors import CallbackError
 from flash_events.settings import Settings
 from flash_events.sharing.codecs import Codec
-from flash_events.sharing.process import Namespace, namespace_of
+from flash_events.sharing.process import Namespace, is_isolated, namespace_of
 from flash_events.sharing.topics import Scope, Topic
 from flash_events.sharing.values import DeclaredValues, SharedValue
 
@@ -26,13 +26,22 @@ def add_app(app: Any, name: str, settings: Callable[[], Settings]) -> None:
     _configured[app] = name, settings
 
 
+def owns_topics(app: Any) -> bool:
+    """Return whether topics without an app belong to this one, or may belong to it."""
+    return not _configured or list(_configured) == [app]
+
+
 def only_namespace() -> Namespace:
     """Return the namespace of the only configured app; that of the environment without any.
+
+    In a test with `flash_events.testing.hub()`, several apps are no error: a test may make its own.
 
     Raises:
         CallbackError: if several apps are configured.
     """
     apps = list(_configured.values())
+    if len(apps) > 1 and is_isolated():
+        return namespace_of(Settings.load())
     if len(apps) > 1:
         names = ", ".join(sorted(name for name, _ in apps))
         raise CallbackError(
@@ -101,8 +110,10 @@ def shared_value(
         initial: the value before one is set, and after it was deleted.
         scope: whose value it is; "app" is one for all.
         ttl: time in seconds after which it is `initial` again; None for never.
-        codec: how it is stored: "json", "arrow" (data frames; needs the extra
-            `flash-events[arrow]`) or "bytes". None chooses by the type of the value.
+        codec: how it is stored. None chooses by the type of each value that is set. "json" accepts
+            only what JSON has, "bytes" only bytes, and "arrow" only data frames: a DataFrame or
+            Series of pandas, a DataFrame of polars, or a Table of pyarrow. Those of pandas and
+            pyarrow need the extra `arrow`.
 
     Raises:
         CallbackError: see `topic`.

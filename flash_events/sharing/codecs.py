@@ -1,16 +1,31 @@
 """The forms in which messages and values are stored: JSON, an update of components, or Arrow."""
 
+import asyncio
 import json
 import math
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from flash_events.errors import EncodingError
+from flash_events.sharing.frames import (
+    decode_frame,
+    encode_frame,
+    frame_kind,
+    to_frame,
+    to_records,
+)
 from flash_events.updates import Update
 from flash_events.wire.events import decode_update, encode_update
 from flash_events.wire.json import to_json
 
+T = TypeVar("T")
+
 Codec = Literal["json", "arrow", "bytes"]
+
+MAX_LOOP_BYTES = 2**18
+"""Maximum size of a data frame that is encoded or decoded on the event loop, which takes a few
+milliseconds at most; a thread does it for larger ones."""
 
 
 class Kind(bytes, Enum):
@@ -44,9 +59,12 @@ def encode_message(data: Any, max_bytes: int) -> bytes:
         encoded = Kind.JSON.value + to_json(data)
     except (TypeError, ValueError, RecursionError) as error:
         path, blamed = _unsendable(data)
+        got = frame_kind(blamed) or f"{type(blamed).__name__} {blamed!r:.80}"
+        cure = "Convert it to numbers, strings, lists or dicts."
+        if records := to_records(blamed):
+            cure = f"Write {records}, or keep the data frame in a shared_value(...)."
         raise EncodingError(
-            f"Expected a message that has a JSON form, got {type(blamed).__name__} {blamed!r:.80} "
-            f"at {path}. Convert it to numbers, strings, lists or dicts. ({error})"
+            f"Expected a message that has a JSON form, got {got} at {path}. {cure} ({error})"
         ) from error
     check_size(encoded, max_bytes, "A message", "max_event_bytes")
     return encoded
@@ -62,9 +80,7 @@ def decode_message(data: bytes) -> Any:
         case Kind.BYTES:
             return data[1:]
         case Kind.ARROW:
-            from flash_events.sharing.frames import decode_frame
-
-            return decode_frame(data[1:])
+            return decode_frame(data)
         case Kind.CLEARED:
             return None
 
@@ -82,9 +98,7 @@ def encode_value(value: Any, codec: Codec | str | None, max_bytes: int) -> bytes
     """
     codec = codec or _codec_of(value)
     if codec == "arrow":
-        from flash_events.sharing.frames import encode_frame
-
-        encoded = Kind.ARROW.value + encode_frame(value)
+        encoded = encode_frame(value, Kind.ARROW.value)
     elif codec == "bytes":
         if type(value) is not bytes:
             raise EncodingError(
@@ -101,7 +115,25 @@ def encode_value(value: Any, codec: Codec | str | None, max_bytes: int) -> bytes
 def _codec_of(value: Any) -> Codec:
     if type(value) is bytes:
         return "bytes"
-    return "arrow" if type(value).__module__.partition(".")[0] in _FRAMES else "json"
+    return "arrow" if frame_kind(value) else "json"
+
+
+async def off_loop(size: int, function: Callable[..., T], *args: Any) -> T:
+    """Call a function that encodes or decodes data frames, in a thread if they are large.
+
+    Args:
+        size: total size of the data frames in bytes.
+        function: the function.
+        args: its arguments.
+    """
+    if size <= MAX_LOOP_BYTES:
+        return function(*args)
+    return await asyncio.to_thread(function, *args)
+
+
+def stored_frame_bytes(data: bytes | None) -> int:
+    """Return the size of stored data if it is a data frame; 0 for other data."""
+    return len(data) if data is not None and kind_of(data) is Kind.ARROW else 0
 
 
 def _check_equal(value: Any, path: str, depth: int) -> None:
@@ -120,14 +152,25 @@ def _check_equal(value: Any, path: str, depth: int) -> None:
     elif kind is float and not math.isfinite(value):
         raise _would_change(value, path, "None in its place")
     elif kind not in _PLAIN:
-        raise _would_change(value, path, _CURES.get(kind, "a list, dict, string or number"))
+        raise _would_change(value, path, _cure_of(value, path))
 
 
 def _would_change(value: object, path: str, cure: str) -> EncodingError:
+    got = frame_kind(value) or f"{type(value).__name__} {value!r:.60}"
     return EncodingError(
-        f"Expected a value that comes back equal from JSON, got {type(value).__name__} "
-        f"{value!r:.60} at {path}. Write {cure}."
+        f"Expected a value that comes back equal from JSON, got {got} at {path}. Write {cure}."
     )
+
+
+def _cure_of(value: object, path: str) -> str:
+    """Return what to write in place of a value that JSON would change."""
+    records = to_records(value)
+    if records is None:
+        known = _CURES.get(type(value), "a list, dict, string or number")
+        return to_frame(value) or known
+    if path == "$":
+        return f"{records}, or omit codec"
+    return f"{records}, or share the data frame as a value of its own"
 
 
 _PLAIN = frozenset((type(None), bool, int, str, float))
@@ -136,7 +179,6 @@ _CURES: dict[type, str] = {
     set: "sorted(...)",
     frozenset: "sorted(...)",
 }
-_FRAMES = frozenset(("pandas", "polars", "pyarrow"))
 
 MAX_DEPTH = 200
 

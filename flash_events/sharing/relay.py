@@ -82,17 +82,20 @@ class Relay:
     """
 
     __slots__ = (
-        "_on_end", "_reader", "_relays", "_task", "_watch", "id", "output",
+        "_on_end", "_reader", "_relays", "_sent", "_task", "_watch", "id", "output",
     )  # fmt: skip
 
     is_in_thread = False
+    is_relay = True
 
     def __init__(self, relays: Relays, hub: Hub, output: Output, watch: Watch) -> None:
         self.id: RunId = output.run
         self.output = output
         self._relays = relays
         self._watch = watch
-        self._reader = Reader(hub, watch, self._on_news)
+        self._reader = Reader(hub, watch, self, self._on_news)
+        self._sent: int | None = None
+        """Offset of the last message that was sent; None if it is not placed."""
         self._task: asyncio.Task[None] | None = None
         self._on_end: Callable[[Relay], None] = lambda _: None
 
@@ -100,6 +103,15 @@ class Relay:
     def name(self) -> str:
         """The topic, for log messages."""
         return f"Subscription({self._watch.name!r})"
+
+    @property
+    def lag(self) -> int:
+        """Number of messages that wait for room in its connection."""
+        if self._task is None:
+            return 0
+        if self._sent is None:
+            return self._reader.lag
+        return max(0, self._reader.head.offset - self._sent)
 
     def start(self, on_end: Callable[["Relay"], None]) -> None:
         """Begin; `on_end` is called once, when it has stopped."""
@@ -161,13 +173,16 @@ class Relay:
         while True:
             head = self._reader.head
             try:
+                await self._reader.place()
+                self._sent = self._reader.position.offset
                 deliveries = await self._reader.take()
             except StoreUnavailable as error:
                 logger.warning("%s waits for the store. %s", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            for body, _ in encode(deliveries, self._watch):
+            for body, last in encode(deliveries, self._watch):
                 await self.output.send(body)
+                self._sent = last.offset
             if not deliveries and head == self._reader.head:
                 self._task = None  # from now on, the hub passes messages on
                 return

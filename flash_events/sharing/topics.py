@@ -8,7 +8,8 @@ from typing import Any, Literal, Never, TypedDict, get_args
 from flash_events import context
 from flash_events.errors import CallbackError, did_you_mean
 from flash_events.sharing import names
-from flash_events.sharing.codecs import Kind, encode_message
+from flash_events.sharing.codecs import Kind, encode_message, off_loop, stored_frame_bytes
+from flash_events.sharing.frames import is_equal_frame
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.messages import Message, Messages, message_of
 from flash_events.sharing.process import Namespace, wait_in_thread
@@ -106,8 +107,8 @@ class Topic:
         """Append a message and return its offset, when the store has it.
 
         Args:
-            data: a value that has a JSON form, or an `Update` (`stream_props(...)`), which pages
-                with a `Subscription` apply as it is.
+            data: a value that has a JSON form (a data frame has none), or an `Update`
+                (`stream_props(...)`), which pages with a `Subscription` apply as it is.
             key: idempotency key. A second publish with the same key within 5 minutes does nothing
                 and returns the offset of the first; for tasks that may be delivered twice.
             expect: the offset that must be the last one now; 0 for none yet.
@@ -120,7 +121,7 @@ class Topic:
                 message may have been stored; give a `key` to repeat it safely.
             ConfigurationError: if no other process can see what this one publishes.
         """
-        return (await self._append(self._encode(data), key, expect)).offset
+        return (await self._append(await self._encoded(data), key, expect)).offset
 
     def publish_sync(self, data: Any, *, key: str | None = None, expect: int | None = None) -> int:
         """Do the same as `publish`, in a thread, a Celery task or a script.
@@ -154,8 +155,12 @@ class Topic:
         hub = self._hub()
         found = await hub.run(hub.latest(self._log(), count))
         watch = self.watch(origin=context.page.get() or hub.origin)
-        messages = [message_of(Delivery(entry, data, 0, True), watch) for entry, data in found]
-        return [message for message in messages if message is not None]
+
+        def messages() -> list[Message]:
+            every = [message_of(Delivery(entry, data, 0, True), watch) for entry, data in found]
+            return [message for message in every if message is not None]
+
+        return await off_loop(sum(stored_frame_bytes(data) for _, data in found), messages)
 
     def latest_sync(self, count: int = 1) -> list[Message]:
         """Do the same as `latest`, in a thread, a Celery task or a script."""
@@ -169,7 +174,7 @@ class Topic:
         """Do the same as `clear`, in a thread, a Celery task or a script."""
         wait_in_thread(self._hub(), self.clear(), CURE)
 
-    def _encode(self, data: Any) -> bytes:
+    async def _encoded(self, data: Any) -> bytes:
         return encode_message(data, self._namespace().settings.max_event_bytes)
 
     async def _append(
@@ -315,6 +320,11 @@ class Declared:
     def __bool__(self) -> bool:
         return bool(self._topics or self._further)
 
+    @property
+    def has_own(self) -> bool:
+        """Whether any were declared here, and not among the further ones."""
+        return bool(self._topics)
+
     def find(self, name: str) -> Topic | None:
         """Return the topic with this name; None if none was declared."""
         if name in self._topics or self._further is None:
@@ -365,7 +375,9 @@ def _is_same(one: TopicOptions, other: TopicOptions) -> bool:
         other.codec,
     ):
         return False
+    if one.initial is other.initial or is_equal_frame(one.initial, other.initial):
+        return True
     try:
-        return bool(one.initial is other.initial or one.initial == other.initial)
-    except ValueError:  # data frames compare to data frames
+        return bool(one.initial == other.initial)
+    except (TypeError, ValueError):  # data frames compare to data frames
         return False

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from typing import Any, Never, TypedDict, get_args
 
 from flash_events.errors import CallbackError, Conflict, did_you_mean
-from flash_events.sharing.codecs import Codec, Kind, decode_message, encode_value, kind_of
+from flash_events.sharing.codecs import (
+    Codec,
+    Kind,
+    decode_message,
+    encode_value,
+    kind_of,
+    off_loop,
+    stored_frame_bytes,
+)
+from flash_events.sharing.frames import frame_bytes
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.messages import Messages
 from flash_events.sharing.process import wait_in_thread
@@ -39,13 +48,17 @@ class SharedValue(Topic):
     async def get(self) -> Any:
         """Return the value; `initial` if none was set, or it was deleted or has expired.
 
-        Each call returns an object of its own.
+        Each call returns an object of its own, which may be changed. A data frame comes back as
+        the kind that was set; a large one is decoded in a thread.
 
         Raises:
             StoreUnavailable: if the store refuses it.
+            ConfigurationError: if the value is a data frame whose library is not installed here, or
+                pyarrow is missing.
         """
         hub = self._hub()
-        return (await hub.run(self._read(hub)))[1]
+        _, data = await hub.run(self._read(hub))
+        return await self._decoded(data)
 
     def get_sync(self) -> Any:
         """Do the same as `get`, in a thread, a Celery task or a script."""
@@ -56,13 +69,17 @@ class SharedValue(Topic):
 
         Args:
             data: what JSON has and gives back equal (None, bool, int, float, str, lists, and dicts
-                with string keys), bytes, or a data frame of pandas, polars or pyarrow.
+                with string keys), bytes, or a data frame: a DataFrame or Series of pandas, a
+                DataFrame of polars, or a Table of pyarrow. A data frame must be the value itself,
+                not a part of it. Do not change it before `set` returns: a large one is encoded in a
+                thread.
             key: see `Topic.publish`.
             expect: see `Topic.publish`.
 
         Raises:
-            EncodingError: if it would not come back equal (the message names the path), or is
-                larger than `max_value_bytes`.
+            EncodingError: if it would not come back equal (the message names the path, or the
+                column of a data frame, and what to write), or is larger than `max_value_bytes`.
+            ConfigurationError: if it is a data frame of pandas or pyarrow and pyarrow is missing.
             Conflict: if the last offset is not `expect`.
             StoreUnavailable: see `Topic.publish`.
         """
@@ -115,30 +132,32 @@ class SharedValue(Topic):
         start = check_start(last if since is None else 0, since, overflow)
         return self._messages(start, overflow)
 
-    def _encode(self, data: Any) -> bytes:
-        return encode_value(data, self._options.codec, self._namespace().settings.max_value_bytes)
+    async def _encoded(self, data: Any) -> bytes:
+        codec, max_bytes = self._options.codec, self._namespace().settings.max_value_bytes
+        return await off_loop(frame_bytes(data), encode_value, data, codec, max_bytes)
 
-    async def _read(self, hub: Hub) -> tuple[int, Any]:
-        """Return the last offset and the value."""
+    async def _read(self, hub: Hub) -> tuple[int, bytes | None]:
+        """Return the last offset and the stored value."""
         log = self._log()
         watched = hub.watched(log)
         if watched is not None and watched.last is not None and not self._options.keep.ttl_seconds:
             last = watched.last
             if last.data is not None:
-                return last.offset, self._decode(last.data)
-        offset, data = await hub.last(log)
-        return offset, self._decode(data)
+                return last.offset, last.data
+        return await hub.last(log)
 
-    def _decode(self, data: bytes | None) -> Any:
+    async def _decoded(self, data: bytes | None) -> Any:
         if data is None or kind_of(data) is Kind.CLEARED:
-            return copy.deepcopy(self._options.initial)
-        return decode_message(data)
+            initial = self._options.initial
+            return await off_loop(frame_bytes(initial), copy.deepcopy, initial)
+        return await off_loop(stored_frame_bytes(data), decode_message, data)
 
     async def _update(self, hub: Hub, change: Callable[[Any], Any], tries: int) -> Any:
         log = self._log()
         async with hub.lock(log):  # the updates of this process come one after the other
             while True:
-                offset, before = await self._read(hub)
+                offset, data = await self._read(hub)
+                before = await self._decoded(data)
                 value = change(before)
                 if value is None and before is not None:
                     raise TypeError(
@@ -146,7 +165,7 @@ class SharedValue(Topic):
                         "forget `return`? To delete a value, call delete()."
                     )
                 try:
-                    await self._append(self._encode(value), None, offset)
+                    await self._append(await self._encoded(value), None, offset)
                 except Conflict:
                     tries -= 1
                     if tries <= 0:

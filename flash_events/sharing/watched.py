@@ -6,14 +6,30 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Protocol
 
 from flash_events.errors import StoreUnavailable
-from flash_events.stores import START, Entry, LogId, Logs, Position, Read
+from flash_events.stores import START, Entry, LogId, Position, Read, Store
 
 logger = logging.getLogger(__name__)
 
 OnNews = Callable[[Sequence[Entry]], object]
 """Called with new entries of a log, in order; with none if the log has changed otherwise."""
+
+
+class Watcher(Protocol):
+    """Who watches a log.
+
+    Attributes:
+        is_relay: whether it is the relay of a `Subscription`.
+        lag: number of messages that it has not taken yet.
+    """
+
+    is_relay: bool
+
+    @property
+    def lag(self) -> int: ...
+
 
 RECENT_ENTRIES = 1000
 RECENT_BYTES = 256 * 1024
@@ -34,7 +50,7 @@ class WatchedLog:
     back to the last entry that the store still knows (`restart`), and counts a reset.
 
     Args:
-        logs: the logs of the store.
+        store: the store, which may not be open yet.
         log: the id of the log.
         on_unused: called when nobody watches it any more.
 
@@ -46,15 +62,17 @@ class WatchedLog:
         restart: the position at which it went on after the last reset.
     """
 
-    def __init__(self, logs: Logs, log: LogId, on_unused: Callable[[], object]) -> None:
+    def __init__(self, store: Store, log: LogId, on_unused: Callable[[], object]) -> None:
         self.id = log
         self.head = START
         self.joined = START
+        self._published = START
+        """The position after the last entry that this worker has published."""
         self.resets = 0
         self.restart = START
-        self._logs = logs
+        self._store = store
         self._on_unused = on_unused
-        self._watchers: dict[object, OnNews] = {}
+        self._watchers: dict[Watcher, OnNews] = {}
         self._recent: deque[Entry] = deque()
         """The newest entries, without gaps; the last one is at `head`."""
         self._recent_bytes = 0
@@ -72,17 +90,16 @@ class WatchedLog:
         return self._is_closed
 
     @property
-    def watchers(self) -> int:
-        """Number of readers."""
-        return len(self._watchers)
+    def watchers(self) -> list[Watcher]:
+        """Who watches it."""
+        return list(self._watchers)
 
-    def watch(self, on_news: OnNews) -> Callable[[], None]:
+    def watch(self, watcher: Watcher, on_news: OnNews) -> Callable[[], None]:
         """Call back with new entries in order, and without any after a reset; return its end."""
-        token = object()
-        self._watchers[token] = on_news
+        self._watchers[watcher] = on_news
 
         def end() -> None:
-            self._watchers.pop(token, None)
+            self._watchers.pop(watcher, None)
             if not self._watchers:
                 self.close()
 
@@ -91,7 +108,7 @@ class WatchedLog:
     def connect(self) -> None:
         """Begin to watch the store, which is open now."""
         if not self._is_closed:
-            self._unwatch = self._logs.watch(self.id, self._on_news)
+            self._unwatch = self._store.logs.watch(self.id, self._on_news)
             self._look()
 
     def close(self) -> None:
@@ -115,6 +132,15 @@ class WatchedLog:
     async def ready(self) -> None:
         """Wait until `head` is known."""
         await self._is_ready.wait()
+
+    @property
+    def newest(self) -> Position:
+        """The newest known position: `head`, unless news of an own entry are still on their way."""
+        return self._published if self._published.offset > self.head.offset else self.head
+
+    def note(self, position: Position) -> None:
+        """Note an entry that this worker has published."""
+        self._published = position
 
     def compare(self, head: Position) -> None:
         """Read the store if its last position is not the one that is known here."""
@@ -206,13 +232,13 @@ class WatchedLog:
 
     async def _read_once(self) -> None:
         if not self._is_ready.is_set():
-            [self.head] = await self._logs.heads([self.id])
+            [self.head] = await self._store.logs.heads([self.id])
             self.joined = self.head
             self._is_ready.set()
             early, self._early = self._early, []
             self._on_news(early)
             return
-        read = await self._logs.read(self.id, self.head)
+        read = await self._store.logs.read(self.id, self.head)
         if not read.is_known:
             await self._go_back()
             self._must_look = True
@@ -235,7 +261,7 @@ class WatchedLog:
         recent = list(self._recent)
 
         async def read(index: int) -> Read:
-            return await self._logs.read(self.id, recent[index].position, 1)
+            return await self._store.logs.read(self.id, recent[index].position, 1)
 
         low, high = 0, len(recent)
         while low < high:  # those that the store knows come before those that it has lost
@@ -247,11 +273,11 @@ class WatchedLog:
         if low:
             self.restart = recent[low - 1].position
         else:
-            oldest = await self._logs.read(self.id, START, 1)
+            oldest = await self._store.logs.read(self.id, START, 1)
             self.restart = Position(oldest.first - 1)
         logger.warning("The store has lost messages of a topic; its readers are told so.")
         self.resets += 1
-        self.head = self.restart
+        self.head = self._published = self.restart
         self._recent = deque(recent[:low])
         self._recent_bytes = sum(len(entry.data or b"") for entry in self._recent)
         self._tell(())

@@ -187,8 +187,10 @@ class Logs(ABC):
         (a new connection to the store) each watcher is called with None. News that are lost in
         silence are found by who compares `heads` from time to time.
 
-        An append that is awaited after `watch` has returned reaches the watcher, unless the store
-        is disturbed. A log has one watcher at most.
+        An append through this client that is awaited after `watch` has returned reaches the
+        watcher, unless the store is disturbed. In a store of several processes, those through other
+        clients do so a moment later: the watcher is called with None then, and reads what came
+        before. A log has one watcher at most.
 
         Returns:
             A function that ends it.

@@ -1,10 +1,14 @@
 """Stores by URL; a driver is imported on first use."""
 
+from flash_events.brokers.urls import REDIS_SCHEMES
 from flash_events.errors import ConfigurationError
+from flash_events.extras import how_to_install
 from flash_events.stores.memory import MemoryData, MemoryStore
+from flash_events.stores.sqlite import SqliteStore, private_path
 from flash_events.stores.store import Store
 
 MEMORY = "memory://"
+SQLITE = "sqlite:///"
 
 
 def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
@@ -20,12 +24,23 @@ def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
     """
     if url == MEMORY:
         return MemoryStore(data)
+    if url.partition("://")[0] in REDIS_SCHEMES:
+        try:
+            from flash_events.stores.redis import RedisStore
+        except ImportError as error:
+            raise ConfigurationError(
+                f"The store needs redis-py ({error}). {how_to_install('redis')}"
+            ) from error
+        return RedisStore(url, outage_seconds)
+    if url.startswith(SQLITE):
+        return SqliteStore(url.removeprefix(SQLITE))
     raise ConfigurationError(
         "Expected store to be 'redis://host:port/db', 'sqlite:////path/to/file' or 'memory://', "
         f"got {url!r}."
     )
 
 
-def shared_store() -> str | None:
-    """Return the URL of the store that the workers of this server share; None without workers."""
-    return None
+def workers_store() -> Store | None:
+    """Return a new client of the store of this server's workers; None for a single process."""
+    path = private_path()
+    return None if path is None else SqliteStore(path, is_private=True)

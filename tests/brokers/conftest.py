@@ -1,6 +1,6 @@
 """Brokers in memory and in Redis, for the contract suites."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,12 +10,8 @@ from tests.support.broker import LIMITS, RUN, new_connection
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of one node: it refuses a script that touches keys in several slots."""
-    from tests.support.redis_server import redis_server
-
-    with redis_server(tmp_path_factory.mktemp("cluster"), cluster=True) as server:
-        yield server.url
+def redis_url(cluster_url: str) -> str:
+    return cluster_url
 
 
 @pytest.fixture

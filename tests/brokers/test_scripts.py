@@ -1,8 +1,5 @@
 """The Lua scripts: a Redis Cluster can carry their keys."""
 
-import re
-from pathlib import Path
-
 import pytest
 from redis import Redis
 from redis.crc import key_slot
@@ -13,34 +10,24 @@ from flash_events.brokers.place import QUEUED
 from flash_events.brokers.redis import scripts
 from flash_events.brokers.redis.pipe import Pipe
 from flash_events.brokers.redis.process import RedisProcess
-from flash_events.brokers.redis.scripts import Script
+from flash_events.brokers.redis.script import Script
 from flash_events.brokers.redis.task_writer import TaskWriter
 from tests.support.broker import LIMITS, new_connection, numbers
+from tests.support.lua import check, files
 
 SCRIPTS = [one for one in vars(scripts).values() if isinstance(one, Script)]
 
-KEY = re.compile(r"KEYS\[\w+\]|log|meta|runs|blocked")
-"""How a script names a key: `lua/log.lua` gives the keys of a log their names."""
+KEYS = r"log|meta|runs|blocked"
+"""The names that `lua/log.lua` gives to the keys of a log."""
 
 
 def test_every_file_is_one_script_or_what_scripts_of_a_log_share() -> None:
-    files = {path.stem for path in (Path(scripts.__file__).parent / "lua").iterdir()}
-    assert files == {script.name for script in SCRIPTS} | {"log"}
+    assert files(scripts.__file__) == {script.name for script in SCRIPTS} | {"log"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_a_script_says_what_it_gets_and_touches_only_its_keys(script: Script) -> None:
-    own = script.text.removeprefix(scripts._LOG)
-    assert own.startswith("-- ")
-    assert "\n-- ARGV: " in own
-    assert "\n-- Returns " in own
-    assert own != script.text or "\n-- KEYS: " in own
-    calls = re.findall(r"(?=redis\.call\(('\w+'[^()]*))", script.text)
-    assert len(calls) == script.text.count("redis.call(") > 0
-    for call in calls:
-        command, *arguments = (part.strip() for part in call.split(","))
-        keys = arguments if command == "'DEL'" else arguments[:1]
-        assert command == "'TIME'" or all(KEY.fullmatch(key) for key in keys), call
+    check(script, scripts._LOG if script.text.startswith(scripts._LOG) else "", KEYS)
 
 
 def test_the_tests_redis_refuses_keys_of_several_slots(redis_url: str) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flash_events.brokers import RunId, WorkerId
-from flash_events.brokers.memory.siblings import WAITING_BYTES, Siblings, family
+from flash_events.brokers.family import family
+from flash_events.brokers.memory.siblings import WAITING_BYTES, Siblings
 from flash_events.brokers.messages import Signal, Stop, decode
 
 

@@ -127,12 +127,16 @@ async def test_a_slow_reader_is_told_how_many_it_has_missed(hub: Hub, app: Decla
 
 async def test_a_display_gets_the_newest_when_it_is_late(app: DeclaredValues) -> None:
     topic = app.topic("news", history=50)
+    got = missed = 0
     async with topic.subscribe(overflow="latest") as messages:
         for n in range(3000):
             await topic.publish(n)
         async for message in messages:
-            assert (message.data, message.missed) == (2999, 2999)
-            break
+            got, missed = got + 1, missed + (message.missed or 0)
+            if message.data == 2999:
+                break
+    assert got + missed == 3000
+    assert got < 1500
 
 
 async def test_a_ledger_fails_when_it_is_late(app: DeclaredValues) -> None:
@@ -364,6 +368,7 @@ async def test_batches_have_all_messages(app: DeclaredValues) -> None:
     publishing = asyncio.create_task(publish())
     read: list[int] = []
     batches = 0
+    begun = time.monotonic()
     async for batch in messages.batches(0.05):
         assert batch
         batches += 1
@@ -372,7 +377,7 @@ async def test_batches_have_all_messages(app: DeclaredValues) -> None:
             break
     await publishing
     assert read == list(range(300))
-    assert batches < 30
+    assert batches <= (time.monotonic() - begun) / 0.05 + 2
 
 
 async def test_the_twins_of_threads_publish_and_read(app: DeclaredValues) -> None:

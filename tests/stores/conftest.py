@@ -2,19 +2,27 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from flash_events.stores import LogId, Store
 from flash_events.stores.memory import MemoryData, MemoryStore
+from flash_events.stores.redis import RedisStore
+from flash_events.stores.sqlite import SqliteStore
 from tests.support.stores import new_log
 
-KINDS = ["memory"]
+KINDS = ["memory", "sqlite", "redis"]
 
 
 @pytest.fixture(params=KINDS)
-def new_store(request: pytest.FixtureRequest) -> Callable[[], Store]:
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Returns a function that makes further clients of one store."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("cluster_url")
+        return lambda: RedisStore(url)
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "store.db")
     data = MemoryData()
     return lambda: MemoryStore(data)
 

@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import errno
 import logging
-import multiprocessing
 import os
 import secrets
 import socket
@@ -21,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flash_events.brokers.family import PREFIX
 from flash_events.brokers.ids import WorkerId
 from flash_events.brokers.messages import Signal, decode, encode
 
@@ -44,20 +44,8 @@ WAITING_BYTES = 1024 * 1024
 JOIN_TRIES = 10
 """How often a worker tries to open its socket while leaving siblings remove the directory."""
 
-PREFIX = "flash-events-"
-
 _PROCESS = secrets.token_hex(3)
 """With the process id it is unique among all that may share the directory."""
-
-
-def family() -> str | None:
-    """Return the name that the workers of this server share; None without siblings."""
-    if not hasattr(os, "getuid"):
-        return None
-    forked_by_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
-    if multiprocessing.parent_process() is None and not forked_by_gunicorn:
-        return None
-    return f"{PREFIX}{os.getuid()}-{os.getppid()}"
 
 
 @dataclass(slots=True)

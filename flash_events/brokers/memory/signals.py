@@ -3,8 +3,9 @@
 import logging
 import secrets
 
+from flash_events.brokers.family import family
 from flash_events.brokers.ids import WorkerId
-from flash_events.brokers.memory.siblings import Siblings, family
+from flash_events.brokers.memory.siblings import Siblings
 from flash_events.brokers.messages import Signal
 from flash_events.brokers.signals import OnRequest, OnSignal, Signals
 

@@ -112,5 +112,6 @@ class RedisBroker(Broker):
 
     def _on_outage(self) -> None:
         """Redis was away for too long: all that it had is lost, whether it has it still or not."""
+        logger.error("What Redis had of streams is lost.")
         error = BrokerError(f"Redis does not answer for {self._limits.outage_seconds:.0f} s.")
         self.logs.give_up(error)

@@ -67,8 +67,14 @@ def is_passing(error: object) -> bool:
     return isinstance(error, RedisError | OSError)
 
 
-async def require_redis(client: AsyncRedis, url: str) -> None:
-    """Raise `ConfigurationError` where Redis does not answer, or is too old."""
+async def require_redis(client: AsyncRedis, url: str, setting: str = "broker") -> None:
+    """Raise `ConfigurationError` where Redis does not answer, or is too old.
+
+    Args:
+        client: a client of it.
+        url: its URL.
+        setting: the setting that names it.
+    """
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             try:
@@ -78,7 +84,7 @@ async def require_redis(client: AsyncRedis, url: str) -> None:
     except (RedisError, OSError, TimeoutError) as error:
         raise ConfigurationError(
             f"Redis at {_without_password(url)} does not answer ({error}). Start it, or "
-            "correct the setting broker (FLASH_EVENTS_BROKER)."
+            f"correct the setting {setting} (FLASH_EVENTS_{setting.upper()})."
         ) from None
     if int(str(info["redis_version"]).partition(".")[0]) < 7:
         raise ConfigurationError(f"Expected Redis 7 or newer, got {info['redis_version']}.")

@@ -14,10 +14,14 @@ LogKeys = tuple[str, str, str, str]
 """The keys of a log, as `lua/log.lua` wants them: log, meta, runs, blocked."""
 
 
+def digest(name: str) -> str:
+    """The hash of a name, which may be a part of a key."""
+    return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+
+
 def key(name: str, kind: str) -> str:
     """The key of one kind of thing about a name."""
-    digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-    return f"{PREFIX}{{{digest}}}:{kind}"
+    return f"{PREFIX}{{{digest(name)}}}:{kind}"
 
 
 def log_keys(connection: ConnectionId) -> LogKeys:

@@ -35,11 +35,11 @@ class Lease:
     Args:
         url: of Redis.
         key: of the lease.
-        inbox: the worker's stream of signals, which must exist to be written to.
+        inbox: the worker's stream of signals, which must exist to be written to; "" for none.
         inbox_ms: how long the inbox is kept without a renewal.
     """
 
-    def __init__(self, url: str, key: str, inbox: str, inbox_ms: int = INBOX_MS) -> None:
+    def __init__(self, url: str, key: str, inbox: str = "", inbox_ms: int = INBOX_MS) -> None:
         self._url = url
         self._key = key
         self._inbox = inbox
@@ -50,6 +50,17 @@ class Lease:
         self._is_known = False
         self._renewed_at = -math.inf
         self._steady_since = math.inf
+        self._disturbed_at = -math.inf
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether a renewal has failed, or was late, a short time ago.
+
+        Leases of workers that live may be missing then. One that is not renewed knows nothing.
+        """
+        now = monotonic()
+        is_late = self._thread.is_alive() and now - self._renewed_at > GAP_SECONDS
+        return is_late or now - self._disturbed_at < SETTLE_SECONDS
 
     @property
     def is_steady(self) -> bool:
@@ -93,33 +104,42 @@ class Lease:
             except RedisConnectionError:  # a connection that was cut says nothing of Redis
                 self._renew()
         except (RedisError, OSError) as error:
-            self._steady_since = math.inf
+            self._disturb()
             if isinstance(error, OutOfMemoryError):
                 self._extend()
             return
         now = monotonic()
-        if now - self._renewed_at > GAP_SECONDS:
-            self._steady_since = math.inf
+        if now - self._renewed_at > GAP_SECONDS and self._renewed_at > -math.inf:
+            self._disturb()
         self._renewed_at = now
         self._steady_since = min(self._steady_since, now)
+
+    def _disturb(self) -> None:
+        self._steady_since, self._disturbed_at = math.inf, monotonic()
 
     def _renew(self) -> None:
         pipeline: Any = self._redis.pipeline(transaction=False)
         pipeline.set(self._key, 1, px=LEASE_MS, get=True)
-        pipeline.exists(self._inbox)
-        before, has_inbox = pipeline.execute()
-        pipeline = self._redis.pipeline(transaction=True)  # or a death between leaves it for ever
-        if not has_inbox:
+        if self._inbox:
+            pipeline.exists(self._inbox)
+        before, *has_inbox = pipeline.execute()
+        if self._inbox:
+            self._keep_inbox(*has_inbox)
+        if before is None and self._is_known:
+            self._disturb()  # it has probably lost those of others, too
+            self._on_forgotten()
+        self._is_known = True
+
+    def _keep_inbox(self, is_there: bool) -> None:
+        pipeline: Any = self._redis.pipeline(transaction=True)  # a death between leaves it for ever
+        if not is_there:
             pipeline.xadd(self._inbox, {"hello": "1"})
         pipeline.pexpire(self._inbox, self._inbox_ms)
         pipeline.execute()
-        if before is None and self._is_known:
-            self._steady_since = math.inf  # it has probably lost those of others, too
-            self._on_forgotten()
-        self._is_known = True
 
     def _extend(self) -> None:
         """Renew the existing keys, without a write that needs memory."""
         with suppress(RedisError, OSError):
             self._redis.pexpire(self._key, LEASE_MS)
-            self._redis.pexpire(self._inbox, self._inbox_ms)
+            if self._inbox:
+                self._redis.pexpire(self._inbox, self._inbox_ms)

@@ -15,6 +15,7 @@ from flash_events.brokers.place import Place, decode_place, encode_place
 from flash_events.brokers.redis.keys import key, log_keys
 from flash_events.brokers.redis.log import RedisLog
 from flash_events.brokers.redis.pipe import Pipe
+from flash_events.brokers.redis.script import Script
 from flash_events.brokers.redis.scripts import (
     ADOPT,
     CANCEL_WRITERS,
@@ -26,7 +27,6 @@ from flash_events.brokers.redis.scripts import (
     RENEW,
     TAKE,
     WITHDRAW,
-    Script,
 )
 from flash_events.brokers.redis.signals import RedisSignals
 from flash_events.errors import BrokerError, LogFull

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from flash_events.brokers.redis.client import is_passing
-from flash_events.brokers.redis.scripts import Script
+from flash_events.brokers.redis.script import Script
 from flash_events.errors import BrokerError
 
 logger = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class Pipe:
             return
         if not self._is_given_up:
             self._is_given_up = True
-            logger.error("Redis is away for %.0f s; what it had is lost.", self._outage_seconds)
+            logger.error("Redis has not answered for %.0f s.", self._outage_seconds)
             self._on_outage()
         waiting, self._queue = self._queue, deque()
         for asked in waiting:

@@ -19,7 +19,8 @@ from flash_events.brokers.redis.directory import REMEMBER_MS
 from flash_events.brokers.redis.keys import key, log_keys
 from flash_events.brokers.redis.lease import Lease
 from flash_events.brokers.redis.records import decode_record, encode_record
-from flash_events.brokers.redis.scripts import END_RUN, Script
+from flash_events.brokers.redis.script import Script
+from flash_events.brokers.redis.scripts import END_RUN
 from flash_events.brokers.redis.signals import delivery
 
 logger = logging.getLogger(__name__)

@@ -1,41 +1,16 @@
-"""The Lua scripts in `lua/`: atomic steps in Redis.
+"""The Lua scripts in `lua/`.
 
 All keys that one script touches are among its KEYS and share a hash tag, so that a Redis Cluster
 can carry them. What concerns several tags takes several scripts; `directory.py` says why each order
 of them is safe when a worker dies in between.
 """
 
-import hashlib
-from dataclasses import dataclass
-from importlib import resources
+from functools import partial
 
+from flash_events.brokers.redis.script import script, source
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Script:
-    """A Lua script.
-
-    Attributes:
-        name: of its file.
-        text: Lua.
-        digest: what `EVALSHA` takes.
-    """
-
-    name: str
-    text: str
-    digest: str
-
-
-def _source(name: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
-
-
-def _script(name: str, before: str = "") -> Script:
-    text = before + _source(name)
-    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return Script(name, text, digest)
-
-
-_LOG = _source("log")
+_script = partial(script, __package__)
+_LOG = source(__package__, "log")
 
 OPEN = _script("open", _LOG)
 TAKE = _script("take", _LOG)
