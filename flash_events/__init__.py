@@ -29,7 +29,7 @@ from flash_events.sharing.values import SharedValue
 from flash_events.updates import Update, stream_props
 
 if TYPE_CHECKING:
-    from flash_events.components import ConnectionStatus, RunState
+    from flash_events.components import ConnectionStatus, RunState, Subscription
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ __all__ = [
     "Settings",
     "SharedValue",
     "StoreUnavailable",
+    "Subscription",
     "TooManyWaiting",
     "Topic",
     "TopicOverflow",
@@ -73,7 +74,7 @@ _js_dist = [
 
 def __getattr__(name: str) -> Any:
     """Import the components on first use, because pages load their script after the import."""
-    if name in ("ConnectionStatus", "RunState"):
+    if name in ("ConnectionStatus", "RunState", "Subscription"):
         from flash_events import components
 
         return getattr(components, name)

@@ -43,6 +43,9 @@ STATIC = Path(__file__).parent / "static"
 LOADED_ON_USE = ("connections", "waitlist")
 """Scripts that the page's script loads on use, by the last part of their names."""
 
+COMPONENTS = "flash_events.components"
+"""The module of the components, which is imported on first use."""
+
 WSGI_WORKERS = ("sync", "gthread", "ggevent", "geventlet", "gtornado")
 """Modules of gunicorn's WSGI worker classes; only the one in use is imported."""
 
@@ -170,7 +173,7 @@ class _Wiring:
         """Check and complete the app, before Dash binds the global callbacks to it."""
         mark_serving()
         self._warn_of_ordinary_callbacks()
-        if self.has_callbacks():
+        if self.has_callbacks() or self.has_subscriptions():
             bridge.require_async_backend(self.app)
             self.add_script()
             self.ready().check()
@@ -201,8 +204,9 @@ class _Wiring:
         return Reply(200, json.dumps(names).encode(), headers)
 
     def is_used(self) -> bool:
-        """Whether the app has event callbacks, or an ordinary one that was meant to be one."""
-        return self.has_callbacks() or any(map(names_stream_props, self._ordinary_functions()))
+        """Whether the app uses this package, or has an ordinary callback that was meant to."""
+        is_meant = any(map(names_stream_props, self._ordinary_functions()))
+        return self.has_callbacks() or self.has_subscriptions() or is_meant
 
     def _ordinary_functions(self) -> list[Any]:
         registries = bridge.app_registry(self.app), bridge.global_registry()
@@ -242,6 +246,16 @@ class _Wiring:
     def has_callbacks(self) -> bool:
         """Return whether the app has event callbacks, or may get global ones."""
         return any(bridge.global_registry()) or any(bridge.app_registry(self.app))
+
+    def has_subscriptions(self) -> bool:
+        """Return whether pages of the app may have a `Subscription`.
+
+        A layout may be made for each page, so it is enough that the app has topics, and that the
+        components were imported.
+        """
+        if COMPONENTS not in sys.modules or backend_of(self.app) is None:
+            return False
+        return self.declared.has_own or (bool(apps.declared) and apps.owns_topics(self.app))
 
     def _answering(self, action: str) -> Handler:
         async def answer(request: Request) -> Reply:

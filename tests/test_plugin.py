@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 from dash import Dash, Input, html
+from dash.development.base_component import ComponentRegistry
 from quart import Quart
 
 from flash_events import ConfigurationError, FlashEvents, bridge, event_callback
+from flash_events.bridge import NAMESPACE
+from flash_events.plugin import COMPONENTS
+from flash_events.sharing import apps
+from flash_events.sharing.values import DeclaredValues
 from tests.support.page import new_id
 from tests.support.server import ROOT
 
@@ -25,6 +30,13 @@ START = Input("start", "n_clicks")
 
 async def live(n: int) -> AsyncIterator[None]:
     yield
+
+
+@pytest.fixture(autouse=True)
+def _no_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets components that other tests have imported, whose script all apps would load."""
+    monkeypatch.delitem(sys.modules, COMPONENTS, raising=False)
+    monkeypatch.setattr(ComponentRegistry, "registry", ComponentRegistry.registry - {NAMESPACE})
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +113,39 @@ async def test_a_callback_that_is_younger_than_the_app_is_served() -> None:
     app = new_app()
     event_callback(START)(live)
     assert "static/flash_events" in await page_of(app)
+
+
+async def test_t9_an_app_with_topics_gets_the_script_once_the_components_are_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """T9: another app of the process, and one that only publishes, load nothing."""
+    monkeypatch.setitem(sys.modules, COMPONENTS, sys)
+    watching, other = new_app(), new_app()
+    FlashEvents(watching).topic("prices")
+    assert "static/flash_events." in await page_of(watching)
+    assert "static/flash_events." not in await page_of(other)
+    monkeypatch.delitem(sys.modules, COMPONENTS)
+    publishing = new_app()
+    FlashEvents(publishing).topic("prices")
+    assert "static/flash_events." not in await page_of(publishing)
+
+
+async def test_topics_without_an_app_are_those_of_the_only_configured_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declared = DeclaredValues(apps.only_namespace)
+    declared.topic("prices")
+    monkeypatch.setattr(apps, "declared", declared)
+    monkeypatch.setattr(apps, "_configured", weakref.WeakKeyDictionary())
+    monkeypatch.setitem(sys.modules, COMPONENTS, sys)
+    flask = Dash("tests")
+    flask.layout = html.Div()
+    assert "flash_events" not in flask.server.test_client().get("/").get_data(as_text=True)
+    assert "static/flash_events." in await page_of(new_app())
+    used, unused = new_app(), new_app()
+    FlashEvents(used)
+    assert "static/flash_events." in await page_of(used)
+    assert "static/flash_events." not in await page_of(unused)
 
 
 async def test_the_script_is_served_by_a_worker_that_has_rendered_no_page() -> None:

@@ -26,6 +26,11 @@ def add_app(app: Any, name: str, settings: Callable[[], Settings]) -> None:
     _configured[app] = name, settings
 
 
+def owns_topics(app: Any) -> bool:
+    """Return whether topics without an app belong to this one, or may belong to it."""
+    return not _configured or list(_configured) == [app]
+
+
 def only_namespace() -> Namespace:
     """Return the namespace of the only configured app; that of the environment without any.
 

@@ -320,6 +320,11 @@ class Declared:
     def __bool__(self) -> bool:
         return bool(self._topics or self._further)
 
+    @property
+    def has_own(self) -> bool:
+        """Whether any were declared here, and not among the further ones."""
+        return bool(self._topics)
+
     def find(self, name: str) -> Topic | None:
         """Return the topic with this name; None if none was declared."""
         if name in self._topics or self._further is None:

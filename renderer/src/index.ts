@@ -8,6 +8,7 @@ import {addCommands} from "./apply/commands.ts";
 import {connectDash} from "./dash/dash.ts";
 import {postTo} from "./transport/endpoint.ts";
 import type {Host} from "./transport/host.ts";
+import {nextFrame} from "./frames.ts";
 import {newId} from "./ids.ts";
 import {hold, whenFree} from "./tabs/locks.ts";
 import type {ToTab} from "./tabs/messages.ts";
@@ -104,19 +105,6 @@ function openWorker(
 
 function warn(message: string): void {
   console.warn(`flash_events: ${message}`);
-}
-
-/** Calls back at the next frame, or after 100 ms: a covered window gets no frames. */
-function nextFrame(callback: () => void): void {
-  let isCalled = false;
-  const once = () => {
-    if (isCalled) return;
-    isCalled = true;
-    clearTimeout(timer);
-    callback();
-  };
-  const timer = setTimeout(once, 100);
-  requestAnimationFrame(once);
 }
 
 const dash = connectDash();

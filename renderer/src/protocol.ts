@@ -34,6 +34,36 @@ export interface Updated {
   readonly snapshot?: boolean;
   /** Source of the update as `file:line`; only in debug mode. */
   readonly at?: string;
+  /** Messages of a topic, in the run of a `Subscription`. */
+  readonly news?: News;
+}
+
+export interface News {
+  /** Nonce of the last message, see `Since`. */
+  readonly nonce: string;
+  readonly messages: readonly Message[];
+}
+
+export type Message = readonly [
+  offset: number,
+  /** Unix time in seconds. */
+  time: number,
+  /** Messages lost right before this one; null if the store has lost its memory. */
+  missed: number | null,
+  flags: number,
+  /** Left out if the message is the event's own `set`. */
+  data?: unknown,
+];
+
+/** Bits of a message's flags. */
+export const IS_MINE = 1;
+export const IS_CLEARED = 4;
+export const IS_SET = 8;
+
+/** The last message that a page has received. */
+export interface Since {
+  readonly offset: number;
+  readonly nonce: string;
 }
 
 export interface Ended {

@@ -339,7 +339,7 @@ describe("a start", () => {
   it("refused without JSON fails with the status", async () => {
     const started = connections.start("{}", {});
     const failed = expect(started).rejects.toMatchObject({
-      code: "refused",
+      code: "http",
       message: "The server answered 413.",
     });
     (await host.requests.next()).text(413, "<html>");
@@ -357,7 +357,7 @@ describe("a start", () => {
     const failed = connections.start("{}", {}).catch((error: unknown) => error);
     (await host.requests.next()).text(429, JSON.stringify(answer));
     const {code, message, full, set} = (await failed) as StartFailed;
-    expect([code, message]).toEqual(["refused", "The server answered 429."]);
+    expect([code, message]).toEqual(["http", "The server answered 429."]);
     expect([full?.limit, set]).toEqual(["", undefined]);
   });
 

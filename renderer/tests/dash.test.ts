@@ -1,6 +1,7 @@
 import {afterEach, beforeEach, describe, expect, it, vi} from "vitest";
 import {entryOf} from "./fakes.ts";
 import {connectDash} from "../src/dash/dash.ts";
+import {isAwaited} from "../src/dash/progress.ts";
 
 const cardOf = (index: unknown) => JSON.stringify({index, type: "card"});
 
@@ -175,6 +176,26 @@ it("returns the callbacks that Dash has not finished, with their outputs", () =>
     {callback: "a.b", isInitial: true, outputs},
     {callback: "a.b", isInitial: false, outputs},
   ]);
+});
+
+it("knows whether a callback waits for a prop, by its id or a pattern", () => {
+  const one = {
+    callback: {output: "a.b"},
+    changedPropIds: {},
+    getInputs: () => [
+      {id: "news", property: "message"},
+      [{id: {type: "sub", index: 1}, property: "message"}],
+    ],
+    getOutputs: () => [],
+  };
+  for (const [name, isUnderWay] of [["requested", true], ["watched", true], ["stored", false]] as const) {
+    Object.assign(state, {callbacks: {[name]: [one]}});
+    expect(isAwaited("news", "message")).toBe(isUnderWay);
+    expect(isAwaited('{"index":1,"type":"sub"}', "message")).toBe(isUnderWay);
+  }
+  Object.assign(state, {callbacks: {executing: [one]}});
+  expect(isAwaited("news", "offset")).toBe(false);
+  expect(isAwaited("others", "message")).toBe(false);
 });
 
 describe("components in a value", () => {

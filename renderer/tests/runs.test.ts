@@ -82,6 +82,52 @@ const cards = {[cardOf(1)]: {}, [cardOf(2)]: {}, [textOf(1)]: {}, [textOf(2)]: {
 
 const error = {code: "callback_error", ref: "0badcafe"};
 
+describe("a run that a component starts itself", () => {
+  const failures: [string, string | undefined][] = [];
+  const own: Entry = {
+    ...entryOf({}, {output: "own", inputs: [{id: "go", property: "topic"}]}),
+    onFailure: (message, code) => void failures.push([message, code]),
+  };
+  const context = {
+    entry: own,
+    inputs_list: [{id: "go", property: "topic", value: {last: 1}}],
+    states_list: [],
+    triggered: [],
+  };
+  beforeEach(() => void failures.splice(0));
+
+  it("has the entry of its call, and ends when the component leaves", async () => {
+    const {runs, starts, stops, page} = setup(entryOf());
+    runs.trigger("own", context);
+    const {body, fields, answer} = await starts.next();
+    expect(body).toMatchObject({output: "own", inputs: context.inputs_list, changedPropIds: []});
+    expect(fields.callback).toBe("own");
+    answer("c");
+    await settle();
+    page.insert("go", {});
+    runs.check();
+    expect(runs.size()).toBe(0);
+    expect(stops).toEqual([[fields.run]]);
+  });
+
+  it("tells the component why it has failed, and not the console", async () => {
+    const {runs, starts, end, page, warnings} = setup(entryOf());
+    runs.trigger("own", context);
+    (await starts.next()).refuse(new StartFailed("unknown_topic", "No such topic."));
+    await settle();
+    runs.trigger("own", context);
+    const {fields, answer} = await starts.next();
+    answer("c");
+    await settle();
+    end(fields.run, 0, "lost");
+    expect(failures).toEqual([
+      [expect.stringContaining("No such topic."), "unknown_topic"],
+      [expect.stringContaining("A run was lost"), undefined],
+    ]);
+    expect([...warnings, ...page.errors]).toEqual([]);
+  });
+});
+
 describe("a trigger", () => {
   it("starts a run with Dash's own request body, the run's id and the page's", async () => {
     const {click, starts, runs} = setup(entryOf());

@@ -100,7 +100,7 @@ def sound_tab(context: BrowserContext, served: Served) -> Iterator[Tab]:
     tab = Tab(context.new_page(), served).open()
     yield tab
     tab.page.close()
-    assert not tab.errors
+    assert not tab.errors, tab.errors
 
 
 def app_fixture(program: str) -> Any:

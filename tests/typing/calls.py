@@ -9,9 +9,11 @@ from flash_events import (
     ConnectionStatus,
     FlashEvents,
     RunState,
+    Subscription,
     Update,
     event_callback,
     stream_props,
+    topic,
     track,
 )
 
@@ -99,3 +101,6 @@ def make() -> None:
     track(5, "bar")  # wrong
     ConnectionStatus(id="connection", labels={"open": "Live"})
     ConnectionStatus(labels={"opened": "Live"})  # wrong
+    Subscription(topic("prices"), id="prices", last=1, overflow="latest")
+    Subscription("prices", id="prices")  # wrong
+    Subscription(topic("prices"), id="prices", overflow="error")  # wrong

@@ -20,6 +20,8 @@ export interface Valued {
 export type ValuedItem = Valued | readonly Valued[];
 
 export interface CallbackContext {
+  /** Entry of a component's own run, which is not in Dash's list. */
+  readonly entry?: Entry;
   readonly inputs_list: readonly ValuedItem[];
   readonly states_list?: readonly ValuedItem[];
   readonly triggered: readonly {readonly prop_id: string; readonly value?: unknown}[];
@@ -40,6 +42,8 @@ export interface Entry {
     readonly reset: readonly (readonly [WireId, Props])[];
     readonly running: readonly (readonly [WireId, string, unknown, unknown])[];
   };
+  /** Called in place of a warning when a run has failed; for runs that a component starts itself. */
+  onFailure?(message: string, code?: string): void;
 }
 
 /** A callback that Dash has not finished, and its outputs as `id.property`. */

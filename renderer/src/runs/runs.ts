@@ -77,7 +77,7 @@ export function createRuns(options: RunsOptions) {
 
   /** Called by Dash when an Input has changed or the page has loaded. */
   function trigger(callback: string, context: CallbackContext): void {
-    const entry = dash.entry(callback);
+    const entry = context.entry ?? dash.entry(callback);
     if (!entry || ownWrites.isOwn(entry, context)) return;
     if (!context.triggered.length && isMatched(entry)) return; // see `createInstances`
     begin(entry, context);
@@ -152,8 +152,8 @@ export function createRuns(options: RunsOptions) {
       if (!live.has(run.id)) return;
       const {code, message, set} =
         error instanceof StartFailed ? error : new StartFailed("client", String(error));
-      warn(`A run could not be started (${code}): ${message}`);
-      dash.showError("An event callback could not be started", message);
+      fail(run, `A run could not be started (${code}): ${message}`, code);
+      trigger.entry.onFailure || dash.showError("An event callback could not be started", message);
       finish(run, "error", set);
     } finally {
       for (const one of asking) unanswered.delete(one);
@@ -253,9 +253,9 @@ export function createRuns(options: RunsOptions) {
 
   function onEnded(run: Run, event: Ended): void {
     const {error} = event;
-    if (event.reason === "lost") warn(LOST);
+    if (event.reason === "lost") fail(run, LOST);
     if (error) {
-      warn(`A run failed (${error.code}, ref ${error.ref} in the server's log).`);
+      fail(run, `A run failed (${error.code}, ref ${error.ref} in the server's log).`, error.code);
       if (error.trace) dash.showError(`Error in ${error.callback}`, error.trace);
     }
     finish(run, event.reason, event.set);
@@ -263,8 +263,13 @@ export function createRuns(options: RunsOptions) {
 
   function lose(run: Run): void {
     stop([run]);
-    warn(LOST);
+    fail(run, LOST);
     finish(run, "lost");
+  }
+
+  /** Reports why a run has failed: to the component that has started it, or in the console. */
+  function fail({trigger: {entry}}: Run, message: string, code?: string): void {
+    (entry.onFailure ?? warn)(message, code);
   }
 
   /** Ends the runs of a lost connection, or a single lost run; attaches to those that survive. */

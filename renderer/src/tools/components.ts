@@ -1,18 +1,11 @@
-/** The components `RunState` and `ConnectionStatus`; only apps that use them load this script. */
+/** The components of this package; only apps that use them load this script. */
 
 import type {WireId} from "../ids.ts";
 import {createStates, type Shown} from "../runs/states.ts";
 import {subscribe, type RunState as State} from "../runs/subscribers.ts";
+import {React} from "./react.ts";
+import {Subscription} from "./subscription.ts";
 import type {ConnectionState} from "../transport/host.ts";
-
-interface ReactLike {
-  createElement(type: string, props: object, ...children: unknown[]): unknown;
-  useEffect(effect: () => void | (() => void), dependencies: readonly unknown[]): void;
-  useState<T>(initial: T): [T, (next: T) => void];
-  useSyncExternalStore<T>(subscribe: (listener: () => void) => () => void, get: () => T): T;
-}
-
-const {React} = globalThis as unknown as {React: ReactLike};
 
 interface RunStateProps {
   /** The id as Dash writes it; a dict id as JSON. */
@@ -104,4 +97,5 @@ function useSecondsUntil(time: number | undefined): number | null {
 Object.assign(((globalThis as unknown as {flash_events?: object}).flash_events ??= {}), {
   RunState,
   ConnectionStatus,
+  Subscription,
 });

@@ -81,7 +81,7 @@ export async function toStartFailed(
   const full = status === 429 ? {limit: textOr("", limit), retryMs: retryMsOf(response)} : undefined;
   const otherwise = `The server answered ${status}.${status === 413 ? cure : ""}`;
   return new StartFailed(
-    textOr("refused", error),
+    textOr("http", error),
     textOr(otherwise, message),
     full,
     Array.isArray(set) ? (set as Target[]) : undefined,
