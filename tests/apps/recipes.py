@@ -1,6 +1,7 @@
 """The recipes of how-to/sharing.md, each unchanged, as pages of one app."""
 
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import dash
@@ -16,7 +17,7 @@ server = app.server
 app.layout = html.Div([html.Button("Ready"), dash.page_container])
 listings = dict(NAMED.findall(text_of(PAGE)))
 for name in RECIPES:
-    module = {"__name__": name}
+    module: dict[str, Any] = {"__name__": name}
     with patch("dash.Dash", lambda *_args, **_options: SimpleNamespace(server=server)):
         exec(compile(listings[name], f"{PAGE}: {name}", "exec"), module)
     dash.register_page(name, path=f"/{name}", layout=module["app"].layout)

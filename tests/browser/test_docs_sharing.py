@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Request
 
 from tests.support.celery_worker import together, working
-from tests.support.listings import listing, shown, text_of
+from tests.support.listings import listing, text_of
 from tests.support.server import ROOT, Served, serving, wait_until
 from tests.support.tab import HAS_LOADED, Tab
 
