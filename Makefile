@@ -12,12 +12,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 # Several processes share the tests. Those that assert a deadline run alone afterwards, since their
-# neighbours would delay them. Playwright's event loop and pytest-asyncio's do not mix in a process,
-# so tests with a browser are a call of their own, in fewer processes: a browser has several itself.
-TOGETHER := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not deadline"
+# neighbours would delay them; those of the faults that mostly wait do it side by side.
+# Playwright's event loop and pytest-asyncio's do not mix in a process, so tests with a browser are
+# a call of their own, in fewer processes: a browser has several itself.
+TOGETHER := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m "not deadline and not notice"
 IN_BROWSERS := $(BIN)/pytest --numprocesses $(BROWSERS) --dist worksteal -m "not deadline"
+WAITING := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m notice
 ALONE := $(BIN)/pytest -m deadline
 BROWSER := tests/browser tests/faults/browser tests/security/browser
+REST := tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak
 WITHOUT_BROWSER := $(addprefix --ignore=,$(BROWSER))
 
 .PHONY: help demo demo-celery test faults soak matrix matrix-ends bench docs format lint types unit renderer browser fastapi deadlines build constraints tools clean
@@ -38,6 +41,7 @@ test: ## install what the tests need and run everything
 faults: $(VENV)/test | tools ## the fault and security suites
 	@$(TOGETHER) tests/faults tests/security $(WITHOUT_BROWSER)
 	@$(IN_BROWSERS) tests/faults/browser tests/security/browser
+	@$(WAITING) tests/faults tests/security $(WITHOUT_BROWSER)
 	@$(ALONE) tests/faults tests/security
 
 soak: $(VENV)/test | tools ## what must run longer
@@ -66,13 +70,13 @@ types: $(VENV)/test
 	@$(BIN)/mypy
 
 unit: $(VENV)/test | tools ## tests without a browser
-	@$(TOGETHER) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak $(WITHOUT_BROWSER)
+	@$(TOGETHER) $(REST) $(WITHOUT_BROWSER)
 
 browser: $(VENV)/test | tools ## end-to-end tests in headless Chromium
 	@$(IN_BROWSERS) tests/browser
 
 deadlines: $(VENV)/test | tools ## tests that assert a deadline, one after the other
-	@$(ALONE) tests --ignore=tests/faults --ignore=tests/security --ignore=tests/soak
+	@$(ALONE) $(REST)
 
 fastapi: $(VENV)/test | tools ## the endpoint and a page on FastAPI; BACKEND=fastapi runs any test so
 	@BACKEND=fastapi $(TOGETHER) tests/test_endpoint.py

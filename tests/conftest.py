@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from tests.support.chromium import CHROMIUM_FLAGS, executable
 from tests.support.server import Served, serving
@@ -69,16 +69,32 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium, one for all browser tests of a process."""
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
+        yield playwright
 
 
 @pytest.fixture(scope="session")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser context for all tests, so that scripts are cached; tabs share no other state."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+def browser(playwright: Playwright) -> Browser:
+    """Headless Chromium, for tests that need a context of their own."""
+    return playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def context(
+    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserContext]:
+    """One browser context for all tests of a process; tabs share the cached scripts only.
+
+    It has a profile on disk: only then does Chromium cache what it has compiled, so that a page
+    loads in half of the time.
+    """
+    context = playwright.chromium.launch_persistent_context(
+        tmp_path_factory.mktemp("profile"),
+        executable_path=executable(),
+        args=CHROMIUM_FLAGS,
+        viewport={"width": 1280, "height": 900},
+    )
     context.set_default_timeout(10_000)
     yield context
     context.close()

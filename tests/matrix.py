@@ -30,7 +30,7 @@ CORE = (
 )
 """Tests in which differences between Dash's versions would show."""
 
-TOGETHER = ("--numprocesses", "3", "--dist", "worksteal", "-m", "not deadline")
+TOGETHER = ("--numprocesses", "3", "--dist", "worksteal", "-m", "not deadline and not notice")
 """The same as in the Makefile, which explains it."""
 
 PART = ("tests/test_bridge.py", "tests/test_plugin.py", "tests/browser/test_semantics.py")

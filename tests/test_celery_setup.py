@@ -77,7 +77,6 @@ def blind_worker(celery: Celery, tmp_path_factory: pytest.TempPathFactory) -> It
         yield
 
 
-@pytest.mark.deadline
 @pytest.mark.usefixtures("blind_worker")
 @pytest.mark.parametrize("name", ["blind", "blind_task"])
 def test_a_worker_that_lacks_the_broker_fails_its_runs(page: Page, name: str) -> None:

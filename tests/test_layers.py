@@ -50,8 +50,8 @@ MAY_IMPORT = {
         "settings", "sharing", "sse", "stores", "wire",
     },
     "testing": {
-        "bridge", "brokers", "registration", "runs", "settings", "sse", "times", "updates",
-        "wire",
+        "bridge", "brokers", "context", "registration", "runs", "settings", "sharing", "sse",
+        "stores", "times", "updates", "wire",
     },
     "operations": {"endpoint", "extras", "settings", "wire"},
     "plugin": {

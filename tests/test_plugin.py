@@ -33,10 +33,16 @@ async def live(n: int) -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_components(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_components(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forgets components that other tests have imported, whose script all apps would load."""
     monkeypatch.delitem(sys.modules, COMPONENTS, raising=False)
-    monkeypatch.setattr(ComponentRegistry, "registry", ComponentRegistry.registry - {NAMESPACE})
+    monkeypatch.delitem(ComponentRegistry.children_props, NAMESPACE, raising=False)
+    is_known = NAMESPACE in ComponentRegistry.registry
+    if is_known:
+        ComponentRegistry.registry.discard(NAMESPACE)
+    yield
+    if is_known:
+        ComponentRegistry.registry.add(NAMESPACE)
 
 
 @pytest.fixture(autouse=True)

@@ -356,7 +356,6 @@ class TestCancel:
             end = await streamed.to_end()
         assert end.reason == Reason.CANCELLED
 
-    @pytest.mark.deadline
     async def test_a_slow_finally_is_not_interrupted(self) -> None:
         closed = asyncio.Event()
 

@@ -27,7 +27,7 @@ class Admission:
         self.cost = limits.cost
         self.waiting = 0
         self.foreign = 0
-        self._waiting_of_run: Counter[RunId] = Counter()
+        self._waiting_of_run: dict[RunId, int] = {}  # a Counter calls Python for a new run
         self._blocked: Counter[RunId] = Counter()
         self._rooms: list[asyncio.Future[None]] = []
         self._refused: set[RunId] = set()
@@ -55,32 +55,32 @@ class Admission:
             if self._blocked and self._must_give_way(run):
                 return 0
         if most is not None:
-            of_run = self._waiting_of_run[run]
+            of_run = self._waiting_of_run.get(run, 0)
             if of_run and of_run + cost > most:
                 return 0
         self.waiting += cost
-        self._waiting_of_run[run] += cost
+        self._waiting_of_run[run] = self._waiting_of_run.get(run, 0) + cost
         return cost
 
     def _must_give_way(self, run: RunId) -> bool:
         """Return whether a run has used its share, a quarter of the log, while others wait."""
         others_wait = len(self._blocked) > (1 if run in self._blocked else 0)
-        return others_wait and self._waiting_of_run[run] >= self._limit // 4
+        return others_wait and self._waiting_of_run.get(run, 0) >= self._limit // 4
 
     def put(self, run: RunId, event: bytes) -> int:
         """Count an event in whether or not there is room; return its cost."""
         cost = self.cost(event)
         self.waiting += cost
-        self._waiting_of_run[run] += cost
+        self._waiting_of_run[run] = self._waiting_of_run.get(run, 0) + cost
         return cost
 
     def free(self, costs: Mapping[RunId, int]) -> None:
         """Subtract the costs of events that were handed over, by run; call `notify` afterwards."""
         for run, cost in costs.items():
             self.waiting -= cost
-            self._waiting_of_run[run] -= cost
-            if not self._waiting_of_run[run]:
-                del self._waiting_of_run[run]
+            left = self._waiting_of_run.pop(run, 0) - cost
+            if left:
+                self._waiting_of_run[run] = left
 
     def notify(self) -> None:
         """Make waiting writers check for room again."""

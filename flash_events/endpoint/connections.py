@@ -15,6 +15,7 @@ from time import monotonic
 from flash_events import sse
 from flash_events.brokers.ids import ConnectionId, PageId
 from flash_events.brokers.log import Batch, EventLog
+from flash_events.endpoint.timeouts import ReusedTimeout
 from flash_events.errors import LogGone
 from flash_events.settings import Settings
 from flash_events.wire import events
@@ -127,12 +128,13 @@ class Connection:
         self._pulse.restart()
         self.log.wake()
         is_idle = False
+        reads = ReusedTimeout()
         try:
             settings = self._settings
             opened = events.Opened(self.id, settings.command_props, settings.heartbeat_seconds)
             yield events.encode(opened)
             while reader == self._readers:
-                batch = await self._next(after, is_idle)
+                batch = await self._next(after, is_idle, reads)
                 if reader != self._readers:
                     return
                 if self._pulse.due_seconds <= 0:
@@ -154,12 +156,14 @@ class Connection:
                         continue
                     yield events.encode(events.Draining())
                     return
-                # Hypercorn's send does not suspend after the client has gone (its drain raises at
-                # once and is swallowed): without this sleep the loop would be blocked forever.
-                await asyncio.sleep(0)
+                if batch is None or not batch.has_waited:
+                    # Hypercorn's send does not suspend after the client has gone (its drain raises
+                    # at once and is swallowed): without this sleep the loop would be blocked.
+                    await asyncio.sleep(0)
         except LogGone as error:
             logger.warning("A connection was lost: %s", error)
         finally:
+            reads.close()
             if reader == self._readers:
                 if self._unread is not None:
                     self._unread.set()
@@ -190,7 +194,7 @@ class Connection:
             self._unread = asyncio.Event()
             await self._unread.wait()
 
-    async def _next(self, after: str, is_idle: bool) -> Batch | None:
+    async def _next(self, after: str, is_idle: bool, reads: ReusedTimeout) -> Batch | None:
         """Return the next events; None if a heartbeat, a drain or the idle timeout is due first."""
         seconds = self._pulse.due_seconds
         if self._is_draining:
@@ -198,8 +202,7 @@ class Connection:
         elif is_idle:
             seconds = min(seconds, self._settings.linger_seconds)
         try:
-            async with asyncio.timeout(seconds):
-                return await self.log.read(after)
+            return await reads.wait(self.log.read(after), seconds)
         except TimeoutError:
             pass
         if is_idle:

@@ -30,8 +30,10 @@ class Launch(ABC):
         callback: the id for the run's record.
         is_kept: whether the run goes on without a viewer.
         is_queued: whether a worker of a task queue drives it.
+        is_run: whether it is a run, not a subscription.
     """
 
+    is_run: bool = True
     callback: CallbackId = NO_CALLBACK
     is_kept: bool = False
     is_queued: bool = False
@@ -112,6 +114,7 @@ class SubscriptionLaunch(Launch):
         relays: makes the relay.
     """
 
+    is_run = False
     most_runs = UNLIMITED
 
     def __init__(

@@ -80,6 +80,7 @@ class Server:
         self._declared = declared
         self._namespace = namespace_of(settings)
         self._hub: Hub | None = None
+        self._joining = asyncio.Lock()
         self._relays: Relays | None = None
         self.settings = settings
         self._broker: Broker = broker_of(settings.broker, settings.log_limits)
@@ -103,7 +104,7 @@ class Server:
         self._watch: LoopWatch | None = None
         self._starting: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
-        self.stats = Stats(self._runs, self._connections)
+        self.stats = Stats(self._runs, self._connections, self._namespace)
 
     @property
     def is_serving(self) -> bool:
@@ -144,7 +145,7 @@ class Server:
         mark_serving()
         await self._broker.open(self._on_signal, self._on_worker_lost, self._on_request)
         if self._declared:
-            self._hub = await self._namespace.serve()
+            await self._join()
 
     async def drain(self) -> bool:
         """Drain the worker: refuse starts, end runs as `lost`, send clients to other workers.
@@ -290,11 +291,17 @@ class Server:
 
     async def _relaying(self) -> Relays:
         """Return the relays of this worker's hub."""
-        if self._hub is None:
-            self._hub = await self._namespace.serve()
+        hub = await self._join()
         if self._relays is None:
-            self._relays = Relays(self._hub)
+            self._relays = Relays(hub)
         return self._relays
+
+    async def _join(self) -> Hub:
+        """Return the hub that the app uses, until it is drained."""
+        async with self._joining:
+            if self._hub is None:
+                self._hub = await self._namespace.serve()
+        return self._hub
 
     async def _start_once(self, request: requests.StartRequest, owner: str) -> Reply:
         launch = await self._prepare(request)
@@ -332,7 +339,7 @@ class Server:
         assert place is not None
         launch.start(record, place.log)
         self._remote.terminate_unless_stopped(request.replaces, owner)
-        self.stats.starts += 1
+        self.stats.starts += launch.is_run
         return place.reply()
 
     async def _start_again(

@@ -109,6 +109,7 @@ class LocalRuns:
         self._of_page: Counter[PageId] = Counter()
         self._subscriptions_of_page: Counter[PageId] = Counter()
         self.subscriptions = 0
+        self._subscription_starts = 0
         self._of_connection: defaultdict[ConnectionId, set[RunId]] = defaultdict(set)
         self._in_threads = 0
         self._background = Background()
@@ -116,6 +117,7 @@ class LocalRuns:
             KEPT_SECONDS, settings.max_ended_bytes, lambda ending: ending.size
         )
         self._ends: Counter[Reason] = Counter()
+        self._subscriptions_lost = 0
         self._updates = 0
         self._collapsed = 0
 
@@ -130,12 +132,17 @@ class LocalRuns:
         return run in self._by_id
 
     def counters(self) -> dict[str, int]:
-        """Return the number of updates and of ends, by reason, since the worker started."""
-        outputs = [live.run.output for live in self]
+        """Return the number of updates and of ends, by reason, since the worker started.
+
+        Subscriptions are counted apart.
+        """
+        outputs = [live.run.output for live in self if not live.is_subscription]
         return {
             "updates": self._updates + sum(output.updates for output in outputs),
             "collapsed_updates": self._collapsed + sum(output.collapsed for output in outputs),
             **{f"ends_{reason}": self._ends[reason] for reason in Reason},
+            "subscription_starts": self._subscription_starts,
+            "subscriptions_lost": self._subscriptions_lost,
         }
 
     def check_limits(
@@ -195,6 +202,7 @@ class LocalRuns:
         if replaces:
             self._background.start(self.replace(replaces, record.owner))
         self._add(Live(relay, record, page, record.connection, is_subscription=True))
+        self._subscription_starts += 1
         relay.start(self._on_ended)
 
     def start(
@@ -406,9 +414,12 @@ class LocalRuns:
 
     def _on_ended(self, run: Driven) -> None:
         live = self._remove(run)
-        self._ends[run.output.reason] += 1
-        self._updates += run.output.updates
-        self._collapsed += run.output.collapsed
+        if live.is_subscription:
+            self._subscriptions_lost += run.output.reason is Reason.LOST
+        else:
+            self._ends[run.output.reason] += 1
+            self._updates += run.output.updates
+            self._collapsed += run.output.collapsed
         self._broker.directory.retire(live.record)
         ending = run.output.ending()
         if ending is not None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flash_events.background import Background
 from flash_events.errors import StoreUnavailable
-from flash_events.sharing.watched import OnNews, WatchedLog
+from flash_events.sharing.watched import OnNews, WatchedLog, Watcher
 from flash_events.stores import Entry, Keep, LogId, Position, Store
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,11 @@ class Hub:
     @property
     def readers(self) -> int:
         """Number of readers and subscriptions."""
-        return sum(log.watchers for log in self._watched.values())
+        return len(self.watchers())
+
+    def watchers(self) -> list[Watcher]:
+        """Return the readers and subscriptions, from any thread."""
+        return [watcher for log in list(self._watched.values()) for watcher in log.watchers]
 
     @property
     def is_here(self) -> bool:
@@ -77,20 +81,25 @@ class Hub:
         Raises:
             ConfigurationError: if the store cannot be reached.
         """
-        if self._opening is None:
+        opening = self._opening
+        if opening is None or _has_failed(opening):
             context = contextvars.Context()  # its own, or the current request would be kept
-            self._opening = asyncio.create_task(self._open(), context=context)
-        await asyncio.shield(self._opening)
+            opening = self._opening = asyncio.create_task(self._open(), context=context)
+        await asyncio.shield(opening)
 
     async def close(self) -> None:
         """Close the store; only on the hub's loop."""
         if self._comparing is not None:
             self._comparing.cancel()
-        for log in list(self._watched.values()):
-            log.close()
+        self.end_watches()
         if self._opening is not None:
             await self._background.finish()
             await self.store.close()
+
+    def end_watches(self) -> None:
+        """End all readers; only on the hub's loop."""
+        for log in list(self._watched.values()):
+            log.close()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work on the hub's loop, from any loop."""
@@ -191,11 +200,14 @@ class Hub:
         """Return a log if it is watched here."""
         return self._watched.get(log)
 
-    def watch(self, log: LogId, on_news: OnNews) -> tuple[WatchedLog, Callable[[], None]]:
+    def watch(
+        self, log: LogId, watcher: Watcher, on_news: OnNews
+    ) -> tuple[WatchedLog, Callable[[], None]]:
         """Watch a log; only on the hub's loop.
 
         Args:
             log: the log.
+            watcher: who watches it.
             on_news: called with new entries.
 
         Returns:
@@ -206,7 +218,7 @@ class Hub:
             watched = WatchedLog(self.store, log, lambda: self._watched.pop(log, None))
             self._watched[log] = watched
             self._background.start(self._connect(watched))
-        return watched, watched.watch(on_news)
+        return watched, watched.watch(watcher, on_news)
 
     async def _connect(self, watched: WatchedLog) -> None:
         await self.open()
@@ -214,7 +226,8 @@ class Hub:
 
     async def _open(self) -> None:
         await self.store.open()
-        self._comparing = asyncio.create_task(self._compare(), name="flash_events topics")
+        if self.store.is_shared:  # within a process, no news are lost
+            self._comparing = asyncio.create_task(self._compare(), name="flash_events topics")
 
     async def _compare(self) -> None:
         """Find news that were lost: a lost wake-up costs time, but no message."""
@@ -228,3 +241,8 @@ class Hub:
                 continue
             for log, head in zip(logs, heads, strict=True):
                 log.compare(head)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    """Return whether a task is done without a result."""
+    return task.done() and (task.cancelled() or task.exception() is not None)

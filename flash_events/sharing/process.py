@@ -9,7 +9,8 @@ import concurrent.futures
 import os
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flash_events import context
@@ -50,7 +51,7 @@ class Namespace:
             ConfigurationError: if no other process could see what this one publishes.
         """
         hubs = {loop: hub for loop, hub in self._hubs.items() if not loop.is_closed()}
-        if _has_loop() and (hub := hubs.get(asyncio.get_running_loop())) is not None:
+        if has_loop() and (hub := hubs.get(asyncio.get_running_loop())) is not None:
             return hub
         return next(iter(hubs.values()), None) or self._background_hub()
 
@@ -62,7 +63,11 @@ class Namespace:
         if hub is None:
             hub = self._hubs[loop] = self._new_hub()
         self._users[hub] += 1
-        await hub.open()
+        try:
+            await hub.open()
+        except BaseException:
+            await self.end(hub)
+            raise
         return hub
 
     async def end(self, hub: Hub) -> None:
@@ -80,8 +85,7 @@ class Namespace:
     def _background_hub(self) -> Hub:
         with self._starting:
             if self._background is None:
-                self._store()  # raises in the caller's thread
-                self._background = _in_thread(self._new_hub)
+                self._background, _ = hub_in_thread(self._new_hub)
             return self._background
 
     def _new_hub(self) -> Hub:
@@ -99,36 +103,63 @@ class Namespace:
                     "publishes: the setting store is not set. Set FLASH_EVENTS_STORE (or "
                     "FLASH_EVENTS_BROKER) to redis://host:port/db, or to sqlite:////path/to/file "
                     "on one machine, here and in the server. At import of the app, move the call "
-                    "into a callback."
+                    "into a callback. In a test, write: with flash_events.testing.hub(): ..."
                 )
             url = MEMORY
         return store_of(url, self._data, self.settings.broker_outage_seconds)
 
 
-def _in_thread(make: Any) -> Hub:
-    """Start a daemon thread with an event loop, and return the hub that is made on it."""
-    made = threading.Event()
-    hubs: list[Hub] = []
+def hub_in_thread(make: Callable[[], Hub]) -> tuple[Hub, Callable[[], None]]:
+    """Start a daemon thread with an event loop, and make a hub on it.
+
+    Args:
+        make: makes the hub; what it raises is raised here.
+
+    Returns:
+        The hub, and a function that closes it and ends the thread.
+    """
+    made: concurrent.futures.Future[tuple[Hub, Callable[[], None]]] = concurrent.futures.Future()
 
     async def work() -> None:
-        hubs.append(make())
-        made.set()
-        await asyncio.Event().wait()
+        loop, is_over = asyncio.get_running_loop(), asyncio.Event()
 
-    threading.Thread(
+        def end() -> None:
+            loop.call_soon_threadsafe(is_over.set)
+            thread.join()
+
+        try:
+            hub = make()
+        except BaseException as error:
+            made.set_exception(error)
+            return
+        made.set_result((hub, end))
+        await is_over.wait()
+        await hub.close()
+
+    thread = threading.Thread(
         target=lambda: asyncio.run(work()), name="flash_events topics", daemon=True
-    ).start()
-    made.wait()
-    return hubs[0]
+    )
+    thread.start()
+    return made.result()
 
 
 class _Process:
-    """The namespaces of this process. A forked process begins with none."""
+    """The namespaces of this process. A forked process begins with none.
 
-    def __init__(self) -> None:
+    Args:
+        new_namespace: makes the namespaces in a test; None in a process that is not a test.
+    """
+
+    def __init__(self, new_namespace: Callable[[Settings], Namespace] | None = None) -> None:
         self.id = os.getpid()
         self.namespaces: dict[tuple[str | None, str], Namespace] = {}
         self.is_serving = False
+        self.is_isolated = new_namespace is not None
+        self.new_namespace = new_namespace or _namespace_of_store
+
+
+def _namespace_of_store(settings: Settings) -> Namespace:
+    return Namespace(settings.store_url, settings)
 
 
 _process = _Process()
@@ -146,8 +177,28 @@ def namespace_of(settings: Settings) -> Namespace:
     namespaces = _current().namespaces
     key = settings.store_url, settings.namespace
     if key not in namespaces:
-        namespaces[key] = Namespace(settings.store_url, settings)
+        namespaces[key] = _current().new_namespace(settings)
     return namespaces[key]
+
+
+@contextmanager
+def isolated(new_namespace: Callable[[Settings], Namespace]) -> Iterator[None]:
+    """Replace the namespaces of this process in the block, for tests.
+
+    Args:
+        new_namespace: makes a namespace for an app with these settings.
+    """
+    global _process
+    before, _process = _current(), _Process(new_namespace)
+    try:
+        yield
+    finally:
+        _process = before
+
+
+def is_isolated() -> bool:
+    """Return whether a test has replaced the namespaces of this process."""
+    return _current().is_isolated
 
 
 def mark_serving() -> None:
@@ -174,7 +225,7 @@ def wait_in_thread(hub: Hub, work: Coroutine[Any, Any, T], cure: str) -> T:
         RuntimeError: if an event loop runs in this thread, which must not be blocked.
         GeneratorExit: if the run is stopped.
     """
-    if _has_loop():
+    if has_loop():
         work.close()
         raise RuntimeError(
             f"An event loop runs in this thread; waiting would block it and all its streams. {cure}"
@@ -195,7 +246,7 @@ def wait_in_thread(hub: Hub, work: Coroutine[Any, Any, T], cure: str) -> T:
         raise
 
 
-def _has_loop() -> bool:
+def has_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from flash_events.errors import TopicOverflow
 from flash_events.sharing.hub import Hub
-from flash_events.sharing.watched import OnNews
+from flash_events.sharing.watched import OnNews, Watcher
 from flash_events.stores import START, Entry, LogId, Position
 
 Overflow = Literal["skip", "latest", "error"]
@@ -80,10 +80,12 @@ class Reader:
     Args:
         hub: the hub.
         watch: what it reads, and how.
+        watcher: who watches, if it is not the reader itself.
         on_news: called when there may be something to `take`; not needed for `read`.
 
     Attributes:
-        position: the position after the last entry that it has handed out.
+        position: the position after the last entry that it has handed out; set by who has passed
+            on what `is_next`.
     """
 
     __slots__ = (
@@ -91,12 +93,20 @@ class Reader:
         "_lost_after", "_news", "_resets", "_skipped", "_unwatch", "_watch", "position",
     )  # fmt: skip
 
-    def __init__(self, hub: Hub, watch: Watch, on_news: OnNews | None = None) -> None:
+    is_relay = False
+
+    def __init__(
+        self,
+        hub: Hub,
+        watch: Watch,
+        watcher: Watcher | None = None,
+        on_news: OnNews | None = None,
+    ) -> None:
         self.position = START
         self._hub = hub
         self._watch = watch
         self._news: asyncio.Event | None = None
-        self._log, self._unwatch = hub.watch(watch.log, on_news or self._wake)
+        self._log, self._unwatch = hub.watch(watch.log, watcher or self, on_news or self._wake)
         self._joined = self._log.newest if self._log.is_ready else None
         """The head of the log when this reader came; None if it was not known yet."""
         self._resets = self._log.resets
@@ -115,6 +125,17 @@ class Reader:
         return self._log.head
 
     @property
+    def lag(self) -> int:
+        """Number of messages that it has not taken yet."""
+        position = self.position if self._is_placed else self._first
+        return max(0, self.head.offset - position.offset)
+
+    @property
+    def _first(self) -> Position:
+        """The head of the log when this reader came."""
+        return self._joined if self._joined is not None else self._log.joined
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._is_closed or self._log.is_closed
@@ -130,7 +151,7 @@ class Reader:
         if self._is_placed:
             return
         await self._log.ready()
-        head = self._joined if self._joined is not None else self._log.joined
+        head = self._first
         self._joined_at = head.offset
         since, last = self._watch.start.since, self._watch.start.last
         self.position = head
@@ -168,17 +189,13 @@ class Reader:
     def is_next(self, entry: Entry) -> bool:
         """Return whether an entry is the next message, with nothing to be told before it."""
         return (
-            self._is_placed
+            entry.offset == self.position.offset + 1
+            and self._is_placed
             and self._lost_after is None
             and not self._skipped
             and not self._ahead
             and self._resets == self._log.resets
-            and entry.offset == self.position.offset + 1
         )
-
-    def move_to(self, entry: Entry) -> None:
-        """Note that all messages up to this entry were passed on."""
-        self.position = entry.position
 
     async def take(self) -> list[Delivery]:
         """Return the messages that there are, up to a size; [] if there are none now."""

@@ -20,7 +20,7 @@ from flash_events.runs.output import Output
 from flash_events.sharing.codecs import Kind, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import Delivery, Reader, Watch
-from flash_events.stores import Entry
+from flash_events.stores import Entry, Position
 from flash_events.wire.events import Failure, Reason
 from flash_events.wire.json import embedded, to_json
 
@@ -46,23 +46,28 @@ class Relays:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._entries: Sequence[Entry] = ()
-        self._bodies: dict[tuple[bool, ...], list[tuple[bytes, Entry]]] = {}
-        """Encoded news of `_entries`, by whether the reader published them."""
+        self._origins: frozenset[str] = frozenset()
+        """Who has published `_entries`."""
+        self._bodies: dict[str, list[tuple[bytes, Position]]] = {}
+        """Encoded news of `_entries`, by the reader's origin if it has published some of them."""
 
     def relay(self, output: Output, watch: Watch) -> "Relay":
         """Return a relay to an output; it must be started."""
         return Relay(self, self._hub, output, watch)
 
-    def bodies(self, entries: Sequence[Entry], watch: Watch) -> list[tuple[bytes, Entry]]:
-        """Return new entries encoded, each with the last entry that it has."""
+    def bodies(self, entries: Sequence[Entry], watch: Watch) -> list[tuple[bytes, Position]]:
+        """Return new entries encoded, each with the position after it; [] if one is too large."""
         if entries is not self._entries:
             self._entries = entries
+            self._origins = frozenset(entry.origin for entry in entries)
             self._bodies.clear()
-        mine = tuple(entry.origin == watch.origin for entry in entries)
-        bodies = self._bodies.get(mine)
+        origin = watch.origin if watch.origin in self._origins else ""
+        bodies = self._bodies.get(origin)
         if bodies is None:
-            deliveries = [Delivery(entry, entry.data, 0, False) for entry in entries]
-            bodies = self._bodies[mine] = list(encode(deliveries, watch))
+            bodies = self._bodies[origin] = []
+            if all(entry.data is not None for entry in entries):
+                deliveries = [Delivery(entry, entry.data, 0, False) for entry in entries]
+                bodies += [(body, last.position) for body, last in encode(deliveries, watch)]
         return bodies
 
 
@@ -77,17 +82,20 @@ class Relay:
     """
 
     __slots__ = (
-        "_on_end", "_reader", "_relays", "_task", "_watch", "id", "output",
+        "_on_end", "_reader", "_relays", "_sent", "_task", "_watch", "id", "output",
     )  # fmt: skip
 
     is_in_thread = False
+    is_relay = True
 
     def __init__(self, relays: Relays, hub: Hub, output: Output, watch: Watch) -> None:
         self.id: RunId = output.run
         self.output = output
         self._relays = relays
         self._watch = watch
-        self._reader = Reader(hub, watch, self._on_news)
+        self._reader = Reader(hub, watch, self, self._on_news)
+        self._sent: int | None = None
+        """Offset of the last message that was sent; None if it is not placed."""
         self._task: asyncio.Task[None] | None = None
         self._on_end: Callable[[Relay], None] = lambda _: None
 
@@ -95,6 +103,15 @@ class Relay:
     def name(self) -> str:
         """The topic, for log messages."""
         return f"Subscription({self._watch.name!r})"
+
+    @property
+    def lag(self) -> int:
+        """Number of messages that wait for room in its connection."""
+        if self._task is None:
+            return 0
+        if self._sent is None:
+            return self._reader.lag
+        return max(0, self._reader.head.offset - self._sent)
 
     def start(self, on_end: Callable[["Relay"], None]) -> None:
         """Begin; `on_end` is called once, when it has stopped."""
@@ -124,12 +141,14 @@ class Relay:
         if self._task is not None:
             return  # it reads what follows
         reader = self._reader
-        if entries and reader.is_next(entries[0]) and all(one.data is not None for one in entries):
-            for body, last in self._relays.bodies(entries, self._watch):
-                if not self.output.offer(body):
+        if entries and reader.is_next(entries[0]):
+            is_sent = False
+            for body, position in self._relays.bodies(entries, self._watch):
+                is_sent = self.output.offer(body)
+                if not is_sent:
                     break
-                reader.move_to(last)
-            else:
+                reader.position = position
+            if is_sent:
                 return
         self._run(self._catch_up())
 
@@ -154,13 +173,16 @@ class Relay:
         while True:
             head = self._reader.head
             try:
+                await self._reader.place()
+                self._sent = self._reader.position.offset
                 deliveries = await self._reader.take()
             except StoreUnavailable as error:
                 logger.warning("%s waits for the store. %s", self.name, error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            for body, _ in encode(deliveries, self._watch):
+            for body, last in encode(deliveries, self._watch):
                 await self.output.send(body)
+                self._sent = last.offset
             if not deliveries and head == self._reader.head:
                 self._task = None  # from now on, the hub passes messages on
                 return

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Protocol
 
 from flash_events.errors import StoreUnavailable
 from flash_events.stores import START, Entry, LogId, Position, Read, Store
@@ -14,6 +15,21 @@ logger = logging.getLogger(__name__)
 
 OnNews = Callable[[Sequence[Entry]], object]
 """Called with new entries of a log, in order; with none if the log has changed otherwise."""
+
+
+class Watcher(Protocol):
+    """Who watches a log.
+
+    Attributes:
+        is_relay: whether it is the relay of a `Subscription`.
+        lag: number of messages that it has not taken yet.
+    """
+
+    is_relay: bool
+
+    @property
+    def lag(self) -> int: ...
+
 
 RECENT_ENTRIES = 1000
 RECENT_BYTES = 256 * 1024
@@ -56,7 +72,7 @@ class WatchedLog:
         self.restart = START
         self._store = store
         self._on_unused = on_unused
-        self._watchers: dict[object, OnNews] = {}
+        self._watchers: dict[Watcher, OnNews] = {}
         self._recent: deque[Entry] = deque()
         """The newest entries, without gaps; the last one is at `head`."""
         self._recent_bytes = 0
@@ -74,17 +90,16 @@ class WatchedLog:
         return self._is_closed
 
     @property
-    def watchers(self) -> int:
-        """Number of readers."""
-        return len(self._watchers)
+    def watchers(self) -> list[Watcher]:
+        """Who watches it."""
+        return list(self._watchers)
 
-    def watch(self, on_news: OnNews) -> Callable[[], None]:
+    def watch(self, watcher: Watcher, on_news: OnNews) -> Callable[[], None]:
         """Call back with new entries in order, and without any after a reset; return its end."""
-        token = object()
-        self._watchers[token] = on_news
+        self._watchers[watcher] = on_news
 
         def end() -> None:
-            self._watchers.pop(token, None)
+            self._watchers.pop(watcher, None)
             if not self._watchers:
                 self.close()
 

@@ -12,18 +12,23 @@
 
 `record` does the same in a plain test function. Values are in the form that the page gets, decoded
 from JSON: a component is a dict, and a numpy array is a list.
+
+Topics and shared values work inside `hub()`, which gives each test a store of its own.
 """
 
 from flash_events.testing.clock import Clock, fake_clock
+from flash_events.testing.hubs import IsolatedHub, hub
 from flash_events.testing.recordings import Recording, recordings, replay
 from flash_events.testing.streams import End, Stream, record, run
 
 __all__ = [
     "Clock",
     "End",
+    "IsolatedHub",
     "Recording",
     "Stream",
     "fake_clock",
+    "hub",
     "record",
     "recordings",
     "replay",

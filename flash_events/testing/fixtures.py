@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flash_events import bridge
+from flash_events.testing.hubs import IsolatedHub, hub
 from flash_events.testing.streams import Stream, record
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ def record_stream() -> Iterator[Callable[..., Stream]]:
     registry.entries[:] = entries
     registry.by_id.clear()
     registry.by_id.update(by_id)
+
+
+@pytest.fixture
+def isolated_topics() -> Iterator[IsolatedHub]:
+    """Give the test's topics and shared values a store of their own; see `hub`.
+
+    For all tests: `pytestmark = pytest.mark.usefixtures("isolated_topics")`, or `usefixtures =
+    isolated_topics` in pytest.ini.
+    """
+    with hub() as isolated:
+        yield isolated
 
 
 @pytest.fixture

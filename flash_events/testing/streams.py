@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from flash_events import bridge
+from flash_events import bridge, context
 from flash_events.brokers.ids import RunId
 from flash_events.brokers.memory.log import MemoryLog
 from flash_events.registration import EventFunction, registered
@@ -17,6 +17,7 @@ from flash_events.runs.output import Output
 from flash_events.runs.run import Run
 from flash_events.runs.snapshot import Snapshot
 from flash_events.settings import Settings
+from flash_events.sharing.process import is_isolated, namespace_of
 from flash_events.testing.clock import LIMIT_SECONDS, fake_clock, has_fake_clock
 from flash_events.testing.decoding import events_of, update_in, values_of
 from flash_events.times import STOP_SECONDS
@@ -26,6 +27,9 @@ from flash_events.wire.events import Reason
 from flash_events.wire.json import to_json
 
 _RUN = RunId("test")
+
+_PAGE = "test"
+"""Origin of the messages that the run publishes, so that they are its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +214,13 @@ async def run(
     settings = Settings(debug=True)
     log = MemoryLog(settings.log_limits)
     snapshot = Snapshot(settings.max_kept_bytes) if found.is_kept else None
+    if is_isolated():
+        namespace_of(settings).hub()  # of this loop, so that the run's thread finds it
     call = bridge.Call(list(args), kwargs, _context(triggered))
     driven = Run(found, call, Output(_RUN, log, snapshot), bridge.current_app(), settings)
+    before = context.page.set(_PAGE)  # the run's task inherits it
     driven.start(lambda _: None)
+    context.page.reset(before)
     try:
         yield Stream(driven, log, spec)
     finally:

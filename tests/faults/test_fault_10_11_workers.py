@@ -20,7 +20,7 @@ from tests.support.page import data, opened
 from tests.support.server import serving
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 def test_fault_10_the_page_gets_the_loss_of_a_killed_workers_runs(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -44,7 +44,7 @@ def test_fault_10_the_page_gets_the_loss_of_a_killed_workers_runs(
             here.stop(first["flash_events"]["run"])
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 def test_fault_10_a_connection_whose_holder_was_killed_continues_elsewhere(
     tmp_path: Path, redis_url: str
 ) -> None:

@@ -267,7 +267,7 @@ def pause(redis: RedisServer) -> None:
     redis.client.client_pause(int(STALL_SECONDS * 1000))
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 @pytest.mark.parametrize("stall", [freeze, pause])
 def test_fault_13_while_redis_stalls_heartbeats_go_on_and_updates_are_late_not_lost(
     tmp_path: Path, stall: Callable[[RedisServer], None]

@@ -11,7 +11,7 @@ SECONDS = 8.0
 PAGES = 4
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 async def test_fault_24_killed_processes_lose_their_own_runs_only(tmp_path: Path) -> None:
     with redis_server(tmp_path) as redis:
         report = await chaos(
@@ -21,7 +21,7 @@ async def test_fault_24_killed_processes_lose_their_own_runs_only(tmp_path: Path
     assert report.counts["kills"] >= 2
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 async def test_fault_24_a_rolling_restart_reports_every_lost_run(tmp_path: Path) -> None:
     with redis_server(tmp_path) as redis:
         report = await chaos(tmp_path, redis.url, SECONDS, restarting(), pages=PAGES)

@@ -11,7 +11,7 @@ from tests.support.page import data, new_id, opened
 LOST_SECONDS = 10
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 def test_fault_25_s1_s2_the_remaining_worker_ends_runs_without_an_owner(
     tmp_path: Path, redis_url: str
 ) -> None:

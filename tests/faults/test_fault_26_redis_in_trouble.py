@@ -35,7 +35,7 @@ def test_fault_26_s3_streams_end_and_the_page_gets_their_ends(pair: Troubled, na
     assert [end["reason"] for end in ends] == ["lost", "lost"]
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 def test_fault_26_s5_streams_survive_an_outage_of_the_set_time_and_no_longer(
     tmp_path: Path,
 ) -> None:

@@ -57,7 +57,7 @@ def list_quietly(stream: Stream) -> None:
         pass
 
 
-@pytest.mark.deadline
+@pytest.mark.notice
 def test_fault_08_a_generator_that_swallows_its_cancellation_is_abandoned_with_a_log_entry(
     page: Page, faulty: Served
 ) -> None:

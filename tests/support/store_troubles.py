@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from flash_events.stores import LogId
+from flash_events.stores import Keep, LogId
 from flash_events.stores.redis import RedisStore
 from tests.support.redis_server import RedisServer
 from tests.support.server import until
 from tests.support.stores import KEEP, Reader, append, new_log
 
 T = TypeVar("T")
+
+MUCH = replace(KEEP, history=100_000)
 
 PAUSE_SECONDS = 0.002
 """Time between two publishes."""
@@ -44,18 +46,22 @@ class Publishing:
         done: the last number that was published.
     """
 
-    def __init__(self, store: RedisStore, log: LogId) -> None:
+    def __init__(
+        self, store: RedisStore, log: LogId, keep: Keep = MUCH, pause_seconds: float = PAUSE_SECONDS
+    ) -> None:
         self._store = store
         self._log = log
+        self._keep = keep
+        self._pause_seconds = pause_seconds
         self._must_stop = False
         self.done = 0
         self._task = asyncio.create_task(self._publish())
 
     async def _publish(self) -> None:
         while not self._must_stop:
-            await append(self._store, self._log, str(self.done + 1), replace(KEEP, history=100_000))
+            await append(self._store, self._log, str(self.done + 1), self._keep)
             self.done += 1
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
 
     async def stop(self) -> list[bytes]:
         """Stops; returns all that was published."""

@@ -1,6 +1,9 @@
 """The logs in Redis: each is a stream, a hash with its end, and a hash with its large data.
 
 To append is one script, which also tells who watches. `lua/log.lua` describes the keys.
+
+What is asked about a log that is watched here waits until its subscription has begun. So what is
+appended reaches the watcher, and there is no gap between what is read and the news that follow.
 """
 
 import asyncio
@@ -83,6 +86,7 @@ class RedisLogs(Logs):
         return Position(offset, found.decode())
 
     async def read(self, log: LogId, after: Position, most_bytes: int = READ_BYTES) -> Read:
+        await self._news.has_begun(_channel(log))
         position = after.offset, after.nonce
         return decode_read(await answer(self._pipe.run(READ, _keys(log), *position, most_bytes)))
 
@@ -96,6 +100,8 @@ class RedisLogs(Logs):
         return data
 
     async def heads(self, logs: Sequence[LogId]) -> list[Position]:
+        for log in logs:
+            await self._news.has_begun(_channel(log))
         seconds = int(OFFSET_SECONDS * 1000)
         asked = [self._pipe.run(HEAD, (key(log, "head"),), seconds) for log in logs]
         found = await answer(asyncio.gather(*asked))

@@ -184,7 +184,10 @@ class Connection:
             return self._connection
         self.close()
         if self.times_opened:  # somebody has removed the file
-            self._database.create()
+            try:
+                self._database.create()
+            except ConfigurationError as error:
+                raise sqlite3.DatabaseError(str(error)) from error
         connection = self._database.connect()
         retried(lambda: connection.execute("select max(number) from logs").fetchall())
         self._connection, self._files = connection, self._identities()

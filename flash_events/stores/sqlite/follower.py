@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flash_events.stores.logs import Entry, LogId, OnNews
@@ -102,7 +103,7 @@ class Follower:
         while not self._stopped.is_set():
             try:
                 is_complete = self._look(has_rung)
-            except sqlite3.Error:
+            except (sqlite3.Error, OSError):  # it is tried again
                 self._is_disturbed, is_complete = True, True
             has_rung = self._bell.wait(POLL_SECONDS) if is_complete else True
 
@@ -120,14 +121,14 @@ class Follower:
     def _look(self, has_rung: bool) -> bool:
         """Pass on new entries; return whether those were all."""
         looked_at = time.monotonic()
-        connection = self._begin_anew()
+        connection = retried(self._begin_anew)
         [version] = connection.execute("pragma data_version").fetchone()
         if not has_rung and version == self._version and not self._is_disturbed:
             self._seen_at = looked_at
             return True
         if looked_at - self._seen_at > PASSING_SECONDS - POLL_SECONDS:
             self._is_disturbed = True
-        last, rows = self._read(connection)
+        last, rows = retried(partial(self._read, connection))
         news = self._news(rows)
         is_complete = len(rows) < MOST_ENTRIES
         if news or self._is_disturbed:

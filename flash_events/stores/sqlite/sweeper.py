@@ -42,8 +42,8 @@ class Sweeper:
     _numbers: list[int] = field(default_factory=list)
     """Logs that are still to be looked at, of a sweep of everything."""
 
-    def __call__(self, writer: Writer, trimmed: set[int]) -> None:
-        """Sweep if it is time.
+    def __call__(self, writer: Writer, trimmed: set[int]) -> bool:
+        """Sweep if it is time; return whether that was all for now.
 
         Args:
             writer: whose thread this is.
@@ -57,28 +57,34 @@ class Sweeper:
                 self._sweep_all(writer)
             if self._numbers:
                 self._sweep_logs(writer, trimmed)
-            if trimmed and now >= self._entries_at and self._sweep_entries(writer, trimmed):
+            if trimmed and now >= self._entries_at:
+                if not self._sweep_entries(writer, trimmed):
+                    return False
                 self._entries_at = now + ENTRIES_SECONDS
         except (sqlite3.Error, OSError) as error:  # it is done again
             logger.debug("The store was not swept: %s", error)
+            return True
+        return not self._numbers
 
     def _sweep_entries(self, writer: Writer, trimmed: set[int]) -> bool:
         """Delete the entries of some logs; return whether those were all."""
         until = time.monotonic() + HOLD_SECONDS
-        done, clean = 0, set()
+        clean: set[int] = set()
+        is_complete = True
 
         def work(transaction: Transaction) -> None:
-            nonlocal done
+            nonlocal is_complete
             for number in list(trimmed):
-                done += 1
-                is_clean, is_complete = _delete_entries(transaction, number)
-                clean.update([number] if is_clean else [])
-                done -= not is_complete
+                while (count := _delete_entries(transaction, number)) == AT_ONCE:
+                    if time.monotonic() > until:
+                        break
+                if count < AT_ONCE and not _has_trimmed(transaction, number):
+                    clean.add(number)
                 if time.monotonic() > until:
+                    is_complete = False
                     break
 
         writer.attempt(work)
-        is_complete = done == len(trimmed)
         trimmed -= clean
         return is_complete
 
@@ -147,28 +153,29 @@ class Sweeper:
         writer.attempt(work)
 
 
-def _delete_entries(transaction: Transaction, number: int) -> tuple[bool, bool]:
-    """Delete entries of a log that are not kept and that everybody has seen.
-
-    Returns:
-        Whether none is left, and whether none is left that could be deleted now.
-    """
+def _delete_entries(transaction: Transaction, number: int) -> int:
+    """Delete entries of a log that are not kept and that everybody has seen; return how many."""
     execute = transaction.connection.execute
-    row = execute("select trimmed from logs where number = ?", (number,)).fetchone()
-    if row is None:
-        return True, True
     gone = execute(
-        "select offset, file from entries where log = ? and offset <= ? and time < ? "
+        "select offset, file from entries where log = ? "
+        "and offset <= (select trimmed from logs where number = ?) and time < ? "
         "order by offset limit ?",
-        (number, row[0], transaction.now - PASSING_SECONDS, AT_ONCE),
+        (number, number, transaction.now - PASSING_SECONDS, AT_ONCE),
     ).fetchall()
     if gone:
         execute("delete from entries where log = ? and offset <= ?", (number, gone[-1][0]))
         transaction.unneeded += [file for _, file in gone if file is not None]
-    left = execute(
-        "select 1 from entries where log = ? and offset <= ?", (number, row[0])
+    return len(gone)
+
+
+def _has_trimmed(transaction: Transaction, number: int) -> bool:
+    """Return whether entries of a log are left that are not kept."""
+    found = transaction.connection.execute(
+        "select 1 from entries where log = ? "
+        "and offset <= (select trimmed from logs where number = ?)",
+        (number, number),
     ).fetchone()
-    return left is None, len(gone) < AT_ONCE
+    return found is not None
 
 
 def _is_needed(connection: sqlite3.Connection, file: str) -> bool:

@@ -59,7 +59,7 @@ class Writer:
         files: the large files.
         on_news: called in the thread after entries were committed.
         sweep: called in the thread between two transactions, and from time to time; with the
-            numbers of the logs that were trimmed since.
+            numbers of the logs that were trimmed since. Returns whether that was all for now.
         at_end: called in the thread in the last transaction.
         at_end: the last thing that is written.
     """
@@ -67,7 +67,7 @@ class Writer:
     connection: Connection
     files: LargeFiles
     on_news: Callable[[], object]
-    sweep: Callable[["Writer", set[int]], object]
+    sweep: Callable[["Writer", set[int]], bool]
     at_end: Callable[[Transaction], object]
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
     _trimmed: set[int] = field(default_factory=set)
@@ -130,22 +130,22 @@ class Writer:
         self.files.remove(transaction.unneeded)
 
     def _run(self) -> None:
-        is_open = True
+        is_open, is_swept = True, True
         while is_open:
-            jobs, is_open = self._next()
+            jobs, is_open = self._next(IDLE_SECONDS if is_swept else 0)
             while jobs:
                 jobs = self._commit(jobs)
             if is_open:
-                self.sweep(self, self._trimmed)
+                is_swept = self.sweep(self, self._trimmed)
         with suppress(sqlite3.Error, OSError):
             self.attempt(self.at_end)
         self.connection.close()
 
-    def _next(self) -> tuple[list[_Job], bool]:
+    def _next(self, seconds: float) -> tuple[list[_Job], bool]:
         """Wait for jobs; return those that have gathered, and whether more may come."""
         jobs: list[_Job] = []
         with suppress(queue.Empty):
-            job = self._jobs.get(timeout=IDLE_SECONDS)
+            job = self._jobs.get(timeout=seconds)
             while job is not None:
                 jobs.append(job)
                 if len(jobs) == MOST_JOBS:
@@ -168,6 +168,7 @@ class Writer:
             # each would wait again.
             if len(rest) > 1 and not is_locked(error):
                 for job in rest:
+                    job.error = None  # a conflict with what was undone
                     self._commit([job])
             else:
                 for job in rest:
