@@ -38,7 +38,8 @@ def _no_components(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delitem(sys.modules, COMPONENTS, raising=False)
     monkeypatch.delitem(ComponentRegistry.children_props, NAMESPACE, raising=False)
     is_known = NAMESPACE in ComponentRegistry.registry
-    ComponentRegistry.registry.discard(NAMESPACE)
+    if is_known:
+        ComponentRegistry.registry.discard(NAMESPACE)
     yield
     if is_known:
         ComponentRegistry.registry.add(NAMESPACE)

@@ -105,10 +105,10 @@ app.clientside_callback(
 )
 
 app.clientside_callback(
-    "(...args) => `${args.slice(0, 3).join(' ')} ${args[3]}`",
+    "(...states) => states.join(' ')",
     Output("states", "children"),
     Input("news", "state"),
-    Input("nobody", "state"),
+    Input("each", "state"),
     Input("choice", "state"),
     Input("news", "missed"),
 )
@@ -123,7 +123,7 @@ app.clientside_callback(
 async def mount(_n: int, present: list[Any]) -> list[Any]:
     if present:
         return []
-    return [Subscription(news, id="mounted", last=1000, window=1000), html.Div(id="mounted-seen")]
+    return [Subscription(news, id="mounted", window=1000), html.Div(id="mounted-seen")]
 
 
 app.clientside_callback(
@@ -133,15 +133,29 @@ app.clientside_callback(
     Input("mounted", "state"),
 )
 
-BUTTONS = ("burst", "thirty", "slowly", "same", "choose", "reset", "mount")
-TEXTS = ("published", "latest", "each-seen", "choice-seen", "all-seen", "window", "states")
 
-
-def unknown() -> Any:
-    """A Subscription of a topic that the app does not have (any more)."""
+@app.callback(Output("stray", "children"), Input("name", "n_clicks"), prevent_initial_call=True)
+async def name_a_stranger(_n: int) -> Any:
+    """Draws a Subscription of a topic that the app does not have (any more)."""
     made: Any = Subscription(news, id="nobody")
     made.topic = {"name": "nobody", "params": {}}
     return made
+
+
+app.clientside_callback("state => state", Output("refused", "children"), Input("nobody", "state"))
+
+BUTTONS = ("burst", "thirty", "slowly", "same", "choose", "reset", "mount", "name")
+TEXTS = (
+    "published",
+    "latest",
+    "each-seen",
+    "choice-seen",
+    "all-seen",
+    "window",
+    "states",
+    "refused",
+    "stray",
+)
 
 
 app.layout = html.Div(
@@ -154,7 +168,6 @@ app.layout = html.Div(
         Subscription(news, id="news"),
         Subscription(news, id="each", each=True),
         Subscription(choice, id="choice"),
-        unknown(),
         *[Subscription(news, id={"type": "sub", "index": index}) for index in "ab"],
     ]
 )

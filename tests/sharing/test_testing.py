@@ -156,7 +156,7 @@ async def test_readers_end_with_the_block() -> None:
 
 def test_without_a_hub_the_error_says_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_process", process._Process())
-    monkeypatch.setattr(process, "shared_store", lambda: None)
+    monkeypatch.setattr(process, "workers_store", lambda: None)
     monkeypatch.setattr(apps, "_configured", WeakKeyDictionary())  # without those of other tests
     with pytest.raises(ConfigurationError, match=r"In a test.*flash_events\.testing\.hub\(\)"):
         news.publish_sync("x")

@@ -1,6 +1,7 @@
 """Stores of each kind, for the contract suites."""
 
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,14 +16,21 @@ from tests.support.stores import new_log
 KINDS = ["memory", "sqlite", "redis"]
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory with a short path, as those of Unix sockets have 100 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="flash-") as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(params=KINDS)
-def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+def new_store(request: pytest.FixtureRequest, short: Path) -> Callable[[], Store]:
     """Returns a function that makes further clients of one store."""
     if request.param == "redis":
         url: str = request.getfixturevalue("cluster_url")
         return lambda: RedisStore(url)
     if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "store.db")
+        return lambda: SqliteStore(short / "store.db")
     data = MemoryData()
     return lambda: MemoryStore(data)
 

@@ -168,6 +168,21 @@ async def test_a_redis_that_cannot_be_reached_names_the_setting() -> None:
     await store.close()
 
 
+async def test_a_user_of_redis_needs_only_our_keys_and_channels(
+    server: RedisServer, log: LogId
+) -> None:
+    client: Any = server.client  # untyped in parts
+    rights = ("~flash_events:*", "&flash_events:*", "+@all")
+    client.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights)
+    async with opened(server.url.replace("//", "//app:secret@")) as store:
+        watcher = Watcher(store, log)
+        await append(store, log, "a")
+        await watcher.until(1)
+        assert await store.values.lead(Slot(log, "name"))
+        await store.members.enter(log, "mine", b"")
+        assert len(await store.members.of(log)) == 1
+
+
 async def test_news_of_another_version_make_the_watcher_read(
     server: RedisServer, store: RedisStore, log: LogId
 ) -> None:

@@ -25,8 +25,8 @@ QUOTA = Quota(10, 2**30)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
+def path(short: Path) -> Path:
+    return short / "store.db"
 
 
 async def test_killed_writers_leave_no_hole_and_nothing_twice(path: Path) -> None:

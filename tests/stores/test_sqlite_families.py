@@ -24,9 +24,9 @@ QUOTA = Quota(10, 2**30)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(short: Path) -> Path:
     """The path of a private store."""
-    return tmp_path / f"{private.STORE_PREFIX}{os.getuid()}-1-a" / private.FILE
+    return short / f"{private.STORE_PREFIX}{os.getuid()}-1-a" / private.FILE
 
 
 async def test_a_crashed_family_revives_nothing(home: Path) -> None:
@@ -52,7 +52,7 @@ async def test_the_last_of_a_family_removes_its_directory(home: Path) -> None:
     assert names(home.parent.parent) == []
 
 
-async def test_the_directory_of_a_dead_family_is_removed(home: Path, tmp_path: Path) -> None:
+async def test_the_directory_of_a_dead_family_is_removed(home: Path, short: Path) -> None:
     dead = home.parent.with_name(f"{home.parent.name}b") / private.FILE
     with store_process(dead, is_private=True) as process:
         process.ask("append", log="log", count=5)
@@ -60,7 +60,7 @@ async def test_the_directory_of_a_dead_family_is_removed(home: Path, tmp_path: P
             assert dead.exists()
         process.kill()
     async with opened(home, is_private=True):
-        assert names(tmp_path) == [home.parent.name]
+        assert names(short) == [home.parent.name]
 
 
 async def test_workers_that_come_and_go_at_once_share_one_file(home: Path) -> None:
@@ -91,13 +91,13 @@ async def test_a_directory_that_others_can_reach_is_refused(home: Path) -> None:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def worker(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The /proc of a process that is a worker."""
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
-    monkeypatch.setattr(family_module, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "proc/self/ns").mkdir(parents=True)
-    return tmp_path / "proc"
+    monkeypatch.setattr(family_module, "PROC", short / "proc")
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    (short / "proc/self/ns").mkdir(parents=True)
+    return short / "proc"
 
 
 def write_proc(proc: Path, namespace: int, started: int) -> None:

@@ -46,6 +46,8 @@ class Watcher:
         self._reads: set[asyncio.Task[None]] = set()
         self._end = store.logs.watch(log, self._on_news)
         self._has_ended = False
+        self._was_read: set[int] = set()
+        """Offsets of entries that were read before their news came."""
 
     def end(self) -> None:
         self._has_ended = True
@@ -65,7 +67,7 @@ class Watcher:
             task = asyncio.create_task(self._read())
             self._reads.add(task)
             task.add_done_callback(self._reads.discard)
-        self.entries.extend(entries or ())
+        self.entries.extend(one for one in entries or () if one.offset not in self._was_read)
         self._changed.set()
 
     async def _read(self) -> None:
@@ -74,6 +76,7 @@ class Watcher:
             return
         known = set(offsets(self.entries))
         missed = [entry for entry in read.entries if entry.offset not in known]
+        self._was_read.update(offsets(missed))
         self.entries = sorted((*self.entries, *missed), key=lambda entry: entry.offset)
         self._changed.set()
 

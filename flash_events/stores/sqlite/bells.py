@@ -9,8 +9,45 @@ from pathlib import Path
 
 SUFFIX = ".sock"
 
+NAME_BYTES = len("/12345678.sock")
+
+PATH_BYTES = 100
+"""Maximum length of the path of a socket; it is 103 on some systems."""
+
+DESCRIPTORS = Path("/proc/self/fd")
+
 SETTLE_SECONDS = 0.1
 """Age of a directory's time from which on it changes again with the next entry."""
+
+
+class BellDirectory:
+    """A directory of sockets.
+
+    The path of a socket has about 100 characters at most. Linux reaches a directory with a longer
+    path by a descriptor; on other systems its clients only poll.
+
+    Args:
+        path: of the directory.
+
+    Attributes:
+        path: by which its sockets are reached.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+        if len(os.fsencode(path)) + NAME_BYTES > PATH_BYTES and DESCRIPTORS.exists():
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.path = DESCRIPTORS / f"{self._fd}"
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class Bell:
@@ -21,8 +58,8 @@ class Bell:
         worker: the id of the client.
     """
 
-    def __init__(self, directory: Path, worker: str) -> None:
-        self._path = directory / f"{worker[:8]}{SUFFIX}"
+    def __init__(self, directory: BellDirectory, worker: str) -> None:
+        self._path = directory.path / f"{worker[:8]}{SUFFIX}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._is_hung = False
 
@@ -72,8 +109,8 @@ class Ringer:
         directory: the directory of the sockets.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: BellDirectory) -> None:
+        self._directory = directory.path
         self._bells: list[str] = []
         self._listed_at = -1
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

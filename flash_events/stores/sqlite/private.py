@@ -92,19 +92,6 @@ class PrivateDirectory:
                 lock.close()
 
 
-def check_private(path: Path) -> None:
-    """Make a directory that only this user can reach.
-
-    Raises:
-        ConfigurationError: if it belongs to somebody else, or others can reach it.
-        OSError: if it cannot be made.
-    """
-    with suppress(FileExistsError):
-        path.mkdir(0o700)
-    with FileLock(path, os.O_RDONLY) as lock:
-        _check(lock)
-
-
 def _check(lock: FileLock) -> None:
     found = os.fstat(lock.fd)
     if (

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from flash_events.errors import ConfigurationError
-from flash_events.stores.sqlite.bells import Bell, Ringer
+from flash_events.stores.sqlite.bells import Bell, BellDirectory, Ringer
 from flash_events.stores.sqlite.database import MAX_BYTES, Connection, Database
 from flash_events.stores.sqlite.files import LargeFiles
 from flash_events.stores.sqlite.follower import Follower
@@ -94,11 +94,13 @@ class SqliteStore(Store):
         files = LargeFiles(place.data)
         life = Life(place.live, self.worker, self._lease_seconds)
         later(life.end)
-        ringer = Ringer(place.sockets)
+        bells = BellDirectory(place.live)
+        later(bells.close)
+        ringer = Ringer(bells)
         later(ringer.close)
         reader = Reader(database, files)
         later(reader.close)
-        self._follower = Follower(Connection(database), Bell(place.sockets, self.worker), files)
+        self._follower = Follower(Connection(database), Bell(bells, self.worker), files)
         later(self._follower.close)
         self._follower.prepare()
         self._writer = Writer(
