@@ -12,7 +12,18 @@ import dash
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, callback, dcc
 
-from . import cards, chat, form, frames, live_dashboard, log_tail, progress_table, quickstart
+from . import (
+    cards,
+    chat,
+    form,
+    frames,
+    live_dashboard,
+    log_tail,
+    progress_table,
+    quickstart,
+    script_feed,
+    shared_filter,
+)
 
 HEADER = 56
 WITHOUT_UNDERLINE = {"textDecoration": "none", "color": "inherit"}
@@ -67,6 +78,8 @@ EXAMPLES = [
     Example(form, "Form", "✓", "green", ("overlap", "reset_props", "components")),
     Example(cards, "Cards", "◫", "cyan", ("MATCH", "RunState", "several runs")),
     Example(frames, "Frames", "◉", "violet", ("plain generator", "images", "overlap")),
+    Example(shared_filter, "Shared filter", "⇄", "pink", ("shared_value", "Subscription")),
+    Example(script_feed, "Feed from a script", "⇉", "lime", ("topic", "Subscription", "threads")),
 ]
 
 

@@ -29,6 +29,7 @@ TESTED_BY = {
     "how-to/log_tail.md": ["test_docs_how_to.py"],
     "how-to/multi_page.md": ["browser/test_docs_site.py"],
     "how-to/progress.md": ["test_docs_how_to.py"],
+    "how-to/sharing.md": ["browser/test_docs_sharing.py"],
     "how-to/upload.md": ["browser/test_docs_site.py"],
     "index.md": ["test_docs_how_to.py"],
     "how-to/proxies.md": ["test_docs_how_to.py"],
