@@ -70,6 +70,7 @@ COMMON = ("dash-ag-grid==35.3.0", "hypercorn==0.18.0")
 """Requirements of all alternatives: the same components and the same server."""
 
 NATIVE_STREAMS = Environment("dash-4.5", ("dash[quart]==4.5.0rc2", *COMMON))
+NATIVE_STORAGE = Environment("dash-4.5-redis", ("dash[quart]==4.5.0rc2", "redis==8.1.0"))
 DASH_FLASH = Environment("dash-flash", ("dash-flash==1.4.0", "pandas", *COMMON), "3.12")
 """With pandas: without it, dash-flash tries to import it at each value, which is twenty times
 slower.

@@ -202,7 +202,8 @@ class Connection:
         elif is_idle:
             seconds = min(seconds, self._settings.linger_seconds)
         try:
-            return await reads.wait(self.log.read(after), seconds)
+            with reads.within(seconds):
+                return await self.log.read(after)
         except TimeoutError:
             pass
         if is_idle:

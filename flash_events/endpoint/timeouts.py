@@ -2,20 +2,21 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable
-from typing import TypeVar
-
-T = TypeVar("T")
+from types import TracebackType
+from typing import Self
 
 
 class ReusedTimeout:
     """Timeout of what one task at a time awaits again and again.
 
-    `asyncio.timeout` sets and cancels a timer each time. Here the timer stays: when it fires before
-    the current deadline, it is set again.
+    `asyncio.timeout` makes and cancels a timer each time. Here the timer stays: when it fires
+    before the current deadline, it is set again.
+
+        with timeout.within(seconds):  # raises TimeoutError
+            await ...
     """
 
-    __slots__ = ("_deadline", "_is_over", "_loop", "_task", "_timer")
+    __slots__ = ("_cancels", "_deadline", "_is_over", "_loop", "_task", "_timer")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -23,31 +24,35 @@ class ReusedTimeout:
         self._deadline = 0.0
         self._task: asyncio.Task[object] | None = None
         """Who waits now."""
+        self._cancels = 0
+        """Number of cancels of the task when it began to wait."""
         self._is_over = False
 
-    async def wait(self, work: Awaitable[T], seconds: float) -> T:
-        """Await something.
-
-        Raises:
-            TimeoutError: if it takes longer; it is cancelled.
-        """
-        task = asyncio.current_task()
-        assert task is not None
-        cancels = task.cancelling()
+    def within(self, seconds: float) -> Self:
+        """Set the deadline of the block that follows."""
         self._deadline = self._loop.time() + seconds
+        return self
+
+    def __enter__(self) -> None:
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        self._cancels = task.cancelling()
         if self._timer is None or self._timer.when() > self._deadline:
             self._set_timer()
-        self._task = task
-        try:
-            return await work
-        except asyncio.CancelledError as error:
-            if self._is_over and task.cancelling() <= cancels + 1:  # nobody else has cancelled it
-                raise TimeoutError from error
-            raise
-        finally:
-            if self._is_over:
-                task.uncancel()
-            self._task, self._is_over = None, False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        if not self._is_over or task is None:
+            return
+        self._is_over = False
+        is_only_cancel = task.uncancel() <= self._cancels
+        if is_only_cancel and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     def close(self) -> None:
         """Cancel the timer."""

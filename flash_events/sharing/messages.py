@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+from flash_events import context
 from flash_events.sharing.codecs import Kind, decode_message, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.process import wait_in_thread
@@ -124,6 +125,14 @@ class Messages:
             self._subscription = _Subscription(self._hub, self._watch)
         return self._subscription
 
+    def _next_of(self, deliveries: deque[Delivery]) -> Message | None:
+        """Hand out the next message of deliveries; None if there is none."""
+        while deliveries:
+            message = self._hand_out(deliveries.popleft())
+            if message is not None:
+                return message
+        return None
+
     def _hand_out(self, delivery: Delivery) -> Message | None:
         """Return the message of a delivery; None if a newcomer need not know of it."""
         self._position = delivery.entry.position
@@ -155,6 +164,8 @@ class _Subscription:
         def begin(readers: list[Reader] = self._readers) -> None:
             readers.append(Reader(hub, watch))
 
+        if (opened := context.opened.get()) is not None:
+            opened.add(self)
         if hub.is_here:
             begin()
         else:
@@ -211,21 +222,19 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
         self._subscription.close()
 
     async def __anext__(self) -> Message:
-        while True:
-            while self._deliveries:
-                message = self._messages._hand_out(self._deliveries.popleft())
-                if message is not None:
-                    return message
-            self._deliveries.extend(await self._subscription.read())
-            if not self._deliveries:
+        messages, subscription, deliveries = self._messages, self._subscription, self._deliveries
+        del self  # a traceback that is kept, as that of a cancelled task, must not keep the loop
+        while (message := messages._next_of(deliveries)) is None:
+            deliveries.extend(await subscription.read())
+            if not deliveries:
                 raise StopAsyncIteration
+        return message
 
     def __next__(self) -> Message:
-        while True:
-            while self._deliveries:
-                message = self._messages._hand_out(self._deliveries.popleft())
-                if message is not None:
-                    return message
-            self._deliveries.extend(self._subscription.read_in_thread())
-            if not self._deliveries:
+        messages, subscription, deliveries = self._messages, self._subscription, self._deliveries
+        del self
+        while (message := messages._next_of(deliveries)) is None:
+            deliveries.extend(subscription.read_in_thread())
+            if not deliveries:
                 raise StopIteration
+        return message

@@ -5,9 +5,9 @@ import os
 from collections.abc import AsyncIterator
 from itertools import count
 
-from dash import Dash, Input, html
+from dash import Dash, Input, Output, html
 
-from flash_events import Update, event_callback, stream_props
+from flash_events import Subscription, Update, event_callback, stream_props, topic
 from tests.apps.backend import BACKEND
 from tests.apps.marks import mark
 
@@ -17,9 +17,14 @@ app.layout = html.Div(
         html.Button("start", id="start"),
         html.Button("fail", id="fail"),
         html.Button(id="endless"),
+        html.Button("watch", id="watch"),
+        html.Button("publish", id="publish"),
         html.Div(id="out"),
+        html.Div(id="place"),
     ]
 )
+
+news = topic("debug/news", history=10)
 
 
 @event_callback(Input("start", "n_clicks"))
@@ -42,6 +47,18 @@ async def endless(_n: int) -> AsyncIterator[Update]:
     finally:
         await asyncio.sleep(0)  # awaiting code needs a running loop
         mark("endless finally")
+
+
+@app.callback(Output("place", "children"), Input("watch", "n_clicks"), prevent_initial_call=True)
+async def watch(n: int) -> list[Subscription]:
+    return [Subscription(news, id="news"), Subscription(news, id={"type": "sub", "index": n})]
+
+
+@event_callback(Input("publish", "n_clicks"))
+async def publish(_n: int) -> AsyncIterator[Update]:
+    for n in range(50):
+        await news.publish({"n": n})
+    yield stream_props("out", {"children": "published"})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from flash_events.brokers import (
     broker_of,
 )
 from flash_events.brokers.memory.log import MemoryLog
+from flash_events.brokers.redis.scripts import END_RUN
 from flash_events.errors import LogFull, LogGone
 from tests.support.broker import LIMITS, RUN, event, new_connection, new_run, numbers
 from tests.support.server import until
@@ -296,6 +297,27 @@ async def test_a_run_whose_worker_died_ends_once(
     assert not await end(connection, RUN, broker.here, event(4))
     got, _ = await read_all(log, 2)
     assert got == [1, 3]
+
+
+async def test_an_end_that_is_sent_twice_to_redis_is_told_to_the_reader(cluster_url: str) -> None:
+    """All commands after one whose script Redis has lost are sent again, in the same batch."""
+    broker = broker_of(cluster_url, LIMITS)
+    await broker.open(lambda _: None, lambda _: None)
+    connection = new_connection()
+    log = await broker.logs.open(connection, "owner", RUN, At(WorkerId("dead")))
+    assert log is not None
+    with Redis.from_url(cluster_url) as redis:
+        redis.script_flush()
+        redis.script_load(END_RUN.text)
+    reading = asyncio.create_task(read_all(log, 1))
+    _, has_ended = await asyncio.gather(
+        broker.logs.join(new_connection(), "owner", RUN, broker.here, 9),  # whose script is lost
+        broker.logs.end_run(connection, RUN, At(WorkerId("dead")), event(1)),
+    )
+    assert has_ended
+    async with asyncio.timeout(2):
+        assert (await reading)[0] == [1]
+    await broker.close()
 
 
 async def test_a_run_that_waits_in_a_queue_is_adopted_attempt_by_attempt(

@@ -28,6 +28,7 @@ def test_every_test_of_the_page_passes(tmp_path: Path) -> None:
         "app.py": listing(PAGE, "app"),
         "conftest.py": listing(PAGE, "conftest"),
         "test_run.py": listing(PAGE, "run"),
+        "test_topics.py": listing(PAGE, "topics"),
         "test_page.py": listing(PAGE, "page"),
         "test_replay.py": listing(PAGE, "replay"),
     }

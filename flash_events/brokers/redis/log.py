@@ -151,7 +151,7 @@ class RedisLog(EventLog):
 
     def leave(self, run: RunId, event: bytes = b"") -> None:
         if event and self.is_given_up:  # others may have it still, and their reader waits
-            args = (run, self._worker, self._admission.cost(event), event)
+            args = (run, self._worker, self._admission.cost(event), event, secrets.token_hex(8))
             asked = self._pipe.tell_at_last(END_RUN, self._keys, *args)
             asked.add_done_callback(self._on_left)
         elif event:

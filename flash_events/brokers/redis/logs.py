@@ -138,7 +138,7 @@ class RedisLogs(EventLogs):
         self, connection: ConnectionId, run: RunId, place: Place | None, event: bytes
     ) -> bool:
         expected = encode_place(place) if place is not None else ""
-        args = (run, expected, self._limits.cost(event), event)
+        args = (run, expected, self._limits.cost(event), event, secrets.token_hex(8))
         holder = await self._run(END_RUN, connection, *args)
         if (log := self._logs.get(connection)) is not None:
             log.forget(run)

@@ -115,7 +115,7 @@ class RedisProcess:
         if failed is not None and self._hand_over(record, failed):
             return
         cost = self.limits.cost(event)
-        holder = self.run(END_RUN, record.connection, run, "", cost, event)
+        holder = self.run(END_RUN, record.connection, run, "", cost, event, secrets.token_hex(8))
         ended = encode_record(replace(record, is_ended=True))
         self.call("SET", key(run, "run"), ended, "PX", REMEMBER_MS)
         if holder is not None:

@@ -139,7 +139,7 @@ class TaskWriter:
         self._close()
         place = "" if anyone else self._process.worker
         cost = self._process.limits.cost(event)
-        args = (self._connection, self._run, place, cost, event)
+        args = (self._connection, self._run, place, cost, event, secrets.token_hex(8))
         holder = self._process.run(END_RUN, *args)
         if holder is not None:
             self._holder = WorkerId(holder.decode())

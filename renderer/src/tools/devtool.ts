@@ -8,6 +8,7 @@ import {VERSION} from "../protocol.ts";
 import {collapsed, createRecordings, isAlive, SHOWN_UPDATES, type RecordedRun} from "./recordings.ts";
 import {allowNumbers} from "./numbers.ts";
 import {endpointOf, postWithRenewal, renewIn} from "../transport/renewal.ts";
+import {createTopics} from "./topics.ts";
 import {subscribe} from "../runs/subscribers.ts";
 
 type Node = unknown;
@@ -23,13 +24,16 @@ const h = React.createElement;
 
 /** Minimum time between two renders of the panel, in ms. */
 const MIN_RENDER_MS = 250;
+/** Time between two renders while messages per second are shown, in ms. */
+const RATE_RENDER_MS = 1000;
 const MAX_TEXT_CHARS = 300;
 
 const PANEL = {
   position: "fixed",
   right: 16,
   bottom: 64,
-  width: "min(760px, calc(100vw - 32px))",
+  boxSizing: "border-box",
+  width: "min(786px, calc(100vw - 32px))",
   maxHeight: "60vh",
   overflow: "auto",
   padding: 12,
@@ -52,6 +56,7 @@ const BUTTON = {
   cursor: "pointer",
 };
 const CELL = {padding: "2px 8px 2px 0", verticalAlign: "top", whiteSpace: "nowrap"};
+const NAME = {...CELL, whiteSpace: "normal", overflowWrap: "anywhere", minWidth: 90};
 const CODE = {...CELL, whiteSpace: "pre-wrap", overflowWrap: "anywhere", fontFamily: "monospace"};
 
 interface Page {
@@ -62,6 +67,8 @@ interface Page {
 addEventListener("DOMContentLoaded", () => allowNumbers((globalThis as Page).dash_html_components));
 
 const recordings = createRecordings(() => Date.now());
+const topics = createTopics(() => Date.now());
+subscribe(topics.accept); // before those that draw
 subscribe(recordings.accept);
 
 const dash = connectDash();
@@ -88,8 +95,9 @@ function Devtool({names = {}}: DevtoolProps): Node {
   const [isOpen, setOpen] = React.useState(false);
   const [chosen, choose] = React.useState("");
   useDrawing();
-  if (!Object.keys(names).length) return null;
   const runs = recordings.list();
+  const subscriptions = topics.list();
+  if (!Object.keys(names).length && !subscriptions.length) return null;
   const living = runs.filter(isAlive).length;
   return h(
     "div",
@@ -110,6 +118,7 @@ function Devtool({names = {}}: DevtoolProps): Node {
       runs.length
         ? h(Runs, {runs, names, chosen, choose})
         : h("p", null, "No run yet. Trigger an event callback."),
+      subscriptions.length > 0 && h(Topics, {subscriptions}),
     ),
   );
 }
@@ -122,7 +131,10 @@ function Head({names}: {names: Readonly<Record<string, string>>}): Node {
     h("strong", null, "flash_events"),
     h("span", {style: {flex: 1}}, `connection: ${state}, reconnects: ${reconnects}`),
     button("Save recording", () => save(names)),
-    button("Clear", recordings.clear),
+    button("Clear", () => {
+      topics.clear();
+      recordings.clear();
+    }),
   );
 }
 
@@ -155,10 +167,45 @@ function Runs({runs, names, chosen, choose}: RunsProps): Node {
     const row = h("tr", {key: one.run}, ...cells.map((cell) => h("td", {style: CELL}, cell)));
     return chosen === one.run ? [row, h(Updates, {key: `${one.run} updates`, run: one})] : [row];
   });
+  return table(COLUMNS, rows);
+}
+
+const TOPIC_COLUMNS = ["Subscription", "topic", "state", "offset", "missed", "messages", "messages/s"];
+
+function Topics({subscriptions}: {subscriptions: ReturnType<typeof topics.list>}): Node {
+  const rows = subscriptions.map((one) => {
+    const names = [one.id, one.topic];
+    const numbers = [
+      one.state,
+      one.offset.toLocaleString(),
+      one.missed.toLocaleString(),
+      one.messages.toLocaleString(),
+      one.rate.toFixed(1),
+    ];
+    return h(
+      "tr",
+      {key: one.id},
+      ...names.map((name) => h("td", {style: NAME}, name)),
+      ...numbers.map((number) => h("td", {style: CELL}, number)),
+    );
+  });
+  const messages = subscriptions.reduce((sum, one) => sum + one.messages, 0);
+  const rate = subscriptions.reduce((sum, one) => sum + one.rate, 0);
+  const total = `${messages.toLocaleString()} messages, ${rate.toFixed(1)}/s`;
+  return h(
+    "section",
+    {"aria-label": "Topics", style: {marginTop: 12}},
+    h("strong", null, "Topics "),
+    h("span", null, total),
+    table(TOPIC_COLUMNS, rows),
+  );
+}
+
+function table(columns: readonly string[], rows: readonly Node[]): Node {
   return h(
     "table",
     {style: {borderCollapse: "collapse", width: "100%"}},
-    h("thead", null, h("tr", null, ...COLUMNS.map((name) => h("th", {style: CELL}, name)))),
+    h("thead", null, h("tr", null, ...columns.map((name) => h("th", {style: CELL}, name)))),
     h("tbody", null, ...rows),
   );
 }
@@ -185,20 +232,24 @@ function timeOf(time: number): string {
   return new Date(time).toISOString().slice(11, 23);
 }
 
-/** Renders again after an event, at most every MIN_RENDER_MS. */
+/** Renders again after an event, at most every MIN_RENDER_MS, and while messages per second change. */
 function useDrawing(): void {
   const [, draw] = React.useState(0);
   React.useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = recordings.subscribe(() => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        draw(recordings.version());
-      }, MIN_RENDER_MS);
-    });
+    let soon: ReturnType<typeof setTimeout> | undefined;
+    let later: ReturnType<typeof setTimeout> | undefined;
+    let drawn = 0;
+    const stop = recordings.subscribe(() => (soon ??= setTimeout(drawNow, MIN_RENDER_MS)));
+    function drawNow(): void {
+      clearTimeout(later);
+      soon = undefined;
+      draw(++drawn);
+      if (topics.list().some(({rate}) => rate > 0)) later = setTimeout(drawNow, RATE_RENDER_MS);
+    }
     return () => {
       stop();
-      clearTimeout(timer);
+      clearTimeout(soon);
+      clearTimeout(later);
     };
   }, []);
 }

@@ -3,6 +3,7 @@
 import type {RunEvent, Target} from "../protocol.ts";
 import type {ConnectionState} from "../transport/host.ts";
 import type {PageEvent, RunState} from "../runs/subscribers.ts";
+import {isSubscription} from "./topics.ts";
 
 /** Maximum number of ended runs that are kept. */
 const MAX_ENDED = 50;
@@ -42,7 +43,6 @@ export function createRecordings(now: () => number) {
   const runs = new Map<string, RecordedRun>();
   const connection = {state: "idle" as ConnectionState, reconnects: 0};
   const listeners = new Set<() => void>();
-  let version = 0;
   let started = 0;
 
   function accept(pageEvent: PageEvent): void {
@@ -53,6 +53,7 @@ export function createRecordings(now: () => number) {
         break;
       case "run": {
         const {run, state, trigger} = pageEvent;
+        if (isSubscription(trigger)) break; // see topics.ts
         const {changedPropIds} = trigger.body as {changedPropIds?: string[]};
         const known = runs.get(run) ?? newRecordedRun(run, trigger.entry.output, changedPropIds ?? []);
         known.state = state;
@@ -71,7 +72,6 @@ export function createRecordings(now: () => number) {
         if (known) known.applied += Object.keys(pageEvent.props).length;
       }
     }
-    version++;
     for (const listener of listeners) listener();
   }
 
@@ -114,11 +114,8 @@ export function createRecordings(now: () => number) {
     connection,
     /** Returns the runs, the latest first. */
     list: () => [...runs.values()].reverse(),
-    /** Changes with every recorded event. */
-    version: () => version,
     clear(): void {
       for (const one of [...runs.values()]) if (!isAlive(one)) runs.delete(one.run);
-      version++;
       for (const listener of listeners) listener();
     },
     subscribe(listener: () => void): () => void {

@@ -9,8 +9,9 @@
 --              finished, stopped; for each writer `w:<writer>`, the number of its last append, so
 --              that one that is sent again after a broken connection does nothing; for each run
 --              that was adopted, or declared lost, `a:<run>`, the attempt that may write, and
---              `n:<run>`, the nonce of the adoption; for each run that was claimed while it uses
---              the log, `c:<run>`, the nonce of the claim.
+--              `n:<run>`, the nonce of the adoption; for each run that was ended for its worker,
+--              `e:<run>`, the nonce of that call; for each run that was claimed while it uses the
+--              log, `c:<run>`, the nonce of the claim.
 --   3 runs     a hash: the live runs that write to the log, each with its place: a worker's id,
 --              or "queued".
 --   4 blocked  a set: the workers that wait for room.

@@ -1,0 +1,1 @@
+"""Ways to share messages and values between processes, one module each."""
