@@ -7,10 +7,10 @@ from dash.development.base_component import Component
 
 from flash_events.errors import CallbackError, did_you_mean
 from flash_events.registration import EventFunction, registered
+from flash_events.sharing.codecs import json_or_none
 from flash_events.sharing.topics import MAX_HISTORY, Topic, check_count
 from flash_events.sharing.values import SharedValue
 from flash_events.updates import ComponentId
-from flash_events.wire.json import to_json
 
 PageOverflow = Literal["skip", "latest"]
 
@@ -165,7 +165,7 @@ class Subscription(_Component):
                 f"Expected overflow to be one of {', '.join(get_args(PageOverflow))}, got "
                 f"{overflow!r:.80}. {did_you_mean(str(overflow), get_args(PageOverflow))}"
             )
-        initial = _json_or_none(topic.initial)
+        initial = json_or_none(topic.initial)
         self._set(
             id=id,
             topic={"name": name, "params": {}},
@@ -180,15 +180,6 @@ class Subscription(_Component):
             missed=0,
             state="connecting",
         )
-
-
-def _json_or_none(value: Any) -> Any:
-    """Return a value if it has a JSON form, else None."""
-    try:
-        to_json(value)
-    except (TypeError, ValueError):  # bytes, or a data frame
-        return None
-    return value
 
 
 def _name_of(topic: object) -> str:
