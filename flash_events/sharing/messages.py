@@ -263,16 +263,22 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
 
     async def __anext__(self) -> Message:
         messages, subscription = self._messages, self._subscription
-        del self  # a traceback that is kept, as that of a cancelled task, must not keep the loop
-        while (message := messages._next_of(subscription)) is None:
-            if not await subscription.read():
-                raise StopAsyncIteration
-        return message
+        try:
+            while (message := messages._next_of(subscription)) is None:
+                if not await subscription.read():
+                    raise StopAsyncIteration
+            return message
+        finally:
+            del (
+                self
+            )  # a traceback that is kept, as that of a cancelled task, must not keep the loop
 
     def __next__(self) -> Message:
         messages, subscription = self._messages, self._subscription
-        del self
-        while (message := messages._next_of(subscription)) is None:
-            if not subscription.read_in_thread():
-                raise StopIteration
-        return message
+        try:
+            while (message := messages._next_of(subscription)) is None:
+                if not subscription.read_in_thread():
+                    raise StopIteration
+            return message
+        finally:
+            del self
