@@ -262,10 +262,9 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
         self._subscription.leave(self)
 
     async def __anext__(self) -> Message:
-        messages, subscription = self._messages, self._subscription
         try:
-            while (message := messages._next_of(subscription)) is None:
-                if not await subscription.read():
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not await self._subscription.read():
                     raise StopAsyncIteration
             return message
         finally:
@@ -274,10 +273,9 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
             )  # a traceback that is kept, as that of a cancelled task, must not keep the loop
 
     def __next__(self) -> Message:
-        messages, subscription = self._messages, self._subscription
         try:
-            while (message := messages._next_of(subscription)) is None:
-                if not subscription.read_in_thread():
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not self._subscription.read_in_thread():
                     raise StopIteration
             return message
         finally:
