@@ -121,8 +121,8 @@ class Messages:
     def _subscribed(self) -> "_Subscription":
         """Return the subscription; a new one if the last was closed."""
         if self._subscription.is_closed:
-            watch = replace(self._watch, start=Start(since=self._position))
-            self._subscription = _Subscription(self._hub, watch)
+            self._watch = replace(self._watch, start=Start(since=self._position))
+            self._subscription = _Subscription(self._hub, self._watch)
         return self._subscription
 
     def _next_of(self, subscription: "_Subscription") -> Message | None:
@@ -143,7 +143,7 @@ def message_of(delivery: Delivery, watch: Watch) -> Message | None:
     """Return the message of a delivery; None if a newcomer need not know of it."""
     entry = delivery.entry
     is_cleared = delivery.data is not None and kind_of(delivery.data) is Kind.CLEARED
-    if is_cleared and delivery.is_replay:
+    if is_cleared and delivery.is_replay and watch.is_new:
         return None
     data = None if delivery.data is None else decode_message(delivery.data)
     data = copy.deepcopy(watch.initial) if is_cleared else data
@@ -262,17 +262,21 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
         self._subscription.leave(self)
 
     async def __anext__(self) -> Message:
-        messages, subscription = self._messages, self._subscription
-        del self  # a traceback that is kept, as that of a cancelled task, must not keep the loop
-        while (message := messages._next_of(subscription)) is None:
-            if not await subscription.read():
-                raise StopAsyncIteration
-        return message
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not await self._subscription.read():
+                    raise StopAsyncIteration
+            return message
+        finally:
+            del (
+                self
+            )  # a traceback that is kept, as that of a cancelled task, must not keep the loop
 
     def __next__(self) -> Message:
-        messages, subscription = self._messages, self._subscription
-        del self
-        while (message := messages._next_of(subscription)) is None:
-            if not subscription.read_in_thread():
-                raise StopIteration
-        return message
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not self._subscription.read_in_thread():
+                    raise StopIteration
+            return message
+        finally:
+            del self

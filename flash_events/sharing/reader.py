@@ -59,6 +59,11 @@ class Watch:
     is_lazy: bool = False
     origin: str = ""
 
+    @property
+    def is_new(self) -> bool:
+        """Whether its reader has read nothing before, so that what was cleared is no news."""
+        return self.start.since is None
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

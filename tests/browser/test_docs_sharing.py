@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Request
 
 from tests.support.celery_worker import together, working
-from tests.support.listings import listing, text_of
+from tests.support.listings import NAMED, listing, text_of
 from tests.support.server import ROOT, Served, serving, wait_until
 from tests.support.tab import HAS_LOADED, Tab
 
@@ -92,6 +92,21 @@ def numbers(answers: list[list[str]]) -> list[int]:
 
 def processes(answers: list[list[str]]) -> set[str]:
     return {found[0] for [text, *_] in answers if (found := re.findall(r"process (\d+)", text))}
+
+
+@shows("sharing")
+def test_all_pages_show_the_votes_of_all(recipe: Recipe, context: BrowserContext) -> None:
+    readme = dict(NAMED.findall((ROOT / "README.md").read_text("utf-8")))
+    assert readme["sharing"] == listing(PAGE, "sharing")
+    one, other = recipe.tab(context), recipe.tab(context)
+    one.wait_for("votes", "0 votes")
+    for count, tab in ((1, one), (2, other)):
+        tab.click("vote")
+        for each in (one, other):
+            each.wait_for("votes", f"{count} votes")
+    for tab in (one, other):
+        tab.page.close()
+        assert not tab.errors
 
 
 @shows("global_variable")

@@ -157,6 +157,24 @@ async def test_a_page_knows_its_own_messages(hub: Hub, app: DeclaredValues) -> N
     assert (mine.flags, other.flags) == ([MINE] * 3, [0] * 3)
 
 
+async def test_a_page_that_goes_on_learns_that_the_value_was_deleted(
+    hub: Hub, app: DeclaredValues
+) -> None:
+    value = app.shared_value("choice", "none")
+    page = Page(hub, value)
+    await value.set("north")
+    await page.until(1)
+    page.relay.stop(Reason.LOST)
+    await value.delete()
+    since = Position(page.news[-1][0], page.nonce)
+    again = Page(hub, value, Start(since=since))
+    await again.until(1)
+    assert (again.data, again.flags) == (["none"], [REPLAY | CLEARED])
+    async for message in value.subscribe(since=1):
+        assert (message.data, message.is_cleared) == ("none", True)
+        break
+
+
 async def test_a_cleared_value_is_told_with_the_initial_one(hub: Hub, app: DeclaredValues) -> None:
     value = app.shared_value("filter", {"year": 2026})
     page = Page(hub, value, Start(last=1))
