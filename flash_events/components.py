@@ -8,7 +8,8 @@ from dash.development.base_component import Component
 from flash_events.errors import CallbackError, did_you_mean
 from flash_events.registration import EventFunction, registered
 from flash_events.sharing.codecs import json_or_none
-from flash_events.sharing.topics import MAX_HISTORY, Topic, check_count
+from flash_events.sharing.hub import MAX_HISTORY
+from flash_events.sharing.topics import Topic, check_count
 from flash_events.sharing.values import SharedValue
 from flash_events.updates import ComponentId
 

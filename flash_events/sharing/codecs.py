@@ -38,8 +38,26 @@ class Kind(bytes, Enum):
     CLEARED = b"c"
 
 
+_KINDS = frozenset(kind.value for kind in Kind)
+
+
+def is_known_kind(data: bytes) -> bool:
+    """Return whether this version can decode stored data; another version may have other kinds."""
+    return data[:1] in _KINDS
+
+
 def kind_of(data: bytes) -> Kind:
-    """Return the kind of stored data."""
+    """Return the kind of stored data.
+
+    Raises:
+        EncodingError: if another version has stored it, which has other kinds.
+    """
+    if not is_known_kind(data):
+        raise EncodingError(
+            f"Expected data of a kind that this version knows, got the kind {data[:1]!r}. It was "
+            "stored by another version of flash_events; install the same one in all processes, or "
+            "store the value again."
+        )
     return Kind(data[:1])
 
 

@@ -1,6 +1,7 @@
 """The hub: one client of a store on one event loop, shared by all readers on that loop."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import logging
 import secrets
@@ -8,14 +9,22 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from flash_events.background import Background
-from flash_events.errors import StoreUnavailable
+from flash_events.errors import ConfigurationError, StoreUnavailable
+from flash_events.sharing.codecs import is_known_kind
 from flash_events.sharing.watched import OnNews, WatchedLog, Watcher
 from flash_events.stores import Entry, Keep, LogId, Position, Store
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+ENDED = "The server has ended, or the event loop of the topics. Ask again in a running one."
+
+MAX_HISTORY = 100_000
+"""Maximum number of messages that a log keeps."""
+
+RETRY_SECONDS = 1.0
+"""Time until a store is opened again that could not be reached."""
 
 COMPARE_SECONDS = 25.0
 """Time between two comparisons of all watched logs with the store, which find lost news."""
@@ -44,9 +53,12 @@ class Hub:
         self._watched: dict[LogId, WatchedLog] = {}
         self._locks: dict[LogId, tuple[asyncio.Lock, int]] = {}
         """A lock, and the number of its users, by log."""
-        self._background = Background()
         self._opening: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
+        self._unconnected: list[WatchedLog] = []
+        """Watched logs until the store is open."""
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def origin(self) -> str:
@@ -80,7 +92,10 @@ class Hub:
 
         Raises:
             ConfigurationError: if the store cannot be reached.
+            StoreUnavailable: if the hub was closed.
         """
+        if self._is_closed:
+            raise StoreUnavailable(ENDED)
         opening = self._opening
         if opening is None or _has_failed(opening):
             context = contextvars.Context()  # its own, or the current request would be kept
@@ -89,11 +104,13 @@ class Hub:
 
     async def close(self) -> None:
         """Close the store; only on the hub's loop."""
-        if self._comparing is not None:
-            self._comparing.cancel()
+        self._is_closed = True
+        for task in (self._comparing, self._connecting):
+            if task is not None:
+                task.cancel()
         self.end_watches()
         if self._opening is not None:
-            await self._background.finish()
+            await asyncio.wait({self._opening})
             await self.store.close()
 
     def end_watches(self) -> None:
@@ -102,11 +119,36 @@ class Hub:
             log.close()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work on the hub's loop, from any loop."""
+        """Await work on the hub's loop, from any loop.
+
+        Raises:
+            ConfigurationError: if the store cannot be reached.
+            StoreUnavailable: if the hub was closed, or its loop has ended.
+        """
         if self.is_here:
             return await self._when_open(work)
-        future = asyncio.run_coroutine_threadsafe(self._when_open(work), self.loop)
-        return await asyncio.wrap_future(future)
+        future = self.start(work)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise StoreUnavailable(ENDED) from None  # who waits here was not cancelled
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
+        """Start work on the hub's loop, from another loop or a thread.
+
+        Raises:
+            StoreUnavailable: if the hub's loop has ended.
+        """
+        opened = self._when_open(work)
+        try:
+            return asyncio.run_coroutine_threadsafe(opened, self.loop)
+        except RuntimeError as error:  # the loop is closed
+            opened.close()
+            work.close()
+            raise StoreUnavailable(ENDED) from error
 
     async def _when_open(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -186,10 +228,10 @@ class Hub:
     async def latest(self, log: LogId, count: int) -> list[tuple[Entry, bytes]]:
         """Return the newest entries with their data, oldest first."""
         found: list[tuple[Entry, bytes]] = []
-        read = await self.store.logs.read_last(log, count, most_bytes=2**62)
+        read = await self.store.logs.read_last(log, min(count, MAX_HISTORY), most_bytes=2**62)
         for entry in read.entries:
             data = entry.data if entry.data is not None else await self._load(log, entry)
-            if data is not None:
+            if data is not None and is_known_kind(data):
                 found.append((entry, data))
         return found
 
@@ -217,12 +259,33 @@ class Hub:
         if watched is None:
             watched = WatchedLog(self.store, log, lambda: self._watched.pop(log, None))
             self._watched[log] = watched
-            self._background.start(self._connect(watched))
+            self._connect(watched)
         return watched, watched.watch(watcher, on_news)
 
-    async def _connect(self, watched: WatchedLog) -> None:
-        await self.open()
-        watched.connect()
+    def _connect(self, watched: WatchedLog) -> None:
+        if self._is_closed:
+            watched.close()
+        elif self._opening is not None and _has_succeeded(self._opening):
+            watched.connect()
+        else:
+            self._unconnected.append(watched)
+            if self._connecting is None:
+                context = contextvars.Context()  # its own, or the current request would be kept
+                self._connecting = asyncio.create_task(self._connect_all(), context=context)
+
+    async def _connect_all(self) -> None:
+        """Connect the logs that are watched already, when the store is open."""
+        while True:
+            try:
+                await self.open()
+                break
+            except ConfigurationError as error:  # who asks for something now gets it as well
+                logger.warning("Watched topics wait for the store. %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+        self._connecting = None
+        unconnected, self._unconnected = self._unconnected, []
+        for watched in unconnected:
+            watched.connect()
 
     async def _open(self) -> None:
         await self.store.open()
@@ -245,4 +308,9 @@ class Hub:
 
 def _has_failed(task: asyncio.Task[None]) -> bool:
     """Return whether a task is done without a result."""
-    return task.done() and (task.cancelled() or task.exception() is not None)
+    return task.done() and not _has_succeeded(task)
+
+
+def _has_succeeded(task: asyncio.Task[None]) -> bool:
+    """Return whether a task is done and has not failed."""
+    return task.done() and not task.cancelled() and task.exception() is None

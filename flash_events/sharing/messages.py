@@ -84,9 +84,9 @@ class Messages:
         subscription = self._subscribed()
         loop = asyncio.get_running_loop()
         try:
-            while deliveries := await subscription.read():
+            while await subscription.read():
                 next_at = loop.time() + seconds
-                messages = [self._hand_out(one) for one in deliveries]
+                messages = [self._hand_out(one) for one in subscription.taken()]
                 shown = [message for message in messages if message is not None]
                 if shown:
                     yield shown
@@ -125,10 +125,10 @@ class Messages:
             self._subscription = _Subscription(self._hub, self._watch)
         return self._subscription
 
-    def _next_of(self, deliveries: deque[Delivery]) -> Message | None:
-        """Hand out the next message of deliveries; None if there is none."""
-        while deliveries:
-            message = self._hand_out(deliveries.popleft())
+    def _next_of(self, subscription: "_Subscription") -> Message | None:
+        """Hand out the next message that was read already; None if there is none."""
+        while (delivery := subscription.take()) is not None:
+            message = self._hand_out(delivery)
             if message is not None:
                 return message
         return None
@@ -154,12 +154,19 @@ def message_of(delivery: Delivery, watch: Watch) -> Message | None:
 
 
 class _Subscription:
-    """A reader on the hub's loop, for a user on any loop or thread; closed when it is dropped."""
+    """A reader on the hub's loop, for users on any loop or thread; closed when it is dropped.
+
+    What was read waits here until it is taken, so that nothing is lost if a user is cancelled while
+    it waits, and several users get each message once.
+    """
 
     def __init__(self, hub: Hub, watch: Watch) -> None:
         self.is_closed = False
         self._hub = hub
         self._readers: list[Reader] = []
+        self._deliveries: deque[Delivery] = deque()
+        self._placing, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._users: set[int] = set()
 
         def begin(readers: list[Reader] = self._readers) -> None:
             readers.append(Reader(hub, watch))
@@ -195,19 +202,52 @@ class _Subscription:
         """Wait in a thread until the first position is known."""
         wait_in_thread(self._hub, self._place(), CURE)
 
-    async def read(self) -> list[Delivery]:
-        """Wait for messages; [] once it is closed."""
-        return [] if self.is_closed else await self._hub.run(self._read())
+    def enter(self, user: object) -> None:
+        """Note a user."""
+        self._users.add(id(user))
 
-    def read_in_thread(self) -> list[Delivery]:
-        """Wait for messages in a thread; [] once it is closed."""
-        return [] if self.is_closed else wait_in_thread(self._hub, self._read(), CURE)
+    def leave(self, user: object) -> None:
+        """Unsubscribe if this is the last user."""
+        self._users.discard(id(user))
+        if not self._users:
+            self.close()
+
+    async def read(self) -> bool:
+        """Wait for messages; return False once it is closed and all are taken."""
+        if not self._deliveries and not self.is_closed:
+            await self._hub.run(self._read())
+        return bool(self._deliveries) or not self._has_ended
+
+    def read_in_thread(self) -> bool:
+        """Do the same as `read`, in a thread."""
+        if not self._deliveries and not self.is_closed:
+            wait_in_thread(self._hub, self._read(), CURE)
+        return bool(self._deliveries) or not self._has_ended
+
+    def take(self) -> Delivery | None:
+        """Return the next message that was read; None if there is none now."""
+        try:
+            return self._deliveries.popleft()
+        except IndexError:  # another user may have got it
+            return None
+
+    def taken(self) -> list[Delivery]:
+        """Return all messages that were read."""
+        return list(iter(self.take, None))
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.is_closed or any(reader.is_closed for reader in self._readers)
 
     async def _place(self) -> None:
-        await self._readers[0].place()
+        async with self._placing:
+            await self._readers[0].place()
 
-    async def _read(self) -> list[Delivery]:
-        return await self._readers[0].read()
+    async def _read(self) -> None:
+        await self._place()
+        async with self._reading:
+            if not self._deliveries:
+                self._deliveries.extend(await self._readers[0].read())
 
 
 class _Loop(AsyncIterator[Message], Iterator[Message]):
@@ -216,25 +256,27 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
     def __init__(self, messages: Messages, subscription: _Subscription) -> None:
         self._messages = messages
         self._subscription = subscription
-        self._deliveries: deque[Delivery] = deque()
+        subscription.enter(self)
 
     def __del__(self) -> None:
-        self._subscription.close()
+        self._subscription.leave(self)
 
     async def __anext__(self) -> Message:
-        messages, subscription, deliveries = self._messages, self._subscription, self._deliveries
-        del self  # a traceback that is kept, as that of a cancelled task, must not keep the loop
-        while (message := messages._next_of(deliveries)) is None:
-            deliveries.extend(await subscription.read())
-            if not deliveries:
-                raise StopAsyncIteration
-        return message
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not await self._subscription.read():
+                    raise StopAsyncIteration
+            return message
+        finally:
+            del (
+                self
+            )  # a traceback that is kept, as that of a cancelled task, must not keep the loop
 
     def __next__(self) -> Message:
-        messages, subscription, deliveries = self._messages, self._subscription, self._deliveries
-        del self
-        while (message := messages._next_of(deliveries)) is None:
-            deliveries.extend(subscription.read_in_thread())
-            if not deliveries:
-                raise StopIteration
-        return message
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not self._subscription.read_in_thread():
+                    raise StopIteration
+            return message
+        finally:
+            del self

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flash_events import context
-from flash_events.errors import ConfigurationError
+from flash_events.errors import ConfigurationError, StoreUnavailable
 from flash_events.settings import Settings
-from flash_events.sharing.hub import Hub
+from flash_events.sharing.hub import ENDED, Hub
 from flash_events.stores import Store
 from flash_events.stores.memory import MemoryData
 from flash_events.stores.urls import MEMORY, store_of, workers_store
@@ -50,7 +50,7 @@ class Namespace:
         Raises:
             ConfigurationError: if no other process could see what this one publishes.
         """
-        hubs = {loop: hub for loop, hub in self._hubs.items() if not loop.is_closed()}
+        hubs = {loop: hub for loop, hub in list(self._hubs.items()) if not loop.is_closed()}
         if has_loop() and (hub := hubs.get(asyncio.get_running_loop())) is not None:
             return hub
         return next(iter(hubs.values()), None) or self._background_hub()
@@ -176,8 +176,8 @@ def namespace_of(settings: Settings) -> Namespace:
     """Return the namespace of an app with these settings."""
     namespaces = _current().namespaces
     key = settings.store_url, settings.namespace
-    if key not in namespaces:
-        namespaces[key] = _current().new_namespace(settings)
+    if key not in namespaces:  # setdefault: other threads may ask at the same time
+        namespaces.setdefault(key, _current().new_namespace(settings))
     return namespaces[key]
 
 
@@ -224,13 +224,14 @@ def wait_in_thread(hub: Hub, work: Coroutine[Any, Any, T], cure: str) -> T:
     Raises:
         RuntimeError: if an event loop runs in this thread, which must not be blocked.
         GeneratorExit: if the run is stopped.
+        StoreUnavailable: if the hub was closed, or its loop has ended.
     """
     if has_loop():
         work.close()
         raise RuntimeError(
             f"An event loop runs in this thread; waiting would block it and all its streams. {cure}"
         )
-    future = asyncio.run_coroutine_threadsafe(hub.run(work), hub.loop)
+    future = hub.start(work)
     stopping = context.stopping.get()
     try:
         if stopping is None:
@@ -240,7 +241,7 @@ def wait_in_thread(hub: Hub, work: Coroutine[Any, Any, T], cure: str) -> T:
     except concurrent.futures.CancelledError:
         if stopping is not None and stopping.is_stopped:
             raise GeneratorExit from None
-        raise
+        raise StoreUnavailable(ENDED) from None
     except BaseException:
         future.cancel()
         raise

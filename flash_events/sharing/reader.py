@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flash_events.errors import TopicOverflow
+from flash_events.errors import StoreUnavailable, TopicOverflow
+from flash_events.sharing.codecs import is_known_kind
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.watched import OnNews, Watcher
 from flash_events.stores import START, Entry, LogId, Position
 
 Overflow = Literal["skip", "latest", "error"]
+
+MAX_OFFSET = 2**53
+"""Offsets above it are no offsets of a message; stores need not know such numbers."""
 
 PAGE_BYTES = 256 * 1024
 """Maximum size of what a reader that is late takes from the store at once."""
@@ -156,12 +160,16 @@ class Reader:
         if self._is_placed:
             return
         await self._log.ready()
+        if self.is_closed:
+            return
         head = self._first
         self._joined_at = head.offset
         since, last = self._watch.start.since, self._watch.start.last
         self.position = head
         if since is not None or last:
-            wanted = since if since is not None else Position(max(0, head.offset - last))
+            wanted = Position(max(0, head.offset - last))
+            if since is not None:
+                wanted = Position(min(since.offset, MAX_OFFSET), since.nonce)
             read = await self._hub.store.logs.read(self._log.id, wanted, PAGE_BYTES)
             self.position = wanted
             if not read.is_known:
@@ -185,10 +193,12 @@ class Reader:
         await self.place()
         while not self.is_closed:
             self._news.clear()
+            position = self.position
             found = await self.take()
             if found:
                 return found
-            await self._news.wait()
+            if position == self.position:
+                await self._news.wait()
         return []
 
     def is_next(self, entry: Entry) -> bool:
@@ -203,44 +213,77 @@ class Reader:
         )
 
     async def take(self) -> list[Delivery]:
-        """Return the messages that there are, up to a size; [] if there are none now."""
+        """Return the messages that there are, up to a size; [] if there are none now.
+
+        Whoever is cancelled while it waits, or gets an error, has taken nothing.
+
+        Raises:
+            TopicOverflow: if messages were missed, with `overflow="error"`.
+            StoreUnavailable: if the store refuses it.
+        """
         await self.place()
+        if self.is_closed:
+            return []
         entries = await self._entries()
         found: list[Delivery] = []
+        position, skipped, lost_after = self.position, self._skipped, self._lost_after
         for entry in entries:
-            data = entry.data
-            if data is None and not self._watch.is_lazy:
-                data = await self._hub.store.logs.load(self._log.id, entry.offset)
-                if data is None:  # it has gone meanwhile
-                    continue
-            missed: int | None = self._skipped + entry.offset - self.position.offset - 1
-            if self._lost_after is not None and entry.offset > self._lost_after:
-                missed = self._lost_after = None
+            try:
+                data = await self._data(entry)
+            except StoreUnavailable:
+                if found:
+                    break
+                raise
+            if not self._is_readable(data):
+                continue
+            missed: int | None = skipped + entry.offset - position.offset - 1
+            if lost_after is not None and entry.offset > lost_after:
+                missed = lost_after = None
             if missed and self._watch.overflow == "error":
+                if found:
+                    break
                 self._hub.missed += missed
                 raise TopicOverflow(missed)
-            self._skipped = 0
-            self._hub.missed += missed or 0
-            self.position = entry.position
+            skipped, position = 0, entry.position
             found.append(Delivery(entry, data, missed, entry.offset <= self._joined_at))
+        else:
+            self._ahead = ()
+            if entries and entries[-1].offset > position.offset:  # gone, or of another version
+                skipped += entries[-1].offset - position.offset
+                position = entries[-1].position
+        self._ahead = [one for one in self._ahead if one.offset > position.offset]
+        self._hub.missed += sum(one.missed or 0 for one in found)
+        self.position, self._skipped, self._lost_after = position, skipped, lost_after
         return found
 
+    async def _data(self, entry: Entry) -> bytes | None:
+        """Return the data of an entry; None if it has gone, or is left out as it is large."""
+        if entry.data is not None or self._watch.is_lazy:
+            return entry.data
+        return await self._hub.store.logs.load(self._log.id, entry.offset)
+
+    def _is_readable(self, data: bytes | None) -> bool:
+        if data is None:
+            return self._watch.is_lazy
+        if not is_known_kind(data):
+            self._log.warn_of_unknown_kind()
+            return False
+        return True
+
     async def _entries(self) -> Sequence[Entry]:
+        """Return the entries that come next."""
         log = self._log
-        if self._resets != log.resets:
-            self._resets, self._ahead = log.resets, ()
-            self._lost_after = log.restart.offset
-            self._joined_at = min(self._joined_at, log.restart.offset)
-            if self.position.offset > log.restart.offset:
-                self.position = log.restart
-        if self._ahead:
-            ahead, self._ahead = self._ahead, ()
-            return ahead
-        entries = log.recent_after(self.position.offset)
-        if entries is None:
-            if self.position == log.head:
+        entries: Sequence[Entry] | None = None
+        while entries is None:
+            if self._resets != log.resets:
+                await self._go_back()
+            if self._ahead:
+                return self._ahead
+            entries = log.recent_after(self.position.offset)
+            if entries is None and self.position == log.head:
                 return ()
-            entries = await self._from_store()
+            if entries is None:
+                entries = await self._from_store()
         if entries and self._watch.overflow == "latest":
             missed = entries[0].offset - self.position.offset - 1
             if missed:
@@ -250,18 +293,37 @@ class Reader:
                 entries = [newest]
         return entries
 
-    async def _from_store(self) -> list[Entry]:
+    async def _from_store(self) -> list[Entry] | None:
+        """Return entries that the store has; None if it has lost its memory meanwhile."""
         log = self._log
         read = await self._hub.store.logs.read(log.id, self.position, PAGE_BYTES)
         if not read.is_known:
+            await log.settle()
+            if self._resets != log.resets:
+                return None
             self._lose(read.first - 1)
-            log.doubt()
         entries = list(read.entries)
         if not entries or entries[0].offset > log.recent_first > self.position.offset:
             # Without a history, only this worker's memory has them.
             recent = log.recent_after(max(self.position.offset, log.recent_first - 1))
             entries = recent or entries
         return entries
+
+    async def _go_back(self) -> None:
+        """Go back to where the store goes on after it has lost its memory."""
+        log = self._log
+        resets, restart = log.resets, log.restart
+        is_behind = self.position.offset <= restart.offset
+        if not is_behind and self.position.nonce:
+            read = await self._hub.store.logs.read(log.id, self.position, 1)
+            if read.is_known:  # it was placed after that
+                self._resets = resets
+                return
+        self._resets, self._ahead = resets, ()
+        self._lost_after = restart.offset
+        self._joined_at = min(self._joined_at, restart.offset)
+        if not is_behind:
+            self.position = restart
 
     def _lose(self, offset: int) -> None:
         """Go on from an offset of a store that does not know the reader's position."""

@@ -17,7 +17,7 @@ import orjson
 from flash_events.brokers.ids import RunId
 from flash_events.errors import LogGone, StoreUnavailable
 from flash_events.runs.output import Output
-from flash_events.sharing.codecs import Kind, json_or_none, kind_of
+from flash_events.sharing.codecs import Kind, is_known_kind, json_or_none, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import Delivery, Reader, Watch
 from flash_events.stores import Entry, Position
@@ -65,7 +65,7 @@ class Relays:
         bodies = self._bodies.get(origin)
         if bodies is None:
             bodies = self._bodies[origin] = []
-            if all(entry.data is not None for entry in entries):
+            if all(entry.data is not None and is_known_kind(entry.data) for entry in entries):
                 deliveries = [Delivery(entry, entry.data, 0, False) for entry in entries]
                 bodies += [(body, last.position) for body, last in encode(deliveries, watch)]
         return bodies
@@ -174,7 +174,8 @@ class Relay:
             head = self._reader.head
             try:
                 await self._reader.place()
-                self._sent = self._reader.position.offset
+                position = self._reader.position
+                self._sent = position.offset
                 deliveries = await self._reader.take()
             except StoreUnavailable as error:
                 logger.warning("%s waits for the store. %s", self.name, error)
@@ -183,7 +184,8 @@ class Relay:
             for body, last in encode(deliveries, self._watch):
                 await self.output.send(body)
                 self._sent = last.offset
-            if not deliveries and head == self._reader.head:
+            is_done = not deliveries and position == self._reader.position
+            if is_done and head == self._reader.head:
                 self._task = None  # from now on, the hub passes messages on
                 return
 

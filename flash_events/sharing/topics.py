@@ -10,7 +10,7 @@ from flash_events.errors import CallbackError, did_you_mean
 from flash_events.sharing import names
 from flash_events.sharing.codecs import Kind, encode_message, off_loop, stored_frame_bytes
 from flash_events.sharing.frames import is_equal_frame
-from flash_events.sharing.hub import Hub
+from flash_events.sharing.hub import MAX_HISTORY, Hub
 from flash_events.sharing.messages import Message, Messages, message_of
 from flash_events.sharing.process import Namespace, wait_in_thread
 from flash_events.sharing.reader import FROM_NOW_ON, Delivery, Overflow, Start, Watch
@@ -19,7 +19,6 @@ from flash_events.stores import Keep, LogId, Position
 Scope = Literal["app"]
 """Whose copy of a topic or value it is: `app` is one for all."""
 
-MAX_HISTORY = 100_000
 MAX_KEY = 1000
 
 CURE = "Write `async def` and await the method without _sync."

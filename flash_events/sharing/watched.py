@@ -77,12 +77,13 @@ class WatchedLog:
         """The newest entries, without gaps; the last one is at `head`."""
         self._recent_bytes = 0
         self._is_ready = asyncio.Event()
-        self._early: list[Entry] = []
-        """News that came before `head` was known."""
+        self._early: deque[Entry] = deque(maxlen=RECENT_ENTRIES)
+        """News that came while the store is read."""
         self._unwatch: Callable[[], None] | None = None
         self._must_look = False
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._has_warned = False
 
     @property
     def is_closed(self) -> bool:
@@ -140,16 +141,28 @@ class WatchedLog:
 
     def note(self, position: Position) -> None:
         """Note an entry that this worker has published."""
-        self._published = position
+        if position.offset > self._published.offset:  # the answers may come in another order
+            self._published = position
 
     def compare(self, head: Position) -> None:
         """Read the store if its last position is not the one that is known here."""
         if self._is_ready.is_set() and head != self.head:
             self._look()
 
-    def doubt(self) -> None:
+    async def settle(self) -> None:
         """Read the store, because a reader has found that it does not know a position."""
         self._look()
+        while self._looking is not None:
+            await asyncio.wait({self._looking})
+
+    def warn_of_unknown_kind(self) -> None:
+        """Log, once, that messages cannot be decoded."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "Messages of a topic were published by another version of flash_events, which this "
+                "one cannot decode. They count as missed."
+            )
 
     def recent_after(self, offset: int) -> list[Entry] | None:
         """Return the entries after an offset; None if they are not all in memory."""
@@ -170,25 +183,29 @@ class WatchedLog:
     def _on_news(self, entries: Sequence[Entry] | None) -> None:
         if entries is None:
             self._look()
-            return
-        if not self._is_ready.is_set():
+        elif self._looking is not None:
+            # If the store has lost its memory, they may have the next numbers, and not be the next.
             self._early.extend(entries)
-            return
+        else:
+            self._take(entries)
+
+    def _take(self, entries: Sequence[Entry]) -> None:
         fresh: list[Entry] = []
-        for entry in entries:
+        for index, entry in enumerate(entries):
             if entry.offset == self.head.offset + 1:
                 self._add(entry)
                 fresh.append(entry)
             elif entry.offset > self.head.offset or not self._has(entry):
+                self._early.extend(entries[index:])
                 self._look()
                 break
         if fresh:
             self._tell(fresh)
 
     def _has(self, entry: Entry) -> bool:
-        """Return whether an entry came before; older ones than those in memory count as known."""
+        """Return whether an entry came before and is in memory."""
         index = entry.offset - self.recent_first
-        return index < 0 or self._recent[index].nonce == entry.nonce
+        return index >= 0 and self._recent[index].nonce == entry.nonce
 
     def _add(self, entry: Entry) -> None:
         if self._recent and entry.offset != self.head.offset + 1:
@@ -207,7 +224,10 @@ class WatchedLog:
 
     def _tell(self, entries: Sequence[Entry]) -> None:
         for on_news in list(self._watchers.values()):
-            on_news(entries)
+            try:
+                on_news(entries)
+            except Exception:  # of one watcher; the others must not miss their news
+                logger.exception("News of a topic were not handled")
 
     def _look(self) -> None:
         self._must_look = True
@@ -222,21 +242,28 @@ class WatchedLog:
                 self._must_look = False
                 try:
                     await self._read_once()
-                except StoreUnavailable as error:
-                    logger.warning("A topic could not be read; trying again. %s", error)
+                except Exception as error:  # whatever it was: who stops here waits for ever
+                    is_known = isinstance(error, StoreUnavailable)
+                    logger.warning(
+                        "A topic could not be read; trying again. %s",
+                        error,
+                        exc_info=None if is_known else error,
+                    )
                     self._must_look = True
                     await asyncio.sleep(seconds)
                     seconds = min(2 * seconds, MAX_RETRY_SECONDS)
         finally:
             self._looking = None
+        early = list(self._early)
+        self._early.clear()
+        self._take(early)
 
     async def _read_once(self) -> None:
         if not self._is_ready.is_set():
             [self.head] = await self._store.logs.heads([self.id])
             self.joined = self.head
             self._is_ready.set()
-            early, self._early = self._early, []
-            self._on_news(early)
+            self._drop_early()
             return
         read = await self._store.logs.read(self.id, self.head)
         if not read.is_known:
@@ -249,12 +276,25 @@ class WatchedLog:
         if fresh:
             self._tell(fresh)
         if self.head.offset < read.head.offset:
-            if not fresh:  # all of them are gone already
-                self._forget_recent()
-                self.head = read.head
-                self._tell(())
-            else:
+            if fresh:
                 self._must_look = True
+            else:  # all of them are gone already
+                self._skip_to(read.head)
+        self._drop_early()
+
+    def _skip_to(self, head: Position) -> None:
+        """Go on after entries that are not kept, with the news that have come meanwhile."""
+        early = next((one for one in self._early if one.offset > self.head.offset), None)
+        if early is not None and early.offset <= head.offset:
+            head = Position(early.offset - 1)
+        self._forget_recent()
+        self.head = head
+        self._tell(())
+
+    def _drop_early(self) -> None:
+        """Drop the news that the store was read after."""
+        while self._early and self._early[0].offset <= self.head.offset:
+            self._early.popleft()
 
     async def _go_back(self) -> None:
         """Go back to the last entry in memory that the store still knows."""

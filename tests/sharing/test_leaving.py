@@ -350,7 +350,7 @@ def objects() -> Counter[str]:
         {
             one.__qualname__: count
             for one, count in types.items()
-            if one.__module__.startswith(("flash_events", "asyncio", "_asyncio", "threading"))
+            if str(one.__module__).startswith(("flash_events", "asyncio", "_asyncio", "threading"))
             or one.__name__ in ("frame", "coroutine", "async_generator", "generator")
         }
     )

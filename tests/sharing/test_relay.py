@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 from flash_events import stream_props
 from flash_events.brokers.log import LogLimits
 from flash_events.brokers.memory.log import MemoryLog
 from flash_events.runs.output import Output
+from flash_events.settings import Settings
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import FROM_NOW_ON, Start
 from flash_events.sharing.relay import CLEARED, MINE, REPLAY, UPDATE, Relay, Relays
@@ -208,6 +210,21 @@ async def test_a_page_that_reads_nothing_catches_up_or_is_told(
     await topic.publish("live again")
     await slow.until(len(slow.news) + 1)
     assert slow.data[-1] == "live again"
+
+
+async def test_a_page_that_reads_nothing_costs_little_memory(hub: Hub, app: DeclaredValues) -> None:
+    topic = app.topic("news")
+    slow = Page(hub, topic, limits=Settings().log_limits)
+    await until(lambda: slow.log.waiting > 0)
+    tracemalloc.start()
+    try:
+        for n in range(1000):
+            await topic.publish(f"{n:10000}")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert slow.relay.output.updates < 1000
+    assert peak < 5_000_000, f"{peak:,} bytes for 10,000,000 bytes of messages"
 
 
 async def test_a_burst_reaches_many_pages_whole(hub: Hub, app: DeclaredValues) -> None:

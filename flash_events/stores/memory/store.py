@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from flash_events.stores.logs import (
@@ -40,8 +41,9 @@ class _Watcher:
             is_here = False
         if is_here:
             self.on_news(entries)
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.on_news, entries)
+        else:
+            with suppress(RuntimeError):  # its loop is closed
+                self.loop.call_soon_threadsafe(self.on_news, entries)
 
 
 @dataclass(slots=True, eq=False)
