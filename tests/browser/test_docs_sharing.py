@@ -20,6 +20,9 @@ from tests.support.server import ROOT, Served, serving, wait_until
 from tests.support.tab import HAS_LOADED, Tab
 
 PAGE = "how-to/sharing.md"
+STARTED = re.compile("Running on|Application startup complete")
+"""What each worker of hypercorn and of uvicorn writes when it serves."""
+
 ROUND = 12
 """Number of clicks that come at once, each on a connection of its own."""
 
@@ -30,6 +33,8 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("recipes")
     app, path = "tests.apps.recipes:server", str(ROOT)
     with serving(app, home, workers=4, home=home, PYTHONPATH=path) as served:
+        # All of them have imported the programs before one refreshes what it has computed then.
+        wait_until(lambda: len(STARTED.findall(served.log())) == 4, 30, "all workers")
         yield served
 
 
