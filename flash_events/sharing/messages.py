@@ -268,9 +268,8 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
                     raise StopAsyncIteration
             return message
         finally:
-            del (
-                self
-            )  # a traceback that is kept, as that of a cancelled task, must not keep the loop
+            # A traceback that is kept, as that of a cancelled task, must not keep the loop.
+            del self
 
     def __next__(self) -> Message:
         try:

@@ -270,6 +270,19 @@ async def test_a_task_may_read_on_after_the_run_that_has_started_it(
     kept.clear()
 
 
+async def test_the_next_message_can_be_awaited_without_a_loop(
+    hub: Hub, app: DeclaredValues
+) -> None:
+    topic = app.topic("news")
+    messages = topic.subscribe()
+    waiting = asyncio.ensure_future(anext(aiter(messages)))
+    await asyncio.sleep(0)
+    await topic.publish("next")
+    async with asyncio.timeout(5):
+        assert (await waiting).data == "next"
+    await until(lambda: hub.readers == 0)
+
+
 async def take_one(topic: Topic) -> None:
     async for _ in topic.subscribe(last=1):
         break
