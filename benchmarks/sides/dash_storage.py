@@ -8,7 +8,9 @@ from dash._shared_storage import LocalSharedStorage, RedisSharedStorage
 
 async def connect(url: str) -> "Side":
     is_redis = url.startswith("redis")
-    storage: Any = RedisSharedStorage(url) if is_redis else LocalSharedStorage(url.replace("/", "-"))
+    storage: Any = (
+        RedisSharedStorage(url) if is_redis else LocalSharedStorage(url.replace("/", "-"))
+    )
     storage.start()
     return Side(storage)
 
