@@ -59,6 +59,11 @@ class Watch:
     is_lazy: bool = False
     origin: str = ""
 
+    @property
+    def is_newcomer(self) -> bool:
+        """Whether it has read nothing before, and need not know what was cleared earlier."""
+        return self.start.since is None
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -84,16 +84,18 @@ def read_nothing(served: Served, store: str, seconds: float, rate: int = 200) ->
     with opened(served) as http, opened(served) as other, ThreadPoolExecutor(1) as pool:
         quick = TopicPage(http, served.url)
         silent = TopicPage(other, served.url, receive_bytes=4096)
+        following = pool.submit(quick.follow)
+        publish_until_begun(topic, quick)
+        for _ in range(1000):  # what any page needs does not count as growth
+            topic.publish_sync(text)
         stream = Stream(
             f"{served.url}_dash-flash-events/start", silent.start_body(), silent.receive_bytes
         )
-        following = pool.submit(quick.follow)
-        publish_until_begun(topic, quick)
         base = most = resident_bytes(worker)
         pause = threading.Event()
         lag = 0
         begun = time.monotonic()
-        begun_at = quick.offset + 1
+        begun_at = topic.publish_sync("it begins")
         for n in range(count):
             pause.wait(max(0.0, begun + n / rate - time.monotonic()))
             topic.publish_sync([n, text])
