@@ -112,6 +112,9 @@ async def test_a_cleared_value_is_told_with_the_initial_one(hub: Hub, app: Decla
     await page.until(2)
     assert page.data == [{"year": 2025}, {"year": 2026}]
     assert page.flags == [0, CLEARED]
+    again = Page(hub, value, Start(since=Position(1)))
+    await again.until(1)
+    assert (again.data, again.flags) == ([{"year": 2026}], [REPLAY | CLEARED])
     late = Page(hub, value, Start(last=1))
     await value.set(1)
     await late.until(1)
