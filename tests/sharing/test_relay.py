@@ -159,20 +159,6 @@ async def test_a_page_that_reads_nothing_costs_little_memory(hub: Hub, app: Decl
     assert peak < 5_000_000, f"{peak:,} bytes for 10,000,000 bytes of messages"
 
 
-async def test_a_burst_to_many_pages_comes_in_few_events(hub: Hub, app: DeclaredValues) -> None:
-    topic = app.topic("news")
-    relays = Relays(hub)
-    pages = [Page(hub, topic, relays=relays) for _ in range(400)]
-    await topic.publish(0)
-    await asyncio.gather(*(page.until(1) for page in pages))
-    for n in range(1, 50):
-        await topic.publish(n)
-    for page in (pages[0], pages[-1]):
-        await page.until(50)
-        assert page.data == list(range(50))
-        assert len(page.numbers) < 50
-
-
 async def test_a_burst_reaches_many_pages_whole(hub: Hub, app: DeclaredValues) -> None:
     topic = app.topic("news", history=2000)
     relays = Relays(hub)
