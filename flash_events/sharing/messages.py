@@ -143,7 +143,7 @@ def message_of(delivery: Delivery, watch: Watch) -> Message | None:
     """Return the message of a delivery; None if a newcomer need not know of it."""
     entry = delivery.entry
     is_cleared = delivery.data is not None and kind_of(delivery.data) is Kind.CLEARED
-    if is_cleared and delivery.is_replay and watch.is_new:
+    if is_cleared and delivery.is_replay and watch.is_newcomer:
         return None
     data = None if delivery.data is None else decode_message(delivery.data)
     data = copy.deepcopy(watch.initial) if is_cleared else data

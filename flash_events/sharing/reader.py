@@ -60,8 +60,8 @@ class Watch:
     origin: str = ""
 
     @property
-    def is_new(self) -> bool:
-        """Whether its reader has read nothing before, so that what was cleared is no news."""
+    def is_newcomer(self) -> bool:
+        """Whether it has read nothing before, and need not know what was cleared earlier."""
         return self.start.since is None
 
 

@@ -201,7 +201,7 @@ def encode(deliveries: Iterable[Delivery], watch: Watch) -> Iterator[tuple[bytes
     for delivery in deliveries:
         entry, data = delivery.entry, delivery.data
         kind = kind_of(data) if data is not None else None
-        if kind is Kind.CLEARED and delivery.is_replay and watch.is_new:
+        if kind is Kind.CLEARED and delivery.is_replay and watch.is_newcomer:
             continue
         flags = (
             MINE * (entry.origin == watch.origin)
