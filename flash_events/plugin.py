@@ -32,6 +32,7 @@ from flash_events.sharing import apps
 from flash_events.sharing.process import mark_serving, namespace_of
 from flash_events.sharing.topics import Topic, TopicKeywords
 from flash_events.sharing.values import DeclaredValues, SharedValue, ValueKeywords
+from flash_events.stores.urls import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ class _Wiring:
         wanted = Settings.load(**given)
         if self._settings is None:
             check_broker(wanted.broker)
+            if wanted.store:
+                check_store(wanted.store)
             self._settings = wanted
         settings = self._settings
         differing = [name for name in given if getattr(wanted, name) != getattr(settings, name)]

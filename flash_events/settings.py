@@ -163,6 +163,12 @@ class Settings:
             flag = getattr(self, name)
             if not isinstance(flag, bool) and (flag is not None or name != "debug"):
                 raise ConfigurationError(f"Expected {name} to be True or False, got {flag!r}.")
+        for name in ("store", "namespace"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or not text.isprintable():
+                raise ConfigurationError(f"Expected {name} to be a string, got {text!r:.80}.")
+        if not self.namespace:
+            raise ConfigurationError("Expected namespace to be a name, got an empty string.")
         if self.identify is not None and not _takes_a_request(self.identify):
             raise ConfigurationError(
                 "Expected identify to be a function that takes a request and returns a string, "

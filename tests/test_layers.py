@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "plugin": {
         "bridge", "brokers", "callbacks", "endpoint", "errors", "mistakes", "operations",
         "options", "registration", "runs", "settings", "sharing",
+        "stores",
     },
     "__main__": {"operations"},
     "__init__": {

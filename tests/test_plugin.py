@@ -276,6 +276,20 @@ def test_an_unknown_broker_is_refused_at_once() -> None:
         FlashEvents(new_app(), broker="carrier-pigeon://")
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"store": "postgres://host"}, "Expected store to be 'redis://host:port/db'"),
+        ({"store": None}, "Expected store to be a string, got None"),
+        ({"namespace": ""}, "Expected namespace to be a name"),
+        ({"namespace": 7}, "Expected namespace to be a string, got 7"),
+    ],
+)
+def test_a_wrong_store_or_namespace_is_refused_at_once(setting: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        FlashEvents(new_app(), **setting)
+
+
 async def test_a_cell_that_runs_again_while_the_app_serves_replaces_the_callback() -> None:
     app = new_app()
     event_callback(START)(live)

@@ -1,5 +1,8 @@
 """Stores by URL; a driver is imported on first use."""
 
+from collections.abc import Callable
+from functools import partial
+
 from flash_events.brokers.urls import REDIS_SCHEMES
 from flash_events.errors import ConfigurationError
 from flash_events.extras import how_to_install
@@ -22,8 +25,17 @@ def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
     Raises:
         ConfigurationError: if the URL names no known store, or its driver is missing.
     """
+    return _engine(url, data, outage_seconds)()
+
+
+def check_store(url: str) -> None:
+    """Raise the error that `store_of` would raise; create nothing."""
+    _engine(url, MemoryData(), 0.0)
+
+
+def _engine(url: str, data: MemoryData, outage_seconds: float) -> Callable[[], Store]:
     if url == MEMORY:
-        return MemoryStore(data)
+        return partial(MemoryStore, data)
     if url.partition("://")[0] in REDIS_SCHEMES:
         try:
             from flash_events.stores.redis import RedisStore
@@ -31,9 +43,9 @@ def store_of(url: str, data: MemoryData, outage_seconds: float) -> Store:
             raise ConfigurationError(
                 f"The store needs redis-py ({error}). {how_to_install('redis')}"
             ) from error
-        return RedisStore(url, outage_seconds)
+        return partial(RedisStore, url, outage_seconds)
     if url.startswith(SQLITE):
-        return SqliteStore(url.removeprefix(SQLITE))
+        return partial(SqliteStore, url.removeprefix(SQLITE))
     raise ConfigurationError(
         "Expected store to be 'redis://host:port/db', 'sqlite:////path/to/file' or 'memory://', "
         f"got {url!r}."
