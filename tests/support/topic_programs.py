@@ -135,6 +135,8 @@ async def run_program(
                     cleared.add(head)
                 case "pass":
                     advance(*args)
+                case "sleep":
+                    await asyncio.sleep(*args)
                 case "subscribe":
                     readings.append(await _subscribe((mine, other)[len(readings) % 2], head, *args))
                 case "read":

@@ -172,11 +172,11 @@ async def flush(server: RedisServer) -> None:
             assert numbers(one) == before + after
 
 
-async def write_together(store: str, app: DeclaredValues, count: int, readers: int) -> None:
+async def write_together(store: str, count: int, readers: int) -> None:
     """Four workers write and read at once."""
     publishers = [("publish", f"p{n}", count) for n in range(4)]
     reads = [("read", readers // 4, 4 * count)] * 4
-    results = await work_together(app, store, *publishers, *reads)
+    results = await work_together(None, store, *publishers, *reads)
     assert len({digest for result in results[4:] for digest in result}) == 1
     print(
         f"\n4 writers, {readers} readers of {4 * count}: longest publish {max(results[:4]):.3f} s"
