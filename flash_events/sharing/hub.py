@@ -310,6 +310,9 @@ class Hub:
             except StoreUnavailable as error:
                 logger.warning("The watched topics could not be compared. %s", error)
                 continue
+            except Exception:  # whatever it was: lost news must be found later
+                logger.exception("The watched topics could not be compared")
+                continue
             for log, head in zip(logs, heads, strict=True):
                 log.compare(head)
 
