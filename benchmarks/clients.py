@@ -90,6 +90,17 @@ class Endpoint:
             writer.close()
 
 
+def subscription(topic: str) -> dict[str, Any]:
+    """Returns the request body of a `Subscription` of a page."""
+    wanted = {"name": topic, "params": {}, "last": 0, "since": None, "overflow": "skip"}
+    return {
+        "output": f"flash_events.subscription:{topic}",
+        "inputs": [{"id": topic, "property": "topic", "value": wanted}],
+        "state": [],
+        "changedPropIds": [],
+    }
+
+
 class Tab:
     """A page without a browser: one connection and its runs."""
 
@@ -103,7 +114,13 @@ class Tab:
         self, component_id: str, value: object = 1
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Starts a run whose response is the connection; yields its bytes."""
-        async with self._at.post("start", self.start_body(component_id, value)) as (status, reader):
+        async with self.send(self._at.body(component_id, value)) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def send(self, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Sends a start whose response is the connection; yields its bytes."""
+        async with self._at.post("start", self.body_with(body)) as (status, reader):
             assert status == 200, f"A start was answered with {status}."
             yield chunks(reader)
 
@@ -123,11 +140,19 @@ class Tab:
 
     async def join(self, component_id: str, value: object = 1, at: Endpoint | None = None) -> None:
         """Starts a run on the open connection, on another worker if requested."""
-        body = self.start_body(component_id, value, self._connection)
-        async with (at or self._at).post("start", body) as (status, _):
+        await self.join_with(self._at.body(component_id, value), at)
+
+    async def join_with(self, body: Mapping[str, Any], at: Endpoint | None = None) -> None:
+        """Sends a start on the open connection, to another worker if requested."""
+        started = (at or self._at).post("start", self.body_with(body, self._connection))
+        async with started as (status, _):
             assert status == 202, f"A start beside others was answered with {status}."
 
-    def start_body(self, component_id: str, value: object = 1, *connections: str) -> dict[str, Any]:
+    def start_body(self, component_id: str, value: object = 1) -> dict[str, Any]:
+        """Returns the body of a start on a new connection."""
+        return self.body_with(self._at.body(component_id, value))
+
+    def body_with(self, body: Mapping[str, Any], *connections: str) -> dict[str, Any]:
         """Returns the body of a start on a new connection, or on an open one."""
         # An id for a new connection comes along even where one is open, as a browser's does.
         fields = {
@@ -137,7 +162,7 @@ class Tab:
             "connection": new_id() if connections else self._connection,
             "connections": connections,
         }
-        return {**self._at.body(component_id, value), "flash_events": fields}
+        return {**body, "flash_events": fields}
 
 
 async def chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -79,7 +79,7 @@ EXAMPLES = [
     Example(cards, "Cards", "◫", "cyan", ("MATCH", "RunState", "several runs")),
     Example(frames, "Frames", "◉", "violet", ("plain generator", "images", "overlap")),
     Example(shared_filter, "Shared filter", "⇄", "pink", ("shared_value", "Subscription")),
-    Example(script_feed, "Feed from a script", "⇉", "lime", ("topic", "Subscription", "threads")),
+    Example(script_feed, "Script feed", "⇉", "lime", ("topic", "Subscription", "threads")),
 ]
 
 
@@ -111,7 +111,7 @@ def index() -> dmc.Stack:
     title = dmc.Title("What streams into a Dash page", order=2)
     text = dmc.Text(
         "Small, complete apps. Start one, read its source beside it, and copy what you need. "
-        "What you start ends by itself when you leave its page.",
+        "What you start ends by itself when you leave its page, and a script after a minute.",
         c="dimmed",
         maw=640,
     )

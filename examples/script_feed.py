@@ -31,25 +31,23 @@ def script() -> None:
 
 
 axis = {"autorange": True, "gridcolor": "rgba(128,128,128,0.2)", "zeroline": False}
-figure: dict[str, Any] = {
-    "data": [{"x": [], "y": [], "mode": "lines", "line": {"color": "#0ca678"}}],
-    "layout": {
-        **dict.fromkeys(("paper_bgcolor", "plot_bgcolor"), "rgba(0,0,0,0)"),
-        **{"margin": {"l": 40, "r": 8, "t": 8, "b": 40}, "font": {"color": "#909296"}},
-        **{"xaxis": {**axis, "type": "date"}, "yaxis": axis},
-    },
+look = {
+    **dict.fromkeys(("paper_bgcolor", "plot_bgcolor"), "rgba(0,0,0,0)"),
+    **{"margin": {"l": 40, "r": 8, "t": 8, "b": 40}, "font": {"color": "#909296"}},
+    **{"xaxis": {**axis, "type": "date"}, "yaxis": axis},
 }
+line: dict[str, Any] = {"x": [], "y": [], "mode": "lines", "line": {"color": "#0ca678"}}
+figure = {"data": [line], "layout": look}
 controls = [
     dmc.Button("Start the script", id="feed-start"),
     dmc.Badge("connecting", id="feed-state", variant="dot", size="lg"),
     dmc.Text("", id="feed-value", fw=700, ml="auto"),
 ]
-style = {"height": "max(280px, 55dvh)"}
 layout = dmc.Stack(
     [
         Subscription(feed, id="feed", last=POINTS),
         dmc.Group(controls),
-        dcc.Graph(id="feed-graph", figure=figure, responsive=True, style=style),
+        dcc.Graph(id="feed-graph", figure=figure, config={"displayModeBar": False}),
         dmc.Text("Open a second window: it has the same points.", id="feed-note", size="sm"),
     ]
 )
@@ -71,7 +69,7 @@ def show_state(state: str) -> str:
     return state
 
 
-app = Dash(__name__, backend="quart", title="Feed from a script")
+app = Dash(__name__, backend="quart", title="Script feed")
 app.layout = dmc.MantineProvider(dmc.Container(layout, size="lg", py="lg"))
 server = app.server
 

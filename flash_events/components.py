@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from flash_events.errors import CallbackError, did_you_mean
 from flash_events.registration import EventFunction, registered
+from flash_events.sharing.codecs import json_or_none
 from flash_events.sharing.hub import MAX_HISTORY
 from flash_events.sharing.topics import Topic, check_count
 from flash_events.sharing.values import SharedValue
@@ -120,8 +121,10 @@ class Subscription(_Component):
 
     Attributes:
         message: the data of the last message. If several come within a frame, callbacks see the
-            last of them, unless `each` is set. None before the first one. A topic that was cleared
-            shows None, and a shared value that was deleted its initial value.
+            last of them, unless `each` is set. Before the first one, and after the topic was
+            cleared or the value deleted, it is the initial value of a shared value, and None for
+            a topic. It is None for data that has no JSON form (a data frame), and for a value of
+            more than 64 KiB: take `offset` as an Input, and call `get()`.
         messages: the last `window` messages, oldest first: dicts with `data`, `offset`, `time`
             (Unix time in seconds), `is_mine` (whether a run of this page has published it),
             `missed` (messages lost right before it; None if nobody can know how many), and
@@ -163,6 +166,7 @@ class Subscription(_Component):
                 f"Expected overflow to be one of {', '.join(get_args(PageOverflow))}, got "
                 f"{overflow!r:.80}. {did_you_mean(str(overflow), get_args(PageOverflow))}"
             )
+        initial = json_or_none(topic.initial)
         self._set(
             id=id,
             topic={"name": name, "params": {}},
@@ -170,7 +174,8 @@ class Subscription(_Component):
             window=window,
             each=each,
             overflow=overflow,
-            message=None,
+            initial=initial,
+            message=initial,
             messages=[],
             offset=0,
             missed=0,

@@ -1,9 +1,12 @@
 """Context variables of the current run, or of the current streamed task in a worker."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
+from weakref import WeakSet
 
 from flash_events.updates import Update
 
@@ -52,3 +55,41 @@ class Stopping:
 
 stopping: ContextVar[Stopping | None] = ContextVar("flash_events_stopping", default=None)
 """Set in the thread of a plain generator; None elsewhere."""
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class Opened:
+    """What the body of a run has opened, to be closed when the run ends.
+
+    What is opened by tasks and threads that the body has started is not part of it, because they
+    may outlive the run. Create it in the task or thread of the body.
+    """
+
+    def __init__(self) -> None:
+        self._owner = _current_task_or_thread()
+        self._all: WeakSet[Closable] | None = None
+
+    def add(self, one: Closable) -> None:
+        """Close something at the end of the run, if the body itself has opened it."""
+        if _current_task_or_thread() is self._owner:
+            self._all = self._all or WeakSet()
+            self._all.add(one)
+
+    def close(self) -> None:
+        """Close all that is still used."""
+        for one in list(self._all or ()):
+            one.close()
+
+
+def _current_task_or_thread() -> object:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs here
+        return threading.current_thread()
+
+
+opened: ContextVar[Opened | None] = ContextVar("flash_events_opened", default=None)
+"""What the current run has opened; None outside a run."""

@@ -30,8 +30,10 @@ def test_a_subscription_has_its_topic_and_what_its_callbacks_see_first() -> None
 
 
 def test_a_subscription_of_a_shared_value_begins_with_the_value() -> None:
-    shown: Any = Subscription(declared.shared_value("choice"), id="choice")
-    assert shown.last == 1
+    shown: Any = Subscription(declared.shared_value("choice", "all"), id="choice")
+    assert (shown.last, shown.message, shown.initial) == (1, "all", "all")
+    frame: Any = Subscription(declared.shared_value("frame", b"no JSON"), id="frame")
+    assert "message" not in frame.to_plotly_json()["props"]
 
 
 @pytest.mark.parametrize(

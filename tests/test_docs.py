@@ -55,6 +55,8 @@ def shown(name: str, value: object) -> str:
     """Formats a default as the guide does."""
     if name == "debug":
         return "as Dash"
+    if name == "store":
+        return "as `broker`"
     match value:
         case None | ():
             return "none"

@@ -114,6 +114,10 @@ SOUGHT = {
     "gunicorn": "troubleshooting/#gunicorn-answers-with-500",
     "upload": "how-to/upload/",
     "413": "troubleshooting/#an-upload-is-refused-with-413",
+    "shared state": "troubleshooting/#shared-state-a-global-variable-differs-between-two-workers",
+    "global variable": "how-to/sharing/#a-global-variable",
+    "two workers": "troubleshooting/#shared-state-a-global-variable-differs-between-two-workers",
+    "dcc.store is slow": "troubleshooting/#dccstore-is-slow",
     "openai": "how-to/chat/#with-openais-client",
 }
 """Search terms, and the heading that must contain each."""

@@ -660,7 +660,7 @@ class TestApps:
         ("FLASH_EVENTS_BROKER", None),
         ("FLASH", None),
         ("FLASHEVENTSOURCE_URL", None),
-        ("FLASH_EVENT_STORE", None),
+        ("FLASH_EVENT_CACHE", None),
     ],
 )
 def test_t13_a_misspelt_variable_is_warned_about_once(

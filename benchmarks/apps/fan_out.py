@@ -1,6 +1,8 @@
 """One topic for many pages; what it publishes comes from the URL."""
 
 import asyncio
+import gc
+from typing import Any
 
 from dash import Dash, html
 
@@ -8,12 +10,11 @@ from benchmarks.apps.texts import TEXT
 from flash_events import FlashEvents
 
 app = Dash(__name__, backend="quart")
-server = app.server
+server: Any = app.server
 app.layout = html.Div()
 news = FlashEvents(app).topic("news", history=1000)
 
 
-@server.route("/publish/<int:count>/<float:pause>")
 async def publish(count: int, pause: float) -> str:
     """Publishes a number of messages, with a constant pause."""
     loop = asyncio.get_running_loop()
@@ -24,3 +25,13 @@ async def publish(count: int, pause: float) -> str:
             due += pause
             await asyncio.sleep(due - loop.time())
     return "done"
+
+
+async def collect() -> str:
+    """Removes what requests have left in cycles."""
+    gc.collect()
+    return "done"
+
+
+server.add_url_rule("/publish/<int:count>/<float:pause>", view_func=publish)
+server.add_url_rule("/collect", view_func=collect)

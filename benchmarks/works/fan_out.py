@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.clients import new_id, request
+from benchmarks.clients import Endpoint, Tab, request, subscription
 from benchmarks.figures import Figure
 from benchmarks.processes import allow_files, cpu_seconds
 from tests.support.server import Served, serving
@@ -79,11 +80,14 @@ class Pages:
     def __post_init__(self) -> None:
         [self._worker] = self.served.workers()
         parts = urlsplit(self.served.url)
+        at = Endpoint(str(parts.hostname), int(parts.port or 0), {})
         self._selector = selectors.DefaultSelector()
         self._kept: dict[socket.socket, bytes] = {}
+        url = f"{self.served.url}_dash-flash-events/start"
         for _ in range(PAGES):
-            connection = socket.create_connection((parts.hostname, parts.port), GIVE_UP_SECONDS)
-            connection.sendall(request(f"{self.served.url}_dash-flash-events/start", _start()))
+            body = Tab(at).body_with(subscription("news"))
+            connection = socket.create_connection((at.host, at.port), GIVE_UP_SECONDS)
+            connection.sendall(request(url, json.dumps(body)))
             head = connection.recv(1024)
             assert b" 200" in head.partition(b"\r\n")[0], head
             connection.setblocking(False)
@@ -123,22 +127,7 @@ class Pages:
         assert not left, f"{-left:,} messages too many"
         return seconds
 
-    def _read(self, connection: socket.socket) -> int:
-        data = self._kept[connection] + connection.recv(1 << 18)
+    def _read(self, connection: Any) -> int:
+        data: bytes = self._kept[connection] + connection.recv(1 << 18)
         self._kept[connection] = data[1 - len(MARK) :]
         return data.count(MARK)
-
-
-def _start() -> str:
-    """Returns the body of a start of a `Subscription` on a new connection."""
-    topic = {"name": "news", "params": {}, "last": 0, "since": None, "overflow": "skip"}
-    fields = {"version": 1, "run": new_id(), "page": new_id(), "connection": new_id()}
-    return json.dumps(
-        {
-            "output": "flash_events.subscription:news",
-            "inputs": [{"id": "news", "property": "topic", "value": topic}],
-            "state": [],
-            "changedPropIds": [],
-            "flash_events": {**fields, "connections": [], "replaces": []},
-        }
-    )

@@ -187,6 +187,8 @@ class Run:
 
     async def _consume(self) -> None:
         self._activate()
+        opened = context.Opened()
+        context.opened.set(opened)
         generator = self.callback.function(*self._call.args, **self._call.kwargs)
         assert isinstance(generator, AsyncGenerator)
         encode = self._encoder.encode_yielded
@@ -209,7 +211,10 @@ class Run:
                     await asyncio.sleep(0)
                     turn_ends = perf_counter() + TURN_SECONDS
         finally:
-            await generator.aclose()
+            try:
+                await generator.aclose()
+            finally:
+                opened.close()
 
     async def _consume_in_thread(self) -> None:
         generator = self.callback.function(*self._call.args, **self._call.kwargs)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
-from flash_events.context import Stopping, stopping
+from flash_events.context import Opened, Stopping, opened, stopping
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -112,6 +112,8 @@ class GeneratorThread(Generic[T, U]):
 
     def _drive(self) -> None:
         items = _with_returned(self._generator)
+        here = Opened()
+        opened.set(here)
         try:
             try:
                 for item in items:
@@ -121,7 +123,10 @@ class GeneratorThread(Generic[T, U]):
                     if self._stopping.is_stopped:
                         break
             finally:
-                items.close()  # the garbage collector would hide exceptions of its `finally`
+                try:
+                    items.close()  # the garbage collector would hide exceptions of its `finally`
+                finally:
+                    here.close()
         except BaseException as error:  # raised again in the event loop
             if not (self._stopping.is_stopped and isinstance(error, GeneratorExit)):
                 self._error = error

@@ -136,6 +136,15 @@ def _codec_of(value: Any) -> Codec:
     return "arrow" if frame_kind(value) else "json"
 
 
+def json_or_none(value: Any) -> Any:
+    """Return a value if it has a JSON form, else None."""
+    try:
+        to_json(value)
+    except (TypeError, ValueError):  # bytes, or a data frame
+        return None
+    return value
+
+
 async def off_loop(size: int, function: Callable[..., T], *args: Any) -> T:
     """Call a function that encodes or decodes data frames, in a thread if they are large.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+from flash_events import context
 from flash_events.sharing.codecs import Kind, decode_message, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.process import wait_in_thread
@@ -120,9 +121,17 @@ class Messages:
     def _subscribed(self) -> "_Subscription":
         """Return the subscription; a new one if the last was closed."""
         if self._subscription.is_closed:
-            watch = replace(self._watch, start=Start(since=self._position))
-            self._subscription = _Subscription(self._hub, watch)
+            self._watch = replace(self._watch, start=Start(since=self._position))
+            self._subscription = _Subscription(self._hub, self._watch)
         return self._subscription
+
+    def _next_of(self, subscription: "_Subscription") -> Message | None:
+        """Hand out the next message that was read already; None if there is none."""
+        while (delivery := subscription.take()) is not None:
+            message = self._hand_out(delivery)
+            if message is not None:
+                return message
+        return None
 
     def _hand_out(self, delivery: Delivery) -> Message | None:
         """Return the message of a delivery; None if a newcomer need not know of it."""
@@ -162,6 +171,8 @@ class _Subscription:
         def begin(readers: list[Reader] = self._readers) -> None:
             readers.append(Reader(hub, watch))
 
+        if (opened := context.opened.get()) is not None:
+            opened.add(self)
         if hub.is_here:
             begin()
         else:
@@ -251,21 +262,20 @@ class _Loop(AsyncIterator[Message], Iterator[Message]):
         self._subscription.leave(self)
 
     async def __anext__(self) -> Message:
-        while (message := self._taken()) is None:
-            if not await self._subscription.read():
-                raise StopAsyncIteration
-        return message
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not await self._subscription.read():
+                    raise StopAsyncIteration
+            return message
+        finally:
+            # A traceback that is kept, as that of a cancelled task, must not keep the loop.
+            del self
 
     def __next__(self) -> Message:
-        while (message := self._taken()) is None:
-            if not self._subscription.read_in_thread():
-                raise StopIteration
-        return message
-
-    def _taken(self) -> Message | None:
-        """Return the next message that was read already."""
-        while (delivery := self._subscription.take()) is not None:
-            message = self._messages._hand_out(delivery)
-            if message is not None:
-                return message
-        return None
+        try:
+            while (message := self._messages._next_of(self._subscription)) is None:
+                if not self._subscription.read_in_thread():
+                    raise StopIteration
+            return message
+        finally:
+            del self

@@ -17,7 +17,7 @@ import orjson
 from flash_events.brokers.ids import RunId
 from flash_events.errors import LogGone, StoreUnavailable
 from flash_events.runs.output import Output
-from flash_events.sharing.codecs import Kind, is_known_kind, kind_of
+from flash_events.sharing.codecs import Kind, is_known_kind, json_or_none, kind_of
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import Delivery, Reader, Watch
 from flash_events.stores import Entry, Position
@@ -236,9 +236,4 @@ def _news(update: bytes, messages: list[orjson.Fragment], last: Entry) -> bytes:
 def _json_of(data: bytes | None, kind: Kind | None, initial: Any) -> bytes:
     if kind is Kind.JSON and data is not None:
         return data[1:]
-    if kind is Kind.CLEARED:
-        try:
-            return to_json(initial)
-        except (TypeError, ValueError):  # bytes, or a data frame
-            return b"null"
-    return b"null"
+    return to_json(json_or_none(initial)) if kind is Kind.CLEARED else b"null"

@@ -72,6 +72,11 @@ class Topic:
         return self._values
 
     @property
+    def initial(self) -> Any:
+        """The value before one is set; None for a topic."""
+        return self._options.initial
+
+    @property
     def is_parametrised(self) -> bool:
         """Whether its name has parameters."""
         return bool(self._parameters)

@@ -128,7 +128,7 @@ class SharedValue(Topic):
     def subscribe(
         self, *, last: int = 1, since: int | None = None, overflow: Overflow = "skip"
     ) -> Messages:
-        """Return the value now and all that follow, to loop over; see `Topic.subscribe`."""
+        """Return the last value, if one was set, and all that follow; see `Topic.subscribe`."""
         start = check_start(last if since is None else 0, since, overflow)
         return self._messages(start, overflow)
 

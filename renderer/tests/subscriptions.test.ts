@@ -158,6 +158,19 @@ describe("messages", () => {
     expect(settings.map(([, props]) => props["message"])).toEqual([2]);
   });
 
+  test("are preceded by the initial value, which shows again for a component that is drawn again", () => {
+    const {drawLive, draw, send, frames, shown} = setup();
+    const run = drawLive({initial: "all"});
+    frames.run();
+    shown()["state"] = "connecting"; // as Dash draws it
+    draw({initial: "all"}, false);
+    frames.run();
+    expect(shown()).toMatchObject({message: "all", offset: 0});
+    send(run, [message(1, null)]);
+    frames.run();
+    expect(shown()).toMatchObject({message: null, offset: 1});
+  });
+
   test("that are updates have these as their data", () => {
     const {drawLive, send, frames, shown} = setup();
     const run = drawLive();

@@ -10,7 +10,7 @@ from dash import Dash, html
 from tests.support.listings import NAMED, text_of
 
 PAGE = "how-to/sharing.md"
-RECIPES = ("global_variable", "file", "dcc_store", "hidden_div", "aggregations")
+RECIPES = ("sharing", "global_variable", "file", "dcc_store", "hidden_div", "aggregations")
 
 app = Dash(__name__, backend="quart", use_pages=True, pages_folder="")
 server = app.server

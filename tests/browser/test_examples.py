@@ -338,3 +338,45 @@ def test_the_picture_changes_continuously(context: BrowserContext, gallery: Serv
         tab.wait_until("/\\d frames a second/.test(" + text("frames-rate") + ")")
         tab.click("frames-stop")
         wait_for_runs(tab.served, 0)
+
+
+class TestSharedFilter:
+    """What one page chooses, all pages show."""
+
+    def choose(self, tab: Tab, name: str, choice: str) -> None:
+        tab.click(f"filter-{name}")
+        tab.page.click(f"[role=option]:visible:has-text('{choice}')")
+
+    def test_two_pages_and_a_late_one_show_the_same(
+        self, context: BrowserContext, gallery: Served
+    ) -> None:
+        shown = (
+            "['continent', 'year'].map(n => document.getElementById(`filter-${n}`).value).join()"
+        )
+        drawn = "document.querySelector('#filter-graph .js-plotly-plot')?.data[0].text.length"
+        with (
+            opened(context, gallery, "#filter-graph .point", "shared-filter") as one,
+            opened(context, gallery, "#filter-graph .point", "shared-filter") as other,
+        ):
+            self.choose(one, "continent", "Oceania")
+            other.wait_until(f"{shown} === 'Oceania,2007' && {drawn} === 2")
+            self.choose(other, "year", "1952")
+            one.wait_until(f"{shown} === 'Oceania,1952' && {drawn} === 2")
+            with opened(context, gallery, "#filter-graph .point", "shared-filter") as late:
+                late.wait_until(f"{shown} === 'Oceania,1952' && {drawn} === 2")
+            self.choose(one, "continent", "Asia")
+            other.wait_until(f"{shown} === 'Asia,1952' && {drawn} === 33")
+
+
+def test_a_script_feeds_all_pages_and_a_late_one(context: BrowserContext, gallery: Served) -> None:
+    first = "document.querySelector('#feed-graph .js-plotly-plot')?.data[0].x[0]"
+    with opened(context, gallery, "#feed-graph .js-plotly-plot", "script-feed") as one:
+        one.click("feed-start")
+        one.wait_for("feed-note", "The script runs for a minute")
+        one.wait_until(f"{points('feed-graph')} > 5")
+        with opened(context, gallery, "#feed-graph .js-plotly-plot", "script-feed") as late:
+            late.wait_until(f"{points('feed-graph')} > 5")
+            assert late.page.evaluate(first) == one.page.evaluate(first)
+            late.wait_for("feed-state", "live")
+            late.click("feed-start")
+            late.wait_for("feed-note", "The script runs already")

@@ -22,8 +22,13 @@ EXAMPLES = {
     "form": "#form-name",
     "cards": "[id*='cards-start']",
     "frames": "#frames-start",
+    "shared_filter": "#filter-year",
+    "script_feed": "#feed-start",
 }
 """The control that starts each of them; a form starts on input."""
+
+SHARING = ("shared_filter", "script_feed")
+"""Those without event callbacks: pages share something."""
 
 INDEX = "main a[href='/chat']"
 
@@ -57,7 +62,7 @@ def test_every_example_is_on_the_index_page(tab: Tab) -> None:
     assert tab.page.evaluate(links) == [path_of(name) for name in EXAMPLES]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in SHARING])
 def test_an_example_has_its_source_and_ends_when_it_is_left(name: str, tab: Tab) -> None:
     served = tab.served
     cancelled = served.metric("ends_cancelled_total")
@@ -76,6 +81,20 @@ def test_an_example_has_its_source_and_ends_when_it_is_left(name: str, tab: Tab)
     wait_for_runs(served, 0)
     assert served.metric("ends_cancelled_total") == cancelled + 1
     assert not tab.page.query_selector(".mantine-Notification-root")  # T11: no stop was requested
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_an_example_that_shares_has_its_source_and_ends_when_it_is_left(
+    name: str, tab: Tab
+) -> None:
+    open_from_index(tab, name)
+    tab.wait_until("document.querySelector('#gallery-source code')")
+    shown = tab.page.evaluate("document.querySelector('#gallery-source code').textContent")
+    assert shown.strip() == source_of(name).strip()
+    wait_until(lambda: tab.served.metric("subscriptions") == 1, 5, "a Subscription")
+    tab.page.click("nav a[href='/']")
+    tab.page.wait_for_selector(INDEX)
+    wait_until(lambda: tab.served.metric("subscriptions") == 0, 5, "its end")
 
 
 def test_a_failure_shows_a_notification_here_too(tab: Tab) -> None:

@@ -49,6 +49,12 @@ class Worker:
         self.runs.start(record, PageId("P"), self._callback, call, None)
 
 
+def threads() -> list[str]:
+    """Returns the names of the threads of plain generators."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith(f"flash_events {__name__}")]
+
+
 async def cancelled(runs: LocalRuns) -> None:
     await runs.stop((RUN,), "")
 
@@ -109,7 +115,6 @@ def waiting(topic: Topic, finished: list[str]) -> dict[str, Callable[..., Any]]:
 async def test_a_run_that_waits_for_a_message_stops_within_a_second(
     hub: Hub, app: DeclaredValues, kind: str, end: Callable[[LocalRuns], Awaitable[None]]
 ) -> None:
-    threads = threading.active_count()
     topic = app.topic("news")
     finished: list[str] = []
     worker = Worker(waiting(topic, finished)[kind])
@@ -123,14 +128,13 @@ async def test_a_run_that_waits_for_a_message_stops_within_a_second(
         await until(lambda: not len(worker.runs) and not hub.readers)
     assert finished == ["finally"]
     assert (hub.readers, hub.topics) == (0, 0)
-    await until(lambda: threading.active_count() == threads)
+    await until(lambda: threads() == [])
 
 
 @pytest.mark.parametrize("method", ["publish_sync", "get_sync", "update_sync", "latest_sync"])
 async def test_a_plain_generator_that_waits_for_the_store_is_woken_by_a_stop(
     hub: Hub, app: DeclaredValues, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = threading.active_count()
     value = app.shared_value("count", 0)
     is_waiting = threading.Event()
     finished: list[str] = []
@@ -163,7 +167,7 @@ async def test_a_plain_generator_that_waits_for_the_store_is_woken_by_a_stop(
         await cancelled(worker.runs)
         await until(lambda: not len(worker.runs))
     assert finished == ["finally"]
-    await until(lambda: threading.active_count() == threads + 1)  # to_thread's
+    await until(lambda: threads() == [])
 
 
 async def test_a_plain_generator_publishes_and_gets(hub: Hub, app: DeclaredValues) -> None:
@@ -205,6 +209,77 @@ async def test_a_run_that_is_stopped_before_its_thread_waits_does_not_wait(
     live.run.stop()
     may_wait.set()
     assert await live.run.stopped(STOP_SECONDS)
+    await until(lambda: hub.readers == 0)
+
+
+kept: list[Any] = []
+
+
+async def keeps(topic: Topic) -> AsyncIterator[Update]:
+    kept.append(topic.subscribe())
+    kept.append(aiter(topic.subscribe(last=1)))
+    message = await anext(kept[-1])
+    yield stream_props("out", {"children": message.data})
+    raise LookupError("the exception keeps its frame")
+
+
+def keeps_plainly(topic: Topic) -> Iterator[Update]:
+    kept.append(topic.subscribe())
+    kept.append(iter(topic.subscribe(last=1)))
+    yield stream_props("out", {"children": next(kept[-1]).data})
+
+
+@pytest.mark.parametrize("function", [keeps, keeps_plainly])
+async def test_the_end_of_a_run_unsubscribes_what_is_kept(
+    hub: Hub, app: DeclaredValues, function: Callable[..., Any]
+) -> None:
+    topic = app.topic("news")
+    await topic.publish(1)
+    worker = Worker(function, topic)
+    worker.start()
+    await until(lambda: not len(worker.runs))
+    assert len(kept) == 2
+    await until(lambda: (hub.readers, hub.topics) == (0, 0))
+    kept.clear()
+
+
+async def test_a_task_may_read_on_after_the_run_that_has_started_it(
+    hub: Hub, app: DeclaredValues
+) -> None:
+    topic = app.topic("news")
+    read: list[Any] = []
+
+    async def feed() -> None:
+        async for message in topic.subscribe():
+            read.append(message.data)
+
+    async def starts(_: int) -> AsyncIterator[Update]:
+        kept.append(asyncio.create_task(feed()))
+        await asyncio.sleep(0)
+        yield stream_props("out", {})
+
+    worker = Worker(starts)
+    worker.start()
+    await until(lambda: not len(worker.runs))
+    await topic.publish("after the end")
+    await until(lambda: read == ["after the end"])
+    [task] = kept
+    task.cancel()
+    await asyncio.wait(kept)
+    await until(lambda: hub.readers == 0)  # though the task is kept, with the frames of its end
+    kept.clear()
+
+
+async def test_the_next_message_can_be_awaited_without_a_loop(
+    hub: Hub, app: DeclaredValues
+) -> None:
+    topic = app.topic("news")
+    messages = topic.subscribe()
+    waiting = asyncio.ensure_future(anext(aiter(messages)))
+    await asyncio.sleep(0)
+    await topic.publish("next")
+    async with asyncio.timeout(5):
+        assert (await waiting).data == "next"
     await until(lambda: hub.readers == 0)
 
 
@@ -288,7 +363,7 @@ def objects() -> Counter[str]:
         {
             one.__qualname__: count
             for one, count in types.items()
-            if one.__module__.startswith(("flash_events", "asyncio", "_asyncio", "threading"))
+            if str(one.__module__).startswith(("flash_events", "asyncio", "_asyncio", "threading"))
             or one.__name__ in ("frame", "coroutine", "async_generator", "generator")
         }
     )
@@ -301,10 +376,10 @@ async def nothing_is_left(hub: Hub, leave: Callable[[], Awaitable[None]], times:
         for _ in range(times):
             await leave()
         await until(lambda: (hub.readers, hub.topics) == (0, 0))
-        await until(lambda: threading.active_count() == threads)
+        await until(lambda: threads() == [])
         return objects()
 
-    threads, tasks = threading.active_count(), len(asyncio.all_tasks())
+    tasks = len(asyncio.all_tasks())
     before = await repeat(20)
     grown = await repeat(times) - before
     del grown["TimerHandle"]  # those that were cancelled stay in the event loop for a while

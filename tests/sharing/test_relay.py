@@ -1,88 +1,19 @@
 """Relays: a page gets every message of a topic once and in order, without a task of its own."""
 
 import asyncio
-import json
-from typing import Any
+import tracemalloc
 
 from flash_events import stream_props
 from flash_events.brokers.log import LogLimits
-from flash_events.brokers.memory.log import MemoryLog
-from flash_events.runs.output import Output
+from flash_events.settings import Settings
 from flash_events.sharing.hub import Hub
-from flash_events.sharing.reader import FROM_NOW_ON, Start
-from flash_events.sharing.relay import CLEARED, MINE, REPLAY, UPDATE, Relay, Relays
-from flash_events.sharing.topics import Topic
+from flash_events.sharing.reader import Start
+from flash_events.sharing.relay import CLEARED, MINE, REPLAY, UPDATE, Relays
 from flash_events.sharing.values import DeclaredValues
 from flash_events.stores import Position
 from flash_events.wire.events import Reason
-from tests.support.harness import LIMITS, RUN_ID
 from tests.support.server import until
-from tests.support.wire import parse
-
-
-class Page:
-    """A page with a `Subscription`; it reads its connection when the test says so.
-
-    Attributes:
-        news: the messages that it has got: offset, time, missed, flags, data.
-        sets: the updates that it would apply.
-        numbers: of its updates.
-        end: the reason of the run's end.
-    """
-
-    def __init__(
-        self,
-        hub: Hub,
-        topic: Topic,
-        start: Start = FROM_NOW_ON,
-        *,
-        limits: LogLimits = LIMITS,
-        relays: Relays | None = None,
-        origin: str = "page",
-    ) -> None:
-        self.log = MemoryLog(limits)
-        self.news: list[list[Any]] = []
-        self.sets: list[Any] = []
-        self.numbers: list[int] = []
-        self.nonce = ""
-        self.end: str | None = None
-        self.ended: list[Relay] = []
-        self._after = ""
-        watch = topic.watch(start, origin=origin)
-        self.relay = (relays or Relays(hub)).relay(Output(RUN_ID, self.log), watch)
-        self.relay.start(self.ended.append)
-
-    @property
-    def data(self) -> list[Any]:
-        return [message[4] for message in self.news if len(message) > 4]
-
-    @property
-    def flags(self) -> list[int]:
-        return [message[3] for message in self.news]
-
-    async def until(self, count: int, seconds: float = 5) -> None:
-        """Reads until so many messages have come."""
-        async with asyncio.timeout(seconds):
-            while len(self.news) < count:
-                await self._read()
-
-    async def until_ended(self) -> None:
-        async with asyncio.timeout(5):
-            while self.end is None:
-                await self._read()
-
-    async def _read(self) -> None:
-        batch = await self.log.read(self._after)
-        self._after = batch.last or self._after
-        for event in parse(batch.data):
-            fields = json.loads(event.data)
-            if event.event == "update":
-                self.numbers.append(fields["n"])
-                self.sets += fields["set"]
-                self.news += fields["news"]["messages"]
-                self.nonce = fields["news"]["nonce"]
-            elif event.event == "end":
-                self.end = fields["reason"]
+from tests.support.subscribed import Page
 
 
 async def test_a_page_gets_what_is_published_after_it_has_come(
@@ -155,6 +86,24 @@ async def test_a_page_knows_its_own_messages(hub: Hub, app: DeclaredValues) -> N
     assert (mine.flags, other.flags) == ([MINE] * 3, [0] * 3)
 
 
+async def test_a_page_that_goes_on_learns_that_the_value_was_deleted(
+    hub: Hub, app: DeclaredValues
+) -> None:
+    value = app.shared_value("choice", "none")
+    page = Page(hub, value)
+    await value.set("north")
+    await page.until(1)
+    page.relay.stop(Reason.LOST)
+    await value.delete()
+    since = Position(page.news[-1][0], page.nonce)
+    again = Page(hub, value, Start(since=since))
+    await again.until(1)
+    assert (again.data, again.flags) == (["none"], [REPLAY | CLEARED])
+    async for message in value.subscribe(since=1):
+        assert (message.data, message.is_cleared) == ("none", True)
+        break
+
+
 async def test_a_cleared_value_is_told_with_the_initial_one(hub: Hub, app: DeclaredValues) -> None:
     value = app.shared_value("filter", {"year": 2026})
     page = Page(hub, value, Start(last=1))
@@ -187,12 +136,27 @@ async def test_a_page_that_reads_nothing_catches_up_or_is_told(
     assert slow.log.waiting < 200_000
     async with asyncio.timeout(5):
         while not slow.news or slow.news[-1][0] != 3000:
-            await slow._read()
+            await slow.read()
     assert len(slow.news) + sum(message[2] for message in slow.news) == 3000
     assert len(slow.news) < 3000
     await topic.publish("live again")
     await slow.until(len(slow.news) + 1)
     assert slow.data[-1] == "live again"
+
+
+async def test_a_page_that_reads_nothing_costs_little_memory(hub: Hub, app: DeclaredValues) -> None:
+    topic = app.topic("news")
+    slow = Page(hub, topic, limits=Settings().log_limits)
+    await until(lambda: slow.log.waiting > 0)
+    tracemalloc.start()
+    try:
+        for n in range(1000):
+            await topic.publish(f"{n:10000}")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert slow.relay.output.updates < 1000
+    assert peak < 5_000_000, f"{peak:,} bytes for 10,000,000 bytes of messages"
 
 
 async def test_a_burst_reaches_many_pages_whole(hub: Hub, app: DeclaredValues) -> None:

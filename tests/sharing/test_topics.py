@@ -356,6 +356,15 @@ async def test_a_second_loop_goes_on_after_the_first(app: DeclaredValues) -> Non
         assert await take(messages, 2) == [2, 3]
 
 
+async def test_single_messages_are_read_without_a_loop(app: DeclaredValues) -> None:
+    topic = app.topic("news")
+    messages = topic.subscribe()
+    await topic.publish(1)
+    assert (await anext(aiter(messages))).data == 1
+    await topic.publish(2)
+    assert (await anext(aiter(messages))).data == 2
+
+
 async def test_batches_have_all_messages(app: DeclaredValues) -> None:
     topic = app.topic("news", history=1000)
     messages = topic.subscribe()

@@ -22,9 +22,9 @@ from flash_events.sharing.topics import Topic
 from flash_events.sharing.values import DeclaredValues
 from flash_events.stores import LARGE_BYTES, Keep, LogId, Position, Read
 from flash_events.stores.memory import MemoryData, MemoryStore
-from tests.sharing.test_relay import Page
 from tests.support.server import until
 from tests.support.stores import append
+from tests.support.subscribed import Page
 
 LARGE = "x" * (LARGE_BYTES + 1)
 

@@ -133,13 +133,14 @@ async def test_readers_get_the_value_first_and_then_each_new_one(app: DeclaredVa
     await value.set("one")
     await value.set("two")
     read: list[Any] = []
-    messages = value.subscribe()
-    async with messages:
-        await value.set("three")
-        await value.delete()
+    async with value.subscribe() as messages:
         async for message in messages:
             read.append(message.data)
-            if message.is_cleared:
+            if message.data == "two":
+                await value.set("three")
+            elif message.data == "three":
+                await value.delete()
+            elif message.is_cleared:
                 break
     assert read == ["two", "three", "initial"]
 

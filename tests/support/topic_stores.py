@@ -13,9 +13,9 @@ from typing import Any
 from flash_events.settings import Settings
 from flash_events.sharing.process import Namespace
 from flash_events.sharing.values import DeclaredValues
-from tests.sharing.test_relay import Page
 from tests.support.redis_server import RedisServer
 from tests.support.server import until
+from tests.support.subscribed import Page
 from tests.support.topic_work import news, work_together, working
 
 

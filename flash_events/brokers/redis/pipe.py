@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from flash_events.brokers.redis.client import is_passing
 from flash_events.brokers.redis.script import Script
@@ -197,14 +197,36 @@ class Pipe:
                 asked.answer.set_exception(BrokerError(f"Redis does not answer ({error})."))
 
     async def _send(self, commands: list[tuple[Part, ...]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            answers = await pipeline.execute(raise_on_error=False)
+        """Return the answers, with error replies among them; raise one that concerns them all.
+
+        As redis-py's pipeline does it, but with one timeout for all in place of a timer and a task
+        for each send and read, which is a third of the time to the answer.
+        """
+        pool: Any = self._redis.connection_pool  # untyped in parts
+        connection = await pool.get_connection()
+        connection.socket_timeout, seconds = None, connection.socket_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await connection.send_packed_command(connection.pack_commands(commands))
+                answers = [await self._read(connection, command) for command in commands]
+        except BaseException:  # what is left of the answers must not be taken for later ones
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            connection.socket_timeout = seconds
+            await pool.release(connection)
         for answer in answers:
             if is_passing(answer):
                 raise answer
-        return list(answers)
+        return answers
+
+    async def _read(self, connection: Any, command: tuple[Part, ...]) -> Any:
+        try:
+            answer = await connection.read_response()
+        except ResponseError as error:
+            return error
+        convert = self._redis.response_callbacks.get(str(command[0]))
+        return answer if convert is None else convert(answer)
 
     async def _load_scripts(self) -> None:
         try:

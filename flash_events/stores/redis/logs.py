@@ -8,6 +8,7 @@ appended reaches the watcher, and there is no gap between what is read and the n
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from flash_events.brokers.redis.keys import digest, key
 from flash_events.brokers.redis.pipe import Pipe
@@ -30,6 +31,9 @@ from flash_events.stores.redis.answers import answer
 from flash_events.stores.redis.entries import MICROSECONDS, decode_read
 from flash_events.stores.redis.news import News
 from flash_events.stores.redis.scripts import APPEND, HEAD, LOAD, READ, READ_LAST
+
+KNOWN_LOGS = 1000
+"""Number of logs whose keys are remembered."""
 
 
 class RedisLogs(Logs):
@@ -114,11 +118,13 @@ class RedisLogs(Logs):
         return self._news.watch(_channel(log), on_news)
 
 
+@lru_cache(KNOWN_LOGS)
 def _keys(log: LogId) -> tuple[str, str, str]:
     """The keys of a log, as `lua/log.lua` wants them."""
     return key(log, "entries"), key(log, "head"), key(log, "large")
 
 
+@lru_cache(KNOWN_LOGS)
 def _channel(log: LogId) -> str:
     return key(log, "news")
 

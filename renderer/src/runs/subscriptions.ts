@@ -32,6 +32,8 @@ export interface Subscribed {
   readonly window: number;
   readonly each: boolean;
   readonly overflow: string;
+  /** Data of `message` before the first message; nothing for a topic. */
+  readonly initial?: unknown;
 }
 
 export type SubscriptionState = "connecting" | "live" | "reconnecting" | "refused";
@@ -300,7 +302,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
     if (!one.due.size) return;
     const values = {
-      message: one.message?.data ?? null,
+      message: (one.message ? one.message.data : one.component.initial) ?? null,
       messages: [...one.messages],
       offset: one.message?.offset ?? 0,
       missed: one.missed,

@@ -46,15 +46,15 @@ function start(entry: Entry, context: CallbackContext): void {
 }
 
 export function Subscription(props: Subscribed): null {
-  const {id, topic, last, window, each, overflow} = props;
+  const {id, topic, last, window, each, overflow, initial} = props;
   React.useEffect(() => {
-    subscriptions.show({id, topic, last, window, each, overflow});
+    subscriptions.show({id, topic, last, window, each, overflow, initial});
   }, [id, JSON.stringify(topic), last, window, each, overflow]);
   return null;
 }
 
 const PROPS = [
-  ...["id", "topic", "last", "window", "each", "overflow"],
+  ...["id", "topic", "last", "window", "each", "overflow", "initial"],
   ...["message", "messages", "offset", "missed", "state"],
 ];
 /** Dash compares the names in callbacks with these in debug mode. */
