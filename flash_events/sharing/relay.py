@@ -21,7 +21,7 @@ from flash_events.sharing.codecs import Kind, is_known_kind, json_or_none, kind_
 from flash_events.sharing.hub import Hub
 from flash_events.sharing.reader import Delivery, Reader, Watch
 from flash_events.stores import Entry, Position
-from flash_events.wire.events import Failure, Reason
+from flash_events.wire.events import Reason
 from flash_events.wire.json import embedded, to_json
 
 logger = logging.getLogger(__name__)
@@ -127,10 +127,10 @@ class Relay:
         del within_seconds
         return self.output.has_ended
 
-    def _end(self, reason: Reason, failure: Failure | None = None) -> None:
+    def _end(self, reason: Reason) -> None:
         if self.output.has_ended:
             return
-        self.output.end(reason, failure=failure)
+        self.output.end(reason)
         self._reader.close()
         if self._task is not None:
             self._task.cancel()
