@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ MAX_HISTORY = 100_000
 
 RETRY_SECONDS = 1.0
 """Time until a store is opened again that could not be reached."""
+
+FORKED = "This process was forked after it had subscribed. Subscribe again in the new process."
 
 COMPARE_SECONDS = 25.0
 """Time between two comparisons of all watched logs with the store, which find lost news."""
@@ -59,6 +62,7 @@ class Hub:
         """Watched logs until the store is open."""
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._process = os.getpid()
 
     @property
     def origin(self) -> str:
@@ -140,8 +144,12 @@ class Hub:
         """Start work on the hub's loop, from another loop or a thread.
 
         Raises:
-            StoreUnavailable: if the hub's loop has ended.
+            StoreUnavailable: if the hub's loop has ended, or runs in the process that this one was
+                forked from.
         """
+        if self._process != os.getpid():
+            work.close()
+            raise StoreUnavailable(FORKED)
         opened = self._when_open(work)
         try:
             return asyncio.run_coroutine_threadsafe(opened, self.loop)
@@ -301,6 +309,9 @@ class Hub:
                 heads = await self.store.logs.heads([log.id for log in logs])
             except StoreUnavailable as error:
                 logger.warning("The watched topics could not be compared. %s", error)
+                continue
+            except Exception:  # whatever it was: lost news must be found later
+                logger.exception("The watched topics could not be compared")
                 continue
             for log, head in zip(logs, heads, strict=True):
                 log.compare(head)

@@ -38,7 +38,7 @@ def test_a_page_whose_worker_is_killed_goes_on_at_another(
 
 
 def test_a_page_that_reads_nothing_disturbs_nobody_and_is_told(served: Served, store: str) -> None:
-    read_nothing(served, store, seconds=2, rate=1000)
+    read_nothing(served, store, seconds=1, rate=1000)
 
 
 def test_a_malformed_subscription_is_refused_and_tells_nothing(served: Served, store: str) -> None:

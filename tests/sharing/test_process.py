@@ -62,6 +62,43 @@ def test_a_forked_process_begins_with_hubs_of_its_own() -> None:
     assert sorted(done.stdout.split()) == ["1", "2"], done.stderr
 
 
+FORK = """
+import os
+from flash_events import StoreUnavailable, topic
+news = topic("news")
+news.publish_sync("first")
+messages = iter(news.subscribe(last=1))
+print(next(messages).data, flush=True)
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    print(next(messages).data, news.publish_sync("parent"), flush=True)
+else:
+    print(news.publish_sync("child"), [one.data for one in news.latest_sync(5)], flush=True)
+    print(next(iter(news.subscribe(last=1))).data, flush=True)
+    try:
+        next(messages)
+    except StoreUnavailable as error:
+        print(error, flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_process_that_is_forked_later_shares_the_store(
+    kind: str, redis_url: str, tmp_path: Path
+) -> None:
+    store = redis_url if kind == "redis" else f"sqlite:///{tmp_path}/store.db"
+    done = run_script(FORK, FLASH_EVENTS_STORE=store, FLASH_EVENTS_NAMESPACE=str(tmp_path))
+    assert done.stdout.splitlines() == [
+        "first",
+        "2 ['first', 'child']",
+        "child",
+        "This process was forked after it had subscribed. Subscribe again in the new process.",
+        "child 3",
+    ], done.stderr
+
+
 def test_topics_without_an_app_belong_to_the_only_configured_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

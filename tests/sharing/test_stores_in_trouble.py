@@ -12,6 +12,7 @@ from tests.support.topic_stores import (
     kill_writers,
     set_back,
     stall,
+    subscribe_while_away,
     take_down,
 )
 
@@ -45,6 +46,13 @@ async def test_a_redis_that_was_flushed_is_told_once(server: RedisServer) -> Non
 
 async def test_a_redis_that_stalls_loses_nothing(server: RedisServer) -> None:
     await stall(server, seconds=0.5)
+
+
+async def test_who_subscribes_while_redis_is_away_gets_what_comes_later(
+    tmp_path: Path,
+) -> None:
+    with redis_server(tmp_path, appendonly=True) as server:
+        await subscribe_while_away(server)
 
 
 async def test_nobody_waits_for_a_writer_that_was_killed(tmp_path: Path) -> None:

@@ -40,4 +40,4 @@ def test_3_killed_workers_in_2000_messages_lose_none(
 def test_a_page_that_reads_nothing_for_60_s_disturbs_nobody_and_is_told(
     served: Served, store: str
 ) -> None:
-    read_nothing(served, store, seconds=60, rate=200)
+    read_nothing(served, store, seconds=60, rate=200, warm=20_000)

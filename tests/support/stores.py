@@ -96,6 +96,7 @@ class Reader:
         self._log = log
         self._after = START
         self._must_read = asyncio.Event()
+        self._must_read_again = False
         self._changed = asyncio.Event()
         self.end = store.logs.watch(log, self._on_news)
         self._task = asyncio.create_task(self._read())
@@ -119,7 +120,9 @@ class Reader:
 
     def _on_news(self, entries: Sequence[Entry] | None) -> None:
         for entry in entries or ():
-            if entry.offset == self._after.offset + 1 and not self._must_read.is_set():
+            if self._must_read.is_set():
+                self._must_read_again = True
+            elif entry.offset == self._after.offset + 1:
                 self._take(entry)
             elif entry.offset > self._after.offset:
                 self._must_read.set()

@@ -55,9 +55,9 @@ class Page:
     def flags(self) -> list[int]:
         return [message[3] for message in self.news]
 
-    async def until(self, count: int) -> None:
+    async def until(self, count: int, seconds: float = 5) -> None:
         """Reads until so many messages have come."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(seconds):
             while len(self.news) < count:
                 await self.read()
 

@@ -51,7 +51,9 @@ class Reading:
 
     Attributes:
         messages: what it reads.
-        before: the offset after which it begins; None if that depends on what is kept.
+        before: the offset after which it begins; None if that depends on what is kept, or on when
+            this process hears of what another one has published.
+        head: the last offset when it subscribed.
         is_newcomer: whether it need not know of earlier clears.
         overflow: as given to subscribe.
         found: what it has got.
@@ -60,6 +62,7 @@ class Reading:
 
     messages: Any
     before: int | None
+    head: int
     is_newcomer: bool
     overflow: str
     found: list[Any] = field(default_factory=list)
@@ -89,11 +92,14 @@ class Reading:
             if message.missed is None:
                 assert index == 0
                 assert self.before is None
+                assert not self.is_newcomer
             elif before is not None:
                 unseen = {offset for offset in cleared if before < offset < message.offset}
                 gap = message.offset - before - 1 - message.missed
                 assert gap >= 0, (message, before)
                 assert gap <= (len(unseen) if self.is_newcomer else 0), (message, before)
+            elif self.is_newcomer:
+                assert message.offset - message.missed <= self.head + 1
             assert before is None or message.offset > before
             assert self.overflow != "error" or not message.missed
             before = message.offset
@@ -135,6 +141,8 @@ async def run_program(
                     cleared.add(head)
                 case "pass":
                     advance(*args)
+                case "sleep":
+                    await asyncio.sleep(*args)
                 case "subscribe":
                     readings.append(await _subscribe((mine, other)[len(readings) % 2], head, *args))
                 case "read":
@@ -158,8 +166,8 @@ async def _subscribe(topic: Any, head: int, kind: str, number: int, overflow: st
     where = {} if kind == "now" else {kind: number}
     messages = topic.subscribe(overflow=overflow, **where)
     await messages.__aenter__()
-    before = {"now": head, "last": None, "since": number if number <= head else None}[kind]
-    return Reading(messages, before, kind != "since", overflow)
+    before = number if kind == "since" and number <= head else None
+    return Reading(messages, before, head, kind != "since", overflow)
 
 
 class Clock:

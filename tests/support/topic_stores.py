@@ -15,6 +15,7 @@ from flash_events.sharing.process import Namespace
 from flash_events.sharing.values import DeclaredValues
 from tests.support.redis_server import RedisServer
 from tests.support.server import until
+from tests.support.subscribed import Page
 from tests.support.topic_work import news, work_together, working
 
 
@@ -55,12 +56,29 @@ class Reading:
         await self._task
 
 
+class PageReading(Reading):
+    """A page that notes what it gets."""
+
+    def __init__(self, topic: Any) -> None:
+        self._page = Page(topic._hub(), topic)
+        super().__init__(topic)
+
+    async def _read(self) -> None:
+        while True:
+            await self._page.until(len(self.found) + 1, seconds=60)
+            self.found = [(message[4], message[2]) for message in self._page.news]
+
+    async def close(self) -> None:
+        self._page.relay.stop()
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+
 @asynccontextmanager
-async def reading(store: str, readers: int = 3) -> AsyncIterator[tuple[Any, list[Reading]]]:
-    """One process publishes, and two others read; the readers have begun."""
+async def reading(store: str) -> AsyncIterator[tuple[Any, list[Reading]]]:
+    """One process publishes, and two others read, one of them for a page, too; they have begun."""
     async with declared(store) as here, declared(store) as there, declared(store) as other:
-        topics = [news(there), news(other)]
-        every = [Reading(topics[n % 2]) for n in range(readers)]
+        every = [Reading(news(there)), Reading(news(other)), PageReading(news(other))]
         topic = news(here)
         for one in every:
             async with asyncio.timeout(10):
@@ -172,11 +190,29 @@ async def flush(server: RedisServer) -> None:
             assert numbers(one) == before + after
 
 
-async def write_together(store: str, app: DeclaredValues, count: int, readers: int) -> None:
+async def subscribe_while_away(server: RedisServer) -> None:
+    """Who subscribes while Redis is away gets what is published later."""
+    async with declared(server.url) as here, declared(server.url) as there:
+        topic = news(here)
+        await topic.publish("before")
+        await asyncio.to_thread(server.stop)
+        every = [Reading(news(there)), PageReading(news(there))]
+        publishing = asyncio.create_task(publish_from(topic, 0, 20))
+        await asyncio.to_thread(server.start)
+        await publishing
+        for one in every:
+            await one.until(19)
+            found = [n for n, _ in numbers(one)]
+            assert found == list(range(found[0], 20))
+            assert all(missed == 0 for _, missed in one.found[1:])
+            await one.close()
+
+
+async def write_together(store: str, count: int, readers: int) -> None:
     """Four workers write and read at once."""
     publishers = [("publish", f"p{n}", count) for n in range(4)]
     reads = [("read", readers // 4, 4 * count)] * 4
-    results = await work_together(app, store, *publishers, *reads)
+    results = await work_together(None, store, *publishers, *reads)
     assert len({digest for result in results[4:] for digest in result}) == 1
     print(
         f"\n4 writers, {readers} readers of {4 * count}: longest publish {max(results[:4]):.3f} s"

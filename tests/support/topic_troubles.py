@@ -75,7 +75,9 @@ def kill_workers(
     print(f"\n{kills} workers killed in {count} messages: {page.starts} starts")
 
 
-def read_nothing(served: Served, store: str, seconds: float, rate: int = 200) -> None:
+def read_nothing(
+    served: Served, store: str, seconds: float, rate: int = 200, warm: int = 1000
+) -> None:
     """A page that reads nothing disturbs nobody, and catches up or is told."""
     topic = news_of(store)
     count = int(seconds * rate)
@@ -86,7 +88,7 @@ def read_nothing(served: Served, store: str, seconds: float, rate: int = 200) ->
         silent = TopicPage(other, served.url, receive_bytes=4096)
         following = pool.submit(quick.follow)
         publish_until_begun(topic, quick)
-        for _ in range(1000):  # what any page needs does not count as growth
+        for _ in range(warm):  # the caches of the store do not count as growth
             topic.publish_sync(text)
         stream = Stream(
             f"{served.url}_dash-flash-events/start", silent.start_body(), silent.receive_bytes

@@ -163,12 +163,12 @@ def working(store: str, *jobs: tuple[object, ...]) -> Iterator[list[Work]]:
 
 
 async def work_together(
-    app: DeclaredValues, store: str | None, *jobs: tuple[object, ...]
+    app: DeclaredValues | None, store: str | None, *jobs: tuple[object, ...]
 ) -> list[Any]:
     """Does several kinds of work at once; returns their results.
 
     Args:
-        app: declares the topics of a store in memory.
+        app: declares the topics of a store in memory; others need none.
         store: the URL of a store for processes; None for threads with event loops of their own.
         jobs: the name of the work and its arguments, each.
     """
