@@ -68,6 +68,8 @@ class Opened:
     may outlive the run. Create it in the task or thread of the body.
     """
 
+    __slots__ = ("_all", "_owner")
+
     def __init__(self) -> None:
         self._owner = _current_task_or_thread()
         self._all: WeakSet[Closable] | None = None
