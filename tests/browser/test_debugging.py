@@ -18,6 +18,15 @@ ERRORS = (
 """Expression for the text of the error panel in Dash's dev tools."""
 
 
+AT_ONCE = {
+    'No component with the id "sotp"',
+    'No component with the id "ou"',
+    'No prop "disable" in Button "go"',
+    'No prop "childern" in Text "text"',
+}
+"""The errors of the event callbacks' dependencies, which come when the page has loaded."""
+
+
 @pytest.fixture(scope="module", params=["quart", "fastapi"])
 def mistaken(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -47,6 +56,10 @@ def errors_of(tab: Tab) -> dict[str, str]:
     errors = {title: str(text) for title, text in told}
     assert len(errors) == len(told)
     return errors
+
+
+def wait_for_dependencies(tab: Tab) -> None:
+    wait_until(lambda: set(errors_of(tab)) == AT_ONCE, 10, "the errors of the dependencies")
 
 
 def wait_for_error(tab: Tab, title: str) -> str:
@@ -100,13 +113,7 @@ def test_t1_an_exception_in_finally_of_a_cancelled_run_is_shown_in_the_terminal(
 
 
 def test_t2_wrong_ids_and_props_are_errors_in_dev_tools_once_each(tab: Tab) -> None:
-    at_once = {
-        'No component with the id "sotp"',
-        'No component with the id "ou"',
-        'No prop "disable" in Button "go"',
-        'No prop "childern" in Text "text"',
-    }
-    wait_until(lambda: set(errors_of(tab)) == at_once, 10, "the errors of the dependencies")
+    wait_for_dependencies(tab)
     names = {"sotp": "cancel", "ou": "reset_props", "disable": "running", "childern": "State"}
     for title, text in errors_of(tab).items():
         assert names[title.split('"')[1]] in text
@@ -121,8 +128,8 @@ def test_t2_wrong_ids_and_props_are_errors_in_dev_tools_once_each(tab: Tab) -> N
     }
     told = tab.page.evaluate(ERRORS)
     missing = [text for title, text in told if title == 'No component with the id "outt"']
-    assert {title for title, _ in told} == at_once | later
-    assert len(told) == len(at_once) + len(later) + 1  # "outt" would have got two props
+    assert {title for title, _ in told} == AT_ONCE | later
+    assert len(told) == len(AT_ONCE) + len(later) + 1  # "outt" would have got two props
     [pushed, yielded] = missing
     assert f"Streamed in {place_of('a wrong id')}." in yielded
     assert f"Streamed in {place_of('a wrong id that is pushed')}." in pushed
@@ -131,6 +138,7 @@ def test_t2_wrong_ids_and_props_are_errors_in_dev_tools_once_each(tab: Tab) -> N
 
 
 def test_t2_the_panel_shows_them(tab: Tab) -> None:
+    wait_for_dependencies(tab)  # the next error moves those before it in the panel
     tab.page.get_by_text('No component with the id "sotp"').first.click()
     tab.page.get_by_text('Did you mean "stop"?').wait_for()
 
