@@ -1,5 +1,7 @@
 """The Lua scripts: a Redis Cluster can carry their keys."""
 
+import secrets
+
 import pytest
 from redis import Redis
 from redis.crc import key_slot
@@ -8,6 +10,7 @@ from redis.exceptions import ResponseError
 from flash_events.brokers import RunId, broker_of
 from flash_events.brokers.place import QUEUED
 from flash_events.brokers.redis import scripts
+from flash_events.brokers.redis.client import async_client
 from flash_events.brokers.redis.pipe import Pipe
 from flash_events.brokers.redis.process import RedisProcess
 from flash_events.brokers.redis.script import Script
@@ -70,3 +73,16 @@ async def test_all_scripts_of_a_run_have_keys_in_one_slot_each(
     for _, _, count, *rest in evals:
         slots = {key_slot(str(name).encode()) for name in rest[: int(str(count))]}
         assert len(slots) == 1
+
+
+async def test_what_follows_the_first_run_of_a_script_is_carried_out_once(redis_url: str) -> None:
+    client = async_client(redis_url)
+    pipe, key = Pipe(client), f"{{{secrets.token_hex(8)}}}"
+    await client.script_flush()
+    client.response_callbacks.clear()
+    keys = tuple(f"{key}:{n}" for n in range(4))
+    run, count = pipe.run(scripts.DROP, keys, "nobody"), pipe.call("INCR", f"{key}:count")
+    assert await run == []
+    assert await count == 1
+    await pipe.close(1)
+    await client.aclose()

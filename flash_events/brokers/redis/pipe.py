@@ -73,7 +73,7 @@ class Pipe:
         self._queue: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._scripts: set[Script] = set()
-        """Scripts that were run, to load them again if Redis has lost them."""
+        """Scripts that were loaded, to load them again if Redis has lost them."""
         self._down_since: float | None = None
         self._is_given_up = False
         self._asked_at = math.inf
@@ -114,7 +114,7 @@ class Pipe:
 
     def run(self, script: Script, keys: tuple[str, ...], *args: Part) -> "asyncio.Future[Any]":
         """Run a Lua script."""
-        self._scripts.add(script)
+        self._load_once(script)
         return self.call("EVALSHA", script.digest, len(keys), *keys, *args)
 
     def tell_script(self, script: Script, keys: tuple[str, ...], *args: Part) -> None:
@@ -130,7 +130,7 @@ class Pipe:
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_log_refusal)
-        self._scripts.add(script)
+        self._load_once(script)
         command = ("EVALSHA", script.digest, len(keys), *keys, *args)
         self._ask(_Asked(command, answer, monotonic() + self._outage_seconds))
         return answer
@@ -227,6 +227,16 @@ class Pipe:
             return error
         convert = self._redis.response_callbacks.get(str(command[0]))
         return answer if convert is None else convert(answer)
+
+    def _load_once(self, script: Script) -> None:
+        """Load a script before it is run for the first time.
+
+        If Redis did not know it, the commands after it would be carried out twice, and the answers
+        of some tell only the first time what they have done.
+        """
+        if script not in self._scripts:
+            self._scripts.add(script)
+            self.tell("SCRIPT", "LOAD", script.text)
 
     async def _load_scripts(self) -> None:
         try:
