@@ -156,6 +156,22 @@ async def test_a_client_that_leaves_before_the_response_is_detected() -> None:
     await asyncio.wait_for(hub.is_gone.wait(), 1)
 
 
+async def test_a_client_that_asks_for_it_has_the_whole_grace_period_again() -> None:
+    """Or the period may end between the answer of the broker and that to the client."""
+    hub = Hub()
+    timer = (await hub.open())._timer
+    hub.all.expect_client(ID, "another owner")
+    hub.all.expect_client(ConnectionId("D" * 22), "")
+    assert timer is not None
+    assert not timer.cancelled()
+    hub.all.expect_client(ID, "")
+    again = hub.all.get(ID)
+    assert timer.cancelled()
+    assert again is not None
+    assert again._timer is not None
+    assert again._timer.when() > timer.when()
+
+
 async def test_a_reader_that_returns_within_the_grace_period_keeps_it() -> None:
     hub = Hub(grace_seconds=0.05)
     connection = await hub.open()

@@ -127,7 +127,7 @@ class Connection:
         self._stop_grace()
         self._pulse.restart()
         self.log.wake()
-        is_idle = False
+        is_idle = not self.log.runs
         reads = ReusedTimeout()
         try:
             settings = self._settings
@@ -174,8 +174,9 @@ class Connection:
         self._pulse.answer()
 
     def extend_grace(self) -> None:
-        """Restart the grace period, because no worker could answer the client during it."""
-        self._start_grace()
+        """Restart the grace period, unless a client has its response open."""
+        if not self.is_read:
+            self._start_grace()
 
     def release(self) -> None:
         """End the response here, because another worker holds the connection now."""
@@ -271,6 +272,15 @@ class Connections:
     def get(self, connection_id: ConnectionId) -> Connection | None:
         """Return the connection with this id; None if this worker does not hold it."""
         return self._by_id.get(connection_id)
+
+    def expect_client(self, connection_id: ConnectionId, owner: str) -> None:
+        """Restart the grace period of a connection whose client asks for it now.
+
+        Otherwise it may end while the broker is asked, and delete the log that the client gets.
+        """
+        connection = self._by_id.get(connection_id)
+        if connection is not None and connection.owner == owner:
+            connection.extend_grace()
 
     def hold(
         self, connection_id: ConnectionId, owner: str, page: PageId, log: EventLog

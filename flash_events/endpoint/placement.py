@@ -99,6 +99,7 @@ class Placements:
         self._check_room()
         if self._connections.of_page(page) >= self._settings.max_connections_per_page:
             raise too_many("connections of this page", "max_connections_per_page")
+        self._connections.expect_client(record.connection, owner)
         opened = await logs.open(record.connection, owner, run, place)
         if opened is None:
             raise unknown_connection()
@@ -127,6 +128,7 @@ class Placements:
             message = "The server's broker was unavailable for too long."
             raise Refused(HTTPStatus.GONE, "lost", message)
         self.require_broker()
+        self._connections.expect_client(connection_id, owner)
         log = await self._broker.logs.take(connection_id, owner)
         if log is None:
             raise unknown_connection()

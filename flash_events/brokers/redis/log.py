@@ -219,7 +219,7 @@ class RedisLog(EventLog):
         else:
             self._readable.clear()
             batch = await self._batch(number)
-            if batch.data or batch.finished:
+            if batch.data or batch.finished or not batch.runs:  # an idle connection is closed soon
                 return batch
         await self._readable.wait()  # who appends, or wants room, says so
         self._readable.clear()
