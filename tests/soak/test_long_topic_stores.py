@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 
 from flash_events.settings import Settings
 from flash_events.sharing.process import Namespace
-from tests.sharing.test_trouble import watch_many
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.topic_programs import OPTIONS, STEPS, Step, run_in_memory, run_program
+from tests.support.topic_readers import watch_many
 from tests.support.topic_stores import (
     declared,
     disturb_news,
