@@ -85,9 +85,11 @@ class Proxy:
             while data := source.recv(65536):
                 self._flows.wait()
                 if is_answer and (allowed := self._take(len(data))) < len(data):
-                    sink.sendall(data[:allowed])
-                    self.cuts += 1
-                    self.cut()
+                    try:
+                        sink.sendall(data[:allowed])
+                    finally:  # the cut before may be closing this connection now
+                        self.cuts += 1
+                        self.cut()
                     return
                 sink.sendall(data)
                 if is_answer:
