@@ -27,7 +27,7 @@ def script() -> None:
         extended = ("feed-graph", {"extendData": [point, [0], POINTS]})
         shown = ("feed-value", {"children": f"{value:.1f} °C"})
         feed.publish_sync(stream_props([extended, shown]))  # all pages apply it by themselves
-        time.sleep(0.1)
+        time.sleep(0.1)  # in a thread of its own
 
 
 axis = {"autorange": True, "gridcolor": "rgba(128,128,128,0.2)", "zeroline": False}

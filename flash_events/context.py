@@ -62,10 +62,10 @@ class Closable(Protocol):
 
 
 class Opened:
-    """What the body of a run has opened, to be closed when the run ends.
+    """Objects that the body of a run has opened and that are closed when the run ends.
 
-    What is opened by tasks and threads that the body has started is not part of it, because they
-    may outlive the run. Create it in the task or thread of the body.
+    Objects that are opened by tasks and threads of the body are not included, because these may
+    outlive the run. Create it in the task or thread of the body.
     """
 
     __slots__ = ("_all", "_owner")
@@ -94,4 +94,4 @@ def _current_task_or_thread() -> object:
 
 
 opened: ContextVar[Opened | None] = ContextVar("flash_events_opened", default=None)
-"""What the current run has opened; None outside a run."""
+"""Objects that the current run has opened; None outside a run."""

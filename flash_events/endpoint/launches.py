@@ -1,4 +1,4 @@
-"""What a start request starts: a run of an event callback, or the relay of a `Subscription`."""
+"""Launches: a start request starts a run of an event callback, or the relay of a `Subscription`."""
 
 from abc import ABC, abstractmethod
 from functools import partial

@@ -23,7 +23,7 @@ class ReusedTimeout:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._task: asyncio.Task[object] | None = None
-        """Who waits now."""
+        """The task that waits now; None between two waits."""
         self._cancels = 0
         """Number of cancels of the task when it began to wait."""
         self._is_over = False

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Driven(Protocol):
-    """What drives a run: a `Run`, which has a generator, or a relay of a `Subscription`.
+    """Driver of a run: a `Run`, which has a generator, or a relay of a `Subscription`.
 
     Attributes:
         id: the id of the run.

@@ -161,7 +161,7 @@ class Hub:
     async def _when_open(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             await self.open()
-        except BaseException:
+        except BaseException:  # a cancellation, too: `work` will never be awaited
             work.close()
             raise
         return await work

@@ -14,7 +14,7 @@ from typing import Any
 from flash_events.errors import EncodingError
 
 Notes = dict[str, Any]
-"""What Arrow does not keep, in JSON's types:
+"""Properties of a frame that Arrow does not keep, in JSON's types:
 
 - `attrs`: those of the frame.
 - `nan`: numbers of the columns of objects in which NaN stands for what is missing.
@@ -184,13 +184,13 @@ def refusal_of(frame: Any, round_trip: Callable[[Any], object], error: Exception
         column = frame_like.iloc[:, place]
         try:
             round_trip(column.reset_index(drop=True).to_frame("0"))
-        except Exception:
+        except Exception:  # pandas and pyarrow raise many kinds; whatever it is names the column
             return _refusal_of_column(frame if frame.ndim == 1 else column, frame, error)
     bare = frame_like.iloc[:, :0]
     bare.columns = range(0)
     try:
         round_trip(bare)
-    except Exception:
+    except Exception:  # as above; without columns, only the index is left
         return _refusal_of_axis(frame.index, "index", error)
     if frame.ndim == 1:
         return _refusal_of_name(frame)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Namespace:
-    """What the apps with the same store and namespace share in this process.
+    """Shared state in this process of the apps with the same store and namespace.
 
     Args:
         url: the URL of the store; None for the one that fits the process.
@@ -65,7 +65,7 @@ class Namespace:
         self._users[hub] += 1
         try:
             await hub.open()
-        except BaseException:
+        except BaseException:  # a cancellation, too: the hub must not stay registered
             await self.end(hub)
             raise
         return hub
@@ -129,7 +129,7 @@ def hub_in_thread(make: Callable[[], Hub]) -> tuple[Hub, Callable[[], None]]:
 
         try:
             hub = make()
-        except BaseException as error:
+        except BaseException as error:  # the caller waits for a result and raises it there
             made.set_exception(error)
             return
         made.set_result((hub, end))
@@ -242,7 +242,7 @@ def wait_in_thread(hub: Hub, work: Coroutine[Any, Any, T], cure: str) -> T:
         if stopping is not None and stopping.is_stopped:
             raise GeneratorExit from None
         raise StoreUnavailable(ENDED) from None
-    except BaseException:
+    except BaseException:  # KeyboardInterrupt, too: the work must not go on without its caller
         future.cancel()
         raise
 

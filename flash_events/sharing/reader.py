@@ -38,7 +38,7 @@ FROM_NOW_ON = Start()
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a reader reads, and how.
+    """Log, start and options of a reader.
 
     Attributes:
         name: the name of the topic, for log messages.

@@ -47,7 +47,7 @@ class Relays:
         self._hub = hub
         self._entries: Sequence[Entry] = ()
         self._origins: frozenset[str] = frozenset()
-        """Who has published `_entries`."""
+        """Origins of the publishers of `_entries`."""
         self._bodies: dict[str, list[tuple[bytes, Position]]] = {}
         """Encoded news of `_entries`, by the reader's origin if it has published some of them."""
 

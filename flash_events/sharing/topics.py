@@ -17,7 +17,7 @@ from flash_events.sharing.reader import FROM_NOW_ON, Delivery, Overflow, Start, 
 from flash_events.stores import Keep, LogId, Position
 
 Scope = Literal["app"]
-"""Whose copy of a topic or value it is: `app` is one for all."""
+"""Owner of a copy of a topic or value: `app` is one copy for all."""
 
 MAX_KEY = 1000
 

@@ -18,7 +18,7 @@ OnNews = Callable[[Sequence[Entry]], object]
 
 
 class Watcher(Protocol):
-    """Who watches a log.
+    """A watcher of a log: a reader or a relay.
 
     Attributes:
         is_relay: whether it is the relay of a `Subscription`.
@@ -92,7 +92,7 @@ class WatchedLog:
 
     @property
     def watchers(self) -> list[Watcher]:
-        """Who watches it."""
+        """The readers and relays of the log."""
         return list(self._watchers)
 
     def watch(self, watcher: Watcher, on_news: OnNews) -> Callable[[], None]:

@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What a log keeps for later readers. The newest entry is kept whatever its size.
+    """Limits of the entries that a log keeps. The newest entry is kept whatever its size.
 
     Attributes:
         history: maximum number of entries; 0 keeps none: only who watches gets them.

@@ -30,7 +30,7 @@ def hub() -> "IsolatedHub":
 
 
 class IsolatedHub:
-    """What topics and shared values use in a test; see `hub`."""
+    """The store and hubs of topics and shared values in a test; see `hub`."""
 
     def __init__(self) -> None:
         self._epoch = time.time() - time.monotonic()

@@ -303,7 +303,7 @@ async def test_a_wrong_argument_is_refused(app: DeclaredValues) -> None:
         with pytest.raises(ValueError, match="Expected"):
             topic.subscribe(**arguments)
     with pytest.raises(TypeError, match="whole number"):
-        topic.subscribe(last="3")  # type: ignore[arg-type]
+        topic.subscribe(last="3")  # type: ignore[arg-type] # wrong on purpose
     with pytest.raises(TypeError, match="key"):
         await topic.publish(1, key="")
 

@@ -48,7 +48,7 @@ class _Watcher:
 
 @dataclass(slots=True, eq=False)
 class MemoryData:
-    """What the clients of one process share.
+    """Data that the clients of one process share.
 
     Attributes:
         clock: returns the Unix time in seconds.

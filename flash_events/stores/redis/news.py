@@ -55,7 +55,7 @@ class News:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
         self._watches: dict[bytes, _Watch] = {}
-        """Who watches, by channel."""
+        """Watchers by channel."""
         self._subscribed: set[bytes] = set()
         """The channels that the connection was asked for last."""
         self._unconfirmed: Counter[bytes] = Counter()

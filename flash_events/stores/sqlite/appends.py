@@ -10,7 +10,7 @@ from flash_events.stores.sqlite.transaction import LogRow, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """What is appended; see `Logs.append`."""
+    """One append to a log; see `Logs.append`."""
 
     log: LogId
     data: bytes

@@ -156,7 +156,7 @@ class Database:
                 f"max_page_count = {self.max_bytes // PAGE_BYTES}",
             ):
                 retried(partial(connection.execute, f"pragma {option}"))
-        except BaseException:
+        except BaseException:  # whatever it was, nobody else has the connection
             connection.close()
             raise
         return connection
@@ -235,7 +235,7 @@ def retried(work: Callable[[], T]) -> T:
         except sqlite3.OperationalError as error:
             if not is_locked(error) or time.monotonic() > until:
                 raise
-        time.sleep(RETRY_SECONDS)
+        time.sleep(RETRY_SECONDS)  # in a thread of the store, never on a loop
 
 
 def is_locked(error: BaseException) -> bool:

@@ -20,6 +20,9 @@ FILE = "store.db"
 JOIN_SECONDS = 10.0
 """Timeout of joining, while others empty or remove the directory."""
 
+RETRY_SECONDS = 0.005
+"""Time between two tries to join."""
+
 
 def private_path() -> Path | None:
     """Return the path of the store that the workers of this server share; None without workers.
@@ -58,7 +61,7 @@ class PrivateDirectory:
         while not self._try_to_join():
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.path} is locked by another process.")
-            time.sleep(0.005)
+            time.sleep(RETRY_SECONDS)  # `SqliteStore.open` calls this in a thread
 
     def leave(self) -> None:
         """Give it up; the last user removes it."""

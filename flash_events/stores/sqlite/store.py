@@ -72,7 +72,7 @@ class SqliteStore(Store):
                 f"The store {self.path} cannot be opened: {error}. Set store to the path of a file "
                 "in a directory that all workers can write to."
             ) from error
-        except BaseException:
+        except BaseException:  # a cancellation, too: locks and files must not stay open
             self._closing.close()
             raise
         self._writer.start()

@@ -1,4 +1,4 @@
-"""What one transaction of the writer reads and changes."""
+"""One transaction of the writer: its reads and changes."""
 
 import sqlite3
 from dataclasses import dataclass, field

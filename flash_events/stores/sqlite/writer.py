@@ -124,7 +124,7 @@ class Writer:
         try:
             work(transaction)
             connection.execute("commit")
-        except BaseException:
+        except BaseException:  # whatever it was, no lock may stay
             roll_back(connection)
             raise
         self.files.remove(transaction.unneeded)
@@ -164,8 +164,8 @@ class Writer:
         try:
             count = self._transact(rest)
         except Exception as error:
-            # One that the database refuses must not take others with it. While it is locked,
-            # each would wait again.
+            # The job may raise anything; its caller gets it. A job that the database refuses must
+            # not take others with it. While the database is locked, each would wait again.
             if len(rest) > 1 and not is_locked(error):
                 for job in rest:
                     job.error = None  # a conflict with what was undone
@@ -202,7 +202,7 @@ class Writer:
                     break
             transaction.finish()
             connection.execute("commit")
-        except BaseException:
+        except BaseException:  # whatever it was, no lock may stay
             roll_back(connection)
             raise
         if transaction.has_news:
